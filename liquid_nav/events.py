@@ -1,0 +1,176 @@
+"""Measurements as events: immutable records with the time they were taken and the time they came.
+
+Times are integer nanoseconds on one clock. Vectors are in the body frame FLU (x forward, y left,
+z up; REP-103) unless a field says otherwise; the world frame is ENU.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from liquid_nav.errors import EventError
+
+SECOND = 1_000_000_000
+"""Nanoseconds in one second."""
+
+
+class Channel(str, Enum):
+    """A kind of event."""
+
+    CAMERA = "camera"
+    IMU = "imu"
+    GOAL = "goal"
+    ODOMETRY = "odometry"
+    OPERATOR = "operator"
+
+
+def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
+    vector = np.array(value, dtype=np.float64)
+    if vector.shape != (size,):
+        raise EventError(f"{name} must have shape ({size},), got {vector.shape}")
+    vector.flags.writeable = False
+    return vector
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A record of one measurement.
+
+    Attributes:
+        stamp: when it was measured, int nanoseconds.
+        arrival: when the controller learned of it, int nanoseconds, never before `stamp`.
+
+    Raises:
+        EventError: on a time that is not an int, an arrival before the stamp, or a field of the
+            wrong shape or type. Non-finite numbers are let through: the controller rejects and
+            counts them, because a sensor may produce them in flight.
+    """
+
+    channel: ClassVar[Channel]
+
+    stamp: int
+    arrival: int
+
+    def __post_init__(self) -> None:
+        for name in ("stamp", "arrival"):
+            if not isinstance(getattr(self, name), (int, np.integer)):
+                raise EventError(
+                    f"{type(self).__name__}.{name} must be int nanoseconds, "
+                    f"got {getattr(self, name)!r}"
+                )
+        if self.arrival < self.stamp:
+            raise EventError(
+                f"{type(self).__name__} arrives {self.stamp - self.arrival} ns before its stamp; "
+                "bring both times onto one clock first"
+            )
+
+    @property
+    def latency(self) -> int:
+        """Nanoseconds from measurement to arrival."""
+        return self.arrival - self.stamp
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFrame(Event):
+    """An image.
+
+    Attributes:
+        image: uint8 RGB, shape (H, W, 3).
+    """
+
+    channel: ClassVar[Channel] = Channel.CAMERA
+
+    image: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        image = self.image
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            kind = getattr(image, "dtype", type(image).__name__)
+            raise EventError(f"CameraFrame.image must be a uint8 array, got {kind}")
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise EventError(f"CameraFrame.image must have shape (H, W, 3), got {image.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class ImuSample(Event):
+    """An inertial measurement (REP-145).
+
+    Attributes:
+        angular_velocity: rad/s, body FLU, shape (3,).
+        specific_force: m/s^2, body FLU, shape (3,); +9.81 on the up axis at rest.
+    """
+
+    channel: ClassVar[Channel] = Channel.IMU
+
+    angular_velocity: NDArray[np.float64]
+    specific_force: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("angular_velocity", "specific_force"):
+            object.__setattr__(self, name, _vector(f"ImuSample.{name}", getattr(self, name), 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Goal(Event):
+    """Where to go.
+
+    Attributes:
+        position: metres, world ENU, shape (3,).
+    """
+
+    channel: ClassVar[Channel] = Channel.GOAL
+
+    position: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "position", _vector("Goal.position", self.position, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Odometry(Event):
+    """An estimate of pose and motion, as in ``nav_msgs/Odometry``.
+
+    Attributes:
+        position: metres, world ENU, shape (3,).
+        orientation: unit quaternion x, y, z, w that rotates body FLU into world ENU, shape (4,).
+        linear_velocity: m/s, body FLU, shape (3,).
+        angular_velocity: rad/s, body FLU, shape (3,).
+    """
+
+    channel: ClassVar[Channel] = Channel.ODOMETRY
+
+    position: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    linear_velocity: NDArray[np.float64]
+    angular_velocity: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, size in (
+            ("position", 3),
+            ("orientation", 4),
+            ("linear_velocity", 3),
+            ("angular_velocity", 3),
+        ):
+            object.__setattr__(self, name, _vector(f"Odometry.{name}", getattr(self, name), size))
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorStop(Event):
+    """The operator's word: stop, or carry on.
+
+    An event like any other, so that it is recorded and replayed in its place.
+
+    Attributes:
+        engaged: True stops the vehicle at once, False gives control back to the policy.
+    """
+
+    channel: ClassVar[Channel] = Channel.OPERATOR
+
+    engaged: bool

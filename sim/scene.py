@@ -1,0 +1,100 @@
+"""A scene: solid primitives over a ground plane, and how they look."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Shape(str, Enum):
+    """Kinds of primitive; `Solid.size` is read accordingly."""
+
+    SPHERE = "sphere"
+    BOX = "box"
+    CYLINDER = "cylinder"
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """One static object.
+
+    Attributes:
+        shape: kind of primitive; cylinders stand upright.
+        position: centre, metres, world ENU, shape (3,).
+        size: metres; sphere (diameter,), box (length x, width y, height z), cylinder
+            (diameter, height).
+        colour: RGB in [0, 1].
+        yaw: rotation about the vertical, radians.
+    """
+
+    shape: Shape
+    position: NDArray[np.float64]
+    size: tuple[float, ...]
+    colour: tuple[float, float, float]
+    yaw: float = 0.0
+
+    def distance(self, point: NDArray[np.float64]) -> float:
+        """Signed distance in metres from `point`, world ENU, shape (3,), to the surface."""
+        dx, dy, dz = (float(p - q) for p, q in zip(point, self.position, strict=True))
+        if self.shape is Shape.SPHERE:
+            return float(np.sqrt(dx * dx + dy * dy + dz * dz)) - self.size[0] / 2
+        if self.shape is Shape.CYLINDER:
+            excess = (float(np.hypot(dx, dy)) - self.size[0] / 2, abs(dz) - self.size[1] / 2)
+        else:
+            c, s = float(np.cos(self.yaw)), float(np.sin(self.yaw))
+            local = (c * dx + s * dy, -s * dx + c * dy, dz)
+            excess = tuple(abs(x) - side / 2 for x, side in zip(local, self.size, strict=True))
+        outside = float(np.sqrt(sum(max(e, 0.0) ** 2 for e in excess)))
+        return outside + min(max(excess), 0.0)
+
+    @property
+    def radius(self) -> float:
+        """Radius of the smallest upright cylinder about the centre that holds the solid, metres."""
+        if self.shape is Shape.BOX:
+            return float(np.hypot(self.size[0], self.size[1])) / 2
+        return self.size[0] / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """How a scene looks.
+
+    Attributes:
+        ground: uint8 RGB texture, shape (S, S, 3), tiled over the ground plane.
+        ground_scale: metres covered by one tile of the texture.
+        sky_zenith, sky_horizon: RGB in [0, 1], blended by elevation.
+        light: unit vector towards the sun, world ENU, shape (3,).
+        ambient: share of the light that has no direction, in [0, 1].
+    """
+
+    ground: NDArray[np.uint8]
+    ground_scale: float
+    sky_zenith: tuple[float, float, float]
+    sky_horizon: tuple[float, float, float]
+    light: NDArray[np.float64]
+    ambient: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that does not move, and where the vehicle starts.
+
+    Attributes:
+        start_position: metres, world ENU, shape (3,).
+        start_yaw: radians, 0 looks along +x (east).
+        target: the solid to reach, or None.
+        obstacles: the other solids.
+        appearance: how it looks.
+    """
+
+    start_position: NDArray[np.float64]
+    start_yaw: float
+    appearance: Appearance
+    target: Solid | None = None
+    obstacles: tuple[Solid, ...] = field(default=())
+
+    @property
+    def solids(self) -> tuple[Solid, ...]:
+        """The target, where there is one, then the obstacles."""
+        return ((self.target,) if self.target is not None else ()) + self.obstacles
