@@ -1,0 +1,124 @@
+"""Flights for training: the expert labels every event, whoever flies."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from liquid_nav.command import Command, CommandLimits
+from liquid_nav.controller import Controller
+from liquid_nav.events import SECOND, CameraFrame
+from liquid_nav.learning.episodes import Episode, EpisodeBuilder
+from liquid_nav.learning.expert import TargetExpert
+from liquid_nav.policy import RawCommand
+from liquid_nav_sim.camera import CameraModel
+from liquid_nav_sim.world import Outcome, View, World, WorldConfig
+
+
+def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
+    """Draw the conditions of one training flight around, and wider than, those of `config`."""
+    camera, imu, wind = config.camera_timing, config.imu_timing, config.wind
+    return replace(
+        config,
+        camera_timing=replace(
+            camera,
+            rate=camera.rate * rng.uniform(0.7, 1.2),
+            latency=camera.latency * rng.uniform(0.5, 2.5),
+            latency_jitter=camera.latency_jitter * rng.uniform(0.5, 2.0),
+            drop=min(0.6, rng.exponential(2 * camera.drop)),
+        ),
+        imu_timing=replace(imu, drop=min(0.3, rng.exponential(2 * imu.drop))),
+        wind=replace(wind, steady=1.5 * wind.steady, gust=wind.gust * rng.uniform(0.5, 2.0)),
+    )
+
+
+@dataclass
+class Bursts:
+    """Bursts of wrong commands that push the vehicle off its path, while labels stay clean.
+
+    Attributes:
+        rate: bursts per second of undisturbed flight; 0 for none.
+        rng: source of their times and sizes.
+    """
+
+    rate: float
+    rng: np.random.Generator
+    _until: int = 0
+    _next: int | None = None
+    _offset: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+
+    def disturb(self, now: int, command: RawCommand, limits: CommandLimits) -> RawCommand:
+        """What the vehicle is told at `now` ns instead of `command`."""
+        if self.rate <= 0:
+            return command
+        if self._next is None:
+            self._next = now + round(self.rng.exponential(1 / self.rate) * SECOND)
+        if now >= self._next:
+            self._until = now + round(self.rng.uniform(0.2, 1.0) * SECOND)
+            self._next = self._until + round(self.rng.exponential(1 / self.rate) * SECOND)
+            self._offset = tuple(self.rng.uniform(-1, 1, 4) * (2.0, 1.2, 0.8, 1.5))
+        if now >= self._until:
+            return command
+        vx, vy, vz, yaw_rate = (
+            min(max(c + o, -m), m)
+            for c, o, m in zip(command, self._offset, limits.magnitude, strict=True)
+        )
+        return (vx, vy, vz, yaw_rate)
+
+
+def record(
+    world: World, seed: int, controller: Controller | None, bursts: Bursts
+) -> tuple[Episode, Outcome]:
+    """Fly the flight of `seed` and label every event.
+
+    Args:
+        world: the simulator; reset here.
+        seed: seed of scene and disturbances.
+        controller: who flies, reset here; None lets the expert fly.
+        bursts: disturbance of the commands.
+    """
+    world.reset(seed)
+    expert = TargetExpert(world)
+    if controller is not None:
+        controller.reset()
+    builder, limits = EpisodeBuilder(), CommandLimits()
+    while (event := world.next_event()) is not None:
+        now = event.arrival
+        expert.on_event(event)
+        label = expert.command()
+        sight = None
+        if isinstance(event, CameraFrame):
+            sight = _sight(world.views[event.stamp], world, world.config.camera)
+        builder.add(event, label, expert.seen, sight)
+        command: RawCommand = label
+        if controller is not None:
+            controller.on_event(event)
+            command = controller.command(now).vector
+        world.command(Command(now, *bursts.disturb(now, command, limits)))
+    assert world.outcome is not None
+    return builder.build(), world.outcome
+
+
+def _sight(view: View, world: World, camera: CameraModel) -> tuple[float, float, float, float]:
+    """Visibility, azimuth, elevation and inverse range of the target, see `Episode.sight`."""
+    target = world.scene.target
+    assert target is not None
+    offset = target.position - view.state.position
+    x, y, z = _unrotate(view.state.orientation, offset)
+    c, s = math.cos(camera.mount_pitch), math.sin(camera.mount_pitch)
+    x, z = c * x + s * z, -s * x + c * z
+    distance = math.sqrt(x * x + y * y + z * z)
+    return (
+        float(view.target_pixels > 0),
+        math.atan2(y, x),
+        math.atan2(z, math.hypot(x, y)),
+        1.0 / max(distance, 0.5),
+    )
+
+
+def _unrotate(quaternion: np.ndarray, vector: np.ndarray) -> tuple[float, float, float]:
+    """Bring a world vector into the body frame of quaternion x, y, z, w."""
+    u, w = -quaternion[:3], quaternion[3]
+    t = 2 * np.cross(u, vector)
+    x, y, z = (vector + w * t + np.cross(u, t)).tolist()
+    return x, y, z

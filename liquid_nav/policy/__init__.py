@@ -1,0 +1,28 @@
+"""Policies: encoders, liquid core and command head; their configuration and their bundles."""
+
+from liquid_nav.policy.bundle import (
+    Manifest,
+    annotate_bundle,
+    load_network,
+    load_policy,
+    read_manifest,
+    save_bundle,
+)
+from liquid_nav.policy.config import PolicyCamera, PolicyConfig
+from liquid_nav.policy.network import PolicyNetwork
+from liquid_nav.policy.policy import Memory, Policy, RawCommand
+
+__all__ = [
+    "Manifest",
+    "Memory",
+    "Policy",
+    "PolicyCamera",
+    "PolicyConfig",
+    "PolicyNetwork",
+    "RawCommand",
+    "annotate_bundle",
+    "load_network",
+    "load_policy",
+    "read_manifest",
+    "save_bundle",
+]

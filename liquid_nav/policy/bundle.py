@@ -1,0 +1,187 @@
+"""Model bundles: a directory with a policy, its weights, and a manifest that vouches for both.
+
+``policy.pt`` is the TorchScript network that flies, ``weights.safetensors`` the same parameters
+for training and inspection, ``manifest.json`` the configuration, provenance, evaluation figures
+and the SHA-256 of every file, its own content included.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.policy.config import PolicyConfig
+from liquid_nav.policy.network import PolicyNetwork
+from liquid_nav.policy.policy import Policy
+
+FORMAT = "liquid-nav-policy/1"
+MANIFEST = "manifest.json"
+SCRIPT = "policy.pt"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself.
+
+    Attributes:
+        task: the task that the policy was trained for.
+        config: its architecture.
+        training: provenance: seeds, amounts of data, settings, versions; plain JSON types.
+        evaluation: closed-loop figures; plain JSON types.
+    """
+
+    task: str
+    config: PolicyConfig
+    training: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+
+
+def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
+    """Write a bundle at `path`, replacing one that is there; it appears whole or not at all.
+
+    Raises:
+        BundleError: when `path` exists and is not a bundle, or cannot be written.
+    """
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise BundleError(f"{path} exists and is not a model bundle; choose another path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise BundleError(f"cannot write a model bundle at {path}: {error}") from error
+    try:
+        staging.chmod(0o755)
+        torch.jit.script(network.eval()).save(str(staging / SCRIPT))
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, staging / WEIGHTS)
+        content = {
+            "format": FORMAT,
+            "task": manifest.task,
+            "config": manifest.config.to_dict(),
+            "training": dict(manifest.training),
+            "evaluation": dict(manifest.evaluation),
+            "files": {name: _sha256(staging / name) for name in (SCRIPT, WEIGHTS)},
+        }
+        _write_manifest(staging, content)
+        if path.exists():
+            # What else lies in a bundle (its card) is its owner's: keep it.
+            for extra in path.iterdir():
+                if extra.name not in (MANIFEST, SCRIPT, WEIGHTS):
+                    shutil.copy2(extra, staging / extra.name)
+            retired = staging.with_name(staging.name + "-old")
+            path.rename(retired)
+            staging.rename(path)
+            shutil.rmtree(retired)
+        else:
+            staging.rename(path)
+    except OSError as error:
+        raise BundleError(f"cannot write a model bundle at {path}: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of the bundle at `path` and check every file against it.
+
+    Raises:
+        BundleError: when the bundle is missing, incomplete, or any byte of it has changed.
+    """
+    content = _read_manifest(path)
+    for name in (SCRIPT, WEIGHTS):
+        expected = content["files"].get(name)
+        if not (path / name).is_file():
+            raise BundleError(f"model bundle {path} lacks {name}")
+        if _sha256(path / name) != expected:
+            raise BundleError(
+                f"{path / name} is damaged or was changed: its SHA-256 is not the manifest's"
+            )
+    try:
+        config = PolicyConfig.from_dict(content["config"])
+    except ConfigError as error:
+        raise BundleError(f"{path / MANIFEST}: {error}") from error
+    return Manifest(content["task"], config, content["training"], content["evaluation"])
+
+
+def load_policy(path: Path) -> tuple[Policy, Manifest]:
+    """Load the policy that flies from the bundle at `path`.
+
+    Raises:
+        BundleError: as `read_manifest`, or when the TorchScript file cannot be loaded.
+    """
+    manifest = read_manifest(path)
+    try:
+        network = torch.jit.load(str(path / SCRIPT), map_location="cpu")
+        return Policy(manifest.config, network.eval()), manifest
+    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+        raise BundleError(f"{path / SCRIPT} is not a policy of its manifest: {error}") from error
+
+
+def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
+    """Load the trainable network from the bundle at `path`.
+
+    Raises:
+        BundleError: as `read_manifest`, or when the weights do not fit the configuration.
+    """
+    manifest = read_manifest(path)
+    network = PolicyNetwork(manifest.config)
+    try:
+        network.load_state_dict(load_file(path / WEIGHTS))
+    except (RuntimeError, SafetensorError) as error:
+        raise BundleError(f"{path / WEIGHTS} does not fit its manifest: {error}") from error
+    return network, manifest
+
+
+def annotate_bundle(path: Path, evaluation: Mapping[str, Any]) -> None:
+    """Replace the evaluation figures in the manifest of the bundle at `path`.
+
+    Raises:
+        BundleError: as `read_manifest`.
+    """
+    read_manifest(path)
+    _write_manifest(path, _read_manifest(path) | {"evaluation": dict(evaluation)})
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise BundleError(f"no model bundle at {path}: it must be a directory with a {MANIFEST}")
+    try:
+        content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"model bundle {path} lacks {MANIFEST}") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path / MANIFEST} cannot be read: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise BundleError(f"{path / MANIFEST} is not of format {FORMAT}")
+    missing = {"task", "config", "training", "evaluation", "files"} - content.keys()
+    if missing:
+        raise BundleError(f"{path / MANIFEST} lacks {', '.join(sorted(missing))}")
+    digest = content.pop("sha256", None)
+    if digest != _digest(content):
+        raise BundleError(
+            f"{path / MANIFEST} is damaged or was changed: it does not match its own SHA-256"
+        )
+    return content
+
+
+def _write_manifest(directory: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content | {"sha256": _digest(content)}, indent=2) + "\n"
+    staging = directory / f".{MANIFEST}"
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(directory / MANIFEST)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

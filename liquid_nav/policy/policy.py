@@ -1,0 +1,103 @@
+"""A policy as the controller sees it: memory in, event in, memory and raw command out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
+from liquid_nav.policy.config import PolicyConfig
+from liquid_nav.policy.network import PolicyNetwork
+
+RawCommand = tuple[float, float, float, float]
+"""(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """All that a policy remembers between events. Never modified in place.
+
+    Attributes:
+        state: activation of the liquid core, shape (1, N).
+        latch: newest features of each channel, shape (1, L).
+    """
+
+    state: Tensor
+    latch: Tensor
+
+
+class Policy:
+    """A policy network on the onboard path: batch of one, compiled by TorchScript, no gradients.
+
+    Args:
+        config: architecture of the network.
+        network: the network, already compiled (as a bundle holds it) or not.
+    """
+
+    channels: frozenset[Channel] = frozenset({Channel.CAMERA, Channel.IMU})
+    """Channels that the policy reads; it needs each of them alive to be trusted."""
+
+    def __init__(
+        self, config: PolicyConfig, network: PolicyNetwork | torch.jit.ScriptModule
+    ) -> None:
+        self.config = config
+        if not isinstance(network, torch.jit.ScriptModule):
+            network = torch.jit.script(network.eval())
+        self.network = network
+        with torch.inference_mode():
+            self._initial = Memory(*network.initial(1))
+        self._warm_up()
+
+    def initial(self) -> Memory:
+        """Memory before any event."""
+        return self._initial
+
+    def objection(self, event: Event) -> str:
+        """Why the policy cannot read this event; empty when it can."""
+        if isinstance(event, CameraFrame):
+            height, width, _ = event.image.shape
+            camera = self.config.camera
+            if (width, height) != (camera.width, camera.height):
+                return f"frame is {width}x{height}, the policy sees {camera.width}x{camera.height}"
+        return ""
+
+    @torch.inference_mode()
+    def on_event(self, memory: Memory, event: Event, dt: int, age: int) -> tuple[Memory, RawCommand]:
+        """Flow for `dt` ns under the old latch, then latch `event`, `age` ns old.
+
+        Returns the new memory and the raw command right after the event. Raises TypeError for an
+        event of a channel that is not in `channels`.
+        """
+        elapsed = torch.tensor([dt / SECOND])
+        aged = torch.tensor([age / SECOND])
+        if isinstance(event, ImuSample):
+            sample = torch.tensor([[*event.angular_velocity, *event.specific_force]])
+            result = self.network.on_imu(
+                memory.state, memory.latch, elapsed, sample.to(elapsed.dtype), aged
+            )
+        elif isinstance(event, CameraFrame):
+            frame = torch.from_numpy(np.array(event.image)[None])
+            result = self.network.on_camera(memory.state, memory.latch, elapsed, frame, aged)
+        else:
+            raise TypeError(f"the policy does not read {type(event).__name__}")
+        state, latch, command = result
+        return Memory(state, latch), tuple(command[0].tolist())
+
+    @torch.inference_mode()
+    def query(self, memory: Memory, dt: int) -> RawCommand:
+        """Raw command `dt` ns after the last event. Changes nothing."""
+        elapsed = torch.tensor([dt / SECOND])
+        command = self.network.query(memory.state, memory.latch, elapsed)
+        vx, vy, vz, yaw_rate = command[0].tolist()
+        return (vx, vy, vz, yaw_rate)
+
+    def _warm_up(self) -> None:
+        # TorchScript specialises its graphs over the first calls; that must not happen in flight.
+        camera = self.config.camera
+        frame = CameraFrame(0, 0, np.zeros((camera.height, camera.width, 3), np.uint8))
+        sample = ImuSample(0, 0, np.zeros(3), np.zeros(3))
+        for _ in range(4):
+            for event in (frame, sample):
+                memory, _ = self.on_event(self._initial, event, 0, 0)
+                self.query(memory, SECOND // 100)
