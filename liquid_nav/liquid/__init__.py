@@ -5,10 +5,11 @@ from typing import Any
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
 from liquid_nav.liquid.flow import LiquidFlow
+from liquid_nav.liquid.ltc import LTC
 
-__all__ = ["CELLS", "LiquidCell", "LiquidFlow", "exponential_flow", "make_cell"]
+__all__ = ["CELLS", "LTC", "LiquidCell", "LiquidFlow", "exponential_flow", "make_cell"]
 
-CELLS: dict[str, type[LiquidCell]] = {"liquid_flow": LiquidFlow}
+CELLS: dict[str, type[LiquidCell]] = {"liquid_flow": LiquidFlow, "ltc": LTC}
 """Cells by the name under which a configuration asks for them."""
 
 

@@ -78,6 +78,7 @@ class LiquidCell(nn.Module):
         """Certified intervals for any input and any timing: state low, high, tau low, high.
 
         Each is (N,), time constants in seconds. A state within its interval never leaves it.
+        For analysis and tests: scripted cells do not have it.
         """
         raise NotImplementedError
 

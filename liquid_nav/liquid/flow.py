@@ -119,18 +119,20 @@ class LiquidFlow(LiquidCell):
             states.append(v)
         return torch.stack(states, 1), v
 
-    @torch.jit.export
     def bounds(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `LiquidCell.bounds`: -1, 1, tau_min, tau_max.
 
-        v_inf = 2 s - 1 with s in [0, 1] is within [-1, 1] in floating point, and the flow stays
-        between v and v_inf. The time constants' interval is wider than [tau_min, tau_max] by a
-        relative 1e-6, above the rounding of the exponential in float32.
+        v_inf = 2 s - 1 with s in [0, 1] is within [-1, 1] in floating point, and a flow stays
+        between v and v_inf. The time constants' interval is wider by the rounding of the
+        exponential and of its argument.
         """
-        one = torch.ones_like(self.bias[: self.units])
-        log_min, log_range = self.offset[self.units :], self.scale[self.units :]
-        low = torch.exp(log_min) * (1.0 - 1e-6)
-        return -one, one, low, torch.exp(log_min + log_range) * (1.0 + 1e-6)
+        with torch.no_grad():
+            one = torch.ones_like(self.offset[: self.units])
+            log_min, log_range = self.offset[self.units :], self.scale[self.units :]
+            log_max = log_min + log_range
+            widest = torch.maximum(log_min.abs(), log_max.abs())
+            slack = (8.0 + 4.0 * widest) * torch.finfo(one.dtype).eps
+            return -one, one, torch.exp(log_min - slack), torch.exp(log_max + slack)
 
     def _drive(self, u: Tensor) -> Tensor:
         """Compute the input's share (..., 2N) of the gates, for u (..., I)."""
