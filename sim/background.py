@@ -1,0 +1,105 @@
+"""What a camera sees where no object is: a textured ground plane and a graded sky."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.scene import Appearance
+
+HAZE_LENGTH = 40.0
+"""Metres over which haze takes all but 1/e of the ground's own colour."""
+
+_FARTHEST = 1e5  # metres; keeps texture coordinates of rays along the horizon finite
+
+
+class Background:
+    """The ground z = 0 and the sky of one appearance, seen along rays.
+
+    The texture repeats every `ground_scale` metres: texel (row i, column j) of S covers
+    x in [j, j + 1) and y in [i, i + 1) times ground_scale / S, world ENU. It is averaged to the
+    size of a pixel's footprint (a mipmap, as in Williams 1983, "Pyramidal parametrics") and fades
+    into the horizon's colour, so that the distance is haze and not aliased noise.
+
+    Args:
+        appearance: how the scene looks.
+
+    Raises:
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale not positive.
+    """
+
+    def __init__(self, appearance: Appearance) -> None:
+        texture = appearance.ground
+        square = texture.ndim == 3 and texture.shape == (len(texture), len(texture), 3)
+        if not square or texture.dtype != np.uint8 or texture.size == 0:
+            raise SimulationError(
+                "Appearance.ground must be uint8 of shape (S, S, 3), "
+                f"got {texture.dtype} of shape {texture.shape}"
+            )
+        if not appearance.ground_scale > 0:
+            raise SimulationError(
+                f"Appearance.ground_scale must be positive metres, got {appearance.ground_scale}"
+            )
+        sunlit = max(float(appearance.light[2]), 0.0)
+        shade = appearance.ambient + (1 - appearance.ambient) * sunlit
+        levels = [texture.astype(np.float32) * np.float32(shade)]
+        while (size := len(levels[-1])) > 1:
+            half = size // 2 if size % 2 == 0 else 1
+            block = size // half
+            levels.append(levels[-1].reshape(half, block, half, block, 3).mean(axis=(1, 3)))
+        self._sizes = np.array([len(level) for level in levels], dtype=np.int32)
+        self._offsets = np.concatenate(([0], np.cumsum(self._sizes**2)[:-1])).astype(np.int32)
+        self._texels = np.concatenate([level.reshape(-1, 3) for level in levels]).T.copy()
+        self._scale = np.float32(appearance.ground_scale)
+        self._horizon = 255 * np.array(appearance.sky_horizon, dtype=np.float32)[:, None]
+        self._zenith = 255 * np.array(appearance.sky_zenith, dtype=np.float32)[:, None]
+
+    def colours(
+        self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
+    ) -> NDArray[np.uint8]:
+        """Colours seen from `eye` along `rays`.
+
+        Args:
+            eye: metres, world ENU, shape (3,).
+            rays: unit vectors, world ENU, shape (3, N).
+            pixel_angle: radians that one pixel covers.
+
+        Returns:
+            RGB, shape (N, 3).
+        """
+        sky = rays[2] >= 0
+        colours = self._horizon + (self._zenith - self._horizon) * rays[2]
+        colours[:, ~sky] = self._ground(eye, rays[:, ~sky], pixel_angle)
+        levels: NDArray[np.uint8] = np.rint(colours.clip(0, 255)).astype(np.uint8).T
+        return levels
+
+    def _ground(
+        self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
+    ) -> NDArray[np.float32]:
+        height = np.float32(max(float(eye[2]), 1e-3))
+        distance = np.minimum(height / -rays[2], np.float32(_FARTHEST))
+        # A footprint is `distance * angle` wide and longer by distance / height; the geometric
+        # mean of the two trades blur across for aliasing along.
+        footprint = np.float32(pixel_angle) * distance * np.sqrt(distance / height)
+        texel = self._scale / np.float32(self._sizes[0])
+        level = np.rint(np.log2(np.maximum(footprint / texel, 1))).astype(np.int32)
+        level = np.minimum(level, len(self._sizes) - 1)
+        size, offset = self._sizes[level], self._offsets[level]
+        place = eye[:2, None].astype(np.float32) + rays[:2] * distance
+        place *= size.astype(np.float32) / self._scale
+        place -= np.float32(0.5)
+        corner = np.floor(place)
+        right, top = place - corner
+        column, row = corner.astype(np.int32) % size
+        next_column = (column + 1) % size
+        below = offset + row * size
+        above = offset + (row + 1) % size * size
+        lower_left, lower_right, upper_left, upper_right = (
+            self._texels.take(index, axis=1)
+            for index in (below + column, below + next_column, above + column, above + next_column)
+        )
+        lower = lower_left + (lower_right - lower_left) * right
+        upper = upper_left + (upper_right - upper_left) * right
+        clear = np.exp(distance / np.float32(-HAZE_LENGTH))
+        ground = lower + (upper - lower) * top
+        hazy: NDArray[np.float32] = self._horizon + (ground - self._horizon) * clear
+        return hazy
