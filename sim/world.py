@@ -1,15 +1,18 @@
 """The world: physics, sensors and a task; commands in, events out, like a real vehicle."""
 
 import heapq
-from dataclasses import dataclass, field, replace
+import math
+import os
+import sys
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 import pybullet
-from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene
 from liquid_nav_sim.camera import Camera, CameraModel, add_noise
@@ -43,6 +46,9 @@ class WorldConfig:
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what counts as success.
         step: physics step, ns.
+
+    Raises:
+        SimulationError: on a field out of its range.
     """
 
     vehicle: VehicleParameters = QUAD_250
@@ -64,8 +70,16 @@ class WorldConfig:
     step: int = SECOND // 400
 
     def __post_init__(self) -> None:
-        if not 0 < self.step <= SECOND // 50:
-            raise SimulationError(f"physics step must be in (0, 20] ms, got {self.step} ns")
+        if self.appearance not in FAMILIES:
+            raise SimulationError(
+                f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
+                f"got {self.appearance!r}"
+            )
+        if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
+            raise SimulationError(
+                "WorldConfig.step must be a whole number of ns in [100000, 20000000], "
+                f"0.1 to 20 ms, got {self.step!r}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,23 +105,47 @@ class World:
     Args:
         config: the world.
         gui: show PyBullet's window.
+
+    Attributes:
+        client: PyBullet client, -1 once closed.
+        outcome: how the flight ended, None until then.
+        time: ns since the start of the flight.
+        scene: what is flown in.
+        state: the true state at `time`.
+        views: what was true at the stamp of each frame that was not dropped.
+
+    Raises:
+        SimulationError: if PyBullet cannot start, or has no display for its window.
     """
 
     def __init__(self, config: WorldConfig | None = None, gui: bool = False) -> None:
         self.config = config or WorldConfig()
+        # Without a display PyBullet would end the whole process.
+        if gui and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+            raise SimulationError("PyBullet's window needs a display: set DISPLAY, or fly without")
         self.client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         if self.client < 0:
-            raise SimulationError("PyBullet could not start; is there a display for its window?")
-        self.outcome: Outcome | None = Outcome.TIMEOUT
+            raise SimulationError("PyBullet could not start; is one of its windows open already?")
+        self.outcome: Outcome | None = None
+        self._flying = False
 
     def close(self) -> None:
         """Give the PyBullet client back. The world cannot be used after that."""
         if self.client >= 0:
             pybullet.disconnect(self.client)
             self.client = -1
+            self._flying = False
 
     def reset(self, seed: int) -> None:
-        """Begin the flight of `seed`: same seed, same flight, for the same commands."""
+        """Begin the flight of `seed`: same seed, same flight, for the same commands.
+
+        Raises:
+            SimulationError: on a seed that is not a whole number >= 0, or after `close`.
+        """
+        if self.client < 0:
+            raise SimulationError("this world is closed: make another one")
+        if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+            raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
         scene_seed, *seeds = np.random.SeedSequence(seed).spawn(6)
         wind, imu, imu_clock, image, camera_clock = map(np.random.default_rng, seeds)
@@ -136,15 +174,29 @@ class World:
         self.views: dict[int, View] = {}
         self._command = Command(0)
         self.outcome = None
+        self._flying = True
 
     def command(self, command: Command) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on."""
         self._command = command
 
-    def next_event(self) -> Event | None:
-        """Fly until the next measurement arrives and give it; None when the flight is over."""
+    def next_event(self, until: int | None = None) -> Event | None:
+        """Fly until the next measurement arrives, and give it.
+
+        Args:
+            until: fly no further than the first physics step that ends at or after this time, ns.
+
+        Returns:
+            The measurement, or None: the flight is over where `outcome` is set, else `until` came
+            first.
+
+        Raises:
+            SimulationError: before `reset` or after `close`.
+        """
+        if not self._flying:
+            raise SimulationError("no flight is under way: call reset() first")
         while not (self._pending and self._pending[0][0] <= self.time):
-            if self.outcome is not None:
+            if self.outcome is not None or (until is not None and self.time >= until):
                 return None
             self._step()
         return heapq.heappop(self._pending)[2]
@@ -158,7 +210,7 @@ class World:
         config, dt = self.config, self.config.step / SECOND
         before = self.state
         thrusts = self._autopilot.update(self._command, before, dt)
-        self._vehicle.apply(thrusts, self._wind.advance(dt), dt)
+        self._vehicle.apply(thrusts, self._wind.advance(dt).tolist(), dt)
         pybullet.stepSimulation(physicsClientId=self.client)
         self.state = self._vehicle.observe(dt)
         start, self.time = self.time, self.time + config.step
@@ -190,7 +242,7 @@ class World:
             render = self._camera.render(state.position, state.orientation)
             pixels = int(np.count_nonzero(render.segmentation == self._bodies.target))
             self.views[stamp] = View(state, pixels)
-            image = add_noise(render.image, self.config.camera.noise, self._image_rng)
+            image = add_noise(render.image, self.config.camera.noise_sigma, self._image_rng)
             self._deliver(CameraFrame(stamp, arrival, image))
         self._camera_clock.advance()
 
@@ -201,18 +253,13 @@ class World:
 
 def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:
     """State at `fraction` in [0, 1] of a physics step; the specific force is that of the step."""
-
-    def blend(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return a + fraction * (b - a)
-
-    end = after.orientation
-    if float(before.orientation @ end) < 0:
-        end = -end
-    orientation = blend(before.orientation, end)
-    return replace(
-        after,
-        position=blend(before.position, after.position),
-        orientation=orientation / np.sqrt(orientation @ orientation),
-        linear_velocity=blend(before.linear_velocity, after.linear_velocity),
-        angular_velocity=blend(before.angular_velocity, after.angular_velocity),
+    start, end, rest = before.orientation, after.orientation, 1 - fraction
+    # Two quaternions of opposite sign are the same rotation: take the near one.
+    orientation = rest * start + (fraction if start @ end >= 0 else -fraction) * end
+    return VehicleState(
+        position=rest * before.position + fraction * after.position,
+        orientation=orientation / math.sqrt(orientation @ orientation),
+        linear_velocity=rest * before.linear_velocity + fraction * after.linear_velocity,
+        angular_velocity=rest * before.angular_velocity + fraction * after.angular_velocity,
+        specific_force=after.specific_force,
     )

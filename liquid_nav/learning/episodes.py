@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Episode:
         frames: uint8 (F, H, W, 3) RGB.
         sight: float32 (F, 4), truth at exposure: target visible (0 or 1), its azimuth (left) and
             elevation (up) in the camera's frame in radians, and its inverse range in 1/m.
+        outcome: how the flight ended, a string, shape ().
     """
 
     camera: NDArray[np.bool_]
@@ -40,6 +42,7 @@ class Episode:
     seen: NDArray[np.bool_]
     frames: NDArray[np.uint8]
     sight: NDArray[np.float32]
+    outcome: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.camera)
@@ -62,7 +65,7 @@ class Episode:
         try:
             with np.load(path) as archive:
                 return cls(**{f.name: archive[f.name] for f in fields(cls)})
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EpisodeError(f"{path} is not a whole episode: {error}") from error
 
 
@@ -97,8 +100,8 @@ class EpisodeBuilder:
         is_frame = isinstance(event, CameraFrame)
         self._rows.append((is_frame, elapsed / SECOND, event.latency / SECOND, imu, label, seen))
 
-    def build(self) -> Episode:
-        """Make the episode."""
+    def build(self, outcome: str) -> Episode:
+        """Make the episode of a flight that ended in `outcome`."""
         camera, dt, age, imu, label, seen = zip(*self._rows, strict=True)
         return Episode(
             np.array(camera),
@@ -109,4 +112,5 @@ class EpisodeBuilder:
             np.array(seen),
             np.stack(self._frames),
             np.array(self._sight, np.float32),
+            np.array(outcome),
         )

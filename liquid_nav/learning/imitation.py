@@ -11,8 +11,9 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ class _Run:
         self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([config.seed, 1])
         self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
-        self.outcomes: dict[str, dict[str, int]] = {}
+        self.outcomes: list[dict[str, int]] = []
         self.episodes: list[Episode] = []
         self._restore()
         self.log = SummaryWriter(str(out / "tensorboard"), purge_step=self.step)
@@ -169,22 +170,22 @@ class _Run:
         missing = [seed for seed in seeds if not (folder / f"{seed}.npz").exists()]
         bundle = self.bundle if number else None
         jobs = [(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
-        tally = self.outcomes.setdefault(str(number), {outcome.value: 0 for outcome in Outcome})
         # Fresh processes: PyBullet and torch threads do not survive a fork.
         pool = multiprocessing.get_context("spawn").Pool(self.config.workers) if jobs else None
         with self._progress(f"round {number}: flights", len(jobs)) as advance:
             if pool is not None:
                 with pool:
-                    for outcome in pool.imap_unordered(_record_one, jobs):
-                        tally[outcome] += 1
+                    for _ in pool.imap_unordered(_record_one, jobs):
                         advance()
-        self.episodes += [Episode.load(folder / f"{seed}.npz") for seed in seeds]
-        flown = max(1, sum(tally.values()))
+        flown = [Episode.load(folder / f"{seed}.npz") for seed in seeds]
+        self.episodes += flown
+        tally = Counter(str(episode.outcome) for episode in flown)
+        self.outcomes.append({outcome.value: tally[outcome.value] for outcome in Outcome})
         self.console.print(
-            f"round {number}: {count} flights, {sum(map(len, self.episodes))} events in all, "
-            + ", ".join(f"{name} {times}/{flown}" for name, times in tally.items())
+            f"round {number}: {sum(map(len, self.episodes))} events in all; flights: "
+            + ", ".join(f"{name} {times}/{count}" for name, times in self.outcomes[-1].items())
         )
-        self.log.add_scalar("flights/success", tally["success"] / flown, number)
+        self.log.add_scalar("flights/success", tally[Outcome.SUCCESS.value] / count, number)
 
     def _train(self, number: int, epochs: float, decay: bool) -> None:
         stream = PieceStream(self.episodes, self.config.lanes, self.config.length, self.rng)
@@ -243,7 +244,6 @@ class _Run:
             "finished_rounds": self.finished_rounds,
             "step": self.step,
             "seconds": self.seconds,
-            "outcomes": self.outcomes,
         }
         with tempfile.NamedTemporaryFile(dir=self.out, delete=False) as file:
             torch.save(content, file)
@@ -261,7 +261,6 @@ class _Run:
         torch.set_rng_state(content["torch_rng"])
         self.finished_rounds = content["finished_rounds"]
         self.step, self.seconds = content["step"], content["seconds"]
-        self.outcomes = content["outcomes"]
         self.console.print(f"resuming {self.out} after round {self.finished_rounds - 1}")
 
     def _story(self) -> Mapping[str, Any]:
@@ -328,8 +327,8 @@ def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
 _worker: dict[str, World] = {}
 
 
-def _record_one(job: tuple[WorldConfig, Path | None, int, Path]) -> str:
-    """Fly and save one flight, in a worker process; gives its outcome."""
+def _record_one(job: tuple[WorldConfig, Path | None, int, Path]) -> None:
+    """Fly and save one flight, in a worker process."""
     config, bundle, seed, path = job
     torch.set_num_threads(1)
     world = _worker.setdefault("world", World())
@@ -341,8 +340,4 @@ def _record_one(job: tuple[WorldConfig, Path | None, int, Path]) -> str:
         bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
     else:
         bursts = Bursts(rate=0.5, rng=rng)
-    episode, outcome = record(world, seed, controller, bursts)
-    episode.save(path)
-    return outcome.value
-
-
+    record(world, seed, controller, bursts).save(path)

@@ -12,7 +12,7 @@ from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.expert import TargetExpert
 from liquid_nav.policy import RawCommand
 from liquid_nav_sim.camera import CameraModel
-from liquid_nav_sim.world import Outcome, View, World, WorldConfig
+from liquid_nav_sim.world import View, World, WorldConfig
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -66,9 +66,7 @@ class Bursts:
         return (vx, vy, vz, yaw_rate)
 
 
-def record(
-    world: World, seed: int, controller: Controller | None, bursts: Bursts
-) -> tuple[Episode, Outcome]:
+def record(world: World, seed: int, controller: Controller | None, bursts: Bursts) -> Episode:
     """Fly the flight of `seed` and label every event.
 
     Args:
@@ -96,7 +94,7 @@ def record(
             command = controller.command(now).vector
         world.command(Command(now, *bursts.disturb(now, command, limits)))
     assert world.outcome is not None
-    return builder.build(), world.outcome
+    return builder.build(world.outcome.value)
 
 
 def _sight(view: View, world: World, camera: CameraModel) -> tuple[float, float, float, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -138,10 +139,16 @@ class PieceStream:
                 }
                 if mirrored:
                     _mirror(arrays, episode.seen[piece])
-                if self._augment:
-                    lit = arrays["frames"].astype(np.float32) * light.astype(np.float32)
-                    arrays["frames"] = np.minimum(lit, 255).astype(np.uint8)
+                if self._augment and len(arrays["frames"]):
+                    arrays["frames"] = _relight(arrays["frames"], light)
                 yield _pad(arrays, self._length) | {"fresh": np.array(begin == 0)}
+
+
+def _relight(frames: NDArray[np.uint8], light: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Scale the colours of frames (F, H, W, 3) by `light` (3,)."""
+    table = np.minimum(np.arange(256)[:, None] * light, 255).astype(np.uint8)
+    _, _, width, _ = frames.shape
+    return cv2.LUT(frames.reshape(-1, width, 3), table[None]).reshape(frames.shape)
 
 
 def _mirror(arrays: dict[str, NDArray[np.generic]], seen: NDArray[np.bool_]) -> None:

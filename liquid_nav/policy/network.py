@@ -3,21 +3,19 @@
 Every method is scriptable by TorchScript; the ones that a vehicle needs are exported.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
 from liquid_nav.liquid import make_cell
 from liquid_nav.policy.config import PolicyConfig
 
-AGE_SCALE = 0.1
-"""Seconds of age that count as one in the encoders; camera latencies are of this order."""
-
-GRAVITY = 9.80665
-"""Standard gravity, m/s^2: the unit in which the specific force enters."""
-
-
 class CameraEncoder(nn.Module):
     """Stride-2 convolutions over the frame, then one dense layer that also reads the frame's age."""
+
+    age_unit: Final[float] = 0.1
+    """Seconds of age that enter as one; camera latencies are of this order."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -33,11 +31,17 @@ class CameraEncoder(nn.Module):
         """Encode uint8 RGB frames (B, H, W, 3) of age (B,) seconds to (B, camera_features)."""
         x = image.permute(0, 3, 1, 2).to(self.dense.weight.dtype) / 127.5 - 1.0
         x = self.convolutions(x).flatten(1)
-        return torch.relu(self.dense(torch.cat((x, age.unsqueeze(1) / AGE_SCALE), dim=1)))
+        return torch.relu(self.dense(torch.cat((x, age.unsqueeze(1) / self.age_unit), dim=1)))
 
 
 class ImuEncoder(nn.Module):
     """One dense layer over rad/s, specific force less gravity in g, and age."""
+
+    age_unit: Final[float] = 0.01
+    """Seconds of age that enter as one."""
+
+    gravity: Final[float] = 9.80665
+    """Standard gravity, m/s^2: the unit in which the specific force enters."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -45,9 +49,9 @@ class ImuEncoder(nn.Module):
 
     def forward(self, imu: Tensor, age: Tensor) -> Tensor:
         """Encode angular velocity and specific force (B, 6), age (B,) s, to (B, imu_features)."""
-        rates, force = imu[:, :3], imu[:, 3:] / GRAVITY
+        rates, force = imu[:, :3], imu[:, 3:] / self.gravity
         force = torch.cat((force[:, :2], force[:, 2:] - 1.0), dim=1)
-        x = torch.cat((rates, force, age.unsqueeze(1) / AGE_SCALE), dim=1)
+        x = torch.cat((rates, force, age.unsqueeze(1) / self.age_unit), dim=1)
         return torch.relu(self.dense(x))
 
 

@@ -1,0 +1,184 @@
+"""The expert solves its task, and training is seeded, resumable and learns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import small_network
+from rich.console import Console
+
+from liquid_nav.command import Command
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import CameraFrame
+from liquid_nav.learning.episodes import EpisodeError
+from liquid_nav.learning.expert import SEARCH_YAW_RATE, TargetExpert
+from liquid_nav.learning.imitation import TrainingConfig, train
+from liquid_nav.learning.rollout import Bursts, randomised, record
+from liquid_nav.policy import load_network, read_manifest
+from liquid_nav_sim.world import Outcome, World, WorldConfig
+
+QUIET = Console(quiet=True)
+SMALL = TrainingConfig(
+    demonstrations=3, rounds=1, episodes=2, first_epochs=2, epochs=1, last_epochs=1, lanes=2,
+    length=64, workers=1,
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = World()
+    yield made
+    made.close()
+
+
+def expert_flight(world: World, seed: int) -> tuple[Outcome, list[tuple[float, ...]], list[bool]]:
+    world.reset(seed)
+    expert = TargetExpert(world)
+    commands, seen = [], []
+    while (event := world.next_event()) is not None:
+        expert.on_event(event)
+        commands.append(expert.command())
+        seen.append(expert.seen)
+        world.command(Command(event.arrival, *commands[-1]))
+    assert world.outcome is not None
+    return world.outcome, commands, seen
+
+
+def test_the_expert_solves_the_task(world: World) -> None:
+    outcomes = [expert_flight(world, seed)[0] for seed in range(300, 320)]
+    assert outcomes.count(Outcome.SUCCESS) == len(outcomes)
+
+
+def test_the_expert_does_not_know_what_was_never_in_view(world: World) -> None:
+    searches = 0
+    for seed in range(300, 312):
+        _, commands, seen = expert_flight(world, seed)
+        blind = [command for command, known in zip(commands, seen, strict=True) if not known]
+        assert set(blind) <= {(0.0, 0.0, 0.0, SEARCH_YAW_RATE)}
+        assert seen == sorted(seen)
+        searches += len(blind) > 40
+    assert searches >= 1
+
+
+def test_labels_stay_clean_while_bursts_push(world: World) -> None:
+    rng = np.random.default_rng(0)
+    pushed = record(world, 7, None, Bursts(rate=2.0, rng=rng))
+    calm = record(world, 7, None, Bursts(rate=0.0, rng=rng))
+    again = record(world, 7, None, Bursts(rate=0.0, rng=rng))
+    for name in ("dt", "imu", "label", "frames", "sight"):
+        np.testing.assert_array_equal(getattr(calm, name), getattr(again, name))
+    assert str(calm.outcome) == "success"
+    count = min(len(pushed), len(calm))
+    assert np.abs(pushed.imu[:count] - calm.imu[:count]).max() > 0.5
+    # A burst adds to what is flown, never to the label: labels do not jump with it.
+    jumps = np.abs(np.diff(pushed.label[pushed.seen], axis=0)).max(axis=0)
+    assert np.all(jumps < (0.5, 0.5, 0.3, 0.6))
+
+
+def test_sight_is_where_the_target_appears(world: World) -> None:
+    """The label's azimuth and elevation point at the pixels that show the target."""
+    checked = 0
+    for seed in range(300, 306):
+        world.reset(seed)
+        expert = TargetExpert(world)
+        model = world.config.camera
+        while (event := world.next_event()) is not None:
+            expert.on_event(event)
+            world.command(Command(event.arrival, *expert.command()))
+            if isinstance(event, CameraFrame):
+                view = world.views[event.stamp]
+                from liquid_nav.learning.rollout import _sight
+
+                visible, azimuth, elevation, inverse_range = _sight(view, world, model)
+                assert bool(visible) == (view.target_pixels > 0)
+                if view.target_pixels > 20:
+                    image = event.image.astype(int)
+                    red = image[..., 0] - image[..., 1:].max(2)
+                    rows, columns = np.nonzero(red > 0.6 * red.max())
+                    u = (columns.mean() - model.matrix[0, 2]) / model.matrix[0, 0]
+                    v = (rows.mean() - model.matrix[1, 2]) / model.matrix[1, 1]
+                    assert azimuth == pytest.approx(-np.arctan(u), abs=0.08)
+                    assert np.tan(elevation) == pytest.approx(-v * np.cos(azimuth), abs=0.1)
+                    assert 0.4 < inverse_range * (0.65 * model.matrix[0, 0]) / np.sqrt(
+                        view.target_pixels
+                    ) < 2.2
+                    checked += 1
+    assert checked > 100
+
+
+def test_training_conditions_contain_those_of_evaluation() -> None:
+    config = WorldConfig()
+    drawn = [randomised(config, np.random.default_rng(seed)) for seed in range(300)]
+    for read in (
+        lambda c: c.camera_timing.rate,
+        lambda c: c.camera_timing.latency,
+        lambda c: c.camera_timing.drop,
+        lambda c: c.imu_timing.drop,
+        lambda c: c.wind.gust,
+    ):
+        values = [read(c) for c in drawn]
+        assert min(values) < read(config) < max(values)
+
+
+def test_training_is_seeded_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    policy = small_network()[0]
+    through = train(tmp_path / "through", SMALL, policy, console=QUIET)
+    # A run that is cut after its first round leaves what a run of no further rounds leaves.
+    first = replace(SMALL, rounds=0)
+    cut = tmp_path / "cut"
+    train(cut, replace(first, last_epochs=SMALL.first_epochs), policy, console=QUIET)
+    weights = load_network(through)[0].state_dict()
+    manifest = read_manifest(through)
+    assert manifest.training["finished_rounds"] == 2
+    assert manifest.training["flights"] == 5
+    assert sum(manifest.training["outcomes_by_round"][1].values()) == 2
+    again = train(tmp_path / "through", SMALL, policy, console=QUIET)
+    assert all(torch.equal(v, weights[k]) for k, v in load_network(again)[0].state_dict().items())
+
+
+def test_a_cut_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    policy = small_network()[0]
+    through = train(tmp_path / "through", SMALL, policy, console=QUIET)
+    cut = tmp_path / "cut"
+    from liquid_nav.learning import imitation
+
+    whole = imitation._Run._train
+
+    def interrupted(self, number, epochs, decay):
+        if number == 1:
+            raise KeyboardInterrupt
+        whole(self, number, epochs, decay)
+
+    monkeypatch.setattr(imitation._Run, "_train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, SMALL, policy, console=QUIET)
+    monkeypatch.undo()
+    train(cut, SMALL, policy, console=QUIET)
+    expected = load_network(through)[0].state_dict()
+    got = load_network(cut / "model")[0].state_dict()
+    assert all(torch.equal(value, got[name]) for name, value in expected.items())
+
+
+def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
+    policy = small_network()[0]
+    config = replace(SMALL, rounds=0, demonstrations=1, last_epochs=0.1)
+    train(tmp_path, config, policy, console=QUIET)
+    with pytest.raises(ConfigError, match="other settings"):
+        train(tmp_path, replace(config, seed=9), policy, console=QUIET)
+    data = next((tmp_path / "data" / "round0").iterdir())
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(EpisodeError, match=data.name):
+        train(tmp_path, config, policy, console=QUIET)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lanes": 0}, {"rounds": -1}, {"rounds": 60}, {"learning_rate": 0.0}, {"episodes": 5000}],
+)
+def test_settings_out_of_range_are_refused(change) -> None:
+    with pytest.raises(ConfigError):
+        replace(SMALL, **change)

@@ -1,0 +1,159 @@
+"""Training sees the numbers that flight gives, and its data survives the disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import frame, sample, small_network
+
+from liquid_nav.events import CameraFrame, Event, ImuSample
+from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
+from liquid_nav.learning.imitation import command_loss, sight_loss
+from liquid_nav.learning.sequences import PieceStream, unroll
+from liquid_nav.policy import Policy
+
+
+def log(seed: int, count: int) -> list[Event]:
+    """Frames and samples with gaps, in order of arrival."""
+    rng = np.random.default_rng(seed)
+    now, made = 0.0, []
+    for k in range(count):
+        now += float(rng.choice([0.0, 0.005, 0.03, 0.4]))
+        latency = min(now, float(rng.uniform(0, 0.05)))
+        make = frame if rng.random() < 0.3 else sample
+        made.append(make(now - latency, latency, 100 * seed + k))
+    return made
+
+
+def episode(events: list[Event], seed: int = 0) -> Episode:
+    rng = np.random.default_rng(seed)
+    builder = EpisodeBuilder()
+    for k, event in enumerate(events):
+        sight = tuple(rng.normal(size=4)) if isinstance(event, CameraFrame) else None
+        builder.add(event, tuple(rng.normal(size=4)), k > len(events) // 2, sight)
+    return builder.build("success")
+
+
+@pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
+def test_unrolling_gives_the_numbers_of_flight(cell: str) -> None:
+    config, network = small_network(cell)
+    policy = Policy(config, network)
+    flights = [log(1, 47), log(2, 60)]
+    expected = []
+    for events in flights:
+        memory, raws, last = policy.initial(), [], None
+        for event in events:
+            elapsed = 0 if last is None else event.arrival - last
+            last = event.arrival
+            memory, raw = policy.on_event(memory, event, elapsed, event.latency)
+            raws.append(raw)
+        expected.append(np.array(raws))
+    # Three pieces: the second flight's state has to survive two cuts, the first flight's ends.
+    streams = [
+        iter(PieceStream([episode(events)], 1, 20, np.random.default_rng(0), augment=False))
+        for events in flights
+    ]
+    for stream, raws in zip(streams, expected, strict=True):
+        state, latch = network.initial(1)
+        got = []
+        for _ in range(3):
+            batch = next(stream)
+            with torch.no_grad():
+                commands, _, state, latch = unroll(network, batch, state, latch)
+            got.append(commands[batch.valid].numpy())
+        np.testing.assert_allclose(np.concatenate(got), raws, atol=2e-5)
+
+
+def test_lanes_do_not_mix() -> None:
+    _, network = small_network()
+    episodes = [episode(log(1, 40)), episode(log(2, 40))]
+    single = [
+        next(iter(PieceStream([e], 1, 40, np.random.default_rng(0), augment=False)))
+        for e in episodes
+    ]
+    stream = PieceStream(episodes, 8, 40, np.random.default_rng(3), augment=False)
+    both = next(iter(stream))
+    with torch.no_grad():
+        alone = [unroll(network, batch, *network.initial(1))[0][0] for batch in single]
+        together = unroll(network, both, *network.initial(8))[0]
+    matches = [
+        min(float((lane - one).abs().max()) for one in alone) for lane in together
+    ]
+    assert max(matches) < 1e-5
+    assert float((alone[0] - alone[1]).abs().max()) > 1e-2
+
+
+def test_every_piece_of_an_episode_comes_once_and_in_order() -> None:
+    whole = episode(log(5, 95))
+    stream = iter(PieceStream([whole], 1, 30, np.random.default_rng(0), augment=False))
+    pieces = [next(stream) for _ in range(5)]
+    assert [bool(piece.fresh[0]) for piece in pieces] == [True, False, False, False, True]
+    labels = torch.cat([piece.label[piece.valid] for piece in pieces[:4]])
+    np.testing.assert_array_equal(labels, whole.label)
+    frames = torch.cat([piece.frames for piece in pieces[:4]])
+    np.testing.assert_array_equal(frames, whole.frames)
+
+
+def test_mirroring_is_a_reflection_that_keeps_the_search() -> None:
+    whole = episode(log(6, 64))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        stream = PieceStream([whole], 1, 64, rng)
+        batch = next(iter(stream))
+        if not torch.equal(batch.imu[0], torch.from_numpy(whole.imu)):
+            break
+    else:
+        pytest.fail("never mirrored in 20 draws")
+    # Roll and yaw rates, and the sideways force, change sign under y -> -y.
+    np.testing.assert_array_equal(batch.imu[0], whole.imu * [-1, 1, -1, 1, -1, 1])
+    seen = whole.seen
+    np.testing.assert_array_equal(batch.label[0][~seen], whole.label[~seen])
+    np.testing.assert_array_equal(batch.label[0][seen], (whole.label * [1, -1, 1, -1])[seen])
+    np.testing.assert_array_equal(batch.sight, whole.sight * [1, -1, 1, 1])
+    dark = batch.frames.numpy().astype(float).mean((1, 2)) / whole.frames.mean((1, 2))
+    assert np.ptp(dark, axis=0).max() < 0.05  # one light for the whole piece
+
+
+def test_losses_ignore_what_is_not_there() -> None:
+    _, network = small_network()
+    whole = episode(log(7, 25))
+    batch = next(iter(PieceStream([whole], 1, 40, np.random.default_rng(0), augment=False)))
+    commands = batch.label.clone()
+    commands[~batch.valid] += 100.0
+    assert command_loss(commands, batch) == 0.0
+    commands[0, 0, 0] += 1.0
+    assert command_loss(commands, batch) == pytest.approx((1.0 - 0.1) / (25 * 4))
+    sight = torch.tensor([[0.0, 5.0, 5.0, 5.0], [1.0, 0.1, 0.2, 0.3]])
+    guess = torch.tensor([[-50.0, 0.0, 0.0, 0.0], [50.0, 0.1, 0.2, 0.3]])
+    assert sight_loss(guess, sight) == pytest.approx(0.0, abs=1e-6)
+    assert sight_loss(guess + 1.0, sight) > 0.5
+
+
+def test_an_episode_survives_the_disk_whole(tmp_path: Path) -> None:
+    whole = episode(log(8, 30))
+    path = tmp_path / "round0" / "1.npz"
+    whole.save(path)
+    again = Episode.load(path)
+    for name in Episode.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert [entry.name for entry in path.parent.iterdir()] == ["1.npz"]
+    data = path.read_bytes()
+    for keep in (0, 10, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:keep])
+        with pytest.raises(EpisodeError, match=r"1\.npz"):
+            Episode.load(path)
+    with pytest.raises(EpisodeError):
+        Episode.load(tmp_path / "none.npz")
+
+
+def test_only_what_the_policy_reads_becomes_a_row() -> None:
+    events = log(9, 12)
+    built = episode(events)
+    assert len(built) == 12
+    assert built.camera.sum() == sum(isinstance(event, CameraFrame) for event in events)
+    index = next(k for k, event in enumerate(events) if isinstance(event, ImuSample))
+    event = events[index]
+    assert isinstance(event, ImuSample)
+    np.testing.assert_allclose(built.imu[index, :3], event.angular_velocity, rtol=1e-6)
+    np.testing.assert_allclose(built.imu[index, 3:], event.specific_force, rtol=1e-6)

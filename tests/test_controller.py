@@ -1,0 +1,244 @@
+"""The time laws of the controller, and that nothing in flight raises."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support import frame, sample, small_network
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from liquid_nav.command import CommandLimits, Mode
+from liquid_nav.controller import Controller
+from liquid_nav.events import (
+    SECOND,
+    CameraFrame,
+    Channel,
+    Event,
+    Goal,
+    ImuSample,
+    Odometry,
+    OperatorStop,
+)
+from liquid_nav.policy import Policy
+from liquid_nav.safety import SafetyConfig, Staleness
+
+# Laws of time are about the policy: with these limits the safety layer passes every command on.
+TRANSPARENT = SafetyConfig(
+    limits=CommandLimits(acceleration=1e9, yaw_acceleration=1e9),
+    staleness={c: Staleness(1e6, 1e6) for c in (Channel.CAMERA, Channel.IMU)},
+)
+
+LAWS = settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@st.composite
+def events(draw: st.DrawFn, most: int = 12) -> list[Event]:
+    """Frames and samples, sorted by arrival, with equal times, gaps, jitter and latency.
+
+    The first two are one of each, so that the policy speaks and not a failsafe.
+    """
+    now = draw(st.integers(0, SECOND))
+    made: list[Event] = [
+        replace(event, stamp=now, arrival=now) for event in (frame(0.0), sample(0.0))
+    ]
+    for seed in range(draw(st.integers(0, most))):
+        now += draw(st.sampled_from([0, 1, 4_999_999, 5_000_000, 33_000_000, 2 * SECOND]))
+        latency = draw(st.sampled_from([0, 1_000_000, 60_000_000]))
+        event = draw(st.sampled_from([frame, sample]))(0.0, 0.0, seed)
+        made.append(replace(event, stamp=max(0, now - latency), arrival=now))
+    return made
+
+
+def flown(policy: Policy, log: list[Event], queries: list[int] | None = None) -> Controller:
+    """A controller after the events of `log`, asked at every time of `queries` after each."""
+    controller = Controller(policy, TRANSPARENT)
+    for event in log:
+        controller.on_event(event)
+        for later in queries or []:
+            controller.command(event.arrival + later)
+    return controller
+
+
+@LAWS
+@given(log=events(), queries=st.lists(st.integers(-SECOND, 10 * SECOND), max_size=5))
+def test_queries_are_pure(policy: Policy, log: list[Event], queries: list[int]) -> None:
+    asked, silent = flown(policy, log, queries), flown(policy, log)
+    assert torch.equal(asked.memory.state, silent.memory.state)
+    assert torch.equal(asked.memory.latch, silent.memory.latch)
+    assert asked.health == silent.health
+    for later in (0, 1, SECOND // 3):
+        now = log[-1].arrival + later
+        assert asked.command(now) == silent.command(now)
+
+
+@LAWS
+@given(log=events(), seed=st.integers(0, 9))
+def test_no_time_leaves_the_state_alone(policy: Policy, log: list[Event], seed: int) -> None:
+    controller = flown(policy, log)
+    before = controller.memory
+    now = log[-1].arrival / SECOND
+    controller.on_event(sample(now, 0.0, seed + 1000))
+    assert torch.equal(controller.memory.state, before.state)
+    assert not torch.equal(controller.memory.latch, before.latch)
+
+
+@LAWS
+@given(log=events(), behind=st.integers(1, SECOND))
+def test_time_never_runs_backwards(policy: Policy, log: list[Event], behind: int) -> None:
+    controller = flown(policy, log)
+    before, clock = controller.memory, controller.health.time
+    late = frame(max(0, log[-1].arrival - behind) / SECOND, 0.0, 99)
+    controller.on_event(late)
+    assert controller.health.time == clock
+    assert torch.equal(controller.memory.state, before.state)
+    if late.arrival < log[-1].arrival:
+        assert controller.health.channels[Channel.CAMERA].late >= 1
+    # It enters with its age on the controller's clock, not with its latency of zero.
+    age = log[-1].arrival - late.stamp
+    expected, _ = policy.on_event(before, late, 0, age)
+    assert torch.equal(controller.memory.latch, expected.latch)
+
+
+@LAWS
+@given(
+    log=events(),
+    split=st.floats(0, 1),
+    gap=st.integers(1_000, 5 * SECOND),
+)
+def test_flow_between_events_is_exact(
+    flow_policy: Policy, log: list[Event], split: float, gap: int
+) -> None:
+    controller = flown(flow_policy, log)
+    memory = controller.memory
+    core = small_network()[1].core
+    first = round(split * gap)
+    with torch.inference_mode():
+        target, tau = core.gates(memory.latch, memory.state)
+
+        def flow(state: torch.Tensor, elapsed: int) -> torch.Tensor:
+            return target + (state - target) * torch.exp(-(elapsed / SECOND) / tau)
+
+        whole = core.step(memory.latch, memory.state, torch.tensor([gap / SECOND]))
+        halves = flow(flow(memory.state, first), gap - first)
+    torch.testing.assert_close(whole, halves, rtol=1e-5, atol=1e-6)
+    assert controller.command(log[-1].arrival + gap).vector == pytest.approx(
+        flow_policy.query(memory, gap), abs=1e-6
+    )
+
+
+@LAWS
+@given(log=events(), scale=st.sampled_from([1.0, 1e6, 1e30]), gap=st.integers(0, 10**15))
+def test_the_state_is_bounded(policy: Policy, log: list[Event], scale: float, gap: int) -> None:
+    controller = flown(policy, log)
+    now = log[-1].arrival + gap
+    controller.on_event(ImuSample(now, now, np.full(3, scale), np.full(3, -scale)))
+    controller.on_event(sample(now / SECOND + 1e5))
+    low, high, *_ = small_network("ltc" if "ltc" in policy.config.cell else "liquid_flow")[
+        1
+    ].core.bounds()
+    state = controller.memory.state[0]
+    assert torch.all(state >= low - 1e-6)
+    assert torch.all(state <= high + 1e-6)
+    assert all(np.isfinite(controller.command(now).vector))
+
+
+@LAWS
+@given(log=events())
+def test_the_same_events_give_the_same_flight(policy: Policy, log: list[Event]) -> None:
+    first, again = flown(policy, log), flown(policy, copy.deepcopy(log))
+    assert torch.equal(first.memory.state, again.memory.state)
+    assert first.command(log[-1].arrival + 7) == again.command(log[-1].arrival + 7)
+    first.reset()
+    for event in log:
+        first.on_event(event)
+    assert torch.equal(first.memory.state, again.memory.state)
+
+
+def test_a_new_frame_acts_at_once(policy: Policy) -> None:
+    controller = flown(policy, [frame(0.0), sample(0.0), sample(0.005)])
+    before = controller.command(10_000_000).vector
+    controller.on_event(frame(0.010, 0.0, seed=5))
+    assert controller.command(10_000_000).vector != pytest.approx(before, abs=1e-4)
+
+
+def test_age_is_an_input(policy: Policy) -> None:
+    log = [frame(0.0), sample(0.0)]
+    young, old = flown(policy, log), flown(policy, log)
+    young.on_event(frame(0.1, 0.0, 3))
+    old.on_event(frame(0.02, 0.08, 3))
+    assert not torch.allclose(young.memory.latch, old.memory.latch)
+
+
+def test_channels_that_the_policy_does_not_read_leave_its_flow_alone(policy: Policy) -> None:
+    log = [frame(0.0), sample(0.0), sample(0.005)]
+    still, busy = flown(policy, log), flown(policy, log)
+    odometry = Odometry(
+        6_000_000, 7_000_000, np.zeros(3), np.array([0, 0, 0, 1.0]), np.zeros(3), np.zeros(3)
+    )
+    busy.on_event(odometry)
+    busy.on_event(Goal(6_000_000, 7_500_000, np.ones(3)))
+    for controller in (still, busy):
+        controller.on_event(sample(0.010))
+    assert torch.equal(still.memory.state, busy.memory.state)
+    assert busy.health.channels[Channel.ODOMETRY].accepted == 1
+
+
+def test_bad_measurements_are_counted_and_change_nothing(policy: Policy) -> None:
+    controller = flown(policy, [frame(0.0), sample(0.0)])
+    memory, clock = controller.memory, controller.health.time
+    controller.on_event(ImuSample(SECOND, SECOND, np.array([np.nan, 0, 0]), np.zeros(3)))
+    controller.on_event(ImuSample(SECOND, SECOND, np.zeros(3), np.array([0, 0, np.inf])))
+    controller.on_event(CameraFrame(SECOND, SECOND, np.zeros((480, 640, 3), np.uint8)))
+    health = controller.health
+    assert controller.memory is memory
+    assert health.time == clock
+    assert health.channels[Channel.IMU].rejected == 2
+    assert health.channels[Channel.IMU].last_rejection == "not finite"
+    assert health.channels[Channel.CAMERA].rejected == 1
+    assert "640x480" in health.channels[Channel.CAMERA].last_rejection
+
+
+def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
+    config, network = small_network()
+    policy = Policy(config, network)
+    broken = Policy(config, network)
+    controller = Controller(broken)
+    for k in range(200):
+        controller.on_event(sample(k * 0.005, 0.0, k))
+        if k % 6 == 0:
+            controller.on_event(frame(k * 0.005, 0.0, k))
+    assert controller.health.mode is Mode.NOMINAL
+    # Real non-finite weights: the features of every later sample are NaN.
+    weights = broken.network.imu.dense.bias
+    healthy = weights.detach().clone()
+    with torch.no_grad():
+        weights.fill_(float("nan"))
+    controller.on_event(sample(1.0, 0.0, 1))
+    command = controller.command(SECOND)
+    assert (command.mode, command.reason) == (Mode.HOVER, "policy: output was not finite")
+    assert controller.health.policy_faults == 1
+    with torch.no_grad():
+        weights.copy_(healthy)
+    for k in range(1, 80):
+        controller.on_event(sample(1 + k * 0.005, 0.0, k))
+        controller.on_event(frame(1 + k * 0.005, 0.0, k))
+    assert controller.health.mode is Mode.NOMINAL
+    assert torch.isfinite(controller.memory.state).all()
+    assert policy.initial() is not None
+
+
+def test_the_operator_stop_wins_and_is_an_event(policy: Policy) -> None:
+    controller = flown(policy, [frame(0.0), sample(0.0), sample(0.1)])
+    assert controller.command(SECOND // 10).mode is Mode.NOMINAL
+    controller.on_event(OperatorStop(SECOND // 5, SECOND // 5, engaged=True))
+    stopped = controller.command(SECOND // 5)
+    assert (stopped.mode, stopped.vector) == (Mode.STOP, (0.0, 0.0, 0.0, 0.0))
+    controller.on_event(sample(0.3))
+    assert controller.command(SECOND).mode is Mode.STOP
+    controller.on_event(OperatorStop(SECOND, SECOND, engaged=False))
+    assert controller.command(SECOND).mode is Mode.NOMINAL

@@ -1,0 +1,52 @@
+"""Events refuse what cannot be a measurement, and cannot be changed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from liquid_nav.command import CommandLimits
+from liquid_nav.errors import ConfigError, EventError
+from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry
+
+
+def test_latency_is_arrival_less_stamp() -> None:
+    assert ImuSample(10, 25, np.zeros(3), np.zeros(3)).latency == 15
+
+
+def test_events_are_immutable() -> None:
+    rates = np.zeros(3)
+    event = ImuSample(0, 0, rates, np.zeros(3))
+    rates[0] = 5.0
+    assert event.angular_velocity[0] == 0.0
+    with pytest.raises(ValueError, match="read-only"):
+        event.angular_velocity[0] = 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.stamp = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ImuSample(5, 4, np.zeros(3), np.zeros(3)), "1 ns before its stamp"),
+        (lambda: ImuSample(0.5, 1, np.zeros(3), np.zeros(3)), "int nanoseconds"),  # type: ignore[arg-type]
+        (lambda: ImuSample(0, 0, np.zeros(4), np.zeros(3)), r"shape \(3,\), got \(4,\)"),
+        (lambda: CameraFrame(0, 0, np.zeros((4, 4, 3))), "uint8"),  # type: ignore[arg-type]
+        (lambda: CameraFrame(0, 0, np.zeros((4, 4), np.uint8)), r"\(H, W, 3\)"),
+        (lambda: CameraFrame(0, 0, np.zeros((0, 4, 3), np.uint8)), r"\(H, W, 3\)"),
+        (lambda: Goal(0, 0, np.zeros(2)), "Goal.position"),
+        (
+            lambda: Odometry(0, 0, np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)),
+            "Odometry.orientation",
+        ),
+    ],
+)
+def test_what_cannot_be_an_event_is_refused(make, message) -> None:
+    with pytest.raises(EventError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+def test_limits_must_be_positive(value: float) -> None:
+    with pytest.raises(ConfigError, match="vz"):
+        CommandLimits(vz=value)
