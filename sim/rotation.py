@@ -1,0 +1,37 @@
+"""Three-vectors and rotations in plain Python floats, several times faster than small arrays."""
+
+from collections.abc import Sequence
+
+Vector = tuple[float, float, float]
+Matrix = tuple[Vector, Vector, Vector]
+
+
+def rotation_matrix(quaternion: Sequence[float]) -> Matrix:
+    """Rows of the rotation matrix of a unit quaternion x, y, z, w."""
+    x, y, z, w = quaternion
+    return (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+
+
+def rotate(matrix: Matrix, vector: Sequence[float]) -> Vector:
+    """R v: with the attitude of a body as R, from its frame to the world's."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    x, y, z = vector
+    return (a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z)
+
+
+def rotate_back(matrix: Matrix, vector: Sequence[float]) -> Vector:
+    """R^T v: with the attitude of a body as R, from the world's frame to its own."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    x, y, z = vector
+    return (a * x + d * y + g * z, b * x + e * y + h * z, c * x + f * y + i * z)
+
+
+def cross(first: Sequence[float], second: Sequence[float]) -> Vector:
+    """Cross product of two three-vectors."""
+    a, b, c = first
+    x, y, z = second
+    return (b * z - c * y, c * x - a * z, a * y - b * x)
