@@ -21,9 +21,7 @@ def make_cell(name: str, input_size: int, units: int, **options: Any) -> LiquidC
             a value that it refuses.
     """
     if name not in CELLS:
-        raise ConfigError(
-            f"no liquid cell {name!r}; known are {', '.join(sorted(CELLS))}"
-        )
+        raise ConfigError(f"no liquid cell {name!r}; known are {', '.join(sorted(CELLS))}")
     try:
         return CELLS[name](input_size, units, **options)
     except TypeError as error:

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from liquid_nav.errors import ConfigError
 
 
-def exponential_flow(
-    v: Tensor, v_inf: Tensor, time_constant: Tensor, dt: Tensor
-) -> Tensor:
+def exponential_flow(v: Tensor, v_inf: Tensor, time_constant: Tensor, dt: Tensor) -> Tensor:
     """Relax v (B, N) towards v_inf (B, N) for dt (B,) seconds: v_inf + (v - v_inf) exp(-dt / tau).
 
     Exact for frozen gates (`v_inf` and `time_constant` (B, N) in seconds), the identity at dt = 0,
@@ -87,7 +85,7 @@ class LiquidCell(nn.Module):
     def check_gates(self, u: Tensor, v: Tensor) -> None:
         """Raise ConfigError unless u is (B, I) and v is (B, N)."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            _require("v", v, (v.shape[:1].numel(), self.units))
+            _require("v", v, (_size(v, 0), self.units))
             _require("u", u, (v.shape[0], self.input_size))
 
     def check_step(self, u: Tensor, v: Tensor, dt: Tensor) -> None:
@@ -100,12 +98,14 @@ class LiquidCell(nn.Module):
     def check_sequence(self, u: Tensor, dt: Tensor, v: Tensor) -> None:
         """Raise ConfigError unless `forward` can take these."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            _require("v", v, (v.shape[:1].numel(), self.units))
-            _require(
-                "u", u, (v.shape[0], max(1, u.shape[1:2].numel()), self.input_size)
-            )
+            _require("v", v, (_size(v, 0), self.units))
+            _require("u", u, (v.shape[0], max(1, _size(u, 1)), self.input_size))
             _require("dt", dt, tuple(u.shape[:2]))
             _require_durations(dt)
+
+
+def _size(value: Tensor, axis: int) -> int:
+    return value.shape[axis] if value.ndim > axis else 1
 
 
 def _require(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
@@ -119,6 +119,4 @@ def _require_durations(dt: Tensor) -> None:
         return
     low, high = torch.aminmax(dt.detach())
     if not (float(low) >= 0.0 and float(high) < math.inf):
-        raise ConfigError(
-            f"dt must be finite seconds, not negative, got {low} to {high}"
-        )
+        raise ConfigError(f"dt must be finite seconds, not negative, got {low} to {high}")

@@ -55,9 +55,7 @@ class LiquidFlow(LiquidCell):
     ) -> None:
         super().__init__(input_size, units)
         if not 0.0 < tau_min < tau_max < math.inf:
-            raise ConfigError(
-                f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}"
-            )
+            raise ConfigError(f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}")
         if gates not in GATES:
             raise ConfigError(f"gates must be one of {', '.join(GATES)}, got {gates!r}")
         # Both heads lie in one product: rows 0 ... N - 1 are v_inf's, the others tau's. As torch's
@@ -90,9 +88,7 @@ class LiquidFlow(LiquidCell):
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
         """Zeros (B, N)."""
-        return torch.zeros(
-            (batch, self.units), dtype=self.bias.dtype, device=self.bias.device
-        )
+        return torch.zeros((batch, self.units), dtype=self.bias.dtype, device=self.bias.device)
 
     @torch.jit.export
     def gates(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +139,5 @@ class LiquidFlow(LiquidCell):
         weight = self.state_weight
         if weight is not None:
             drive = torch.addmm(drive, v, weight.t())
-        v_inf, log_tau = torch.addcmul(
-            self.offset, self.scale, torch.sigmoid(drive)
-        ).chunk(2, 1)
+        v_inf, log_tau = torch.addcmul(self.offset, self.scale, torch.sigmoid(drive)).chunk(2, 1)
         return v_inf, torch.exp(log_tau)

@@ -59,9 +59,7 @@ class LTC(LiquidCell):
     ) -> None:
         super().__init__(input_size, units)
         if not 0.0 < max_step < math.inf:
-            raise ConfigError(
-                f"max_step must be positive and finite seconds, got {max_step}"
-            )
+            raise ConfigError(f"max_step must be positive and finite seconds, got {max_step}")
         if max_substeps < 1:
             raise ConfigError(f"max_substeps must be at least 1, got {max_substeps}")
         self.max_step = max_step
@@ -83,23 +81,16 @@ class LTC(LiquidCell):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all parameters anew, in the ranges that the class names."""
-        weight = torch.empty(
-            self.units, self.input_size + self.units, dtype=self.v_leak.dtype
-        )
+        weight = torch.empty(self.units, self.input_size + self.units, dtype=self.v_leak.dtype)
         leak = torch.empty_like(self.v_leak).uniform_(1e-3, 1.0)
         weight.uniform_(1e-3, 1.0)
-        spread = torch.linspace(
-            math.log(0.05), math.log(2.0), self.units, dtype=leak.dtype
-        )
+        spread = torch.linspace(math.log(0.05), math.log(2.0), self.units, dtype=leak.dtype)
         capacitance = torch.exp(spread) * (leak + 0.5 * weight.sum(1))
-        self.capacitance_raw.copy_(
-            _inverse_softplus(capacitance - self.min_capacitance)
-        )
+        self.capacitance_raw.copy_(_inverse_softplus(capacitance - self.min_capacitance))
         self.leak_raw.copy_(_inverse_softplus(leak - self.min_leak))
         self.v_leak.uniform_(-0.2, 0.2)
-        sensory, recurrent = weight.split([self.input_size, self.units], 1)
-        self.sensory_weight_raw.copy_(_inverse_softplus(sensory))
-        self.recurrent_weight_raw.copy_(_inverse_softplus(recurrent))
+        self.sensory_weight_raw.copy_(_inverse_softplus(weight[:, : self.input_size]))
+        self.recurrent_weight_raw.copy_(_inverse_softplus(weight[:, self.input_size :]))
         for sigma in (self.sensory_sigma, self.recurrent_sigma):
             sigma.uniform_(3.0, 8.0)
         for mu in (self.sensory_mu, self.recurrent_mu):
@@ -138,9 +129,7 @@ class LTC(LiquidCell):
         counts = self._substeps(dt)
         elapsed = dt.unbind(1)
         # Indexing inside the loop would make the backward pass quadratic in T; unbind does not.
-        drives = self._drive(u.transpose(0, 1).flatten(0, 1)).unflatten(
-            2, (length, batch)
-        )
+        drives = self._drive(u.transpose(0, 1).flatten(0, 1)).view(self.units, 2, length, batch)
         states: list[Tensor] = []
         for k, drive in enumerate(drives.unbind(2)):
             v = self._advance(drive, v, elapsed[k], counts[k], recurrent, capacitance)
@@ -194,9 +183,7 @@ class LTC(LiquidCell):
             functional.softplus(self.sensory_weight_raw),
             self.sensory_reversal,
         )
-        return _add_synapses(
-            torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2), u, sensory
-        )
+        return _add_synapses(torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2), u, sensory)
 
     def _gates(
         self, drive: Tensor, v: Tensor, recurrent: Synapses, capacitance: Tensor
@@ -214,9 +201,7 @@ class LTC(LiquidCell):
         if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
             return [self.max_substeps] * dt.shape[1]
         longest = torch.floor(dt.detach().amax(0) / self.max_step)
-        counts: list[int] = (
-            (longest.to(torch.long) + 1).clamp(1, self.max_substeps).tolist()
-        )
+        counts: list[int] = (longest.to(torch.long) + 1).clamp(1, self.max_substeps).tolist()
         return counts
 
     def _advance(
@@ -251,9 +236,7 @@ def _add_synapses(total: Tensor, x: Tensor, synapses: Synapses) -> Tensor:
     return torch.baddbmm(total, gains, opening)
 
 
-def _highest_target(
-    leak: Tensor, v_leak: Tensor, weight: Tensor, reversal: Tensor
-) -> Tensor:
+def _highest_target(leak: Tensor, v_leak: Tensor, weight: Tensor, reversal: Tensor) -> Tensor:
     """Maximise v_inf (N,) over all openings of synapses (N, J) in [0, 1]."""
     reversal, order = reversal.sort(1, descending=True)
     weight = weight.gather(1, order)

@@ -1,0 +1,94 @@
+"""Cells compiled by TorchScript, as they fly, and by torch.export."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from liquid_reference import CELL_CASES, seeded_cell
+from torch import Tensor, nn
+
+each_cell = pytest.mark.parametrize(("name", "options"), CELL_CASES, ids=str)
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+def compare(compiled: Any, cell: Any, batch: int, length: int) -> None:
+    generator = torch.Generator().manual_seed(batch)
+    u = torch.randn(batch, length, 3, generator=generator)
+    # Gaps of every kind: none, of one substep, of several, beyond the last.
+    gaps = torch.tensor([0.0, 0.01, 0.3, 50.0])
+    dt = gaps[torch.randint(4, (batch, length), generator=generator)]
+    v = compiled.initial_state(batch)
+    torch.testing.assert_close(v, cell.initial_state(batch), rtol=0, atol=0)
+    for scripted, eager in (
+        (compiled(u, dt, v), cell(u, dt, v)),
+        (compiled.gates(u[:, 0], v), cell.gates(u[:, 0], v)),
+        (compiled.step(u[:, 0], v, dt[:, 0]), cell.step(u[:, 0], v, dt[:, 0])),
+    ):
+        torch.testing.assert_close(scripted, eager, rtol=1e-6, atol=1e-6)
+
+
+@each_cell
+def test_scripted_equals_eager_at_any_batch_and_length(name: str, options: dict[str, Any]) -> None:
+    cell = seeded_cell(name, options, dtype=torch.float32)
+    scripted = torch.jit.script(cell)
+    # Several sizes twice: TorchScript specialises its graphs over the first calls.
+    for batch, length in ((1, 1), (1, 1), (5, 3), (2, 17), (1, 1)):
+        compare(scripted, cell, batch, length)
+
+
+@each_cell
+def test_a_saved_script_is_the_same_cell(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    cell = seeded_cell(name, options, dtype=torch.float32)
+    path = str(tmp_path / "cell.pt")
+    torch.jit.script(cell).save(path)
+    compare(torch.jit.load(path), cell, 3, 4)
+
+
+@each_cell
+def test_a_state_dict_restores_the_cell(name: str, options: dict[str, Any]) -> None:
+    cell = seeded_cell(name, options, dtype=torch.float32)
+    other = seeded_cell(name, options, dtype=torch.float32)
+    for parameter in other.parameters():
+        nn.init.normal_(parameter)
+    u, v, dt = torch.randn(2, 3), cell.initial_state(2), torch.rand(2)
+    assert not torch.equal(other.step(u, v, dt), cell.step(u, v, dt))
+    other.load_state_dict(cell.state_dict())
+    assert torch.equal(other.step(u, v, dt), cell.step(u, v, dt))
+
+
+@each_cell
+def test_a_scripted_step_keeps_the_state_at_no_time(name: str, options: dict[str, Any]) -> None:
+    scripted = torch.jit.script(seeded_cell(name, options, dtype=torch.float32))
+    v = 0.1 * torch.randn(1, 4)
+    for _ in range(4):
+        assert torch.equal(scripted.step(torch.randn(1, 3), v, torch.zeros(1)), v)
+
+
+class Step(nn.Module):
+    """`step` as the method that torch.export sees."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
+        stepped: Tensor = self.cell.step(u, v, dt)
+        return stepped
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("liquid_flow", {}), ("ltc", {"max_substeps": 3})], ids=str
+)
+def test_an_exported_step_takes_any_batch_and_dt(name: str, options: dict[str, Any]) -> None:
+    cell = seeded_cell(name, options, dtype=torch.float32)
+    batch = {0: torch.export.Dim("batch")}
+    example = (torch.randn(2, 3), cell.initial_state(2).detach(), torch.rand(2))
+    program = torch.export.export(Step(cell), example, dynamic_shapes=(batch, batch, batch))
+    u, v = torch.randn(5, 3), cell.initial_state(5)
+    dt = torch.tensor([0.0, 0.01, 0.03, 0.07, 40.0])
+    torch.testing.assert_close(
+        program.module()(u, v, dt), cell.step(u, v, dt), rtol=1e-6, atol=1e-6
+    )
