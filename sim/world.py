@@ -25,9 +25,12 @@ from liquid_nav_sim.timing import SensorClock, SensorTiming
 from liquid_nav_sim.vehicle import QUAD_250, Vehicle, VehicleParameters
 from liquid_nav_sim.wind import Wind, WindModel
 
+NOSE_CAMERA = CameraModel(mount_position=(0.12, 0.0, 0.0))
+"""The default camera, at the front of `QUAD_250`, where no rotor stands in its view."""
+
 
 class Outcome(str, Enum):
-    """How a flight ended."""
+    """How a flight ended. A collision is a contact, which Bullet reports within 5 mm."""
 
     SUCCESS = "success"
     COLLISION = "collision"
@@ -40,7 +43,7 @@ class WorldConfig:
 
     Attributes:
         vehicle: the quadrotor.
-        camera, imu: sensor models.
+        camera, imu: sensor models; a camera among the rotors sees them.
         camera_timing, imu_timing: their clocks and links.
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
@@ -52,7 +55,7 @@ class WorldConfig:
     """
 
     vehicle: VehicleParameters = QUAD_250
-    camera: CameraModel = field(default_factory=CameraModel)
+    camera: CameraModel = NOSE_CAMERA
     imu: ImuNoise = PX4_DEFAULT
     camera_timing: SensorTiming = field(
         default_factory=lambda: SensorTiming(
