@@ -1,0 +1,298 @@
+"""The `liquid-nav` command: ``fly`` and ``train``.
+
+Bad input gives one line on standard error and exit code 2, and leaves nothing behind. Ctrl-C gives
+exit code 130. What is heavy to import is imported by the command that needs it.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import importlib.resources
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, TypeVar
+
+import tyro
+
+from liquid_nav import __version__
+from liquid_nav.errors import BundleError, ConfigError, LiquidNavError
+from liquid_nav.evaluation.files import PLOT, RESULT, VIDEO, made_directories
+
+TASKS = ("target",)
+
+USAGE = """\
+usage: liquid-nav [--help] [--version] COMMAND ...
+
+Drone navigation by a continuous-time (liquid) neural controller.
+
+commands:
+  fly      fly a policy in the simulator and show what happened
+  train    train a policy in the simulator
+
+`liquid-nav COMMAND --help` tells more of a command.
+"""
+
+EXTRAS = {
+    "av": "viz",
+    "gymnasium": "sim",
+    "matplotlib": "viz",
+    "pybullet": "sim",
+    "tensorboard": "train",
+}
+"""Which extra of the package brings a module that may be missing."""
+
+_Command = TypeVar("_Command")
+
+
+@dataclass(frozen=True)
+class Fly:
+    """Fly a policy closed loop in the simulator and show what happened.
+
+    A row is printed for each flight. With --out, DIR gets flights.mp4 (onboard and outside view),
+    flights.png (the flights from above) and result.json. Ctrl-C leaves whole files of the flights
+    flown so far.
+    """
+
+    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "target"
+    """What to fly: target."""
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
+    """How many flights, at least 1."""
+    seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
+    """Seed of the first flight, the next ones follow; training uses the seeds below 100000."""
+    model: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the shipped one)")
+    ] = None
+    """Directory of the model bundle to fly."""
+    gui: bool = False
+    """Show the simulator's window and fly in real time."""
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no files)")
+    ] = None
+    """Where video, plot and figures go."""
+    json: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: no file)")
+    ] = None
+    """Where the figures go, in JSON."""
+    video_episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """How many flights the video shows, the first ones; more take longer, 0 makes no video."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv`, by default the process's, and give the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _fail(f"{error.name} is not installed: pip install liquid_nav[{extra}]")
+    except LiquidNavError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail(message: str) -> int:
+    print("liquid-nav: error:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    commands: Mapping[str, Callable[[list[str]], int]] = {"fly": _fly, "train": _train}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if arguments[0] == "--version":
+        print(f"liquid-nav {__version__}")
+        return 0
+    command = commands.get(arguments[0])
+    if command is None:
+        raise ConfigError(f"unknown command {arguments[0]!r}, choose from {', '.join(commands)}")
+    return command(arguments[1:])
+
+
+def _parse(kind: type[_Command], name: str, arguments: list[str]) -> _Command:
+    """Parse arguments by tyro, and say in one line what tyro frames in a box."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                kind,
+                prog=f"liquid-nav {name}",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as error:
+        if not error.code:
+            raise
+        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()[1:]]
+        said = lines[: next((i for i, line in enumerate(lines) if line[:1] in "─╰"), None)]
+        raise ConfigError(f"{' '.join(said)} (see liquid-nav {name} --help)") from error
+
+
+def _fly(arguments: list[str]) -> int:
+    options = _parse(Fly, "fly", arguments)
+    _check_task(options.task)
+    if options.episodes < 1:
+        raise ConfigError(f"--episodes must be at least 1, got {options.episodes}")
+    if options.seed < 0:
+        raise ConfigError(f"--seed must not be negative, got {options.seed}")
+    if options.video_episodes < 0:
+        raise ConfigError(f"--video-episodes must not be negative, got {options.video_episodes}")
+    _check_destinations(options.out, options.json)
+    if options.gui:
+        _check_display()
+
+    import torch
+
+    from liquid_nav.policy import load_policy
+
+    # More threads do not help a batch of one, and could change the order of its sums.
+    torch.set_num_threads(1)
+    model = options.model or _shipped_model(options.task)
+    policy, manifest = load_policy(model)
+    if manifest.task != options.task:
+        raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
+
+    pybullet = _import_pybullet()
+
+    from liquid_nav.evaluation.report import evaluate
+    from liquid_nav_sim.camera import CameraModel
+    from liquid_nav_sim.world import World, WorldConfig
+
+    seen = manifest.config.camera
+    camera = replace(
+        CameraModel(), width=seen.width, height=seen.height, horizontal_fov=seen.horizontal_fov
+    )
+    directories = [options.out] if options.out is not None else []
+    directories += [options.json.parent] if options.json is not None else []
+    with made_directories(*directories):
+        world = World(WorldConfig(camera=camera), gui=options.gui)
+        try:
+            evaluation = evaluate(
+                policy,
+                world,
+                options.episodes,
+                options.seed,
+                out=options.out,
+                json_path=options.json,
+                video_episodes=options.video_episodes,
+                real_time=options.gui,
+            )
+        except pybullet.error as error:
+            if not options.gui:
+                raise
+            raise ConfigError(f"the simulator's window was closed: {error}") from error
+        finally:
+            with contextlib.suppress(pybullet.error):
+                world.close()
+    return 130 if evaluation.interrupted else 0
+
+
+def _train(arguments: list[str]) -> int:
+    _import_pybullet()
+
+    from liquid_nav.learning.imitation import TrainingConfig, train
+    from liquid_nav.policy import PolicyConfig, PolicyNetwork
+
+    @dataclass(frozen=True)
+    class Train:
+        """Train a policy by imitation in the simulator: behaviour cloning, then DAgger.
+
+        A run that was cut goes on where it stopped, given the same command line. The model bundle
+        is DIR/model, the logs are for TensorBoard in DIR/tensorboard.
+        """
+
+        task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+        """What to learn: target."""
+        config: Annotated[TrainingConfig, tyro.conf.arg(name="")]
+        out: Annotated[
+            Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/TASK)")
+        ] = None
+        """Directory of the run."""
+        cell: str = PolicyConfig.cell
+        """The liquid cell."""
+        units: int = PolicyConfig.units
+        """Neurons of the liquid cell."""
+
+    options = _parse(Train, "train", arguments)
+    _check_task(options.task)
+    out = options.out or Path("runs") / options.task
+    _check_destinations(out, None)
+    policy = PolicyConfig(cell=options.cell, units=options.units)
+    # Fails here, before there is a run directory, where the architecture makes no sense.
+    PolicyNetwork(policy)
+    print(f"trained: {train(out, options.config, policy)}")
+    return 0
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise ConfigError(f"unknown task {task!r}, choose from {', '.join(TASKS)}")
+
+
+def _check_destinations(out: Path | None, json: Path | None) -> None:
+    """Refuse an output directory and a JSON file that cannot both be there."""
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out {out} exists and is not a directory")
+        for name in (VIDEO, PLOT, RESULT):
+            if (out / name).is_dir():
+                raise ConfigError(f"--out {out}: {name} in it is a directory")
+    if json is None:
+        return
+    if json.is_dir() or not json.name:
+        raise ConfigError(f"--json {json} is a directory, give a file")
+    if out is not None:
+        target, folder = json.resolve(), out.resolve()
+        if target == folder or target in folder.parents:
+            raise ConfigError(f"--json {json} must be a file, but --out {out} needs a directory")
+        if target in (folder / VIDEO, folder / PLOT):
+            raise ConfigError(f"--json {json} is where --out {out} puts another file")
+
+
+def _check_display() -> None:
+    """Look for an X server: without one, PyBullet ends the process when asked for a window."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError as error:
+        raise ConfigError("--gui needs X11, and its library libX11.so.6 is not there") from error
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if not display:
+        raise ConfigError("--gui needs a display: none could be opened, is DISPLAY set?")
+    x11.XCloseDisplay(ctypes.c_void_p(display))
+
+
+def _import_pybullet() -> ModuleType:
+    """Import PyBullet without the line that it writes past Python's `sys.stderr`."""
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        return importlib.import_module("pybullet")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _shipped_model(task: str) -> Path:
+    """Directory of the bundle that comes with the package."""
+    try:
+        return Path(str(importlib.resources.files("liquid_nav_models") / task))
+    except ModuleNotFoundError as error:
+        raise BundleError("no model comes with this installation, give one with --model") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

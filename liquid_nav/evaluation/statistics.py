@@ -1,0 +1,113 @@
+"""Figures over many flights."""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.evaluation.files import whole_file
+from liquid_nav.evaluation.flight import Flight
+from liquid_nav.events import Channel
+from liquid_nav_sim.world import Outcome
+
+
+def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson score interval of a proportion (Wilson 1927), (0, 1) for no trial.
+
+    Args:
+        successes: how many of the trials succeeded.
+        n: trials.
+        z: quantile of the normal distribution; 1.96 gives 95 % confidence.
+
+    Raises:
+        ConfigError: unless 0 <= successes <= n.
+    """
+    if not 0 <= successes <= n:
+        raise ConfigError(f"wilson needs 0 <= successes <= n, got {successes} of {n}")
+    if n == 0:
+        return (0.0, 1.0)
+    share, weight = successes / n, z * z / n
+    centre = share + weight / 2
+    spread = math.sqrt(weight * share * (1 - share) + weight * weight / 4)
+    low, high = (centre - spread) / (1 + weight), (centre + spread) / (1 + weight)
+    # The ends are exact where nothing or everything succeeded; rounding must not move them.
+    return (low if successes else 0.0, high if successes < n else 1.0)
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Median and 99th percentile, None where nothing was measured."""
+
+    p50: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A benchmark run in figures.
+
+    Attributes:
+        episodes: flights that were finished.
+        success, collision, timeout: how many of them ended so.
+        wilson95: 95 % confidence interval of the success rate.
+        seed: seed of the first flight; the next ones follow it.
+        commands_sha256: hash over every command of every flight, in order.
+        realtime_factor: simulated seconds per wall second, policy in the loop; None for no flight.
+        event_to_command_us: per channel, microseconds from an event to the new command.
+    """
+
+    episodes: int
+    success: int
+    collision: int
+    timeout: int
+    wilson95: tuple[float, float]
+    seed: int
+    commands_sha256: str
+    realtime_factor: float | None
+    event_to_command_us: dict[str, Percentiles]
+
+    @classmethod
+    def of(cls, flights: Sequence[Flight], seed: int) -> "Summary":
+        """Sum up flights in the order flown; an empty list is legal."""
+        outcomes = Counter(flight.outcome for flight in flights)
+        wall = sum(flight.wall for flight in flights)
+        simulated = sum(flight.duration for flight in flights)
+        return cls(
+            episodes=len(flights),
+            success=outcomes[Outcome.SUCCESS],
+            collision=outcomes[Outcome.COLLISION],
+            timeout=outcomes[Outcome.TIMEOUT],
+            wilson95=wilson(outcomes[Outcome.SUCCESS], len(flights)),
+            seed=seed,
+            commands_sha256=hashlib.sha256(b"".join(f.digest for f in flights)).hexdigest(),
+            realtime_factor=round(simulated / wall, 2) if wall > 0 else None,
+            event_to_command_us={
+                channel.value: _percentiles(
+                    [t for flight in flights for t in flight.event_to_command[channel]]
+                )
+                for channel in (Channel.CAMERA, Channel.IMU)
+            },
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self) | {"wilson95": list(self.wilson95)}
+
+    def save(self, path: Path) -> None:
+        """Write to `path` as JSON, whole or not at all."""
+        with whole_file(path) as staging:
+            staging.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def _percentiles(values: list[float]) -> Percentiles:
+    if not values:
+        return Percentiles(None, None)
+    p50, p99 = np.percentile(values, (50, 99)).tolist()
+    return Percentiles(round(p50, 1), round(p99, 1))
