@@ -87,7 +87,7 @@ def ltc_step(
     max_step: float,
     max_substeps: int,
 ) -> Array:
-    """Advance by whole substeps, then the remainder; the last one allowed takes all that is left."""
+    """Advance by whole substeps, then the remainder; the last one allowed takes all the rest."""
     left, used = dt, 0
     while left > 0.0:
         used += 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from liquid_reference import flow_gates, parameters, seeded_cell
-from scipy.integrate import solve_ivp
+from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import CELLS, make_cell

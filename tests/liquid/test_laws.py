@@ -78,6 +78,12 @@ def test_the_flow_never_leaves_the_hull_by_a_rounding(seed: int, scale: float, d
     assert torch.all(flowed <= torch.maximum(v, v_inf))
 
 
+def test_a_time_far_below_the_time_constant_keeps_its_digits() -> None:
+    v, v_inf, tau = torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1, 1)
+    flowed = exponential_flow(v, v_inf, tau, torch.tensor([1e-6]))
+    assert flowed.item() == pytest.approx(1e-6, rel=1e-5)
+
+
 @each_cell
 @given(
     seed=SEEDS,

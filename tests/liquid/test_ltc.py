@@ -14,7 +14,7 @@ from liquid_reference import (
     parameters,
     seeded_cell,
 )
-from scipy.integrate import solve_ivp
+from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import LTC
