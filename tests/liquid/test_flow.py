@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from liquid_reference import flow_gates, parameters, seeded_cell
 from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import CELLS, make_cell
+from liquid_reference import flow_gates, parameters, seeded_cell
 
 U = np.array([0.9, -1.2, 0.5])
 V = np.array([0.3, -0.6, 0.8, 0.0])
@@ -75,6 +75,15 @@ def test_bounds_are_approached() -> None:
         (tau.amax(0), tau_high),
     ):
         torch.testing.assert_close(attained, bound, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("tau_min", [0.003, 0.01, 0.02, 0.05, 0.07, 0.3])
+def test_certified_time_constants_enclose_the_limits_closely(tau_min: float) -> None:
+    limits = {"tau_min": tau_min, "tau_max": 51.0 * tau_min}
+    _, _, low, high = seeded_cell("liquid_flow", limits, dtype=torch.float32).bounds()
+    for bound, limit, sign in ((low, tau_min, 1.0), (high, 51.0 * tau_min, -1.0)):
+        inside = sign * (limit - bound.double()) / limit
+        assert torch.all((inside >= 0.0) & (inside < 1e-5))
 
 
 def test_inputs_whose_weighted_sum_would_overflow_give_numbers() -> None:

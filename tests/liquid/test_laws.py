@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liquid_reference import CELL_CASES, seeded_cell
 from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import LiquidCell, exponential_flow
+from liquid_reference import CELL_CASES, seeded_cell
 
 SEEDS = st.integers(0, 2**32 - 1)
 DURATIONS = st.one_of(st.just(0.0), st.floats(1e-9, 1e-3), st.floats(0.0, 5.0), st.floats(5.0, 1e6))

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.liquid import LTC
 from liquid_reference import (
     Array,
     ltc_conductance_current,
@@ -14,10 +18,6 @@ from liquid_reference import (
     parameters,
     seeded_cell,
 )
-from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
-
-from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LTC
 
 U = np.array([0.9, -0.2, 0.5])
 V = np.array([0.3, -0.6, 0.8, 0.0])

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from liquid_reference import CELL_CASES, seeded_cell
 from torch import Tensor, nn
+
+from liquid_reference import CELL_CASES, seeded_cell
 
 each_cell = pytest.mark.parametrize(("name", "options"), CELL_CASES, ids=str)
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
