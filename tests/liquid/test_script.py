@@ -46,7 +46,7 @@ def test_a_saved_script_is_the_same_cell(
     path = str(tmp_path / "cell.pt")
     scripted: Any = torch.jit.script(cell)
     scripted.save(path)
-    compare(torch.jit.load(path), cell, 3, 4)  # type: ignore[no-untyped-call]
+    compare(torch.jit.load(path), cell, 3, 4)
 
 
 @each_cell
