@@ -1,0 +1,203 @@
+"""What is installed, what it declares, and who imports whom."""
+
+import ast
+import configparser
+import importlib.resources
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.metadata import metadata, requires, version
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import liquid_nav
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
+EXTRAS = {"sim", "train", "ros", "replay", "viz", "dev"}
+
+# Lower layers first; a module imports from its own layer and from those before it.
+LAYERS = (
+    {"errors"},
+    {"command", "events"},
+    {"liquid"},
+    {"policy", "safety"},
+    {"controller"},
+    {"ros", "replay", "learning", "evaluation"},
+    {"cli"},
+)
+MAY_IMPORT_SIM = {"learning", "evaluation", "cli"}
+SIM_MAY_IMPORT = {"liquid_nav.command", "liquid_nav.errors", "liquid_nav.events"}
+NOT_ABOARD = {
+    "av",
+    "gymnasium",
+    "liquid_nav_sim",
+    "matplotlib",
+    "pybullet",
+    "rclpy",
+    "scipy",
+    "tensorboard",
+}
+
+
+def test_version_has_a_single_source() -> None:
+    assert version("liquid_nav") == liquid_nav.__version__
+    assert ElementTree.parse(ROOT / "package.xml").findtext("version") == liquid_nav.__version__
+    texts = [ROOT / name for name in ("setup.py", "setup.cfg", "pyproject.toml")]
+    assert [path.name for path in texts if liquid_nav.__version__ in path.read_text()] == []
+
+
+def test_package_manifest_agrees_with_the_metadata() -> None:
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    declared = metadata("liquid_nav")
+    maintainer = manifest.find("maintainer")
+    assert manifest.get("format") == "3"
+    assert manifest.findtext("name") == declared["Name"] == "liquid_nav"
+    assert manifest.findtext("license") == "Apache-2.0"
+    assert manifest.findtext("export/build_type") == "ament_python"
+    assert maintainer is not None
+    assert maintainer.get("email") in declared["Maintainer-email"]
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_extras_are_declared_and_the_core_is_light() -> None:
+    assert set(metadata("liquid_nav").get_all("Provides-Extra") or ()) == EXTRAS
+    core = {
+        re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+        for requirement in requires("liquid_nav") or ()
+        if "extra ==" not in requirement
+    }
+    assert core == {"numpy", "opencv-python-headless", "rich", "safetensors", "torch", "tyro"}
+
+
+def test_constraints_are_exact_and_cover_what_is_required() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#"]
+    exact = re.compile(r'([\w-]+)==\d[\w.]*( ; python_version (>=|<) "3\.11")?')
+    matches = [exact.fullmatch(line) for line in lines]
+    assert [line for line, match in zip(lines, matches, strict=True) if match is None] == []
+    pinned = {match[1].lower() for match in matches if match}
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = config["options.extras_require"]
+    wanted = "\n".join(
+        [
+            config["options"]["install_requires"],
+            *(extras[e] for e in ("sim", "train", "viz", "dev")),
+        ]
+    )
+    names = {re.split(r"[^\w-]", line)[0].lower() for line in wanted.split()}
+    assert names <= pinned
+
+
+def test_shipped_models_are_found_by_the_package_that_holds_them() -> None:
+    shipped = Path(str(importlib.resources.files("liquid_nav_models")))
+    assert (shipped / "__init__.py").read_bytes() == (ROOT / "models/__init__.py").read_bytes()
+
+
+def test_every_directory_of_code_is_a_package() -> None:
+    """An editable install forgives a missing `__init__.py`; a wheel does not."""
+    directories = {file.parent for root in PACKAGES.values() for file in root.rglob("*.py")}
+    assert [str(d) for d in sorted(directories) if not (d / "__init__.py").is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "module", ["liquid_nav", "liquid_nav.events", "liquid_nav.policy", "liquid_nav.controller"]
+)
+def test_what_flies_imports_no_simulator(module: str) -> None:
+    script = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/"
+    )
+    assert "liquid_nav" in run.stdout.split()
+    assert NOT_ABOARD.intersection(run.stdout.split()) == set()
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the two packages by its import name."""
+    found = {}
+    for package, root in PACKAGES.items():
+        for file in root.rglob("*.py"):
+            parts = [package, *file.relative_to(root).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = file
+    return found
+
+
+def imported(name: str, file: Path, known: dict[str, Path]) -> Iterator[str]:
+    """Modules of ours that a module imports, at the top or within a function."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text())):
+        targets: list[str] = []
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            source = ".".join([*above, node.module or ""] if node.level else [node.module or ""])
+            source = source.rstrip(".")
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            # What is no module of its own is a name in the module it comes from.
+            targets = [target if target in known else source for target in names]
+        yield from (t for t in targets if t.partition(".")[0] in PACKAGES and t != name)
+
+
+def import_graph() -> dict[str, set[str]]:
+    known = modules()
+    return {name: set(imported(name, file, known)) for name, file in known.items()}
+
+
+def layer(name: str) -> int:
+    """Height of a module of liquid_nav; the bare package, which imports nothing, is the ground."""
+    parts = name.split(".")
+    if len(parts) == 1:
+        return -1
+    return next(height for height, layer in enumerate(LAYERS) if parts[1] in layer)
+
+
+def test_imports_never_run_upwards() -> None:
+    upwards = [
+        f"{name} -> {target}"
+        for name, targets in import_graph().items()
+        for target in targets
+        if name.startswith("liquid_nav.") and target.partition(".")[0] == "liquid_nav"
+        if layer(target) > layer(name)
+    ]
+    assert upwards == []
+    assert import_graph()["liquid_nav"] == set()
+
+
+def test_only_learning_and_evaluation_know_the_simulator_and_it_knows_the_contracts_only() -> None:
+    graph = import_graph()
+    sim = [
+        f"{name} -> {target}"
+        for name, targets in graph.items()
+        for target in targets
+        if target.startswith("liquid_nav_sim") and name.partition(".")[0] == "liquid_nav"
+        if name.split(".")[1] not in MAY_IMPORT_SIM
+    ]
+    assert sim == []
+    beyond = [
+        f"{name} -> {target}"
+        for name, targets in graph.items()
+        for target in targets - SIM_MAY_IMPORT
+        if name.startswith("liquid_nav_sim") and not target.startswith("liquid_nav_sim")
+    ]
+    assert beyond == []
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = import_graph()
+    assert len(graph) > 20
+    TopologicalSorter(graph).prepare()
+
+
+def test_rclpy_is_imported_by_the_ros_package_only() -> None:
+    strangers = [
+        name
+        for name, file in modules().items()
+        if re.search(r"^\s*(import|from) rclpy", file.read_text(), re.MULTILINE)
+        if not name.startswith("liquid_nav.ros")
+    ]
+    assert strangers == []
