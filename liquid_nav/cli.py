@@ -165,12 +165,14 @@ def _fly(arguments: list[str]) -> int:
     pybullet = _import_pybullet()
 
     from liquid_nav.evaluation.report import evaluate
-    from liquid_nav_sim.camera import CameraModel
     from liquid_nav_sim.world import World, WorldConfig
 
     seen = manifest.config.camera
     camera = replace(
-        CameraModel(), width=seen.width, height=seen.height, horizontal_fov=seen.horizontal_fov
+        WorldConfig().camera,
+        width=seen.width,
+        height=seen.height,
+        horizontal_fov=seen.horizontal_fov,
     )
     directories = [options.out] if options.out is not None else []
     directories += [options.json.parent] if options.json is not None else []

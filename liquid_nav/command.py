@@ -30,6 +30,7 @@ class Command:
         mode: `Mode.NOMINAL`, or the failsafe that made this command.
         reason: why the mode is not nominal, or why the command is not the one the policy asked for
             (which may happen in nominal mode: a limit or the geofence); empty otherwise.
+
     """
 
     stamp: int
@@ -58,6 +59,7 @@ class CommandLimits:
 
     Raises:
         ConfigError: on a limit that is not a positive finite number.
+
     """
 
     vx: float = 3.0
@@ -70,7 +72,9 @@ class CommandLimits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise ConfigError(f"command limit {name} must be positive and finite, got {value!r}")
+                raise ConfigError(
+                    f"command limit {name} must be positive and finite, got {value!r}"
+                )
 
     @property
     def magnitude(self) -> tuple[float, float, float, float]:

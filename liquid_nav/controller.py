@@ -24,6 +24,7 @@ class ChannelHealth:
         late: accepted ones that came behind the clock, or behind a newer one of their channel.
         stamp: newest stamp accepted, ns, or None.
         latency: latency of the last one accepted, ns.
+
     """
 
     accepted: int = 0
@@ -43,6 +44,7 @@ class Health:
         mode, reason: of the command right after that event.
         channels: counters per channel.
         policy_faults: outputs of the policy that were not finite; each reset its memory.
+
     """
 
     time: int | None = None
@@ -63,6 +65,7 @@ class Controller:
     Args:
         policy: the policy to fly.
         safety: settings of the safety layer.
+
     """
 
     def __init__(self, policy: Policy, safety: SafetyConfig | None = None) -> None:

@@ -47,6 +47,7 @@ class Event:
         EventError: on a time that is not an int, an arrival before the stamp, or a field of the
             wrong shape or type. Non-finite numbers are let through: the controller rejects and
             counts them, because a sensor may produce them in flight.
+
     """
 
     channel: ClassVar[Channel]
@@ -79,6 +80,7 @@ class CameraFrame(Event):
 
     Attributes:
         image: uint8 RGB, shape (H, W, 3).
+
     """
 
     channel: ClassVar[Channel] = Channel.CAMERA
@@ -102,6 +104,7 @@ class ImuSample(Event):
     Attributes:
         angular_velocity: rad/s, body FLU, shape (3,).
         specific_force: m/s^2, body FLU, shape (3,); +9.81 on the up axis at rest.
+
     """
 
     channel: ClassVar[Channel] = Channel.IMU
@@ -121,6 +124,7 @@ class Goal(Event):
 
     Attributes:
         position: metres, world ENU, shape (3,).
+
     """
 
     channel: ClassVar[Channel] = Channel.GOAL
@@ -141,6 +145,7 @@ class Odometry(Event):
         orientation: unit quaternion x, y, z, w that rotates body FLU into world ENU, shape (4,).
         linear_velocity: m/s, body FLU, shape (3,).
         angular_velocity: rad/s, body FLU, shape (3,).
+
     """
 
     channel: ClassVar[Channel] = Channel.ODOMETRY
@@ -169,6 +174,7 @@ class OperatorStop(Event):
 
     Attributes:
         engaged: True stops the vehicle at once, False gives control back to the policy.
+
     """
 
     channel: ClassVar[Channel] = Channel.OPERATOR

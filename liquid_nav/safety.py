@@ -39,6 +39,7 @@ class Staleness:
 
     Raises:
         ConfigError: unless 0 < hover <= land.
+
     """
 
     hover: float
@@ -59,6 +60,7 @@ class Geofence:
 
     Raises:
         ConfigError: on an empty box or a deceleration that is not positive.
+
     """
 
     low: tuple[float, float, float]
@@ -109,6 +111,7 @@ class SafetyConfig:
 
     Raises:
         ConfigError: on a value out of range.
+
     """
 
     limits: CommandLimits = field(default_factory=CommandLimits)
@@ -169,6 +172,7 @@ class SafetyLayer:
     Args:
         config: settings.
         needed: channels without which the policy is not to be trusted.
+
     """
 
     def __init__(self, config: SafetyConfig, needed: Iterable[Channel]) -> None:
@@ -230,6 +234,7 @@ class SafetyLayer:
         Args:
             now: the instant of the query, not before the last event.
             raw: gives the policy's command at an instant between the last event and `now`.
+
         """
         if self._stopped:
             return Command(now, mode=Mode.STOP, reason="operator stop")
@@ -300,7 +305,5 @@ def _clip(vector: Vector, magnitude: Vector) -> Vector:
 
 
 def _toward(start: Vector, target: Vector, step: tuple[float, ...]) -> Vector:
-    a, b, c, d = (
-        min(max(t, x - h), x + h) for x, t, h in zip(start, target, step, strict=True)
-    )
+    a, b, c, d = (min(max(t, x - h), x + h) for x, t, h in zip(start, target, step, strict=True))
     return (a, b, c, d)

@@ -182,7 +182,8 @@ def add_noise(
 ) -> NDArray[np.uint8]:
     """Add white Gaussian noise of `sigma` grey levels to an image, clipped to [0, 255]."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(np.rint(image + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
+    noisy = np.rint(image + np.float32(sigma) * noise)
+    return np.asarray(np.clip(noisy, 0, 255), dtype=np.uint8)
 
 
 def look_at(eye: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:

@@ -40,7 +40,10 @@ class Solid:
         if self.shape is Shape.SPHERE:
             return float(np.sqrt(dx * dx + dy * dy + dz * dz)) - self.size[0] / 2
         if self.shape is Shape.CYLINDER:
-            excess = (float(np.hypot(dx, dy)) - self.size[0] / 2, abs(dz) - self.size[1] / 2)
+            excess: tuple[float, ...] = (
+                float(np.hypot(dx, dy)) - self.size[0] / 2,
+                abs(dz) - self.size[1] / 2,
+            )
         else:
             c, s = float(np.cos(self.yaw)), float(np.sin(self.yaw))
             local = (c * dx + s * dy, -s * dx + c * dy, dz)

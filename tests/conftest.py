@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from support import small_network
 
 from liquid_nav.policy import Policy
+from support import small_network
 
 torch.set_num_threads(1)
 

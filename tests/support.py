@@ -31,5 +31,5 @@ def sample(stamp: float, latency: float = 0.0, seed: int = 0) -> ImuSample:
     rng = np.random.default_rng(seed)
     start = round(stamp * SECOND)
     return ImuSample(
-        start, start + round(latency * SECOND), rng.normal(size=3), rng.normal(size=3) + [0, 0, 9.8]
+        start, start + round(latency * SECOND), rng.normal(size=3), rng.normal((0.0, 0.0, 9.8))
     )

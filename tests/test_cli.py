@@ -12,11 +12,11 @@ import av
 import cv2
 import pytest
 import torch
-from support import small_network
 
 from liquid_nav import __version__
 from liquid_nav.cli import main
 from liquid_nav.policy import Manifest, save_bundle
+from support import small_network
 
 KEYS = {
     "episodes",
@@ -70,7 +70,8 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     printed, complaint = capfd.readouterr()
     assert printed == ""
     assert complaint.startswith("liquid-nav: error: ")
-    assert complaint.count("\n") == 1 and complaint.endswith("\n")
+    assert complaint.count("\n") == 1
+    assert complaint.endswith("\n")
     assert tree() == before, "something was left behind"
     return complaint
 
@@ -192,7 +193,8 @@ def test_a_real_process_is_brief_too(bundle: Path) -> None:
         command("fly", "--model", bundle, "--out", "new"), capture_output=True, text=True
     )
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith("liquid-nav: error: ") and run.stderr.count("\n") == 1
+    assert run.stderr.startswith("liquid-nav: error: ")
+    assert run.stderr.count("\n") == 1
     assert tree() == before
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support import frame, sample, small_network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from liquid_nav.events import (
 )
 from liquid_nav.policy import Policy
 from liquid_nav.safety import SafetyConfig, Staleness
+from support import frame, sample, small_network
 
 # Laws of time are about the policy: with these limits the safety layer passes every command on.
 TRANSPARENT = SafetyConfig(

@@ -34,6 +34,7 @@ class Flight:
         event_to_command: wall microseconds from handing over an event to holding the new command,
             per channel.
         digest: SHA-256 over every command, in order.
+
     """
 
     seed: int
@@ -65,6 +66,7 @@ def fly(
         controller: the controller; reset here.
         seed: seed of scene and disturbances.
         watch: called after each event with the command it led to; its time is not counted.
+
     """
     world.reset(seed)
     controller.reset()

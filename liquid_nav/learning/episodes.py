@@ -32,6 +32,7 @@ class Episode:
         sight: float32 (F, 4), truth at exposure: target visible (0 or 1), its azimuth (left) and
             elevation (up) in the camera's frame in radians, and its inverse range in 1/m.
         outcome: how the flight ended, a string, shape ().
+
     """
 
     camera: NDArray[np.bool_]
@@ -61,6 +62,7 @@ class Episode:
 
         Raises:
             EpisodeError: when the file is missing, damaged or not an episode.
+
         """
         try:
             with np.load(path) as archive:

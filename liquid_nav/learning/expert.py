@@ -28,6 +28,7 @@ class TargetExpert:
 
     Args:
         world: the world it may look into.
+
     """
 
     def __init__(self, world: World) -> None:

@@ -5,14 +5,17 @@ flies the policy of the round before, lets the expert label what it met, and tra
 far. Data and checkpoints are files of the run directory, so a run that was cut goes on.
 """
 
+import functools
 import json
+import math
 import multiprocessing
 import os
 import platform
+import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,9 @@ SEED_LIMIT = 100_000
 ROUND_SEEDS = 2_000
 """Seeds set aside for each round."""
 
+_Job = tuple[WorldConfig, Path | None, int, Path]
+"""A flight to record: conditions, who flies (None: the expert), seed, file."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -61,6 +67,7 @@ class TrainingConfig:
 
     Raises:
         ConfigError: on a value out of range.
+
     """
 
     seed: int = 0
@@ -114,6 +121,7 @@ def train(
     Raises:
         ConfigError: when `out` holds a run with other settings.
         EpisodeError: when a data file of the run is damaged.
+
     """
     run = _Run(out, config, policy, world or WorldConfig(), console or Console())
     for round_ in range(config.rounds + 1):
@@ -170,13 +178,9 @@ class _Run:
         missing = [seed for seed in seeds if not (folder / f"{seed}.npz").exists()]
         bundle = self.bundle if number else None
         jobs = [(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
-        # Fresh processes: PyBullet and torch threads do not survive a fork.
-        pool = multiprocessing.get_context("spawn").Pool(self.config.workers) if jobs else None
         with self._progress(f"round {number}: flights", len(jobs)) as advance:
-            if pool is not None:
-                with pool:
-                    for _ in pool.imap_unordered(_record_one, jobs):
-                        advance()
+            for _ in _in_processes(_record_one, jobs, self.config.workers):
+                advance()
         flown = [Episode.load(folder / f"{seed}.npz") for seed in seeds]
         self.episodes += flown
         tally = Counter(str(episode.outcome) for episode in flown)
@@ -198,7 +202,7 @@ class _Run:
             for index, batch in zip(range(steps), stream, strict=False):
                 rate = self.config.learning_rate
                 if decay:
-                    rate *= 0.5 * (1 + np.cos(np.pi * index / steps))
+                    rate *= 0.5 * (1 + math.cos(math.pi * index / steps))
                 for group in self.optimiser.param_groups:
                     group["lr"] = rate
                 start_state, start_latch = self.network.initial(self.config.lanes)
@@ -324,15 +328,34 @@ def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
     return seen + (where.sum(1) * visible).sum() / visible.sum().clamp(min=1.0)
 
 
-_worker: dict[str, World] = {}
+def _in_processes(
+    work: Callable[[_Job], None], jobs: Sequence[_Job], workers: int
+) -> Iterator[None]:
+    """Do jobs in `workers` processes, or in this one when that is enough."""
+    if min(workers, len(jobs)) <= 1:
+        yield from map(work, jobs)
+        return
+    # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=_start_worker) as pool:
+        yield from pool.imap_unordered(work, jobs)
 
 
-def _record_one(job: tuple[WorldConfig, Path | None, int, Path]) -> None:
-    """Fly and save one flight, in a worker process."""
-    config, bundle, seed, path = job
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    world = _worker.setdefault("world", World())
+
+
+@functools.cache
+def _world() -> World:
+    return World()
+
+
+def _record_one(job: _Job) -> None:
+    """Fly and save one flight."""
+    config, bundle, seed, path = job
     rng = np.random.default_rng([seed, 7])
+    world = _world()
     world.config = randomised(config, rng)
     controller = None
     if bundle is not None:

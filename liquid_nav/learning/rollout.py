@@ -12,6 +12,7 @@ from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.expert import TargetExpert
 from liquid_nav.policy import RawCommand
 from liquid_nav_sim.camera import CameraModel
+from liquid_nav_sim.scene import Solid
 from liquid_nav_sim.world import View, World, WorldConfig
 
 
@@ -39,6 +40,7 @@ class Bursts:
     Attributes:
         rate: bursts per second of undisturbed flight; 0 for none.
         rng: source of their times and sizes.
+
     """
 
     rate: float
@@ -74,8 +76,11 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
         seed: seed of scene and disturbances.
         controller: who flies, reset here; None lets the expert fly.
         bursts: disturbance of the commands.
+
     """
     world.reset(seed)
+    target = world.scene.target
+    assert target is not None
     expert = TargetExpert(world)
     if controller is not None:
         controller.reset()
@@ -84,10 +89,10 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
         now = event.arrival
         expert.on_event(event)
         label = expert.command()
-        sight = None
+        seen = None
         if isinstance(event, CameraFrame):
-            sight = _sight(world.views[event.stamp], world, world.config.camera)
-        builder.add(event, label, expert.seen, sight)
+            seen = sight(world.views[event.stamp], target, world.config.camera)
+        builder.add(event, label, expert.seen, seen)
         command: RawCommand = label
         if controller is not None:
             controller.on_event(event)
@@ -97,26 +102,13 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
     return builder.build(world.outcome.value)
 
 
-def _sight(view: View, world: World, camera: CameraModel) -> tuple[float, float, float, float]:
-    """Visibility, azimuth, elevation and inverse range of the target, see `Episode.sight`."""
-    target = world.scene.target
-    assert target is not None
-    offset = target.position - view.state.position
-    x, y, z = _unrotate(view.state.orientation, offset)
-    c, s = math.cos(camera.mount_pitch), math.sin(camera.mount_pitch)
-    x, z = c * x + s * z, -s * x + c * z
-    distance = math.sqrt(x * x + y * y + z * z)
+def sight(view: View, target: Solid, camera: CameraModel) -> tuple[float, float, float, float]:
+    """Where the target was when a frame was exposed, see `Episode.sight`."""
+    rotation, eye = camera.pose(view.state.position, view.state.orientation)
+    right, down, forward = (rotation.T @ (target.position - eye)).tolist()
     return (
         float(view.target_pixels > 0),
-        math.atan2(y, x),
-        math.atan2(z, math.hypot(x, y)),
-        1.0 / max(distance, 0.5),
+        math.atan2(-right, forward),
+        math.atan2(-down, math.hypot(right, forward)),
+        1.0 / max(math.sqrt(right**2 + down**2 + forward**2), 0.5),
     )
-
-
-def _unrotate(quaternion: np.ndarray, vector: np.ndarray) -> tuple[float, float, float]:
-    """Bring a world vector into the body frame of quaternion x, y, z, w."""
-    u, w = -quaternion[:3], quaternion[3]
-    t = 2 * np.cross(u, vector)
-    x, y, z = (vector + w * t + np.cross(u, t)).tolist()
-    return x, y, z

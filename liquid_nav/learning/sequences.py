@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ class Batch:
         label: float32 (B, K, 4), m/s and rad/s.
         frames: uint8 (F, H, W, 3).
         sight: float32 (F, 4), see `Episode.sight`.
+
     """
 
     fresh: Tensor
@@ -52,6 +54,7 @@ def unroll(
     Returns:
         commands (B, K, 4) right after each event, encoded frames (F, camera_features), and the
         state and latch after the last event.
+
     """
     pieces, length = batch.camera.shape
     features = network.camera_features
@@ -90,6 +93,7 @@ class PieceStream:
         length: K, events in a piece.
         rng: order of episodes, mirroring and light.
         augment: mirror half of the episodes left to right and vary the light.
+
     """
 
     def __init__(
@@ -117,9 +121,9 @@ class PieceStream:
         while True:
             yield _stack([next(lane) for lane in lanes])
 
-    def _lane(self) -> Iterator[dict[str, NDArray[np.generic]]]:
+    def _lane(self) -> Iterator[dict[str, NDArray[Any]]]:
         while True:
-            episode = self._episodes[self._rng.integers(len(self._episodes))]
+            episode = self._episodes[int(self._rng.integers(len(self._episodes)))]
             mirrored = self._augment and self._rng.random() < 0.5
             light = self._rng.uniform(0.7, 1.25) * self._rng.uniform(0.95, 1.05, 3)
             frame = 0
@@ -128,7 +132,7 @@ class PieceStream:
                 camera = episode.camera[piece]
                 frames = slice(frame, frame + int(camera.sum()))
                 frame = frames.stop
-                arrays: dict[str, NDArray[np.generic]] = {
+                arrays: dict[str, NDArray[Any]] = {
                     "camera": camera,
                     "dt": episode.dt[piece],
                     "age": episode.age[piece],
@@ -144,14 +148,15 @@ class PieceStream:
                 yield _pad(arrays, self._length) | {"fresh": np.array(begin == 0)}
 
 
-def _relight(frames: NDArray[np.uint8], light: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _relight(frames: NDArray[Any], light: NDArray[np.float64]) -> NDArray[Any]:
     """Scale the colours of frames (F, H, W, 3) by `light` (3,)."""
     table = np.minimum(np.arange(256)[:, None] * light, 255).astype(np.uint8)
     _, _, width, _ = frames.shape
-    return cv2.LUT(frames.reshape(-1, width, 3), table[None]).reshape(frames.shape)
+    lit: NDArray[Any] = cv2.LUT(frames.reshape(-1, width, 3), table[None])
+    return lit.reshape(frames.shape)
 
 
-def _mirror(arrays: dict[str, NDArray[np.generic]], seen: NDArray[np.bool_]) -> None:
+def _mirror(arrays: dict[str, NDArray[Any]], seen: NDArray[np.bool_]) -> None:
     """Turn left into right. The search before the first sight stays what it is: to the left."""
     arrays["frames"] = arrays["frames"][:, :, ::-1]
     arrays["imu"] = arrays["imu"] * np.array([-1, 1, -1, 1, -1, 1], np.float32)
@@ -160,9 +165,7 @@ def _mirror(arrays: dict[str, NDArray[np.generic]], seen: NDArray[np.bool_]) -> 
     arrays["sight"] = arrays["sight"] * np.array([1, -1, 1, 1], np.float32)
 
 
-def _pad(
-    arrays: dict[str, NDArray[np.generic]], length: int
-) -> dict[str, NDArray[np.generic]]:
+def _pad(arrays: dict[str, NDArray[Any]], length: int) -> dict[str, NDArray[Any]]:
     valid = np.ones(len(arrays["camera"]), bool)
     padded = {"valid": valid} | arrays
     for name, array in padded.items():
@@ -172,7 +175,7 @@ def _pad(
     return padded
 
 
-def _stack(pieces: Sequence[dict[str, NDArray[np.generic]]]) -> Batch:
+def _stack(pieces: Sequence[dict[str, NDArray[Any]]]) -> Batch:
     def joined(name: str) -> Tensor:
         join = np.concatenate if name in ("frames", "sight") else np.stack
         return torch.from_numpy(join([piece[name] for piece in pieces]))

@@ -38,6 +38,7 @@ class Manifest:
         config: its architecture.
         training: provenance: seeds, amounts of data, settings, versions; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
+
     """
 
     task: str
@@ -51,6 +52,7 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
 
     Raises:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
+
     """
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is not a model bundle; choose another path")
@@ -94,6 +96,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         BundleError: when the bundle is missing, incomplete, or any byte of it has changed.
+
     """
     content = _read_manifest(path)
     for name in (SCRIPT, WEIGHTS):
@@ -116,6 +119,7 @@ def load_policy(path: Path) -> tuple[Policy, Manifest]:
 
     Raises:
         BundleError: as `read_manifest`, or when the TorchScript file cannot be loaded.
+
     """
     manifest = read_manifest(path)
     try:
@@ -130,6 +134,7 @@ def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
 
     Raises:
         BundleError: as `read_manifest`, or when the weights do not fit the configuration.
+
     """
     manifest = read_manifest(path)
     network = PolicyNetwork(manifest.config)
@@ -145,6 +150,7 @@ def annotate_bundle(path: Path, evaluation: Mapping[str, Any]) -> None:
 
     Raises:
         BundleError: as `read_manifest`.
+
     """
     read_manifest(path)
     _write_manifest(path, _read_manifest(path) | {"evaluation": dict(evaluation)})

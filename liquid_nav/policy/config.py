@@ -1,4 +1,4 @@
-"""What a policy is made of: everything needed to build its network and to check it against a robot."""
+"""What a policy is made of: all that it takes to build it and to check it against a robot."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -18,6 +18,7 @@ class PolicyCamera:
 
     Raises:
         ConfigError: on a value out of range.
+
     """
 
     width: int = 64
@@ -47,6 +48,7 @@ class PolicyConfig:
 
     Raises:
         ConfigError: on a size that is not positive.
+
     """
 
     camera: PolicyCamera = field(default_factory=PolicyCamera)
@@ -73,6 +75,7 @@ class PolicyConfig:
 
         Raises:
             ConfigError: on a missing, unknown or ill-typed field.
+
         """
         try:
             return cls(

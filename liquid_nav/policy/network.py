@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from liquid_nav.liquid import make_cell
 from liquid_nav.policy.config import PolicyConfig
 
+
 class CameraEncoder(nn.Module):
-    """Stride-2 convolutions over the frame, then one dense layer that also reads the frame's age."""
+    """Stride-2 convolutions over the frame, then a dense layer that also reads the frame's age."""
 
     age_unit: Final[float] = 0.1
     """Seconds of age that enter as one; camera latencies are of this order."""
@@ -63,6 +64,8 @@ class PolicyNetwork(nn.Module):
     the time since the last event under the old latch, then the measurement enters the latch. The
     head reads state and latch, so a measurement acts at once.
     """
+
+    scale: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ class Memory:
     Attributes:
         state: activation of the liquid core, shape (1, N).
         latch: newest features of each channel, shape (1, L).
+
     """
 
     state: Tensor
@@ -33,6 +34,7 @@ class Policy:
     Args:
         config: architecture of the network.
         network: the network, already compiled (as a bundle holds it) or not.
+
     """
 
     channels: frozenset[Channel] = frozenset({Channel.CAMERA, Channel.IMU})
@@ -63,7 +65,9 @@ class Policy:
         return ""
 
     @torch.inference_mode()
-    def on_event(self, memory: Memory, event: Event, dt: int, age: int) -> tuple[Memory, RawCommand]:
+    def on_event(
+        self, memory: Memory, event: Event, dt: int, age: int
+    ) -> tuple[Memory, RawCommand]:
         """Flow for `dt` ns under the old latch, then latch `event`, `age` ns old.
 
         Returns the new memory and the raw command right after the event. Raises TypeError for an

@@ -44,7 +44,8 @@ def test_tracks_have_the_colours_of_their_outcomes(tmp_path: Path, count: int) -
     flights = [flight(seed) for seed in range(count)]
     plot_flights(flights, path)
     image = cv2.imread(str(path))
-    assert image is not None and min(image.shape[:2]) >= 400
+    assert image is not None
+    assert min(image.shape[:2]) >= 400
     for outcome in Outcome:
         assert (coloured(image, outcome) > 30) == any(f.outcome is outcome for f in flights)
     assert os.listdir(tmp_path) == ["flights.png"]

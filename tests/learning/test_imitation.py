@@ -6,23 +6,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support import small_network
 from rich.console import Console
 
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import CameraFrame
+from liquid_nav.learning import imitation
 from liquid_nav.learning.episodes import EpisodeError
 from liquid_nav.learning.expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.learning.imitation import TrainingConfig, train
-from liquid_nav.learning.rollout import Bursts, randomised, record
+from liquid_nav.learning.rollout import Bursts, randomised, record, sight
 from liquid_nav.policy import load_network, read_manifest
+from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import Outcome, World, WorldConfig
+from support import small_network
 
 QUIET = Console(quiet=True)
+SHORT = WorldConfig(task=TargetTask(time_limit=1.5))
 SMALL = TrainingConfig(
-    demonstrations=3, rounds=1, episodes=2, first_epochs=2, epochs=1, last_epochs=1, lanes=2,
-    length=64, workers=1,
+    demonstrations=3,
+    rounds=1,
+    episodes=2,
+    first_epochs=2,
+    epochs=1,
+    last_epochs=1,
+    lanes=2,
+    length=64,
+    workers=1,
 )
 
 
@@ -89,9 +99,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
                 view = world.views[event.stamp]
-                from liquid_nav.learning.rollout import _sight
-
-                visible, azimuth, elevation, inverse_range = _sight(view, world, model)
+                visible, azimuth, elevation, inverse_range = sight(view, world.scene.target, model)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
                     image = event.image.astype(int)
@@ -101,9 +109,11 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
                     v = (rows.mean() - model.matrix[1, 2]) / model.matrix[1, 1]
                     assert azimuth == pytest.approx(-np.arctan(u), abs=0.08)
                     assert np.tan(elevation) == pytest.approx(-v * np.cos(azimuth), abs=0.1)
-                    assert 0.4 < inverse_range * (0.65 * model.matrix[0, 0]) / np.sqrt(
-                        view.target_pixels
-                    ) < 2.2
+                    assert (
+                        0.4
+                        < inverse_range * (0.65 * model.matrix[0, 0]) / np.sqrt(view.target_pixels)
+                        < 2.2
+                    )
                     checked += 1
     assert checked > 100
 
@@ -122,57 +132,49 @@ def test_training_conditions_contain_those_of_evaluation() -> None:
         assert min(values) < read(config) < max(values)
 
 
-def test_training_is_seeded_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
+def weights(bundle: Path) -> dict[str, torch.Tensor]:
+    return load_network(bundle)[0].state_dict()
+
+
+def test_training_is_seeded_and_a_cut_run_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     policy = small_network()[0]
-    through = train(tmp_path / "through", SMALL, policy, console=QUIET)
-    # A run that is cut after its first round leaves what a run of no further rounds leaves.
-    first = replace(SMALL, rounds=0)
-    cut = tmp_path / "cut"
-    train(cut, replace(first, last_epochs=SMALL.first_epochs), policy, console=QUIET)
-    weights = load_network(through)[0].state_dict()
-    manifest = read_manifest(through)
-    assert manifest.training["finished_rounds"] == 2
-    assert manifest.training["flights"] == 5
-    assert sum(manifest.training["outcomes_by_round"][1].values()) == 2
-    again = train(tmp_path / "through", SMALL, policy, console=QUIET)
-    assert all(torch.equal(v, weights[k]) for k, v in load_network(again)[0].state_dict().items())
+    whole = train(tmp_path / "whole", SMALL, policy, SHORT, QUIET)
+    story = read_manifest(whole).training
+    assert (story["finished_rounds"], story["flights"]) == (2, 5)
+    assert [sum(round_.values()) for round_ in story["outcomes_by_round"]] == [3, 2]
 
+    learn = imitation._Run._train
 
-def test_a_cut_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    policy = small_network()[0]
-    through = train(tmp_path / "through", SMALL, policy, console=QUIET)
-    cut = tmp_path / "cut"
-    from liquid_nav.learning import imitation
-
-    whole = imitation._Run._train
-
-    def interrupted(self, number, epochs, decay):
+    def cut(self, number: int, epochs: float, decay: bool) -> None:
         if number == 1:
             raise KeyboardInterrupt
-        whole(self, number, epochs, decay)
+        learn(self, number, epochs, decay)
 
-    monkeypatch.setattr(imitation._Run, "_train", interrupted)
+    monkeypatch.setattr(imitation._Run, "_train", cut)
     with pytest.raises(KeyboardInterrupt):
-        train(cut, SMALL, policy, console=QUIET)
+        train(tmp_path / "cut", SMALL, policy, SHORT, QUIET)
     monkeypatch.undo()
-    train(cut, SMALL, policy, console=QUIET)
-    expected = load_network(through)[0].state_dict()
-    got = load_network(cut / "model")[0].state_dict()
-    assert all(torch.equal(value, got[name]) for name, value in expected.items())
+    half = weights(tmp_path / "cut" / "model")
+    resumed = weights(train(tmp_path / "cut", SMALL, policy, SHORT, QUIET))
+    finished = weights(train(tmp_path / "whole", SMALL, policy, SHORT, QUIET))
+    for name, expected in weights(whole).items():
+        assert torch.equal(expected, resumed[name])
+        assert torch.equal(expected, finished[name])
+    assert any(not torch.equal(half[name], resumed[name]) for name in half)
 
 
 def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
     policy = small_network()[0]
     config = replace(SMALL, rounds=0, demonstrations=1, last_epochs=0.1)
-    train(tmp_path, config, policy, console=QUIET)
+    train(tmp_path, config, policy, SHORT, QUIET)
     with pytest.raises(ConfigError, match="other settings"):
-        train(tmp_path, replace(config, seed=9), policy, console=QUIET)
+        train(tmp_path, replace(config, seed=9), policy, SHORT, QUIET)
     data = next((tmp_path / "data" / "round0").iterdir())
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(EpisodeError, match=data.name):
-        train(tmp_path, config, policy, console=QUIET)
+        train(tmp_path, config, policy, SHORT, QUIET)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support import frame, sample, small_network
 
 from liquid_nav.events import CameraFrame, Event, ImuSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
 from liquid_nav.learning.imitation import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.policy import Policy
+from support import frame, sample, small_network
 
 
 def log(seed: int, count: int) -> list[Event]:
@@ -77,9 +77,7 @@ def test_lanes_do_not_mix() -> None:
     with torch.no_grad():
         alone = [unroll(network, batch, *network.initial(1))[0][0] for batch in single]
         together = unroll(network, both, *network.initial(8))[0]
-    matches = [
-        min(float((lane - one).abs().max()) for one in alone) for lane in together
-    ]
+    matches = [min(float((lane - one).abs().max()) for one in alone) for lane in together]
     assert max(matches) < 1e-5
     assert float((alone[0] - alone[1]).abs().max()) > 1e-2
 
@@ -116,7 +114,6 @@ def test_mirroring_is_a_reflection_that_keeps_the_search() -> None:
 
 
 def test_losses_ignore_what_is_not_there() -> None:
-    _, network = small_network()
     whole = episode(log(7, 25))
     batch = next(iter(PieceStream([whole], 1, 40, np.random.default_rng(0), augment=False)))
     commands = batch.label.clone()
