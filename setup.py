@@ -2,13 +2,16 @@
 
 from setuptools import find_packages, setup
 
-PACKAGE_DIRS = {"liquid_nav": "liquid_nav", "liquid_nav_sim": "sim", "liquid_nav_models": "models"}
+# `liquid_nav` is not among them: colcon refuses a package mapped to its own name.
+RENAMED = {"liquid_nav_sim": "sim", "liquid_nav_models": "models"}
 
 setup(
     packages=[
-        package
-        for name, directory in PACKAGE_DIRS.items()
-        for package in [name, *(f"{name}.{sub}" for sub in find_packages(directory))]
+        *find_packages(include=["liquid_nav", "liquid_nav.*"]),
+        *RENAMED,
+        *(f"{name}.{sub}" for name, path in RENAMED.items() for sub in find_packages(path)),
     ],
-    package_dir=PACKAGE_DIRS,
+    package_dir=RENAMED,
+    # Here, since colcon cannot read back the object that setuptools makes of it in setup.cfg.
+    python_requires=">=3.10",
 )
