@@ -74,6 +74,9 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
             "files": {name: _sha256(staging / name) for name in (SCRIPT, WEIGHTS)},
         }
         _write_manifest(staging, content)
+        for file in staging.iterdir():
+            # A temporary directory, and what safetensors writes, is for the owner's eyes only.
+            file.chmod(0o644)
         if path.exists():
             # What else lies in a bundle (its card) is its owner's: keep it.
             for extra in path.iterdir():

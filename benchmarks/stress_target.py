@@ -1,0 +1,104 @@
+"""How the policy for `target` bears worse conditions than the default ones, beside the expert.
+
+Every row flies the same seeds, so the same scenes, under one changed condition; the privileged
+expert flies the same flights as the ceiling. Run it with
+
+    python benchmarks/stress_target.py [--model models/target] [--episodes 100] [--workers 2]
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from liquid_nav.command import Command
+from liquid_nav.controller import Controller
+from liquid_nav.evaluation.flight import fly
+from liquid_nav.evaluation.statistics import wilson
+from liquid_nav.learning.expert import TargetExpert
+from liquid_nav.policy import load_policy
+from liquid_nav_sim.wind import WindModel
+from liquid_nav_sim.world import Outcome, World, WorldConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """Fly the policy for `target` under worse conditions."""
+
+    model: Path = Path("models/target")
+    """Model bundle."""
+    episodes: int = 100
+    """Flights per condition."""
+    seed: int = 100_000
+    """Seed of the first flight."""
+    workers: int = 2
+    """Processes."""
+
+
+def conditions() -> dict[str, WorldConfig]:
+    """World configurations by name."""
+    base = WorldConfig()
+    camera = base.camera_timing
+    return {
+        "default": base,
+        "held-out appearance": replace(base, appearance="held-out"),
+        "half of the frames dropped": replace(base, camera_timing=replace(camera, drop=0.5)),
+        "60 ms more camera latency": replace(
+            base, camera_timing=replace(camera, latency=camera.latency + 0.06)
+        ),
+        "15 frames per second": replace(base, camera_timing=replace(camera, rate=15)),
+        "gusts of 1 m/s, wind to 3 m/s": replace(base, wind=WindModel(steady=3.0, gust=1.0)),
+    }
+
+
+def flight(name: str, model: Path | None, seed: int) -> Outcome:
+    """Fly one flight by the policy, or by the expert where there is no model."""
+    torch.set_num_threads(1)
+    world = World(conditions()[name])
+    try:
+        if model is not None:
+            return fly(world, Controller(load_policy(model)[0]), seed).outcome
+        world.reset(seed)
+        expert = TargetExpert(world)
+        while (event := world.next_event()) is not None:
+            expert.on_event(event)
+            world.command(Command(event.arrival, *expert.command()))
+        assert world.outcome is not None
+        return world.outcome
+    finally:
+        world.close()
+
+
+def main() -> None:
+    """Fly and print."""
+    options = tyro.cli(Options)
+    table = Table(title=f"{options.episodes} flights a row, seeds from {options.seed}")
+    for column in ("condition", "policy", "95 % interval", "collisions", "timeouts", "expert"):
+        table.add_column(column, justify="left" if column == "condition" else "right")
+    seeds = range(options.seed, options.seed + options.episodes)
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        for name in conditions():
+            work: Callable[[int], Outcome] = partial(flight, name, options.model)
+            flown = pool.map(work, seeds)
+            ceiling = pool.map(partial(flight, name, None), seeds)
+            success = flown.count(Outcome.SUCCESS)
+            low, high = wilson(success, len(flown))
+            table.add_row(
+                name,
+                f"{success}/{len(flown)}",
+                f"{low:.3f}-{high:.3f}",
+                str(flown.count(Outcome.COLLISION)),
+                str(flown.count(Outcome.TIMEOUT)),
+                f"{ceiling.count(Outcome.SUCCESS)}/{len(ceiling)}",
+            )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
