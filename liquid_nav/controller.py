@@ -126,6 +126,7 @@ class Controller:
 
         An instant before the last event is taken as that event's.
         """
+        now = int(now)
         if self._command is not None and now <= self._command.stamp:
             return self._command
         return self._safety.command(now, self._raw_at)

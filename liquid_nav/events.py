@@ -16,6 +16,8 @@ from liquid_nav.errors import EventError
 SECOND = 1_000_000_000
 """Nanoseconds in one second."""
 
+_INT64 = range(-(2**63), 2**63)
+
 
 class Channel(str, Enum):
     """A kind of event."""
@@ -43,10 +45,12 @@ class Event:
         stamp: when it was measured, int nanoseconds.
         arrival: when the controller learned of it, int nanoseconds, never before `stamp`.
 
+    Integers of numpy are taken too, and become Python's, which do not wrap.
+
     Raises:
-        EventError: on a time that is not an int, an arrival before the stamp, or a field of the
-            wrong shape or type. Non-finite numbers are let through: the controller rejects and
-            counts them, because a sensor may produce them in flight.
+        EventError: on a time that is not an int of 64 bits, an arrival before the stamp, or a field
+            of the wrong shape or type. Non-finite numbers are let through: the controller rejects
+            and counts them, because a sensor may produce them in flight.
 
     """
 
@@ -57,11 +61,12 @@ class Event:
 
     def __post_init__(self) -> None:
         for name in ("stamp", "arrival"):
-            if not isinstance(getattr(self, name), (int, np.integer)):
+            time = getattr(self, name)
+            if not isinstance(time, (int, np.integer)) or int(time) not in _INT64:
                 raise EventError(
-                    f"{type(self).__name__}.{name} must be int nanoseconds, "
-                    f"got {getattr(self, name)!r}"
+                    f"{type(self).__name__}.{name} must be int nanoseconds of 64 bits, got {time!r}"
                 )
+            object.__setattr__(self, name, int(time))
         if self.arrival < self.stamp:
             raise EventError(
                 f"{type(self).__name__} arrives {self.stamp - self.arrival} ns before its stamp; "

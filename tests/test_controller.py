@@ -188,6 +188,19 @@ def test_channels_that_the_policy_does_not_read_leave_its_flow_alone(policy: Pol
     assert busy.health.channels[Channel.ODOMETRY].accepted == 1
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_times_may_be_integers_of_numpy(policy: Policy, kind: type[np.integer]) -> None:
+    log = [frame(0.0), sample(0.0), sample(0.005), frame(0.010), sample(0.010)]
+    plain, numpy = Controller(policy), Controller(policy)
+    for event in log:
+        plain.on_event(event)
+        numpy.on_event(replace(event, stamp=kind(event.stamp), arrival=kind(event.arrival)))
+    now = 20_000_000
+    assert numpy.health == plain.health
+    assert numpy.command(kind(now)) == plain.command(now)  # type: ignore[arg-type]
+    assert type(numpy.command(kind(now)).stamp) is int  # type: ignore[arg-type]
+
+
 def test_bad_measurements_are_counted_and_change_nothing(policy: Policy) -> None:
     controller = flown(policy, [frame(0.0), sample(0.0)])
     memory, clock = controller.memory, controller.health.time

@@ -30,6 +30,7 @@ def test_events_are_immutable() -> None:
     [
         (lambda: ImuSample(5, 4, np.zeros(3), np.zeros(3)), "1 ns before its stamp"),
         (lambda: ImuSample(0.5, 1, np.zeros(3), np.zeros(3)), "int nanoseconds"),  # type: ignore[arg-type]
+        (lambda: ImuSample(0, 2**63, np.zeros(3), np.zeros(3)), "64 bits"),
         (lambda: ImuSample(0, 0, np.zeros(4), np.zeros(3)), r"shape \(3,\), got \(4,\)"),
         (lambda: CameraFrame(0, 0, np.zeros((4, 4, 3))), "uint8"),  # type: ignore[arg-type]
         (lambda: CameraFrame(0, 0, np.zeros((4, 4), np.uint8)), r"\(H, W, 3\)"),
