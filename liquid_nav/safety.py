@@ -59,7 +59,7 @@ class Geofence:
         deceleration: m/s^2 the vehicle is trusted to brake with in front of a wall.
 
     Raises:
-        ConfigError: on an empty box or a deceleration that is not positive.
+        ConfigError: on an empty box or a deceleration that is not positive and finite.
 
     """
 
@@ -70,8 +70,10 @@ class Geofence:
     def __post_init__(self) -> None:
         if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
             raise ConfigError(f"geofence needs low < high on every axis, got {self}")
-        if not self.deceleration > 0:
-            raise ConfigError(f"geofence deceleration must be positive, got {self.deceleration}")
+        if not 0 < self.deceleration < math.inf:
+            raise ConfigError(
+                f"geofence deceleration must be positive and finite, got {self.deceleration}"
+            )
 
     def limit(self, command: Vector, odometry: Odometry) -> Vector:
         """Slow the part of a velocity that leads out so that the vehicle can stop at the wall.
@@ -210,8 +212,9 @@ class SafetyLayer:
             watch.heard(stamp, now, round(self.config.recovery * SECOND))
 
     def locate(self, odometry: Odometry) -> None:
-        """Note where the vehicle is, for the geofence."""
-        self._odometry = odometry
+        """Note where the vehicle is, for the geofence; an older place than the known one is not."""
+        if self._odometry is None or odometry.stamp >= self._odometry.stamp:
+            self._odometry = odometry
 
     def operator_stop(self, engaged: bool) -> None:
         """Engage or release the operator's stop."""
@@ -274,6 +277,8 @@ class SafetyLayer:
             return (0.0, 0.0, -self.config.landing_speed, 0.0), mode, reason
         if self.config.geofence is not None and self._odometry is not None:
             inside = self.config.geofence.limit(target, self._odometry)
+            # What the fence leaves is turned, and may be too fast to the side.
+            inside = _shorten(inside, self.config.limits)
             if _differ(inside, target):
                 target, reason = inside, reason or "geofence"
         return target, mode, reason
@@ -302,6 +307,13 @@ def _differ(a: Vector, b: Vector) -> bool:
 def _clip(vector: Vector, magnitude: Vector) -> Vector:
     a, b, c, d = (min(max(x, -m), m) for x, m in zip(vector, magnitude, strict=True))
     return (a, b, c, d)
+
+
+def _shorten(vector: Vector, limits: CommandLimits) -> Vector:
+    """Slow the horizontal velocity, in its direction, to what the limits of both axes allow."""
+    vx, vy, vz, yaw_rate = vector
+    excess = max(1.0, abs(vx) / limits.vx, abs(vy) / limits.vy)
+    return (vx / excess, vy / excess, vz, yaw_rate)
 
 
 def _toward(start: Vector, target: Vector, step: tuple[float, ...]) -> Vector:

@@ -1,6 +1,7 @@
 """Every declared failsafe is entered and left, and no command leaves its limits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,6 +201,35 @@ def test_the_geofence_holds_whatever_is_asked(yaw, velocity, start) -> None:
     assert np.all(position <= np.array(fence.high) + 2 * dt * dt)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    yaw=st.floats(-math.pi, math.pi),
+    wanted=st.tuples(finite, finite, finite, finite),
+    place=st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.floats(0, 3.5)),
+)
+def test_the_geofence_leaves_the_limits_whole(yaw, wanted, place) -> None:
+    fence = Geofence(low=(-4, -4, 0.5), high=(4, 4, 3))
+    layer = SafetyLayer(SafetyConfig(geofence=fence), ())
+    here = odometry(place, yaw)
+    layer.heard(Channel.ODOMETRY, 0, 0)
+    layer.locate(here)
+    layer.commit(0, always(wanted))
+    asked = layer.command(500 * MS, always(wanted))
+    assert asked.mode is Mode.NOMINAL
+    for value, most in zip(asked.vector, SafetyConfig().limits.magnitude, strict=True):
+        assert abs(value) <= most + 1e-9
+    assert fence.limit(asked.vector, here) == pytest.approx(asked.vector, abs=1e-9)
+
+
+def test_a_late_place_does_not_replace_a_newer_one() -> None:
+    layer = SafetyLayer(SafetyConfig(geofence=Geofence((-4, -4, 0.5), (4, 4, 3))), ())
+    layer.heard(Channel.ODOMETRY, 100, 100)
+    layer.locate(replace(odometry((4, 0, 1)), stamp=100, arrival=100))
+    layer.locate(replace(odometry((0, 0, 1)), stamp=50, arrival=100))
+    layer.commit(100, always())
+    assert layer.command(100 * MS, always()).vx == pytest.approx(0.0)
+
+
 def test_the_way_back_into_the_geofence_is_free() -> None:
     fence = Geofence(low=(-1, -1, 0.5), high=(1, 1, 3))
     out = odometry((2.0, 0.0, 0.2))
@@ -229,6 +259,7 @@ def test_a_geofence_needs_odometry() -> None:
         lambda: Staleness(hover=2.0, land=1.0),
         lambda: Geofence((0, 0, 0), (1, 1, 0)),
         lambda: Geofence((0, 0, 0), (1, 1, 1), deceleration=0.0),
+        lambda: Geofence((0, 0, 0), (1, 1, 1), deceleration=math.inf),
         lambda: SafetyConfig(recovery=-1.0),
         lambda: SafetyConfig(landing_speed=5.0),
         lambda: SafetyLayer(SafetyConfig(staleness={}), NEEDED),
