@@ -1,0 +1,39 @@
+"""Frames of autopilots, as mathematics: heading frame, world ENU, world NED.
+
+ENU is x east, y north, z up (REP-103); NED is x north, y east, z down. The heading is the yaw of
+the vehicle in ENU: 0 faces east, positive to the left.
+"""
+
+import math
+
+from liquid_nav.events import Odometry
+
+Vector3 = tuple[float, float, float]
+
+_STEEPEST = math.cos(math.radians(80))
+"""Cosine of the pitch past which a nose has no heading worth the name."""
+
+
+def heading_of(pose: Odometry) -> float | None:
+    """Heading in radians, or None: a quaternion that is no rotation, or a nose straight up."""
+    x, y, z, w = pose.orientation.tolist()
+    norm = math.sqrt(x * x + y * y + z * z + w * w)
+    if not 0.9 < norm < 1.1:  # False for NaN too.
+        return None
+    east, north = norm * norm - 2 * (y * y + z * z), 2 * (w * z + x * y)
+    if math.hypot(east, north) < _STEEPEST * norm * norm:
+        return None
+    return math.atan2(north, east)
+
+
+def heading_frame_to_enu(velocity: Vector3, heading: float) -> Vector3:
+    """Turn (forward, left, up) by the heading into (east, north, up)."""
+    forward, left, up = velocity
+    c, s = math.cos(heading), math.sin(heading)
+    return (c * forward - s * left, s * forward + c * left, up)
+
+
+def enu_to_ned(vector: Vector3) -> Vector3:
+    """(east, north, up) as (north, east, down). Its own inverse."""
+    east, north, up = vector
+    return (north, east, -up)

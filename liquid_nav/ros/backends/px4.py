@@ -1,0 +1,99 @@
+"""PX4 over uXRCE-DDS: ``OffboardControlMode`` and ``TrajectorySetpoint``.
+
+Checked field by field against the message definitions of px4_msgs 1.15 and 1.16. PX4 wants the mode
+message at more than 2 Hz as a proof of life, apart from the setpoint; a timer that sent it would
+hide a dead policy, so it leaves here only with a setpoint, and only while inference is fresh. When
+it stops, PX4 waits COM_OF_LOSS_T and does what COM_OBL_RC_ACT says.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from liquid_nav.command import Command
+from liquid_nav.ros.backends.base import Backend, is_horizontal, velocity_of
+from liquid_nav.ros.backends.frames import enu_to_ned, heading_frame_to_enu
+from liquid_nav.ros.backends.messages import Fields
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+
+def offboard_control_mode(stamp: int) -> Fields:
+    """Fields of ``px4_msgs/OffboardControlMode``: velocity alone; `stamp` in ns."""
+    return {
+        "timestamp": stamp // 1000,
+        "position": False,
+        "velocity": True,
+        "acceleration": False,
+        "attitude": False,
+        "body_rate": False,
+        "thrust_and_torque": False,
+        "direct_actuator": False,
+    }
+
+
+def trajectory_setpoint(command: Command, heading: float) -> Fields:
+    """Fields of ``px4_msgs/TrajectorySetpoint``: velocity in NED, yaw speed positive to the right.
+
+    Args:
+        command: in the heading frame.
+        heading: yaw of the vehicle in ENU, radians.
+
+    Returns:
+        The fields; NaN in those that PX4 shall not control.
+
+    """
+    free = np.full(3, math.nan, dtype=np.float32)
+    velocity = enu_to_ned(heading_frame_to_enu(velocity_of(command), heading))
+    return {
+        "timestamp": command.stamp // 1000,
+        "position": free,
+        "velocity": np.array(velocity, dtype=np.float32),
+        "acceleration": free,
+        "jerk": free,
+        "yaw": math.nan,
+        "yawspeed": -command.yaw_rate,
+    }
+
+
+class Px4Backend(Backend):
+    """Sends velocity setpoints in offboard mode.
+
+    A command with a horizontal velocity needs odometry to be turned by. Without, nothing is sent,
+    not even the proof of life: PX4's own failsafe knows better than a hover of ours what is left.
+
+    Args:
+        node: makes the publishers.
+        namespace: before ``/fmu/in``; of a vehicle among several, such as ``/px4_1``.
+        pose_timeout: age in seconds past which odometry no longer tells the heading.
+
+    """
+
+    name = "px4"
+    messages = "px4_msgs"
+    how_to_get = (
+        "build it in your workspace from https://github.com/PX4/px4_msgs, "
+        "on the branch of your firmware's release; it is not on PyPI"
+    )
+    rate = 20.0
+
+    def __init__(self, node: Node, *, namespace: str = "", pose_timeout: float = 0.5) -> None:
+        super().__init__(node, pose_timeout=pose_timeout)
+        self._mode = f"{namespace.rstrip('/')}/fmu/in/offboard_control_mode"
+        self._setpoint = f"{namespace.rstrip('/')}/fmu/in/trajectory_setpoint"
+        self._advertise(self._mode, "px4_msgs/msg/OffboardControlMode")
+        self._advertise(self._setpoint, "px4_msgs/msg/TrajectorySetpoint")
+
+    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
+        if heading is None and is_horizontal(command):
+            self.fault = "withheld: no fresh odometry to turn the velocity by"
+            return None
+        if fresh:
+            self._publish(self._mode, offboard_control_mode(command.stamp))
+        # A vertical command is the same at any heading.
+        self._publish(self._setpoint, trajectory_setpoint(command, heading or 0.0))
+        return command

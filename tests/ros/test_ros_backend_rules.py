@@ -1,0 +1,230 @@
+"""What a back-end sends, withholds and refuses, on stand-ins for message packages: no ROS."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from liquid_nav.command import Command, Mode
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND
+from liquid_nav.ros.backends import BACKENDS, backend_options, make_backend
+from ros.backend_support import NOW, pose, stand_in, typestore
+
+OPTIONS: dict[str, dict[str, Any]] = {name: {} for name in BACKENDS} | {"mavros": {"verify": False}}
+FORWARD = Command(NOW, vx=1.0)
+LANDING = Command(NOW, vx=0.3, vz=-0.5, mode=Mode.LAND, reason="camera")
+
+
+@dataclass
+class Publisher:
+    msg_type: Any
+    topic: str
+    sent: list[Any] = field(default_factory=list)
+
+    def publish(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+class FakeNode:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.publishers: list[Publisher] = []
+
+    def create_publisher(self, msg_type: Any, topic: str, depth: int) -> Publisher:
+        self.publishers.append(Publisher(msg_type, topic))
+        return self.publishers[-1]
+
+    def destroy_publisher(self, publisher: Publisher) -> None:
+        self.publishers.remove(publisher)
+
+    def sent(self, topic: str = "") -> list[Any]:
+        return [m for p in self.publishers if p.topic.endswith(topic) for m in p.sent]
+
+
+@pytest.fixture(autouse=True)
+def message_packages(monkeypatch):
+    store = typestore()
+    monkeypatch.setattr(
+        "liquid_nav.ros.backends.base.message_class", lambda name: stand_in(store, name)
+    )
+
+
+def make(name: str, **options: Any) -> tuple[Any, FakeNode]:
+    node = FakeNode()
+    return BACKENDS[name](node, **OPTIONS[name] | options), node
+
+
+def numbers(message: Any) -> list[float]:
+    """Every speed and rate in a message, and a Crazyflie's height."""
+    found: list[float] = []
+    for name in message.__slots__:
+        value = getattr(message, name, None)
+        if hasattr(value, "__slots__"):
+            found += numbers(value) if name != "header" else []
+        elif name in {"x", "y", "z", "vx", "vy", "yaw_rate", "z_distance", "velocity", "yawspeed"}:
+            found += [n for n in np.ravel(value).tolist() if not isinstance(n, bool)]
+    return found
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    vector=st.tuples(*[st.floats(width=64)] * 4),
+    mode=st.sampled_from(Mode),
+)
+def test_what_is_not_finite_never_leaves(name, vector, mode):
+    backend, node = make(name)
+    sent = backend.send(Command(NOW, *vector, mode=mode), pose(0.4), True)
+    (message,) = node.sent()[-1:]
+    assert all(abs(number) <= 150 for number in numbers(message))
+    if not all(map(math.isfinite, vector)):
+        assert sent.vector == (0, 0, 0, 0)
+        assert sent.mode is (Mode.HOVER if mode is Mode.NOMINAL else mode)
+        assert "not finite" in sent.reason
+        assert "not finite" in backend.fault
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_nominal_command_needs_fresh_inference_and_a_failsafe_does_not(name):
+    backend, node = make(name)
+    assert backend.send(FORWARD, pose(), False) is None
+    assert "fresh" in backend.fault
+    assert node.sent() == []
+    hover = Command(NOW, mode=Mode.HOVER, reason="camera: stale")
+    assert backend.send(hover, pose(), False) == hover
+    assert backend.fault == ""
+    assert len(node.sent()) == 1
+    assert backend.send(FORWARD, pose(), True) == FORWARD
+    assert len(node.sent()) > 1
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_stop_is_zero_velocity_with_or_without_odometry(name):
+    backend, node = make(name)
+    stop = Command(NOW, mode=Mode.STOP, reason="operator stop")
+    for odometry in (None, pose(1.0)):
+        assert backend.send(stop, odometry, True) == stop
+    for message in node.sent():
+        if name == "crazyswarm2":
+            assert message.z_distance > 0
+            message.z_distance = 0.0
+        assert not any(numbers(message))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mavros", {"mav_frame": "LOCAL_NED"}),
+        ("ardupilot", {}),
+        ("crazyswarm2", {"topic": "cmd_velocity_world"}),
+    ],
+)
+@pytest.mark.parametrize("odometry", [None, pose(stamp=NOW - SECOND), pose(stamp=NOW + SECOND)])
+def test_without_fresh_odometry_a_world_velocity_becomes_a_hover(name, options, odometry):
+    backend, node = make(name, **options)
+    sent = backend.send(FORWARD, odometry, True)
+    assert (sent.mode, sent.vector) == (Mode.HOVER, (0, 0, 0, 0))
+    assert "odometry" in backend.fault
+    assert "odometry" in sent.reason
+    assert not any(numbers(node.sent()[-1]))
+    landing = backend.send(LANDING, odometry, True)
+    assert (landing.mode, landing.vector) == (Mode.LAND, (0, 0, -0.5, 0))
+    assert -0.5 in numbers(node.sent()[-1])
+    assert backend.send(FORWARD, pose(stamp=NOW - SECOND // 4), True) == FORWARD
+    assert backend.fault == ""
+
+
+def test_px4_proof_of_life_leaves_only_with_fresh_inference_and_a_setpoint():
+    backend, node = make("px4")
+    heartbeat, setpoint = "/fmu/in/offboard_control_mode", "/fmu/in/trajectory_setpoint"
+
+    def counts() -> tuple[int, int]:
+        return len(node.sent(heartbeat)), len(node.sent(setpoint))
+
+    backend.send(FORWARD, pose(), True)
+    assert counts() == (1, 1)
+    backend.send(FORWARD, pose(), False)
+    backend.send(FORWARD, None, True)
+    assert "odometry" in backend.fault
+    backend.send(FORWARD, pose(stamp=NOW - SECOND), True)
+    assert counts() == (1, 1)
+    backend.send(Command(NOW, mode=Mode.HOVER), pose(), False)
+    assert counts() == (1, 2)
+    backend.send(Command(NOW, vz=-0.5, mode=Mode.LAND), None, True)
+    assert counts() == (2, 3)
+    np.testing.assert_allclose(node.sent(setpoint)[-1].velocity, (0, 0, 0.5))
+
+
+def test_a_crazyflie_begins_at_its_height_climbs_within_bounds_and_lands():
+    backend, node = make("crazyswarm2", highest=1.5)
+    last: list[float] = []
+
+    def fly(seconds: float, vz: float, mode: Mode = Mode.NOMINAL) -> float:
+        for _ in range(round(seconds * 20)):
+            last.append(last[-1] + 0.05 if last else 0.0)
+            stamp = NOW + round(last[-1] * SECOND)
+            backend.send(Command(stamp, vz=vz, mode=mode), pose(stamp=stamp, height=0.8), True)
+        return node.sent("/cf1/cmd_hover")[-1].z_distance
+
+    assert fly(0.05, 1.0) == 0.8  # The first command has no past to climb from.
+    assert fly(1.0, 0.3) == pytest.approx(1.1)
+    assert fly(5.0, 1.0) == 1.5
+    assert fly(5.0, -1.0) == pytest.approx(0.2)
+    assert fly(1.0, -0.5, Mode.LAND) == 0.0
+    assert fly(0.5, 0.2) == pytest.approx(0.1)
+
+
+def test_closing_destroys_the_publishers():
+    backend, node = make("px4")
+    assert len(node.publishers) == 2
+    backend.close()
+    assert node.publishers == []
+
+
+def test_an_unknown_back_end_is_told_the_names():
+    with pytest.raises(ConfigError, match=r"'mavlink'.*twist, mavros, ardupilot, px4, crazyswarm2"):
+        make_backend("mavlink", None)
+    with pytest.raises(ConfigError, match="mavlink"):
+        backend_options("mavlink")
+
+
+def test_an_unknown_option_is_told_the_options():
+    with pytest.raises(ConfigError, match=r"no option frame.*topic, stamped, frame_id"):
+        make_backend("twist", None, frame="map")
+    assert backend_options("twist") == {
+        "topic": "cmd_vel",
+        "stamped": True,
+        "frame_id": "base_link",
+    }
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_missing_message_package_says_how_to_get_it(name, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    backend = BACKENDS[name]
+    with pytest.raises(ConfigError) as error:
+        make_backend(name, None)
+    assert backend.messages in str(error.value)
+    assert str(error.value).endswith(backend.how_to_get)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "complaint"),
+    [
+        ("mavros", {"mav_frame": "BODY"}, "BODY_NED, LOCAL_NED"),
+        ("mavros", {"pose_timeout": 0.0}, "pose_timeout"),
+        ("ardupilot", {"frame": "odom"}, "map, base_link"),
+        ("ardupilot", {"y_is_right": True}, "y_is_right"),
+        ("crazyswarm2", {"topic": "cmd_vel"}, "cmd_hover with cpp"),
+        ("crazyswarm2", {"lowest": 3.0}, "lowest"),
+    ],
+)
+def test_a_bad_option_is_refused_before_take_off(name, options, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        make(name, **options)
