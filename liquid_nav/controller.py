@@ -149,11 +149,18 @@ class Controller:
 def _defect(event: Event) -> str:
     """Why no controller can use this measurement; empty when it can."""
     if isinstance(event, ImuSample):
-        numbers = (*event.angular_velocity, *event.specific_force)
+        vectors = [event.angular_velocity, event.specific_force]
     elif isinstance(event, Goal):
-        numbers = tuple(event.position)
+        vectors = [event.position]
     elif isinstance(event, Odometry):
-        numbers = (*event.position, *event.orientation, *event.linear_velocity)
+        vectors = [
+            event.position,
+            event.orientation,
+            event.linear_velocity,
+            event.angular_velocity,
+        ]
     else:
         return ""
+    # Python floats: numpy's functions take microseconds on three numbers.
+    numbers = [number for vector in vectors for number in vector.tolist()]
     return "" if all(map(math.isfinite, numbers)) else "not finite"

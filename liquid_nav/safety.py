@@ -158,10 +158,11 @@ class _Watch:
             return Mode.HOVER, f"{name}: recovering"
         return Mode.NOMINAL, ""
 
-    def changes(self) -> Iterable[int]:
+    def changes(self) -> tuple[int, ...]:
         """Instants at which `state` may change with no further event."""
-        if self.newest is not None:
-            yield from (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)
+        if self.newest is None:
+            return ()
+        return (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)
 
 
 class SafetyLayer:
@@ -244,8 +245,8 @@ class SafetyLayer:
         start, vector = self._reference(now)
         # Slew towards each target for as long as it was the target, so that a failsafe entered
         # between two events starts from the command of that instant.
-        changes = {t for watch in self._watches.values() for t in watch.changes()}
-        changes.add(self._policy_trusted_from)
+        changes = [t for watch in self._watches.values() for t in watch.changes()]
+        changes.append(self._policy_trusted_from)
         for change in sorted(t for t in changes if start < t < now):
             vector = self._slew(vector, self._target(change - 1, raw)[0], change - start)
             start = change

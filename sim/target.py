@@ -1,10 +1,12 @@
 """The task `target`: find a red object among others of other colours and fly to it."""
 
+import math
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from liquid_nav_sim.appearance import sample_appearance
 from liquid_nav_sim.errors import SimulationError
@@ -59,7 +61,7 @@ class TargetTask:
                     f"TargetTask.{name} must be positive, got {getattr(self, name)!r}"
                 )
 
-    def reached(self, position: ArrayLike, scene: Scene) -> bool:
+    def reached(self, position: Sequence[float] | NDArray[np.float64], scene: Scene) -> bool:
         """Whether a vehicle at `position`, metres, world ENU, shape (3,), is at the target.
 
         Raises:
@@ -67,8 +69,7 @@ class TargetTask:
         """
         if scene.target is None:
             raise SimulationError("the task needs a scene with a target, this one has none")
-        gap = np.asarray(position, dtype=np.float64) - scene.target.position
-        return bool(np.linalg.norm(gap) <= self.success_radius)
+        return math.dist(position, scene.target.position) <= self.success_radius
 
 
 def sample_target_scene(rng: np.random.Generator, appearance: str = "train") -> Scene:

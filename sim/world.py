@@ -70,7 +70,7 @@ class WorldConfig:
     wind: WindModel = field(default_factory=WindModel)
     appearance: str = "train"
     task: TargetTask = field(default_factory=TargetTask)
-    step: int = SECOND // 400
+    step: int = SECOND // 250
 
     def __post_init__(self) -> None:
         if self.appearance not in FAMILIES:

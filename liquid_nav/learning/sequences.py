@@ -59,7 +59,7 @@ def unroll(
     pieces, length = batch.camera.shape
     features = network.camera_features
     frames = network.camera(batch.frames, batch.age[batch.camera])
-    samples = network.imu(batch.imu.flatten(0, 1), batch.age.flatten())
+    samples = network.imu(torch.cat((batch.imu, batch.age.unsqueeze(2)), dim=2).flatten(0, 1))
     # Row of the newest measurement of each channel: the latch of before, or one of the piece.
     positions = torch.arange(length).expand(pieces, length)
     rows = torch.arange(pieces).unsqueeze(1).expand(pieces, length)

@@ -1,0 +1,1 @@
+"""Learning to fly: experts, datasets of event sequences, imitation."""
