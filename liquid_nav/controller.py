@@ -43,7 +43,10 @@ class Health:
         time: arrival of the last event, ns, or None before the first.
         mode, reason: of the command right after that event.
         channels: counters per channel.
-        policy_faults: outputs of the policy that were not finite; each reset its memory.
+        policy_faults: outputs of the policy that were not finite, and errors in it; each reset its
+            memory.
+        last_policy_fault: what the last of them was.
+        unknown: events of no kind that is known here; they were ignored.
 
     """
 
@@ -54,6 +57,8 @@ class Health:
         default_factory=lambda: {channel: ChannelHealth() for channel in Channel}
     )
     policy_faults: int = 0
+    last_policy_fault: str = ""
+    unknown: int = 0
 
 
 class Controller:
@@ -99,6 +104,10 @@ class Controller:
         An event behind the clock advances nothing and enters with its age.
         """
         health = self._health
+        channel = getattr(event, "channel", None)
+        if not isinstance(event, Event) or channel not in health.channels:
+            health.unknown += 1
+            return
         counters = health.channels[event.channel]
         now = event.arrival if health.time is None else max(event.arrival, health.time)
         rejection = _defect(event) or self._policy.objection(event)
@@ -133,9 +142,14 @@ class Controller:
 
     def _infer(self, event: Event, now: int) -> None:
         elapsed = 0 if self._flowed_to is None else now - self._flowed_to
-        memory, raw = self._policy.on_event(self._memory, event, elapsed, now - event.stamp)
-        if not all(map(math.isfinite, raw)):
+        try:
+            memory, raw = self._policy.on_event(self._memory, event, elapsed, now - event.stamp)
+            fault = "" if all(map(math.isfinite, raw)) else "not finite"
+        except Exception as error:  # whatever torch may raise, in flight nothing does
+            fault = f"{type(error).__name__}: {error}"
+        if fault:
             self._health.policy_faults += 1
+            self._health.last_policy_fault = fault
             self._safety.distrust_policy(now)
             memory, raw = self._policy.initial(), (0.0, 0.0, 0.0, 0.0)
         self._memory, self._raw, self._flowed_to = memory, raw, now
@@ -143,7 +157,10 @@ class Controller:
     def _raw_at(self, now: int) -> RawCommand:
         if self._flowed_to is None or now <= self._flowed_to:
             return self._raw
-        return self._policy.query(self._memory, now - self._flowed_to)
+        try:
+            return self._policy.query(self._memory, now - self._flowed_to)
+        except Exception:  # the safety layer refuses what is not finite
+            return (math.nan, math.nan, math.nan, math.nan)
 
 
 def _defect(event: Event) -> str:

@@ -245,6 +245,46 @@ def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
     assert policy.initial() is not None
 
 
+def test_an_error_in_the_policy_hovers_and_does_not_raise(
+    flow_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = flown(flow_policy, [frame(0.0), sample(0.0), sample(0.005)])
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(flow_policy, "query", fail)
+        asked = controller.command(SECOND // 100)
+        assert (asked.mode, asked.reason) == (Mode.HOVER, "policy: output is not finite")
+        broken.setattr(flow_policy, "on_event", fail)
+        controller.on_event(sample(0.01))
+    assert controller.health.mode is Mode.HOVER
+    assert controller.health.policy_faults == 1
+    assert controller.health.last_policy_fault == "RuntimeError: out of memory"
+    controller.on_event(sample(1.0))
+    assert controller.health.mode is Mode.NOMINAL
+
+
+def test_events_of_an_unknown_kind_are_counted(policy: Policy) -> None:
+    class Thermal(Event):
+        channel = Channel.CAMERA
+
+    class Radar(Event):
+        channel = "radar"  # type: ignore[assignment]
+
+    controller = flown(policy, [frame(0.0), sample(0.0)])
+    before, asked = controller.memory, controller.command(1)
+    controller.on_event(Thermal(0, 1))
+    for event in (Event(0, 1), Radar(0, 1), None, "frame"):
+        controller.on_event(event)  # type: ignore[arg-type]
+    assert (controller.memory, controller.command(1)) == (before, asked)
+    assert controller.health.unknown == 4
+    assert controller.health.channels[Channel.CAMERA].last_rejection == (
+        "the policy does not read Thermal"
+    )
+
+
 def test_the_operator_stop_wins_and_is_an_event(policy: Policy) -> None:
     controller = flown(policy, [frame(0.0), sample(0.0), sample(0.1)])
     assert controller.command(SECOND // 10).mode is Mode.NOMINAL

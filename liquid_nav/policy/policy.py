@@ -62,6 +62,8 @@ class Policy:
             camera = self.config.camera
             if (width, height) != (camera.width, camera.height):
                 return f"frame is {width}x{height}, the policy sees {camera.width}x{camera.height}"
+        elif event.channel in self.channels and not isinstance(event, ImuSample):
+            return f"the policy does not read {type(event).__name__}"
         return ""
 
     @torch.inference_mode()
