@@ -1,5 +1,6 @@
 """The Gymnasium environment: its contract, its clock, and what it tells of a flight."""
 
+import math
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.wind import WindModel
 from liquid_nav_sim.world import World, WorldConfig
 
+STEP = WorldConfig().step
 STAY = np.zeros(4, np.float32)
 FORWARD = np.array([0.7, 0, 0, 0], np.float32)
 PLAIN = WorldConfig(
@@ -156,7 +158,7 @@ def test_control_keeps_its_rate(make: Any, rate: float) -> None:
     env.reset(seed=0)
     for k in range(1, 21):
         *_, info = env.step(STAY)
-        assert 0 <= info["time"] - k / rate < 0.0025
+        assert 0 <= info["time"] - k / rate < STEP / SECOND
 
 
 def test_observations_are_what_arrived(make: Any) -> None:
@@ -202,7 +204,7 @@ def test_no_sample_in_a_step_leaves_the_last_mean(make: Any) -> None:
             kept += 1
             assert np.array_equal(observation["imu"], last["imu"])
             grown = observation["imu_age"][0] - last["imu_age"][0]
-            assert grown == pytest.approx(1 / 30, abs=0.0026)
+            assert grown == pytest.approx(1 / 30, abs=STEP / SECOND + 1e-4)
         last = observation
     assert kept > 8
 
@@ -231,7 +233,8 @@ def test_actions_are_shares_of_the_limits(make: Any, monkeypatch: pytest.MonkeyP
     vx, vy, vz, yaw_rate = CommandLimits().magnitude
     assert commands[0].vector == (vx, -0.5 * vy, 0.25 * vz, -yaw_rate)
     assert commands[1].vector == (0, 0, 0, -yaw_rate)
-    assert [command.stamp for command in commands] == [0, 35_000_000]
+    # The first physics step that ends at or after a thirtieth of a second.
+    assert [command.stamp for command in commands] == [0, STEP * math.ceil(SECOND / 30 / STEP)]
 
 
 @pytest.mark.usefixtures("corridor")
