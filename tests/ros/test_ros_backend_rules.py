@@ -180,9 +180,10 @@ def test_a_crazyflie_begins_at_its_height_climbs_within_bounds_and_lands():
     assert fly(0.5, 0.2) == pytest.approx(0.1)
 
 
-def test_closing_destroys_the_publishers():
+def test_closing_destroys_the_publishers_once():
     backend, node = make("px4")
     assert len(node.publishers) == 2
+    backend.close()
     backend.close()
     assert node.publishers == []
 
