@@ -106,7 +106,11 @@ def read_manifest(path: Path) -> Manifest:
         expected = content["files"].get(name)
         if not (path / name).is_file():
             raise BundleError(f"model bundle {path} lacks {name}")
-        if _sha256(path / name) != expected:
+        try:
+            digest = _sha256(path / name)
+        except OSError as error:
+            raise BundleError(f"{path / name} cannot be read: {error}") from error
+        if digest != expected:
             raise BundleError(
                 f"{path / name} is damaged or was changed: its SHA-256 is not the manifest's"
             )
@@ -140,10 +144,10 @@ def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
 
     """
     manifest = read_manifest(path)
-    network = PolicyNetwork(manifest.config)
     try:
+        network = PolicyNetwork(manifest.config)
         network.load_state_dict(load_file(path / WEIGHTS))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, TypeError, ConfigError, SafetensorError) as error:
         raise BundleError(f"{path / WEIGHTS} does not fit its manifest: {error}") from error
     return network, manifest
 
@@ -166,13 +170,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(f"model bundle {path} lacks {MANIFEST}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path / MANIFEST} cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BundleError(f"{path / MANIFEST} is not of format {FORMAT}")
     missing = {"task", "config", "training", "evaluation", "files"} - content.keys()
     if missing:
         raise BundleError(f"{path / MANIFEST} lacks {', '.join(sorted(missing))}")
+    for name in ("config", "training", "evaluation", "files"):
+        if not isinstance(content[name], dict):
+            raise BundleError(f"{path / MANIFEST}: {name} must be an object")
     digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise BundleError(

@@ -1,7 +1,9 @@
 """Model bundles: what is saved is what flies, and nothing damaged is ever loaded."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,10 +112,72 @@ def test_a_missing_file_is_named(whole: Path, tmp_path: Path, name: str) -> None
 def test_a_missing_bundle_and_a_foreign_manifest_are_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no model bundle at"):
         load_policy(tmp_path / "nothing")
-    for text in ("[]", "{}", '{"format": "liquid-nav-policy/1"}', "not json", '{"format": 3}'):
+    for text in (
+        "[" * 100_000,
+        "[]",
+        "{}",
+        '{"format": "liquid-nav-policy/1"}',
+        "not json",
+        '{"format": 3}',
+    ):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(BundleError, match=r"manifest\.json"):
             read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {name: value}
+            for name in ("config", "files", "training")
+            for value in (None, 5, "x", [])
+        ),
+        {"config": {}},
+        {"files": {}},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_vouches_for_nonsense_is_refused(
+    whole: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = copy(whole, tmp_path / "model")
+    rewrite(path, change)
+    for load in (load_policy, load_network):
+        with pytest.raises(BundleError, match=str(path)):
+            load(path)
+
+
+@pytest.mark.parametrize("change", [{"cell": []}, {"cell": "none"}, {"cell_options": 5}], ids=str)
+def test_an_architecture_that_cannot_be_built_is_refused(
+    whole: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = copy(whole, tmp_path / "model")
+    config = json.loads((path / "manifest.json").read_text())["config"]
+    rewrite(path, {"config": config | change})
+    with pytest.raises(BundleError, match="does not fit its manifest"):
+        load_network(path)
+
+
+def rewrite(path: Path, change: dict[str, Any]) -> None:
+    """Change the manifest of a bundle, and its SHA-256 with it."""
+    content = json.loads((path / "manifest.json").read_text()) | change
+    del content["sha256"]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(content | {"sha256": digest}))
+
+
+def test_a_bundle_that_cannot_be_read_is_named(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy(whole, tmp_path / "model")
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BundleError, match=r"policy\.pt cannot be read"):
+        load_policy(path)
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
