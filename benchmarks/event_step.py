@@ -5,7 +5,7 @@ elapsed time, which is the only way they take an event. Run it with
 
     python benchmarks/event_step.py [--units 32] [--inputs 64] [--calls 3000]
 
-`pip install ncps` first; without it only our own figures are printed, and no ratio.
+`pip install liquid_nav[bench]` brings `ncps`; without it there are only our own figures.
 """
 
 import statistics

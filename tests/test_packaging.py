@@ -18,7 +18,7 @@ import liquid_nav
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
-EXTRAS = {"sim", "train", "ros", "replay", "viz", "dev"}
+EXTRAS = {"sim", "train", "ros", "replay", "viz", "bench", "dev"}
 
 # Lower layers first; a module imports from its own layer and from those before it.
 LAYERS = (
