@@ -73,7 +73,9 @@ def numbers(message: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(
     vector=st.tuples(*[st.floats(width=64)] * 4),
     mode=st.sampled_from(Mode),

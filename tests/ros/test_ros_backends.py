@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_nav.command import Command
@@ -23,6 +23,7 @@ commands = st.builds(Command, st.just(NOW), speeds, speeds, speeds, speeds)
 # Frames.
 
 
+@settings(deadline=None)
 @given(angles, st.floats(-1.3, 1.3), angles, st.sampled_from([1.0, -1.0]))
 def test_heading_is_the_yaw_of_any_attitude(yaw, pitch, roll, sign):
     odometry = Odometry(
@@ -38,6 +39,7 @@ def test_no_heading_from_no_rotation_or_a_nose_straight_up(orientation):
     assert heading_of(Odometry(0, 0, np.zeros(3), orientation, np.zeros(3), np.zeros(3))) is None
 
 
+@settings(deadline=None)
 @given(angles, st.tuples(speeds, speeds, speeds))
 def test_the_heading_frame_turns_into_the_world_by_the_rotation_about_up(heading, velocity):
     np.testing.assert_allclose(
@@ -67,6 +69,7 @@ def test_px4_velocities_by_hand(heading, command, north_east_down):
     np.testing.assert_allclose(setpoint["velocity"], north_east_down, atol=1e-7)
 
 
+@settings(deadline=None)
 @given(commands, angles)
 def test_px4_agrees_with_forward_right_down_turned_by_the_ned_heading(command, heading):
     setpoint = px4.trajectory_setpoint(command, heading)
@@ -78,6 +81,7 @@ def test_px4_agrees_with_forward_right_down_turned_by_the_ned_heading(command, h
         assert np.isnan(setpoint[free]).all()
 
 
+@settings(deadline=None)
 @given(commands, angles, st.booleans())
 def test_ardupilot_flies_the_same_way_in_both_frames(command, heading, y_is_right):
     """Level vehicle; the firmware as AP_DDS_ExternalControl.cpp has it, with #34002 and without."""
@@ -101,6 +105,7 @@ def test_ardupilot_flies_the_same_way_in_both_frames(command, heading, y_is_righ
 
 
 @pytest.mark.parametrize("server", ["cpp", "cflib"])
+@settings(deadline=None)
 @given(rate=speeds)
 def test_a_crazyflie_turns_left_at_the_rate_asked_for(server, rate):
     """Signs as in crazyflie_server.cpp and .py, cflib from 0.1.28, and the firmware's decoders."""
@@ -119,6 +124,7 @@ def test_a_crazyflie_turns_left_at_the_rate_asked_for(server, rate):
     assert link(world["yaw_rate"]) == pytest.approx(rate)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-1.2, 1.2), st.floats(0, 3)), max_size=30))
 def test_the_height_setpoint_stays_in_bounds_and_never_jumps(steps):
     height = 0.5
@@ -141,6 +147,7 @@ def test_the_height_setpoint_integrates_the_climb_rate():
 
 
 @pytest.mark.parametrize("release", ["1.15", "1.16"])
+@settings(deadline=None)
 @given(command=commands, heading=angles)
 def test_every_message_survives_cdr(release, command, heading):
     store = typestore(release)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_nav.events import SECOND
@@ -50,6 +50,7 @@ def message(q: list[float], **changes):
     return build(typestore(), "px4_msgs/msg/VehicleOdometry", fields | changes)
 
 
+@settings(deadline=None)
 @given(angles, st.floats(-1.5, 1.5), angles, vectors, vectors, vectors, st.sampled_from([NED, 3]))
 def test_odometry_agrees_with_rotation_matrices(yaw, pitch, roll, position, velocity, rate, frame):
     q = quaternion(yaw, pitch, roll)
@@ -73,6 +74,7 @@ def test_odometry_agrees_with_rotation_matrices(yaw, pitch, roll, position, velo
     np.testing.assert_allclose(event.angular_velocity, FLU_FROM_FRD @ rate, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(angles)
 def test_the_heading_of_ned_is_clockwise_from_north(yaw):
     heading = heading_of(odometry_event(message(quaternion(yaw)), NOW))
