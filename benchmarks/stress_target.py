@@ -42,18 +42,18 @@ class Options:
 
 
 def conditions() -> dict[str, WorldConfig]:
-    """World configurations by name."""
+    """World configurations by name; "gusty" is wind up to 3 m/s with gusts of 1 m/s."""
     base = WorldConfig()
     camera = base.camera_timing
     return {
         "default": base,
-        "held-out appearance": replace(base, appearance="held-out"),
-        "half of the frames dropped": replace(base, camera_timing=replace(camera, drop=0.5)),
-        "60 ms more camera latency": replace(
+        "held-out looks": replace(base, appearance="held-out"),
+        "half the frames": replace(base, camera_timing=replace(camera, drop=0.5)),
+        "+60 ms latency": replace(
             base, camera_timing=replace(camera, latency=camera.latency + 0.06)
         ),
-        "15 frames per second": replace(base, camera_timing=replace(camera, rate=15)),
-        "gusts of 1 m/s, wind to 3 m/s": replace(base, wind=WindModel(steady=3.0, gust=1.0)),
+        "15 frames/s": replace(base, camera_timing=replace(camera, rate=15)),
+        "gusty": replace(base, wind=WindModel(steady=3.0, gust=1.0)),
     }
 
 
@@ -79,7 +79,7 @@ def main() -> None:
     """Fly and print."""
     options = tyro.cli(Options)
     table = Table(title=f"{options.episodes} flights a row, seeds from {options.seed}")
-    for column in ("condition", "policy", "95 % interval", "collisions", "timeouts", "expert"):
+    for column in ("condition", "policy", "95 % interval", "hit", "late", "expert"):
         table.add_column(column, justify="left" if column == "condition" else "right")
     seeds = range(options.seed, options.seed + options.episodes)
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:

@@ -76,7 +76,7 @@ def test_extras_are_declared_and_the_core_is_light() -> None:
 
 def test_constraints_are_exact_and_cover_what_is_required() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#"]
-    exact = re.compile(r'([\w-]+)==\d[\w.]*( ; python_version (>=|<) "3\.11")?')
+    exact = re.compile(r'([\w.-]+)==\d[\w.]*( ; python_version (>=|<) "3\.11")?')
     matches = [exact.fullmatch(line) for line in lines]
     assert [line for line, match in zip(lines, matches, strict=True) if match is None] == []
     pinned = {match[1].lower() for match in matches if match}

@@ -125,7 +125,7 @@ class PieceStream:
         while True:
             episode = self._episodes[int(self._rng.integers(len(self._episodes)))]
             mirrored = self._augment and self._rng.random() < 0.5
-            light = self._rng.uniform(0.7, 1.25) * self._rng.uniform(0.95, 1.05, 3)
+            light = self._rng.uniform(0.65, 1.3) * self._rng.uniform(0.8, 1.25, 3)
             frame = 0
             for begin in range(0, len(episode), self._length):
                 piece = slice(begin, begin + self._length)
