@@ -6,6 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
+# ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
+# meet a ROS installation that is sourced, which the tests then use instead.
+ifeq ($(shell uname -sm)$(AMENT_PREFIX_PATH),Linux x86_64)
+ROS := ,ros
+endif
+
 EPISODES ?= 3
 SEED ?= 100000
 OUT ?= out/fly
@@ -47,7 +53,7 @@ $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
-	    --editable '.[sim,train,viz,dev]'
+	    --editable '.[sim,train,viz,dev$(ROS)]'
 	mkdir -p $(VENV)/typing
 	ln -sfn ../../sim $(VENV)/typing/liquid_nav_sim
 	touch $@
