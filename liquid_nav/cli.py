@@ -253,6 +253,9 @@ def _check_destinations(out: Path | None, json: Path | None) -> None:
         return
     if json.is_dir() or not json.name:
         raise ConfigError(f"--json {json} is a directory, give a file")
+    # Files appear by renaming: a device or a pipe would be replaced, not written to.
+    if json.exists() and not json.is_file():
+        raise ConfigError(f"--json {json} exists and is not a regular file")
     if out is not None:
         target, folder = json.resolve(), out.resolve()
         if target == folder or target in folder.parents:

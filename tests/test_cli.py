@@ -90,6 +90,7 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["fly", "--out", "taken"], "--out taken exists and is not a directory"),
         (["fly", "--model", "nowhere", "--out", "a/b", "--json", "c/d"], "no model bundle"),
         (["fly", "--json", "model"], "--json model is a directory"),
+        (["fly", "--model", "model", "--json", "pipe"], "not a regular file"),
         (["fly", "--out", "a", "--json", "a"], "needs a directory"),
         (["fly", "--out", "a/b", "--json", "a"], "needs a directory"),
         (["fly", "--out", "a", "--json", "a/flights.mp4"], "another file"),
@@ -103,6 +104,9 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["train", "target", "--units", "0"], "at least 1"),
         (["train", "target", "--cell", "neuron"], "neuron"),
         (["train", "target", "--learning-rate", "-1"], "learning_rate must be positive"),
+        (["train", "target", "--first-epochs", "inf"], "first_epochs must be positive and finite"),
+        (["train", "target", "--auxiliary", "nan"], "auxiliary"),
+        (["train", "target", "--out", "begun"], "begun/settings.json cannot be read"),
         (["swim"], "unknown command 'swim'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -112,6 +116,9 @@ def test_bad_input_is_one_line(
 ) -> None:
     Path("taken").write_text("mine")
     Path("full/flights.png").mkdir(parents=True)
+    Path("begun").mkdir()
+    Path("begun/settings.json").write_text('{"cut')
+    os.mkfifo("pipe")
     assert said in refused(arguments, capfd)
 
 

@@ -89,9 +89,11 @@ class TrainingConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
         for name in ("first_epochs", "epochs", "last_epochs", "learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"training {name} must be positive, got {getattr(self, name)}")
-        if self.rounds < 0 or self.auxiliary < 0 or self.seed < 0:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"training {name} must be positive and finite, got {getattr(self, name)}"
+                )
+        if self.rounds < 0 or not 0 <= self.auxiliary < math.inf or self.seed < 0:
             raise ConfigError(f"training rounds, auxiliary and seed must not be negative: {self}")
         if max(self.demonstrations, self.episodes) > ROUND_SEEDS:
             raise ConfigError(f"at most {ROUND_SEEDS} flights a round, got {self}")
@@ -233,7 +235,11 @@ class _Run:
         settings = {"training": asdict(self.config), "policy": self.policy.to_dict()}
         path = self.out / "settings.json"
         if path.exists():
-            if json.loads(path.read_text()) != json.loads(json.dumps(settings)):
+            try:
+                begun = json.loads(path.read_text())
+            except ValueError as error:
+                raise ConfigError(f"{path} cannot be read: {error}") from error
+            if begun != json.loads(json.dumps(settings)):
                 raise ConfigError(f"{self.out} holds a run with other settings, see {path}")
         else:
             path.write_text(json.dumps(settings, indent=2) + "\n")
