@@ -180,4 +180,8 @@ def _defect(event: Event) -> str:
         return ""
     # Python floats: numpy's functions take microseconds on three numbers.
     numbers = [number for vector in vectors for number in vector.tolist()]
-    return "" if all(map(math.isfinite, numbers)) else "not finite"
+    if not all(map(math.isfinite, numbers)):
+        return "not finite"
+    if isinstance(event, Odometry) and abs(math.hypot(*event.orientation.tolist()) - 1) > 0.01:
+        return "orientation is not a unit quaternion"
+    return ""

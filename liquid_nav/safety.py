@@ -28,6 +28,9 @@ Vector = tuple[float, float, float, float]
 
 REST: Vector = (0.0, 0.0, 0.0, 0.0)
 
+LONGEST = 1e9
+"""Seconds; settings of time go no further, so that they stay whole numbers of ns."""
+
 
 @dataclass(frozen=True)
 class Staleness:
@@ -38,7 +41,7 @@ class Staleness:
         land: age at which it lands.
 
     Raises:
-        ConfigError: unless 0 < hover <= land.
+        ConfigError: unless 0 < hover <= land <= `LONGEST`.
 
     """
 
@@ -46,8 +49,8 @@ class Staleness:
     land: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.hover <= self.land < math.inf:
-            raise ConfigError(f"staleness needs 0 < hover <= land, got {self}")
+        if not 0 < self.hover <= self.land <= LONGEST:
+            raise ConfigError(f"staleness needs 0 < hover <= land <= {LONGEST:g} s, got {self}")
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ class SafetyConfig:
     geofence: Geofence | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.recovery < math.inf:
-            raise ConfigError(f"recovery must be 0 s or more, got {self.recovery}")
+        if not 0 <= self.recovery <= LONGEST:
+            raise ConfigError(f"recovery must be in [0, {LONGEST:g}] s, got {self.recovery}")
         if not 0 < self.landing_speed <= self.limits.vz:
             raise ConfigError(f"landing_speed must be in (0, limits.vz], got {self.landing_speed}")
 

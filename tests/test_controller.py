@@ -216,6 +216,17 @@ def test_bad_measurements_are_counted_and_change_nothing(policy: Policy) -> None
     assert "640x480" in health.channels[Channel.CAMERA].last_rejection
 
 
+@pytest.mark.parametrize("size", [0.0, 2.0, 1e200])
+def test_an_orientation_that_is_none_is_rejected(policy: Policy, size: float) -> None:
+    controller = Controller(policy)
+    still = np.zeros(3)
+    controller.on_event(Odometry(0, 0, still, np.full(4, size / 2), still, still))
+    controller.on_event(Odometry(0, 0, still, np.full(4, 0.5), still, still))
+    counters = controller.health.channels[Channel.ODOMETRY]
+    assert (counters.rejected, counters.accepted) == (1, 1)
+    assert counters.last_rejection == "orientation is not a unit quaternion"
+
+
 def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
     config, network = small_network()
     policy = Policy(config, network)
