@@ -69,7 +69,8 @@ class Fly:
     ] = None
     """Directory of the model bundle to fly."""
     gui: bool = False
-    """Show the simulator's window and fly in real time."""
+    """Show the simulator's window and fly in real time; the ground drawn for it may change pixels
+    of the camera, and so commands."""
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no files)")
     ] = None

@@ -28,6 +28,9 @@ Vector = tuple[float, float, float, float]
 
 REST: Vector = (0.0, 0.0, 0.0, 0.0)
 
+_NEVER = -(2**63)
+"""An instant before all others, ns: clocks may start below zero."""
+
 LONGEST = 1e9
 """Seconds; settings of time go no further, so that they stay whole numbers of ns."""
 
@@ -140,7 +143,7 @@ class _Watch:
     hover: int
     land: int
     newest: int | None = None
-    recovered: int = 0
+    recovered: int = _NEVER
 
     def heard(self, stamp: int, now: int, recovery: int) -> None:
         if self.newest is not None:
@@ -204,7 +207,7 @@ class SafetyLayer:
             for channel in order
         }
         self._stopped = False
-        self._policy_trusted_from = 0
+        self._policy_trusted_from = _NEVER
         self._odometry: Odometry | None = None
         self._anchor: Command | None = None
         self._newest: Command | None = None

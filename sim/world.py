@@ -129,6 +129,15 @@ class World:
         self.client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         if self.client < 0:
             raise SimulationError("PyBullet could not start; is one of its windows open already?")
+        if gui:
+            # Its panes cover the view, and show the raw render instead of what the camera gives.
+            for pane in (
+                pybullet.COV_ENABLE_GUI,
+                pybullet.COV_ENABLE_RGB_BUFFER_PREVIEW,
+                pybullet.COV_ENABLE_DEPTH_BUFFER_PREVIEW,
+                pybullet.COV_ENABLE_SEGMENTATION_MARK_PREVIEW,
+            ):
+                pybullet.configureDebugVisualizer(pane, 0, physicsClientId=self.client)
         self.outcome: Outcome | None = None
         self._flying = False
 

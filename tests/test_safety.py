@@ -270,3 +270,12 @@ def test_a_geofence_needs_odometry() -> None:
 def test_settings_out_of_range_are_refused(make) -> None:
     with pytest.raises(ConfigError):
         make()
+
+
+def test_a_clock_may_start_below_zero() -> None:
+    stream = Stream()
+    stream.now = -100 * SECOND
+    assert stream.ask().reason == "camera: nothing received yet; imu: nothing received yet"
+    stream.fly(1.0, *NEEDED)
+    assert stream.now < 0
+    assert (stream.ask().mode, stream.ask().vector) == (Mode.NOMINAL, pytest.approx(FORWARD))

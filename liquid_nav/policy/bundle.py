@@ -54,6 +54,8 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
 
     """
+    # A link stays a link, to the new bundle.
+    path = path.resolve()
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is not a model bundle; choose another path")
     try:

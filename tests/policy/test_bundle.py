@@ -216,3 +216,12 @@ def test_evaluation_figures_can_be_added_later(whole: Path, tmp_path: Path) -> N
     annotate_bundle(path, {"success": 47})
     assert read_manifest(path).evaluation == {"success": 47}
     assert torch.equal(load_network(path)[0].head.weight, load_network(whole)[0].head.weight)
+
+
+def test_saving_through_a_link_replaces_what_it_points_to(whole: Path, tmp_path: Path) -> None:
+    path, link = copy(whole, tmp_path / "model"), tmp_path / "link"
+    link.symlink_to(path)
+    write(link, seed=4)
+    assert link.is_symlink()
+    assert read_manifest(path).training == {"seed": 4}
+    assert {entry.name for entry in tmp_path.iterdir()} == {"model", "link"}
