@@ -77,7 +77,7 @@ class TrainingConfig:
     first_epochs: float = 8.0
     epochs: float = 2.0
     last_epochs: float = 8.0
-    lanes: int = 32
+    lanes: int = 16
     length: int = 320
     learning_rate: float = 1e-3
     clip: float = 1.0
