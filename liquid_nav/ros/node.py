@@ -259,8 +259,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._controller.on_event(event)
         if counters.rejected > before:
             self._monitor.intakes[event.channel].reject(counters.last_rejection)
-        elif isinstance(event, Odometry):
-            self._pose = event
+        elif isinstance(event, Odometry) and event.stamp == counters.stamp:
+            self._pose = event  # The newest, and not one that was late.
         self._send(event.arrival)
 
     def _send(self, now: int) -> None:

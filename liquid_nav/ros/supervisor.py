@@ -39,7 +39,7 @@ _CHECK_PERIOD = 0.02
 _SPECS = (
     *BACKEND_SPECS,
     Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
-    Spec("timeout", 0.3, "s of silence after which the controller is dead.", (0.1, 0.45)),
+    Spec("timeout", 0.25, "s of silence after which the controller is dead.", (0.1, 0.45)),
     Spec("rate", 20.0, "Hz of the zero commands.", (2.0, 50.0)),
 )
 
@@ -74,6 +74,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
         self._heard: float | None = None
         self._sent: float | None = None
+        self._overdue = False
         self.create_subscription(
             message_class(HEARTBEAT_TYPE), values["heartbeat"], self._on_heartbeat, 1
         )
@@ -89,6 +90,11 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
     def _check(self) -> None:
         now = time.monotonic()
         if self._heard is None or now - self._heard <= self._timeout:
+            self._overdue = False
+            return
+        if not self._overdue:
+            # When this process was held up itself, a heartbeat may be waiting: it is read first.
+            self._overdue = True
             return
         if self._sent is None:
             self.get_logger().error(

@@ -449,6 +449,14 @@ def test_a_signal_ends_with_a_zero_command(
         activate(ros, world)
         ros.until_matched(ear)
         ros.until(lambda: commands, what="the first hover")
+        # A transition that is none is answered by nobody, and ends nothing.
+        client = world.create_client(ChangeState, "liquid_nav_node/change_state")
+        ros.until_matched(client)
+        client.call_async(
+            ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CLEANUP))
+        )
+        commands.clear()
+        ros.until(lambda: len(commands) > 5, what="commands all the same")
         commands.clear()
         process.send_signal(number)
         ros.until(lambda: process.poll() is not None, what="the end")
