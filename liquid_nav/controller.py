@@ -3,15 +3,24 @@
 The controller's clock is the arrival clock. An event first lets the liquid state flow over the
 time that passed, under the inputs as they were, and only then enters the latch. A query flows a
 copy of the state to the instant asked for and reads a command off it; it changes nothing.
+
+A clock that jumps ahead makes every channel stale, which is a failsafe like any other. One that
+goes back makes nothing that is remembered comparable with what comes: see `CLOCK_TOLERANCE`.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.events import Channel, Event, Goal, ImuSample, Odometry, OperatorStop
+from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
 from liquid_nav.policy import Memory, Policy, RawCommand
 from liquid_nav.safety import SafetyConfig, SafetyLayer
+from liquid_nav.screening import FreezeDetector, defect
+
+CLOCK_TOLERANCE = SECOND
+"""ns. An arrival this much behind the controller's clock is late; one further behind means that
+the clock itself went back. Arrivals are taken off one clock in order, so that a real one is behind
+by the jitter of merged sources at most, which is far below."""
 
 
 @dataclass
@@ -47,6 +56,8 @@ class Health:
             memory.
         last_policy_fault: what the last of them was.
         unknown: events of no kind that is known here; they were ignored.
+        clock_resets: times that the clock went back and the controller started afresh. Counts,
+            here and of the channels, outlive that; stamps and latencies do not.
 
     """
 
@@ -59,6 +70,7 @@ class Health:
     policy_faults: int = 0
     last_policy_fault: str = ""
     unknown: int = 0
+    clock_resets: int = 0
 
 
 class Controller:
@@ -75,12 +87,15 @@ class Controller:
 
     def __init__(self, policy: Policy, safety: SafetyConfig | None = None) -> None:
         self._policy = policy
-        self._safety = SafetyLayer(safety or SafetyConfig(), policy.channels)
+        safety = safety or SafetyConfig()
+        self._safety = SafetyLayer(safety, policy.channels)
+        self._freeze = FreezeDetector(safety.frozen)
         self.reset()
 
     def reset(self) -> None:
         """Return to the state before the first event."""
         self._safety.reset()
+        self._freeze.reset()
         self._memory: Memory = self._policy.initial()
         # The policy's own clock: the last event of a channel that it reads.
         self._flowed_to: int | None = None
@@ -98,10 +113,31 @@ class Controller:
         """Liquid state and latch right after the last event, for plots and tests."""
         return self._memory
 
+    def reconfigure(self, safety: SafetyConfig, now: int) -> None:
+        """Change the settings of the safety layer at `now` ns, in flight, and forget nothing.
+
+        Freshness, the operator's stop, odometry, the policy's memory and the command are kept.
+        The command at `now` is still that of the old settings; it becomes the last command, and
+        the next ones leave it at the new slew rates, see `SafetyLayer.reconfigure`. The clock
+        moves to `now`, or stays if `now` is behind it. The same calls at the same places
+        among the events give the same flight.
+
+        Raises:
+            ConfigError: if a channel that is needed under `safety` has no staleness; nothing is
+                changed then.
+
+        """
+        command = self._safety.reconfigure(safety, int(now), self._raw_at)
+        self._freeze.limits = safety.frozen
+        if command is not None:
+            self._note(command)
+
     def on_event(self, event: Event) -> None:
         """Let one measurement in, at its arrival.
 
-        An event behind the clock advances nothing and enters with its age.
+        An event behind the clock advances nothing and enters with its age. One that is behind by
+        more than `CLOCK_TOLERANCE` starts the controller afresh, as `reset` does, except that the
+        operator's stop and what `health` counts outlive it.
         """
         health = self._health
         channel = getattr(event, "channel", None)
@@ -109,12 +145,16 @@ class Controller:
             health.unknown += 1
             return
         counters = health.channels[event.channel]
-        now = event.arrival if health.time is None else max(event.arrival, health.time)
-        rejection = _defect(event) or self._policy.objection(event)
+        rejection = defect(event) or self._policy.objection(event)
+        if not rejection:
+            if health.time is not None and health.time - event.arrival > CLOCK_TOLERANCE:
+                self._restart()
+            rejection = self._freeze.objection(event)
         if rejection:
             counters.rejected += 1
             counters.last_rejection = rejection
             return
+        now = event.arrival if health.time is None else max(event.arrival, health.time)
         counters.accepted += 1
         behind = counters.stamp is not None and event.stamp < counters.stamp
         counters.late += behind or now > event.arrival
@@ -127,18 +167,37 @@ class Controller:
             self._safety.locate(event)
         elif isinstance(event, OperatorStop):
             self._safety.operator_stop(event.engaged)
-        self._command = self._safety.commit(now, self._raw_at)
-        health.time, health.mode, health.reason = now, self._command.mode, self._command.reason
+        self._note(self._safety.commit(now, self._raw_at))
 
     def command(self, now: int) -> Command:
         """Ask for the command at `now` ns. Changes nothing, whenever and however often asked.
 
-        An instant before the last event is taken as that event's.
+        An instant before the last event is taken as that event's; one before it by more than
+        `CLOCK_TOLERANCE` gets a hover, or the operator's stop.
         """
-        now = int(now)
-        if self._command is not None and now <= self._command.stamp:
-            return self._command
-        return self._safety.command(now, self._raw_at)
+        now, last = int(now), self._command
+        if last is None or now > last.stamp:
+            return self._safety.command(now, self._raw_at)
+        if last.stamp - now <= CLOCK_TOLERANCE:
+            return last
+        if last.mode is Mode.STOP:
+            return replace(last, stamp=now)
+        return Command(now, mode=Mode.HOVER, reason="clock: went back")
+
+    def _note(self, command: Command) -> None:
+        self._command, health = command, self._health
+        health.time, health.mode, health.reason = command.stamp, command.mode, command.reason
+
+    def _restart(self) -> None:
+        """Start afresh on a clock that went back."""
+        health, stopped = self._health, self._safety.stopped
+        self.reset()
+        self._safety.operator_stop(stopped)
+        for counters in health.channels.values():
+            counters.stamp, counters.latency = None, 0
+        health.time = None
+        health.clock_resets += 1
+        self._health = health
 
     def _infer(self, event: Event, now: int) -> None:
         elapsed = 0 if self._flowed_to is None else now - self._flowed_to
@@ -161,27 +220,3 @@ class Controller:
             return self._policy.query(self._memory, now - self._flowed_to)
         except Exception:  # the safety layer refuses what is not finite
             return (math.nan, math.nan, math.nan, math.nan)
-
-
-def _defect(event: Event) -> str:
-    """Why no controller can use this measurement; empty when it can."""
-    if isinstance(event, ImuSample):
-        vectors = [event.angular_velocity, event.specific_force]
-    elif isinstance(event, Goal):
-        vectors = [event.position]
-    elif isinstance(event, Odometry):
-        vectors = [
-            event.position,
-            event.orientation,
-            event.linear_velocity,
-            event.angular_velocity,
-        ]
-    else:
-        return ""
-    # Python floats: numpy's functions take microseconds on three numbers.
-    numbers = [number for vector in vectors for number in vector.tolist()]
-    if not all(map(math.isfinite, numbers)):
-        return "not finite"
-    if isinstance(event, Odometry) and abs(math.hypot(*event.orientation.tolist()) - 1) > 0.01:
-        return "orientation is not a unit quaternion"
-    return ""

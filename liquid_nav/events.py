@@ -4,6 +4,7 @@ Times are integer nanoseconds on one clock. Vectors are in the body frame FLU (x
 z up; REP-103) unless a field says otherwise; the world frame is ENU.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -30,7 +31,10 @@ class Channel(str, Enum):
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
-    vector = np.array(value, dtype=np.float64)
+    try:
+        vector = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EventError(f"{name} must be {size} numbers: {error}") from error
     if vector.shape != (size,):
         raise EventError(f"{name} must have shape ({size},), got {vector.shape}")
     vector.flags.writeable = False
@@ -84,7 +88,7 @@ class CameraFrame(Event):
     """An image.
 
     Attributes:
-        image: uint8 RGB, shape (H, W, 3).
+        image: uint8 RGB, shape (H, W, 3); a read-only view of the array that was given, not a copy.
 
     """
 
@@ -100,6 +104,9 @@ class CameraFrame(Event):
             raise EventError(f"CameraFrame.image must be a uint8 array, got {kind}")
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise EventError(f"CameraFrame.image must have shape (H, W, 3), got {image.shape}")
+        view = image.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "image", view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +192,12 @@ class OperatorStop(Event):
     channel: ClassVar[Channel] = Channel.OPERATOR
 
     engaged: bool
+
+
+def yaw_of(orientation: NDArray[np.float64]) -> float:
+    """Heading in radians of a unit quaternion x, y, z, w: 0 faces east, positive to the left.
+
+    It is that of the nose, level or not; a nose straight up or down has none worth the name.
+    """
+    x, y, z, w = orientation.tolist()
+    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

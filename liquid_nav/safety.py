@@ -13,6 +13,8 @@ hover       the policy's output is not finite            `recovery` after the la
 land        as hover, older than `land`                  to hover, when it is fresh again
 stop        the operator engages the stop                the operator releases it
 ==========  ===========================================  ==================================
+
+The whole table, with what is around this layer, is ``docs/safety.md``.
 """
 
 import math
@@ -22,80 +24,15 @@ from dataclasses import dataclass, field
 from liquid_nav.command import Command, CommandLimits, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Odometry
+from liquid_nav.freshness import LONGEST, NEVER, Staleness, Watch
+from liquid_nav.geofence import Bounds, Geofence, Track, heading, turned
+
+__all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
 
 Vector = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""
 
 REST: Vector = (0.0, 0.0, 0.0, 0.0)
-
-_NEVER = -(2**63)
-"""An instant before all others, ns: clocks may start below zero."""
-
-LONGEST = 1e9
-"""Seconds; settings of time go no further, so that they stay whole numbers of ns."""
-
-
-@dataclass(frozen=True)
-class Staleness:
-    """When silence on a channel becomes a failsafe.
-
-    Attributes:
-        hover: age of the newest measurement, in seconds, at which the vehicle hovers.
-        land: age at which it lands.
-
-    Raises:
-        ConfigError: unless 0 < hover <= land <= `LONGEST`.
-
-    """
-
-    hover: float
-    land: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.hover <= self.land <= LONGEST:
-            raise ConfigError(f"staleness needs 0 < hover <= land <= {LONGEST:g} s, got {self}")
-
-
-@dataclass(frozen=True)
-class Geofence:
-    """A box in the world frame that the vehicle is kept inside, when odometry is there.
-
-    Attributes:
-        low, high: corners, metres, world ENU; the lowest z is the minimum height.
-        deceleration: m/s^2 the vehicle is trusted to brake with in front of a wall.
-
-    Raises:
-        ConfigError: on an empty box or a deceleration that is not positive and finite.
-
-    """
-
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-    deceleration: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
-            raise ConfigError(f"geofence needs low < high on every axis, got {self}")
-        if not 0 < self.deceleration < math.inf:
-            raise ConfigError(
-                f"geofence deceleration must be positive and finite, got {self.deceleration}"
-            )
-
-    def limit(self, command: Vector, odometry: Odometry) -> Vector:
-        """Slow the part of a velocity that leads out so that the vehicle can stop at the wall.
-
-        Outside the box the outward part is zero; the way back in stays free.
-        """
-        x, y, z, w = odometry.orientation.tolist()
-        yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-        c, s = math.cos(yaw), math.sin(yaw)
-        vx, vy, vz, yaw_rate = command
-        world = [c * vx - s * vy, s * vx + c * vy, vz]
-        for axis, position in enumerate(odometry.position.tolist()):
-            up = math.sqrt(2 * self.deceleration * max(self.high[axis] - position, 0.0))
-            down = math.sqrt(2 * self.deceleration * max(position - self.low[axis], 0.0))
-            world[axis] = min(max(world[axis], -down), up)
-        return (c * world[0] + s * world[1], -s * world[0] + c * world[1], world[2], yaw_rate)
 
 
 def _default_staleness() -> dict[Channel, Staleness]:
@@ -104,6 +41,10 @@ def _default_staleness() -> dict[Channel, Staleness]:
         Channel.IMU: Staleness(hover=0.1, land=2.0),
         Channel.ODOMETRY: Staleness(hover=0.5, land=5.0),
     }
+
+
+def _default_frozen() -> dict[Channel, float]:
+    return {Channel.CAMERA: 1.0, Channel.IMU: 0.1}
 
 
 @dataclass(frozen=True)
@@ -116,9 +57,12 @@ class SafetyConfig:
         recovery: seconds for which a channel must be fresh again before a failsafe is left.
         landing_speed: m/s of descent when landing.
         geofence: the box to stay in, or None; with one, odometry becomes a needed channel.
+        frozen: per channel, seconds for which its values may stay the same, bit for bit; further
+            ones are rejected, so that the channel goes stale. A channel that is missing is never
+            judged so: leave out a source that has no noise.
 
     Raises:
-        ConfigError: on a value out of range.
+        ConfigError: on a value out of range, or a geofence that the slew limits cannot brake for.
 
     """
 
@@ -127,48 +71,26 @@ class SafetyConfig:
     recovery: float = 0.3
     landing_speed: float = 0.5
     geofence: Geofence | None = None
+    frozen: Mapping[Channel, float] = field(default_factory=_default_frozen)
 
     def __post_init__(self) -> None:
         if not 0 <= self.recovery <= LONGEST:
             raise ConfigError(f"recovery must be in [0, {LONGEST:g}] s, got {self.recovery}")
         if not 0 < self.landing_speed <= self.limits.vz:
             raise ConfigError(f"landing_speed must be in (0, limits.vz], got {self.landing_speed}")
-
-
-@dataclass
-class _Watch:
-    """Freshness of one needed channel; times in ns."""
-
-    channel: Channel
-    hover: int
-    land: int
-    newest: int | None = None
-    recovered: int = _NEVER
-
-    def heard(self, stamp: int, now: int, recovery: int) -> None:
-        if self.newest is not None:
-            if now - self.newest > self.hover:
-                self.recovered = now + recovery
-            stamp = max(stamp, self.newest)
-        self.newest = stamp
-
-    def state(self, now: int) -> tuple[Mode, str]:
-        name = self.channel.value
-        if self.newest is None:
-            return Mode.HOVER, f"{name}: nothing received yet"
-        if now - self.newest > self.land:
-            return Mode.LAND, f"{name}: stale for more than {self.land / SECOND:g} s"
-        if now - self.newest > self.hover:
-            return Mode.HOVER, f"{name}: stale for more than {self.hover / SECOND:g} s"
-        if now < self.recovered:
-            return Mode.HOVER, f"{name}: recovering"
-        return Mode.NOMINAL, ""
-
-    def changes(self) -> tuple[int, ...]:
-        """Instants at which `state` may change with no further event."""
-        if self.newest is None:
-            return ()
-        return (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)
+        for channel, seconds in self.frozen.items():
+            if not 0 < seconds <= LONGEST:
+                raise ConfigError(
+                    f"frozen.{channel.value} must be in (0, {LONGEST:g}] s, got {seconds}; "
+                    "leave the channel out to take values that never change"
+                )
+        # In a corner two walls are braked for at once.
+        if self.geofence and math.sqrt(2) * self.geofence.deceleration > self.limits.acceleration:
+            most = self.limits.acceleration / math.sqrt(2)
+            raise ConfigError(
+                f"geofence deceleration {self.geofence.deceleration:g} m/s^2 is above {most:g}, "
+                f"all that limits.acceleration {self.limits.acceleration:g} allows in a corner"
+            )
 
 
 class SafetyLayer:
@@ -178,42 +100,93 @@ class SafetyLayer:
     no faster than the slew limits allow. `commit` moves the anchor and is called once an event;
     `command` changes nothing.
 
+    Slew limits therefore hold between the commands at any two events, and between a query and the
+    event before it. They do not hold between a query and the next event's command: what the event
+    brings may pull the other way than the query went, and the event does not know that it was
+    asked. The step is at most twice what the limit allows since the event before. The operator's
+    stop waits for no limit.
+
     Args:
         config: settings.
-        needed: channels without which the policy is not to be trusted.
+        channels: those without which the policy is not to be trusted.
+
+    Raises:
+        ConfigError: if a needed channel has no staleness.
 
     """
 
-    def __init__(self, config: SafetyConfig, needed: Iterable[Channel]) -> None:
+    def __init__(self, config: SafetyConfig, channels: Iterable[Channel]) -> None:
+        self._channels = frozenset(channels)
+        self._needed = self._check(config)
         self.config = config
-        self._needed = frozenset(needed) | (
-            {Channel.ODOMETRY} if config.geofence is not None else set()
-        )
-        missing = self._needed - config.staleness.keys()
-        if missing:
-            names = ", ".join(sorted(channel.value for channel in missing))
-            raise ConfigError(f"staleness is not set for needed channels: {names}")
         self.reset()
+
+    def _check(self, config: SafetyConfig) -> list[Channel]:
+        """Name the channels that are needed under `config`, in the order of their names."""
+        fence = set() if config.geofence is None else {Channel.ODOMETRY}
+        needed = sorted(self._channels | fence, key=lambda channel: channel.value)
+        missing = [channel.value for channel in needed if channel not in config.staleness]
+        if missing:
+            raise ConfigError(f"staleness is not set for needed channels: {', '.join(missing)}")
+        return needed
 
     def reset(self) -> None:
         """Forget everything but the configuration."""
-        order = sorted(self._needed, key=lambda channel: channel.value)
-        self._watches = {
-            channel: _Watch(
-                channel,
-                round(self.config.staleness[channel].hover * SECOND),
-                round(self.config.staleness[channel].land * SECOND),
-            )
-            for channel in order
-        }
+        self._stamps: dict[Channel, int] = {}
+        self._watches = self._watch()
         self._stopped = False
-        self._policy_trusted_from = _NEVER
+        self._policy_trusted_from = NEVER
         self._odometry: Odometry | None = None
+        self._track = Track()
         self._anchor: Command | None = None
         self._newest: Command | None = None
 
+    def _watch(self) -> dict[Channel, Watch]:
+        watches = {}
+        for channel in self._needed:
+            ages = self.config.staleness[channel]
+            hover, land = round(ages.hover * SECOND), round(ages.land * SECOND)
+            watches[channel] = Watch(channel, hover, land, self._stamps.get(channel))
+        return watches
+
+    def reconfigure(
+        self, config: SafetyConfig, now: int, raw: Callable[[int], Vector]
+    ) -> Command | None:
+        """Change the settings at `now` ns and forget nothing.
+
+        The command at `now` is still that of the old settings and becomes the reference: from it
+        the next ones leave at the new slew rates, towards the new limits. One beyond a new
+        magnitude limit is therefore brought inside it at the new rate and not with a jump. A
+        failsafe that the old settings had entered for staleness is left by the usual hysteresis
+        if the new ones call the channel fresh. A channel that is needed only now counts from
+        its newest measurement, even from before it was needed.
+
+        Returns the command at `now`, or None before the first event. An instant before the last
+        event's is taken as that.
+
+        Raises:
+            ConfigError: if a needed channel has no staleness; nothing is changed then.
+
+        """
+        needed = self._check(config)
+        if self._newest is not None:
+            now = max(now, self._newest.stamp)
+            self._anchor = self._newest = self.command(now, raw)
+            self._follow(self._newest)
+        before = self._watches
+        self.config, self._needed = config, needed
+        self._watches = self._watch()
+        for channel, watch in self._watches.items():
+            old = before.get(channel)
+            if old is not None:
+                watch.recovered = old.recovered
+                if old.newest is not None and now - old.newest > old.hover:
+                    watch.recovered = now + round(config.recovery * SECOND)
+        return self._newest
+
     def heard(self, channel: Channel, stamp: int, now: int) -> None:
         """Note a good measurement of `channel` taken at `stamp` and entering at `now`, ns."""
+        self._stamps[channel] = max(stamp, self._stamps.get(channel, stamp))
         watch = self._watches.get(channel)
         if watch is not None:
             watch.heard(stamp, now, round(self.config.recovery * SECOND))
@@ -222,6 +195,12 @@ class SafetyLayer:
         """Note where the vehicle is, for the geofence; an older place than the known one is not."""
         if self._odometry is None or odometry.stamp >= self._odometry.stamp:
             self._odometry = odometry
+            self._track.locate(odometry.stamp)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the operator's stop is engaged."""
+        return self._stopped
 
     def operator_stop(self, engaged: bool) -> None:
         """Engage or release the operator's stop."""
@@ -236,6 +215,7 @@ class SafetyLayer:
         if self._newest is not None and now > self._newest.stamp:
             self._anchor = self._newest
         self._newest = self.command(now, raw)
+        self._follow(self._newest)
         return self._newest
 
     def command(self, now: int, raw: Callable[[int], Vector]) -> Command:
@@ -254,13 +234,31 @@ class SafetyLayer:
         changes = [t for watch in self._watches.values() for t in watch.changes()]
         changes.append(self._policy_trusted_from)
         for change in sorted(t for t in changes if start < t < now):
-            vector = self._slew(vector, self._target(change - 1, raw)[0], change - start)
+            target, _, _, bounds = self._target(change - 1, raw)
+            vector = self._slew(vector, target, change - start, bounds)
             start = change
-        target, mode, reason = self._target(now, raw)
-        vector = self._slew(vector, target, now - start)
+        target, mode, reason, bounds = self._target(now, raw)
+        vector = self._slew(vector, target, now - start, bounds)
         if not reason and _differ(vector, target):
             reason = "limits: slew"
         return Command(now, *vector, mode=mode, reason=reason)
+
+    def _follow(self, command: Command) -> None:
+        """Note where a command leads in the world, if that is known."""
+        if self._odometry is not None:
+            yaw = heading(self._odometry, self._age(self._odometry, command.stamp))
+            velocity = turned(yaw, (command.vx, command.vy, command.vz))
+            self._track.follow(command.stamp, velocity, self._oldest)
+
+    def _age(self, odometry: Odometry, now: int) -> float:
+        """Age in s, but none beyond that at which the vehicle hovers: such motion says nothing."""
+        return min(max(now - odometry.stamp, 0), self._oldest) / SECOND
+
+    @property
+    def _oldest(self) -> int:
+        """Age in ns up to which odometry counts."""
+        ages = self.config.staleness.get(Channel.ODOMETRY)
+        return SECOND // 2 if ages is None else round(ages.hover * SECOND)
 
     def _reference(self, now: int) -> tuple[int, Vector]:
         """Instant and vector from which the command at `now` is slewed."""
@@ -268,8 +266,10 @@ class SafetyLayer:
         reference = newest if newest is not None and now > newest.stamp else self._anchor
         return (now, REST) if reference is None else (reference.stamp, reference.vector)
 
-    def _target(self, now: int, raw: Callable[[int], Vector]) -> tuple[Vector, Mode, str]:
-        """What to slew to at `now`, who says so, and why."""
+    def _target(
+        self, now: int, raw: Callable[[int], Vector]
+    ) -> tuple[Vector, Mode, str, Bounds | None]:
+        """What to slew to at `now`, who says so, why, and the geofence on the way there."""
         mode, reason = self._failsafe(now)
         target = REST
         if mode is Mode.NOMINAL:
@@ -281,14 +281,19 @@ class SafetyLayer:
                 mode, reason = Mode.HOVER, "policy: output is not finite"
         elif mode is Mode.LAND:
             # A landing passes the floor of the geofence; nothing else does.
-            return (0.0, 0.0, -self.config.landing_speed, 0.0), mode, reason
-        if self.config.geofence is not None and self._odometry is not None:
-            inside = self.config.geofence.limit(target, self._odometry)
-            # What the fence leaves is turned, and may be too fast to the side.
-            inside = _shorten(inside, self.config.limits)
-            if _differ(inside, target):
-                target, reason = inside, reason or "geofence"
-        return target, mode, reason
+            return (0.0, 0.0, -self.config.landing_speed, 0.0), mode, reason, None
+        fence, place = self.config.geofence, self._odometry
+        if fence is None or place is None:
+            return target, mode, reason, None
+        bounds = fence.bounds(place, self._age(place, now), self._track.travel(now))
+        inside = self._inside(bounds, target)
+        if _differ(inside, target):
+            target, reason = inside, reason or "geofence"
+        return target, mode, reason, bounds
+
+    def _inside(self, bounds: Bounds, vector: Vector) -> Vector:
+        # What the fence leaves is turned, and may be too fast to the side.
+        return _shorten(bounds.clamp(vector), self.config.limits)
 
     def _failsafe(self, now: int) -> tuple[Mode, str]:
         """Find the failsafe in force at `now` and its reasons, `Mode.NOMINAL` for none."""
@@ -301,9 +306,20 @@ class SafetyLayer:
                 return mode, "; ".join(reasons)
         return Mode.NOMINAL, ""
 
-    def _slew(self, start: Vector, target: Vector, elapsed: int) -> Vector:
+    def _slew(self, start: Vector, target: Vector, elapsed: int, bounds: Bounds | None) -> Vector:
         seconds = elapsed / SECOND
-        return _toward(start, target, tuple(rate * seconds for rate in self.config.limits.slew))
+        step = tuple(rate * seconds for rate in self.config.limits.slew)
+        vector = _toward(start, target, step)
+        if bounds is None:
+            return vector
+        # Each axis slews for itself, so that the way to a target inside may lead out: brake at the
+        # walls first, and from there go as far as they allow.
+        braked = _toward(start, self._inside(bounds, start), step)
+        share = bounds.share(braked, vector)
+        if share == 1.0:
+            return vector
+        a, b, c, _ = (x + share * (y - x) for x, y in zip(braked, vector, strict=True))
+        return (a, b, c, vector[3])
 
 
 def _differ(a: Vector, b: Vector) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError, EventError
-from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry
+from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, yaw_of
 
 
 def test_latency_is_arrival_less_stamp() -> None:
@@ -25,6 +25,20 @@ def test_events_are_immutable() -> None:
         event.stamp = 3  # type: ignore[misc]
 
 
+def test_an_image_is_a_view_that_cannot_be_written() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    event = CameraFrame(0, 0, pixels)
+    assert np.shares_memory(event.image, pixels)
+    with pytest.raises(ValueError, match="read-only"):
+        event.image[0, 0, 0] = 1
+    pixels[0, 0, 0] = 1  # The giver's own array stays writable.
+
+
+def test_the_heading_is_that_of_the_nose() -> None:
+    half = np.pi / 8
+    assert yaw_of(np.array([0, 0, np.sin(half), np.cos(half)])) == pytest.approx(np.pi / 4)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -36,6 +50,11 @@ def test_events_are_immutable() -> None:
         (lambda: CameraFrame(0, 0, np.zeros((4, 4), np.uint8)), r"\(H, W, 3\)"),
         (lambda: CameraFrame(0, 0, np.zeros((0, 4, 3), np.uint8)), r"\(H, W, 3\)"),
         (lambda: Goal(0, 0, np.zeros(2)), "Goal.position"),
+        (lambda: Goal(0, 0, ["east", "north", "up"]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, [[1.0], [2.0, 3.0], 4.0]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, [1j, 0, 0]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, [10**400, 0, 0]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, None), "Goal.position must have shape"),
         (
             lambda: Odometry(0, 0, np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)),
             "Odometry.orientation",

@@ -1,16 +1,14 @@
 """Every declared failsafe is entered and left, and no command leaves its limits."""
 
 import math
-from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_nav.command import CommandLimits, Mode
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Odometry
+from liquid_nav.events import SECOND, Channel
 from liquid_nav.safety import Geofence, SafetyConfig, SafetyLayer, Staleness, Vector
 
 MS = SECOND // 1000
@@ -169,89 +167,6 @@ def test_no_timing_makes_a_command_leave_its_limits(steps) -> None:
                 assert abs(x - y) <= rate * elapsed + 1e-9
 
 
-def odometry(position, yaw: float = 0.0) -> Odometry:
-    turn = np.array([0, 0, math.sin(yaw / 2), math.cos(yaw / 2)])
-    return Odometry(0, 0, np.array(position, float), turn, np.zeros(3), np.zeros(3))
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    yaw=st.floats(-math.pi, math.pi),
-    velocity=st.tuples(st.floats(-3, 3), st.floats(-1.5, 1.5), st.floats(-1.2, 1.2)),
-    start=st.tuples(st.floats(-3.9, 3.9), st.floats(-3.9, 3.9), st.floats(0.6, 2.9)),
-)
-def test_the_geofence_holds_whatever_is_asked(yaw, velocity, start) -> None:
-    fence = Geofence(low=(-4, -4, 0.5), high=(4, 4, 3))
-    position = np.array(start)
-    dt = 0.02
-    speeds = []
-    for _ in range(600):
-        vx, vy, vz, _ = fence.limit((*velocity, 0.0), odometry(position, yaw))
-        world = np.array(
-            [
-                math.cos(yaw) * vx - math.sin(yaw) * vy,
-                math.sin(yaw) * vx + math.cos(yaw) * vy,
-                vz,
-            ]
-        )
-        speeds.append(world)
-        position = position + dt * world
-    # One step of a discrete simulation may pass the wall by what a brake of 2 m/s^2 covers in it.
-    assert np.all(position >= np.array(fence.low) - 2 * dt * dt)
-    assert np.all(position <= np.array(fence.high) + 2 * dt * dt)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    yaw=st.floats(-math.pi, math.pi),
-    wanted=st.tuples(finite, finite, finite, finite),
-    place=st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.floats(0, 3.5)),
-)
-def test_the_geofence_leaves_the_limits_whole(yaw, wanted, place) -> None:
-    fence = Geofence(low=(-4, -4, 0.5), high=(4, 4, 3))
-    layer = SafetyLayer(SafetyConfig(geofence=fence), ())
-    here = odometry(place, yaw)
-    layer.heard(Channel.ODOMETRY, 0, 0)
-    layer.locate(here)
-    layer.commit(0, always(wanted))
-    asked = layer.command(500 * MS, always(wanted))
-    assert asked.mode is Mode.NOMINAL
-    for value, most in zip(asked.vector, SafetyConfig().limits.magnitude, strict=True):
-        assert abs(value) <= most + 1e-9
-    assert fence.limit(asked.vector, here) == pytest.approx(asked.vector, abs=1e-9)
-
-
-def test_a_late_place_does_not_replace_a_newer_one() -> None:
-    layer = SafetyLayer(SafetyConfig(geofence=Geofence((-4, -4, 0.5), (4, 4, 3))), ())
-    layer.heard(Channel.ODOMETRY, 100, 100)
-    layer.locate(replace(odometry((4, 0, 1)), stamp=100, arrival=100))
-    layer.locate(replace(odometry((0, 0, 1)), stamp=50, arrival=100))
-    layer.commit(100, always())
-    assert layer.command(100 * MS, always()).vx == pytest.approx(0.0)
-
-
-def test_the_way_back_into_the_geofence_is_free() -> None:
-    fence = Geofence(low=(-1, -1, 0.5), high=(1, 1, 3))
-    out = odometry((2.0, 0.0, 0.2))
-    assert fence.limit((-1.0, 0.3, 0.5, 0.7), out) == pytest.approx((-1.0, 0.3, 0.5, 0.7))
-    assert fence.limit((1.0, 0.3, -0.5, 0.7), out) == pytest.approx((0.0, 0.3, 0.0, 0.7))
-
-
-def test_a_geofence_needs_odometry() -> None:
-    config = SafetyConfig(geofence=Geofence((-1, -1, 0.5), (1, 1, 3)))
-    layer = SafetyLayer(config, NEEDED)
-    for channel in NEEDED:
-        layer.heard(channel, 0, 0)
-    assert layer.command(0, always()).reason == "odometry: nothing received yet"
-    layer.heard(Channel.ODOMETRY, 0, 0)
-    layer.locate(odometry((0.99, 0, 1)))
-    layer.commit(0, always())
-    layer.commit(1, always())
-    asked = layer.command(90 * MS, always((3.0, 0.0, 0.0, 0.0)))
-    assert (asked.mode, asked.reason) == (Mode.NOMINAL, "geofence")
-    assert 0 < asked.vx < 0.25
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -264,6 +179,8 @@ def test_a_geofence_needs_odometry() -> None:
         lambda: SafetyConfig(recovery=-1.0),
         lambda: SafetyConfig(recovery=1e300),
         lambda: SafetyConfig(landing_speed=5.0),
+        lambda: SafetyConfig(frozen={Channel.IMU: 0.0}),
+        lambda: SafetyConfig(frozen={Channel.IMU: math.nan}),
         lambda: SafetyLayer(SafetyConfig(staleness={}), NEEDED),
     ],
 )

@@ -1,0 +1,80 @@
+"""Freshness of a channel: when its silence is a failsafe, and when that is over."""
+
+from dataclasses import dataclass
+
+from liquid_nav.command import Mode
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND, Channel
+
+NEVER = -(2**63)
+"""An instant before all others, ns: clocks may start below zero."""
+
+LONGEST = 1e9
+"""Seconds; settings of time go no further, so that they stay whole numbers of ns."""
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """When silence on a channel becomes a failsafe.
+
+    Attributes:
+        hover: age of the newest measurement, in seconds, at which the vehicle hovers.
+        land: age at which it lands.
+
+    Raises:
+        ConfigError: unless 0 < hover <= land <= `LONGEST`.
+
+    """
+
+    hover: float
+    land: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hover <= self.land <= LONGEST:
+            raise ConfigError(f"staleness needs 0 < hover <= land <= {LONGEST:g} s, got {self}")
+
+
+@dataclass
+class Watch:
+    """Freshness of one needed channel; times in ns.
+
+    Attributes:
+        channel: which.
+        hover, land: ages from which on it is stale.
+        newest: newest stamp heard, or None.
+        recovered: instant from which on it counts as fresh again, once it was stale.
+
+    """
+
+    channel: Channel
+    hover: int
+    land: int
+    newest: int | None = None
+    recovered: int = NEVER
+
+    def heard(self, stamp: int, now: int, recovery: int) -> None:
+        """Note a measurement of `stamp` that enters at `now`; after staleness `recovery` begins."""
+        if self.newest is not None:
+            if now - self.newest > self.hover:
+                self.recovered = now + recovery
+            stamp = max(stamp, self.newest)
+        self.newest = stamp
+
+    def state(self, now: int) -> tuple[Mode, str]:
+        """Failsafe that this channel asks for at `now` and why; `Mode.NOMINAL` for none."""
+        name = self.channel.value
+        if self.newest is None:
+            return Mode.HOVER, f"{name}: nothing received yet"
+        if now - self.newest > self.land:
+            return Mode.LAND, f"{name}: stale for more than {self.land / SECOND:g} s"
+        if now - self.newest > self.hover:
+            return Mode.HOVER, f"{name}: stale for more than {self.hover / SECOND:g} s"
+        if now < self.recovered:
+            return Mode.HOVER, f"{name}: recovering"
+        return Mode.NOMINAL, ""
+
+    def changes(self) -> tuple[int, ...]:
+        """Instants at which `state` may change with no further event."""
+        if self.newest is None:
+            return ()
+        return (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)

@@ -1,0 +1,211 @@
+"""The geofence: a box in the world frame that the vehicle can always stop inside of."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND, Odometry, yaw_of
+
+Vector = tuple[float, float, float, float]
+Vector3 = tuple[float, float, float]
+
+
+class Travel(NamedTuple):
+    """What was flown since the newest odometry, if the vehicle did as it was told.
+
+    Attributes:
+        up, down: m along and against each axis of the world, at most, up to the last event.
+        speed: m/s along each axis at the last event.
+        hold: s since the last event.
+
+    """
+
+    up: Vector3 = (0.0, 0.0, 0.0)
+    down: Vector3 = (0.0, 0.0, 0.0)
+    speed: Vector3 = (0.0, 0.0, 0.0)
+    hold: float = 0.0
+
+
+STILL = Travel()
+"""Nothing was flown."""
+
+
+class Bounds(NamedTuple):
+    """Velocities that a geofence allows at an instant.
+
+    Attributes:
+        yaw: heading of the vehicle, radians.
+        up, down: largest speeds along and against each axis of the world, m/s, none negative.
+
+    """
+
+    yaw: float
+    up: Vector3
+    down: Vector3
+
+    def clamp(self, command: Vector) -> Vector:
+        """Slow the parts of a command in the heading frame that lead out."""
+        world = turned(self.yaw, command[:3])
+        x, y, z = (min(max(v, -d), u) for v, d, u in zip(world, self.down, self.up, strict=True))
+        return (*turned(-self.yaw, (x, y, z)), command[3])
+
+    def share(self, start: Vector, end: Vector) -> float:
+        """Part of the way from one command to another after which one would lead out, in [0, 1]."""
+        share = 1.0
+        here, there = turned(self.yaw, start[:3]), turned(self.yaw, end[:3])
+        for a, b, up, down in zip(here, there, self.up, self.down, strict=True):
+            if b > max(a, up):
+                share = min(share, max(up - a, 0.0) / (b - a))
+            elif b < min(a, -down):
+                share = min(share, max(a + down, 0.0) / (a - b))
+        return share
+
+
+@dataclass(frozen=True)
+class Geofence:
+    """A box in the world frame that the vehicle is kept inside, when odometry is there.
+
+    Attributes:
+        low, high: corners, metres, world ENU; the lowest z is the minimum height.
+        deceleration: m/s^2 the vehicle is trusted to brake with in front of a wall.
+
+    Raises:
+        ConfigError: on an empty box or a deceleration that is not positive and finite.
+
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    deceleration: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
+            raise ConfigError(f"geofence needs low < high on every axis, got {self}")
+        if not 0 < self.deceleration < math.inf:
+            raise ConfigError(
+                f"geofence deceleration must be positive and finite, got {self.deceleration}"
+            )
+
+    def bounds(self, odometry: Odometry, age: float, travel: Travel = STILL) -> Bounds:
+        """Velocities with which the vehicle can still stop at every wall.
+
+        Outside the box none leads further out; every way back in is free. The odometry is old:
+        what the vehicle flew since then brought it nearer to the wall, by the velocity measured or
+        by the commands passed on, whichever is more. Flight away from a wall is not credited.
+
+        Args:
+            odometry: the newest that is known.
+            age: s since it was measured.
+            travel: what commands have led to since.
+
+        """
+        up, down = [], []
+        measured = _rotated(odometry.orientation.tolist(), odometry.linear_velocity.tolist())
+        for axis, position in enumerate(odometry.position.tolist()):
+            flown, last = measured[axis] * age, travel.speed[axis]
+            high, low = self.high[axis] - position, position - self.low[axis]
+            up.append(self._fastest(high, flown, travel.up[axis], last, travel.hold))
+            down.append(self._fastest(low, -flown, travel.down[axis], -last, travel.hold))
+        return Bounds(heading(odometry, age), (up[0], up[1], up[2]), (down[0], down[1], down[2]))
+
+    def _fastest(
+        self, distance: float, measured: float, told: float, last: float, hold: float
+    ) -> float:
+        """Largest speed v towards a wall that was `distance` m away when odometry was measured.
+
+        Since then, m towards it: `measured` by the velocity of that time; `told` by commands up to
+        the last event, and for `hold` s more between the `last` one, m/s, and v.
+        """
+        if distance == math.inf:
+            return math.inf
+        a = self.deceleration
+        room = 2 * a * (distance - max(measured, told + max(last, 0.0) * hold, 0.0))
+        if room <= 0:
+            return 0.0
+        # v * hold + v^2 / 2a = what is left of the distance, solved for v without cancellation.
+        left = 2 * a * (distance - max(told, 0.0))
+        return min(math.sqrt(room), left / (a * hold + math.hypot(a * hold, math.sqrt(left))))
+
+
+class Track:
+    """Sums up where commands have led in the world, back to the newest odometry."""
+
+    def __init__(self) -> None:
+        self._path: deque[tuple[int, Travel]] = deque()
+        self._start = STILL
+
+    def follow(self, stamp: int, velocity: Vector3, window: int) -> None:
+        """Note a command passed on at an event.
+
+        Args:
+            stamp: of the command, ns.
+            velocity: m/s in the world.
+            window: ns for which it may be needed.
+
+        """
+        up = down = (0.0, 0.0, 0.0)
+        if self._path:
+            then, last = self._path[-1]
+            hold = (stamp - then) / SECOND
+            # Between two events either of their commands bounds the speed.
+            up = _added(last.up, list(map(max, last.speed, velocity)), hold)
+            down = _added(last.down, [-v for v in map(min, last.speed, velocity)], hold)
+        self._path.append((stamp, Travel(up, down, velocity)))
+        while len(self._path) > 1 and stamp - self._path[1][0] > window:
+            self._path.popleft()
+
+    def locate(self, stamp: int) -> None:
+        """Count from `stamp` ns on, that of new odometry."""
+        while len(self._path) > 1 and self._path[1][0] <= stamp:
+            self._path.popleft()
+        if not self._path:
+            self._start = STILL
+            return
+        then, self._start = self._path[0]
+        if len(self._path) > 1 and then < stamp:
+            after, end = self._path[1]
+            part = (stamp - then) / (after - then)
+            up = [b - a for a, b in zip(self._start.up, end.up, strict=True)]
+            down = [b - a for a, b in zip(self._start.down, end.down, strict=True)]
+            self._start = Travel(
+                _added(self._start.up, up, part), _added(self._start.down, down, part)
+            )
+
+    def travel(self, now: int) -> Travel:
+        """What was flown from the newest odometry to `now` ns."""
+        if not self._path:
+            return STILL
+        then, last = self._path[-1]
+        return Travel(
+            _added(last.up, self._start.up, -1.0),
+            _added(last.down, self._start.down, -1.0),
+            last.speed,
+            max(now - then, 0) / SECOND,
+        )
+
+
+def heading(odometry: Odometry, age: float) -> float:
+    """Heading in radians `age` s after odometry was measured."""
+    return yaw_of(odometry.orientation) + float(odometry.angular_velocity[2]) * age
+
+
+def turned(yaw: float, vector: Vector3) -> Vector3:
+    """Turn a velocity of the heading frame by the heading into the world."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    x, y, z = vector
+    return (c * x - s * y, s * x + c * y, z)
+
+
+def _added(a: Vector3, b: Sequence[float], times: float) -> Vector3:
+    return (a[0] + times * b[0], a[1] + times * b[1], a[2] + times * b[2])
+
+
+def _rotated(rotation: list[float], vector: list[float]) -> tuple[float, float, float]:
+    """Rotate a vector by a unit quaternion x, y, z, w."""
+    x, y, z, w = rotation
+    a, b, c = vector
+    p, q, r = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    return (a + w * p + y * r - z * q, b + w * q + z * p - x * r, c + w * r + x * q - y * p)
