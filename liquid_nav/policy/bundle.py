@@ -123,14 +123,22 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(content["task"], config, content["training"], content["evaluation"])
 
 
-def load_policy(path: Path) -> tuple[Policy, Manifest]:
+def load_policy(path: Path, pinned: str = "") -> tuple[Policy, Manifest]:
     """Load the policy that flies from the bundle at `path`.
 
+    Args:
+        path: of the bundle.
+        pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty takes any. The
+            manifest vouches for the other files, so whoever pins it gets this very policy.
+
     Raises:
-        BundleError: as `read_manifest`, or when the TorchScript file cannot be loaded.
+        BundleError: as `read_manifest`, when it is not the pinned one, or when the TorchScript file
+            cannot be loaded.
 
     """
     manifest = read_manifest(path)
+    if pinned and _sha256(path / MANIFEST) != pinned.lower():
+        raise BundleError(f"{path / MANIFEST} has not the SHA-256 that was pinned, {pinned}")
     try:
         network = torch.jit.load(str(path / SCRIPT), map_location="cpu")
         return Policy(manifest.config, network.eval()), manifest

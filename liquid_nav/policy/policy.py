@@ -92,6 +92,12 @@ class Policy:
         """Raw command `dt` ns after the last event. Changes nothing."""
         return _raw(self.network.query(memory.state, memory.latch, _tensor([dt / SECOND])))
 
+    @torch.inference_mode()
+    def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
+        """State and time constant in seconds of every neuron of the core, N each, for plots."""
+        _, time_constant = self.network.core.gates(memory.latch, memory.state)
+        return memory.state[0].tolist(), time_constant[0].tolist()
+
     def _warm_up(self) -> None:
         # TorchScript specialises its graphs over the first calls; that must not happen in flight.
         camera = self.config.camera

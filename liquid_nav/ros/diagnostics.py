@@ -96,8 +96,6 @@ class Monitor:
         intakes: per channel.
         latencies: ns from a message to the command that it made, of the last two thousand.
         qos: incompatible endpoints: topic to what was refused.
-        clock_resets: jumps back of the clock, each of which reset the controller.
-        errors: faults inside the node that were caught; `last_error` is the last.
 
     """
 
@@ -106,9 +104,6 @@ class Monitor:
     )
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
     qos: dict[str, str] = field(default_factory=dict)
-    clock_resets: int = 0
-    errors: int = 0
-    last_error: str = ""
 
     def percentile(self, q: float) -> str:
         """Latency in us that `q` % are below, or "none"."""
@@ -129,7 +124,7 @@ class Monitor:
         """
         mode, reason = extra["mode"], extra["reason"]
         level = OK if mode == Mode.NOMINAL.value else WARN
-        if mode == Mode.LAND.value or self.errors:
+        if mode == Mode.LAND.value:
             level = ERROR
         values = {
             **extra,
@@ -137,9 +132,7 @@ class Monitor:
             "event_to_command_p99_us": self.percentile(99),
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
-            "clock_resets": str(self.clock_resets),
-            "errors": str(self.errors),
-            "last_error": self.last_error,
+            "clock_resets": str(health.clock_resets),
         }
         words = f"{mode}: {reason}" if reason else mode
         return [

@@ -7,26 +7,25 @@ messages, and a controller that two threads enter is no longer deterministic.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos import qos_policy_name_from_kind as policy_name
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
-from liquid_nav.errors import LiquidNavError
-from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
+from liquid_nav.errors import ConfigError, LiquidNavError
+from liquid_nav.events import SECOND, Event, Odometry, OperatorStop
 from liquid_nav.policy import Policy, load_policy
-from liquid_nav.ros import messages
 from liquid_nav.ros.backends import Backend, make_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.camera import CameraAdapter
 from liquid_nav.ros.diagnostics import TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.parameters import (
     IN_FLIGHT,
     SPECS,
@@ -36,14 +35,24 @@ from liquid_nav.ros.parameters import (
     objection,
     read,
 )
-from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat, run
+from liquid_nav.ros.process import run
+from liquid_nav.ros.sensors import Sensors
+from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-BACKWARD_JUMP = SECOND
-"""ns by which the clock must go back for it to be another time and not a correction."""
 
-_DEPTH = {Channel.IMU: 50, Channel.CAMERA: 2}
+@dataclass
+class Flight:
+    """What a configured node holds, made together and let go together."""
+
+    settings: Settings
+    policy: Policy
+    controller: Controller
+    backend: Backend
+    sensors: Sensors
+    liquid_state: LiquidStatePublisher
+    monitor: Monitor
 
 
 class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
@@ -56,28 +65,26 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     Args:
         options: of `rclpy.lifecycle.LifecycleNode`, for tests: context, namespace, overrides.
 
+    Raises:
+        ConfigError: if the parameter `autostart` is set and the node cannot be configured.
+
     """
 
     def __init__(self, **options: Any) -> None:
         # What publishers report before `on_configure` goes nowhere else.
-        self._monitor = Monitor()
+        self._qos: dict[str, str] = {}
         self._publishers_made: list[Any] = []
         super().__init__("liquid_nav_node", **options)
         declare(self, SPECS)
         self.add_on_set_parameters_callback(self._may_set)
         self.add_post_set_parameters_callback(self._was_set)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._settings: Settings | None = None
-        self._policy: Policy
-        self._controller: Controller
-        self._backend: Backend
-        self._adapter: CameraAdapter | None = None
+        self._flight: Flight | None = None
         self._pose: Odometry | None = None
-        self._sensors: list[Any] = []
-        self._timers_made: list[Any] = []
         self._active = False
+        self._timers_made: list[Any] = []
         self._stopped = False
-        self._now = 0
+        self._why_not = ""
         self._reported = time.monotonic()
         self._reports = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
@@ -85,6 +92,10 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._beats = self.create_publisher(message_class(HEARTBEAT_TYPE), "~/heartbeat", 1)
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady)
+        if self.get_parameter("autostart").value:
+            if self.trigger_configure() != SUCCESS:
+                raise ConfigError(self._why_not)
+            self.trigger_activate()
 
     # Lifecycle. Exceptions here would put the node into its error state without a word.
 
@@ -92,30 +103,34 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Load the model, build controller and back-end; fails, saying why, and changes nothing."""
         try:
             settings = Settings.of(read(self, SPECS))
-            policy, manifest = load_policy(settings.bundle)
+            policy, manifest = load_policy(settings.bundle, settings.values["model_sha256"])
             controller = Controller(policy, settings.safety)
+            monitor = Monitor(qos=self._qos)
+            sensors = Sensors(
+                self, settings, policy.config.camera, monitor, self._now, self._enter, self._on_qos
+            )
             name, options = backend_of(settings.values)
             backend = make_backend(name, self, **options)
         except LiquidNavError as error:
+            self._why_not = str(error)
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
-        self._monitor = Monitor()
-        self._settings, self._policy = settings, policy
-        self._controller, self._backend = controller, backend
-        calibrates = settings.values["use_camera_info"]
-        self._adapter = None if calibrates else CameraAdapter(policy.config.camera)
+        liquid_state = LiquidStatePublisher(self, settings.values["liquid_state_rate"])
+        self._flight = Flight(settings, policy, controller, backend, sensors, liquid_state, monitor)
         self.get_logger().info(f"configured: task {manifest.task}, commands by {name}")
         return SUCCESS
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         """Start afresh, and listen."""
-        settings = self._settings
-        assert settings is not None
-        self._now = self._clock_now()
+        flight = self._flight
+        assert flight is not None
+        flight.controller.reset()
+        self._pose = None
         self._active = True
-        self._restart()
-        self._listen(settings)
-        period = 1 / settings.values["minimum_rate"]
+        if self._stopped:
+            self._enter_stop(True)
+        flight.sensors.listen()
+        period = 1 / flight.settings.values["minimum_rate"]
         self._timers_made = [
             self.create_timer(period, self._on_timer, clock=self._steady),
             self.create_timer(HEARTBEAT_PERIOD, self._beat, clock=self._steady),
@@ -165,198 +180,102 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self._publishers_made.remove(publisher)
         return bool(super().destroy_publisher(publisher))
 
-    # From messages to commands.
+    # From events to commands.
 
-    def _listen(self, settings: Settings) -> None:
-        values = settings.values
-        frame = values["world_frame"] or None
-        image = "CompressedImage" if values["image_transport"] == "compressed" else "Image"
-        sources: list[tuple[Channel, str, str, Callable[[Any, int], Event | None]]] = [
-            (Channel.CAMERA, f"sensor_msgs/msg/{image}", settings.image_topic, self._frame),
-            (
-                Channel.IMU,
-                "sensor_msgs/msg/Imu",
-                values["topics.imu"],
-                lambda imu, now: messages.imu_sample(imu, now, settings.imu_rotation),
-            ),
-            (
-                Channel.GOAL,
-                "geometry_msgs/msg/PoseStamped",
-                values["topics.goal"],
-                lambda pose, now: messages.goal(pose, now, frame),
-            ),
-            (
-                Channel.ODOMETRY,
-                "nav_msgs/msg/Odometry",
-                values["topics.odometry"],
-                messages.odometry,
-            ),
-        ]
-        if values["use_camera_info"]:
-            info = "sensor_msgs/msg/CameraInfo"
-            sources.append((Channel.CAMERA, info, values["topics.camera_info"], self._calibrate))
-        for channel, kind, topic, convert in sources:
-            if topic:
-                self._sensors.append(self._subscribe(channel, kind, topic, convert))
-
-    def _subscribe(
-        self, channel: Channel, kind: str, topic: str, convert: Callable[[Any, int], Event | None]
-    ) -> Any:
-        intake = self._monitor.intakes[channel]
-
-        def count_loss(info: Any) -> None:
-            intake.lost = info.total_count
-
-        reliability = self.get_parameter("sensor_reliability").value.upper()
-        return self.create_subscription(
-            message_class(kind),
-            topic,
-            lambda received: self._on_message(channel, convert, received),
-            QoSProfile(depth=_DEPTH.get(channel, 5), reliability=ReliabilityPolicy[reliability]),
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
-            ),
-        )
-
-    def _frame(self, image: Any, now: int) -> Event:
-        if self._adapter is None:
-            raise messages.MessageError("no camera_info has come yet, see use_camera_info")
-        return messages.camera_frame(image, now, self._adapter)
-
-    def _calibrate(self, info: Any, now: int) -> None:
-        if self._adapter is None:
-            self._adapter = CameraAdapter(self._policy.config.camera, info)
-            self.get_logger().info(f"camera covers {self._adapter.covers:.0%} of the model's view")
-
-    def _on_message(
-        self, channel: Channel, convert: Callable[[Any, int], Event | None], received: Any
-    ) -> None:
-        start = time.perf_counter_ns()
-        if not self._active:  # What was already waiting when the node was deactivated.
-            return
-        now = self._clock_now()
-        intake = self._monitor.intakes[channel]
-        try:
-            event = convert(received, now)
-        except LiquidNavError as error:
-            intake.received += 1
-            intake.reject(str(error))
-            return
-        except Exception as error:  # No message, however odd, ends a flight.
-            intake.received += 1
-            intake.reject(f"{type(error).__name__}: {error}")
-            return
-        if event is None:
-            return
-        intake.received += 1
-        self._enter(event)
-        self._monitor.latencies.append(time.perf_counter_ns() - start)
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
 
     def _enter(self, event: Event) -> None:
         """Let an event into the controller, and the command that it makes out."""
-        counters = self._controller.health.channels[event.channel]
+        flight = self._flight
+        assert flight is not None
+        counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
-        self._controller.on_event(event)
+        flight.controller.on_event(event)
         if counters.rejected > before:
-            self._monitor.intakes[event.channel].reject(counters.last_rejection)
+            flight.monitor.intakes[event.channel].reject(counters.last_rejection)
         elif isinstance(event, Odometry) and event.stamp == counters.stamp:
             self._pose = event  # The newest, and not one that was late.
-        self._send(event.arrival)
+        self._send(flight, event.arrival)
+        flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
 
-    def _send(self, now: int) -> None:
-        self._backend.send(self._controller.command(now), self._pose, self._fresh(now))
+    def _enter_stop(self, engaged: bool) -> None:
+        now = self._now()
+        self._enter(OperatorStop(now, now, engaged))
 
-    def _fresh(self, now: int) -> bool:
+    def _send(self, flight: Flight, now: int) -> None:
+        command = flight.controller.command(now)
+        flight.backend.send(command, self._pose, self._fresh(flight, now))
+
+    def _fresh(self, flight: Flight, now: int) -> bool:
         """Whether the policy still takes in all that it needs."""
-        assert self._settings is not None
-        staleness, channels = self._settings.safety.staleness, self._controller.health.channels
-        stamps = [(channel, channels[channel].stamp) for channel in self._policy.channels]
+        staleness, channels = flight.settings.safety.staleness, flight.controller.health.channels
         return all(
-            stamp is not None and now - stamp <= staleness[channel].hover * SECOND
-            for channel, stamp in stamps
+            stamp is not None and abs(now - stamp) <= staleness[channel].hover * SECOND
+            for channel, stamp in ((c, channels[c].stamp) for c in flight.policy.channels)
         )
 
     def _on_timer(self) -> None:
         # A failsafe is sent with nothing fresh too: it is the answer to that. A nominal command is
         # not, see `Backend.send`.
-        self._send(self._clock_now())
+        if self._flight is not None:
+            self._send(self._flight, self._now())
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
         self._stopped = bool(request.data)
         if self._active:
-            now = self._clock_now()
-            self._enter(OperatorStop(now, now, self._stopped))
+            self._enter_stop(self._stopped)
         response.success = True
         response.message = "stopped" if self._stopped else "released"
         self.get_logger().warning(f"operator stop: {response.message}")
         return response
 
-    # Time, restarts and ends.
-
-    def _clock_now(self) -> int:
-        """Read the node's clock, ns; when it jumped back, everything before it is forgotten."""
-        now = int(self.get_clock().now().nanoseconds)
-        jump, self._now = self._now - now, now
-        if jump > BACKWARD_JUMP and self._active:
-            self._monitor.clock_resets += 1
-            self.get_logger().warning(f"clock went back by {jump / SECOND:.3f} s: starting afresh")
-            self._restart()
-        return now
-
-    def _restart(self) -> None:
-        """Back to the state before the first event; only the operator's stop stays."""
-        self._controller.reset()
-        self._pose = None
-        if self._stopped:
-            self._controller.on_event(OperatorStop(self._now, self._now, True))
-
     def _rest(self, why: str) -> None:
         """When active: send a zero command, tell the supervisor, stop listening."""
-        if not self._active:
+        flight = self._flight
+        if not self._active or flight is None:
             return
-        now = self._clock_now()
-        self._backend.send(Command(now, mode=Mode.HOVER, reason=why), self._pose, self._fresh(now))
+        now = self._now()
+        flight.sensors.close()
+        for timer in self._timers_made:
+            self.destroy_timer(timer)
+        self._timers_made = []
+        command = Command(now, mode=Mode.HOVER, reason=why)
+        flight.backend.send(command, self._pose, self._fresh(flight, now))
         self._active = False
         self._beats.publish(heartbeat(False))
         for publisher in self._publishers_made:
             # Without this a process that ends at once takes its last words with it.
             publisher.wait_for_all_acked(Duration(seconds=0.1))
-        for timer in self._timers_made:
-            self.destroy_timer(timer)
-        for sensor in self._sensors:
-            self.destroy_subscription(sensor)
-        self._timers_made, self._sensors = [], []
 
     def _release(self) -> None:
-        if self._settings is not None:
-            self._backend.close()
-            self._settings = None
-            del self._controller, self._policy, self._backend
+        if self._flight is not None:
+            self._flight.liquid_state.close()
+            self._flight.backend.close()
+            self._flight = None
 
     # Parameters and diagnostics.
 
     def _may_set(self, changed: Iterable[Any]) -> Any:
-        why = objection(self, changed, self._settings is not None)
+        why = objection(self, changed, self._flight is not None)
         kind = message_class("rcl_interfaces/msg/SetParametersResult")
         return kind(successful=not why, reason=why)
 
     def _was_set(self, changed: Iterable[Any]) -> None:
-        if self._settings is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
+        flight = self._flight
+        if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
         settings = Settings.of(read(self, SPECS))
-        if settings.safety != self._settings.safety:
-            # The policy stays; its memory and the safety layer start afresh, hovering until each
-            # channel has spoken again.
-            self._controller = Controller(self._policy, settings.safety)
-            self._restart()
-        self._settings = settings
+        if settings.safety != flight.settings.safety:
+            flight.controller.reconfigure(settings.safety, self._now())
+        flight.settings = settings
         if self._active:
             self._timers_made[0].timer_period_ns = round(SECOND / settings.values["minimum_rate"])
 
     def _on_qos(self, topic: str, info: Any) -> None:
         policy = policy_name(info.last_policy_kind)
-        self._monitor.qos[topic] = f"{policy}, {info.total_count} endpoints"
+        self._qos[topic] = f"{policy}, {info.total_count} endpoints"
         self.get_logger().warning(f"incompatible QoS on {topic}: {policy}; no messages will pass")
 
     def _beat(self) -> None:
@@ -364,17 +283,20 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def _report(self) -> None:
         elapsed, self._reported = time.monotonic() - self._reported, time.monotonic()
-        now = self._clock_now()
-        if self._active:
-            command = self._controller.command(now)
+        now, flight = self._now(), self._flight
+        if self._active and flight is not None:
+            command = flight.controller.command(now)
             figures = {
                 "mode": command.mode.value,
                 "reason": command.reason,
-                "fresh": str(self._fresh(now)).lower(),
+                "fresh": str(self._fresh(flight, now)).lower(),
                 "operator_stop": str(self._stopped).lower(),
             }
-            health, fault = self._controller.health, self._backend.fault
-            statuses = self._monitor.statuses(health, now, elapsed, fault, figures)
+            health, fault = flight.controller.health, flight.backend.fault
+            statuses = flight.monitor.statuses(health, now, elapsed, fault, figures)
+            guarded = self._beats.get_subscription_count() > 0
+            words = "OK" if guarded else "none listens to the heartbeat"
+            statuses.append(Status(0 if guarded else WARN, "supervisor", words, {}))
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
         self._reports.publish(message(self.get_fully_qualified_name(), now, statuses))

@@ -12,23 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.ros.backends import BACKENDS, backend_options
+from liquid_nav.ros.messages import MessageError
+from liquid_nav.ros.transforms import Rotation, rotation_of
 from liquid_nav.safety import Geofence, SafetyConfig, Staleness
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-IN_FLIGHT = ("limits.", "staleness.", "geofence.", "recovery", "landing_speed", "minimum_rate")
+IN_FLIGHT = (
+    "limits.",
+    "staleness.",
+    "frozen.",
+    "geofence.",
+    "recovery",
+    "landing_speed",
+    "minimum_rate",
+)
 """What may change while the node is configured, by the start of its name."""
 
 _STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0)}
+_FROZEN = {"camera": 1.0, "imu": 0.1}
 _TRANSPORTS = ("raw", "compressed")
+IMU, PX4_IMU = "sensor_msgs/msg/Imu", "px4_msgs/msg/SensorCombined"
+ODOMETRY, PX4_ODOMETRY = "nav_msgs/msg/Odometry", "px4_msgs/msg/VehicleOdometry"
 _RELIABILITY = ("best_effort", "reliable")
 
 
@@ -69,15 +79,30 @@ _LIMITS = {
     "yaw_acceleration": "Largest change of the yaw rate, rad/s^2.",
 }
 
+EXECUTOR = Spec(
+    "executor",
+    "events",
+    "What calls back: events (lean, where rclpy has it) or single (every rclpy).",
+    choices=("events", "single"),
+)
+
 SPECS = (
     Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
+    Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
     *BACKEND_SPECS,
     Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
     Spec("topics.image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
     Spec("topics.camera_info", "camera/camera_info", "Calibration of the images."),
-    Spec("topics.imu", "imu", "sensor_msgs/Imu."),
+    Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
     Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
-    Spec("topics.odometry", "odometry", "nav_msgs/Odometry, ENU and FLU; empty for none."),
+    Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
+    Spec("imu_type", IMU, "An IMU as in REP-145, or PX4's own in FRD.", choices=(IMU, PX4_IMU)),
+    Spec(
+        "odometry_type",
+        ODOMETRY,
+        "Odometry in ENU and FLU, or PX4's own in NED and FRD.",
+        choices=(ODOMETRY, PX4_ODOMETRY),
+    ),
     Spec(
         "use_camera_info",
         True,
@@ -89,8 +114,26 @@ SPECS = (
         [0.0, 0.0, 0.0, 1.0],
         "Unit quaternion x, y, z, w that rotates the IMU's frame into body FLU.",
     ),
+    Spec(
+        "imu_from_tf",
+        False,
+        "Rotate the IMU by /tf_static instead, from its frame_id to body_frame; needs tf2_msgs.",
+    ),
+    Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
     Spec("minimum_rate", 20.0, "Hz at which commands go out between events.", (1.0, 200.0)),
+    Spec(
+        "liquid_state_rate",
+        0.0,
+        "Hz at most of the core's state and time constants on ~/liquid_state; 0 for none.",
+        (0.0, 1000.0),
+    ),
+    EXECUTOR,
+    Spec(
+        "autostart",
+        False,
+        "Configure and activate by itself at the start, or end saying why it cannot.",
+    ),
     *(
         Spec(f"limits.{name}", getattr(CommandLimits(), name), text, (0.01, 100.0))
         for name, text in _LIMITS.items()
@@ -99,6 +142,15 @@ SPECS = (
         Spec(f"staleness.{channel}.{action}", age, f"Age in s at which to {action}.", (0.01, 60.0))
         for channel, ages in _STALE.items()
         for action, age in zip(("hover", "land"), ages, strict=True)
+    ),
+    *(
+        Spec(
+            f"frozen.{channel}",
+            age,
+            "s of the same values after which they are rejected; 0 for a source without noise.",
+            (0.0, 60.0),
+        )
+        for channel, age in _FROZEN.items()
     ),
     Spec("recovery", 0.3, "s of fresh input before a failsafe is left.", (0.0, 60.0)),
     Spec("landing_speed", 0.5, "Descent when landing, m/s; at most limits.vz.", (0.01, 10.0)),
@@ -123,7 +175,7 @@ class Settings:
 
     values: Mapping[str, Any]
     safety: SafetyConfig
-    imu_rotation: NDArray[np.float64]
+    imu_rotation: Rotation
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
@@ -150,8 +202,20 @@ class Settings:
                 (high[0], high[1], high[2]),
                 values["geofence.deceleration"],
             )
-        safety = SafetyConfig(limits, staleness, values["recovery"], values["landing_speed"], fence)
-        return cls(dict(values), safety, _rotation(_vector(values, "imu_rotation", 4)))
+        frozen = {Channel(name): values[f"frozen.{name}"] for name in _FROZEN}
+        safety = SafetyConfig(
+            limits,
+            staleness,
+            values["recovery"],
+            values["landing_speed"],
+            fence,
+            frozen={channel: age for channel, age in frozen.items() if age > 0},
+        )
+        try:
+            rotation = rotation_of(_vector(values, "imu_rotation", 4))
+        except MessageError as error:
+            raise ConfigError(f"imu_rotation: {error}") from error
+        return cls(dict(values), safety, rotation)
 
     @property
     def bundle(self) -> Path:
@@ -181,10 +245,7 @@ def declare(node: Node, specs: Iterable[Spec]) -> None:
         rclpy.exceptions.ParameterException: on an override out of range or of another type.
 
     """
-    from rcl_interfaces.msg import (  # type: ignore[import-not-found, unused-ignore]
-        FloatingPointRange,
-        ParameterDescriptor,
-    )
+    from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 
     for spec in specs:
         descriptor = ParameterDescriptor(description=spec.description)
@@ -241,17 +302,3 @@ def _vector(values: Mapping[str, Any], name: str, size: int) -> list[float]:
     if len(vector) != size or not all(map(math.isfinite, vector)):
         raise ConfigError(f"{name} must be {size} finite numbers, got {vector}")
     return [float(value) for value in vector]
-
-
-def _rotation(quaternion: list[float]) -> NDArray[np.float64]:
-    norm = math.hypot(*quaternion)
-    if abs(norm - 1) > 1e-3:
-        raise ConfigError(f"imu_rotation must be a unit quaternion, its norm is {norm:g}")
-    x, y, z, w = (value / norm for value in quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -10,22 +10,18 @@ follow when its companion is dead.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.errors import LiquidNavError
 from liquid_nav.ros.backends import make_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.parameters import BACKEND_SPECS, Spec, backend_of, declare, read
+from liquid_nav.ros.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
+from liquid_nav.ros.parameters import BACKEND_SPECS, EXECUTOR, Spec, backend_of, declare, read
+from liquid_nav.ros.process import run
 
 HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
 HEARTBEAT_PERIOD = 0.05
@@ -39,8 +35,9 @@ _CHECK_PERIOD = 0.02
 _SPECS = (
     *BACKEND_SPECS,
     Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
-    Spec("timeout", 0.25, "s of silence after which the controller is dead.", (0.1, 0.45)),
+    Spec("timeout", 0.3, "s of silence after which the controller is dead.", (0.1, 0.45)),
     Spec("rate", 20.0, "Hz of the zero commands.", (2.0, 50.0)),
+    EXECUTOR,
 )
 
 
@@ -75,16 +72,26 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         self._heard: float | None = None
         self._sent: float | None = None
         self._overdue = False
+        self._status = Status(WARN, "controller", "no heartbeat yet: nobody is guarded", {})
         self.create_subscription(
             message_class(HEARTBEAT_TYPE), values["heartbeat"], self._on_heartbeat, 1
         )
+        self._reports = self.create_publisher(
+            message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_CHECK_PERIOD, self._check, clock=steady)
+        self.create_timer(1.0, self._report, clock=steady)
 
     def _on_heartbeat(self, state: Any) -> None:
         if self._sent is not None:
             self.get_logger().warning("the controller is back: it has the command")
-        self._heard = time.monotonic() if state.id == _ACTIVE else None
+        if state.id == _ACTIVE:
+            self._heard = time.monotonic()
+            self._status = Status(OK, "controller", "alive", {})
+        else:
+            self._heard = None
+            self._status = Status(OK, "controller", "left in order", {})
         self._sent = None
 
     def _check(self) -> None:
@@ -100,6 +107,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(
                 f"no heartbeat for {now - self._heard:.2f} s: the controller is dead, stopping"
             )
+            self._status = Status(ERROR, "controller", "dead: zero commands go out", {})
         elif now - self._sent < self._period:
             return
         self._sent = now
@@ -107,46 +115,14 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         reason = "supervisor: the controller is dead"
         self._backend.send(Command(stamp, mode=Mode.HOVER, reason=reason), None, fresh=False)
 
+    def _report(self) -> None:
+        now = int(self.get_clock().now().nanoseconds)
+        self._reports.publish(message(self.get_fully_qualified_name(), now, [self._status]))
+
     def close(self) -> None:
         """Let go of the back-end and end."""
         self._backend.close()
         self.destroy_node()
-
-
-def run(make: Callable[[], Any]) -> None:
-    """Run a node with a `close` on one thread until SIGINT or SIGTERM, and end it in order.
-
-    An exception in a callback is logged, and the node goes on: a controller that leaves because
-    somebody asked it for a transition that is none leaves a vehicle alone.
-    """
-    ended: list[int] = []
-    # rclpy's own handlers end the context at once, and with it the last command.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.append(received))
-    try:
-        node = make()
-    except (LiquidNavError, rclpy.exceptions.ParameterException) as error:
-        rclpy.try_shutdown()
-        raise SystemExit(f"error: {error}") from None
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while not ended and rclpy.ok():
-        _spin_once(executor, node)
-    if rclpy.ok():
-        node.close()
-    executor.shutdown(timeout_sec=1.0)
-    rclpy.try_shutdown()
-
-
-def _spin_once(executor: Any, node: Any) -> None:
-    try:
-        # The timeout bounds how long a signal waits for a node that has nothing to do.
-        executor.spin_once(timeout_sec=0.1)
-    except ExternalShutdownException:
-        pass  # The loop of the caller sees it.
-    except Exception as error:
-        node.get_logger().error(f"{type(error).__name__}: {error}")
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def private_domain() -> int:
 def until(
     executor: SingleThreadedExecutor,
     predicate: Callable[[], object],
-    timeout: float = 20.0,
+    timeout: float = 60.0,
     what: str = "the predicate",
 ) -> None:
     """Spin until `predicate` holds; fail, naming `what`, when it does not within `timeout` s."""
@@ -103,12 +103,12 @@ class Spinner:
         return node
 
     def until(
-        self, predicate: Callable[[], object], timeout: float = 20.0, what: str = "the predicate"
+        self, predicate: Callable[[], object], timeout: float = 60.0, what: str = "the predicate"
     ) -> None:
         """Spin until `predicate` holds, or fail."""
         until(self.executor, predicate, timeout, what)
 
-    def until_matched(self, *endpoints: Any, timeout: float = 20.0) -> None:
+    def until_matched(self, *endpoints: Any, timeout: float = 60.0) -> None:
         """Spin until every publisher, subscription and client has found another end, or fail."""
         self.until(lambda: matched(*endpoints), timeout, f"a match of {len(endpoints)} endpoints")
 

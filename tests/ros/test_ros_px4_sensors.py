@@ -1,4 +1,4 @@
-"""PX4's odometry against rotation matrices."""
+"""PX4's IMU and odometry as events: frames against rotation matrices, times, refusals."""
 
 import math
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from liquid_nav.events import SECOND
 from liquid_nav.ros.backends.frames import heading_of
-from liquid_nav.ros.backends.px4_odometry import BODY_FRD, NED, odometry_event
+from liquid_nav.ros.messages import MessageError
+from liquid_nav.ros.px4_sensors import BODY_FRD, NED, NO_ACCELEROMETER, px4_imu_sample, px4_odometry
 from ros.backend_support import NOW, build, quaternion, typestore
 
 ENU_FROM_NED = np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1]])
@@ -55,7 +56,7 @@ def message(q: list[float], **changes):
 def test_odometry_agrees_with_rotation_matrices(yaw, pitch, roll, position, velocity, rate, frame):
     q = quaternion(yaw, pitch, roll)
     attitude = matrix(q)  # NED from FRD.
-    event = odometry_event(
+    event = px4_odometry(
         message(
             q,
             position=np.array(position),
@@ -77,20 +78,52 @@ def test_odometry_agrees_with_rotation_matrices(yaw, pitch, roll, position, velo
 @settings(deadline=None)
 @given(angles)
 def test_the_heading_of_ned_is_clockwise_from_north(yaw):
-    heading = heading_of(odometry_event(message(quaternion(yaw)), NOW))
+    heading = heading_of(px4_odometry(message(quaternion(yaw)), NOW))
     assert math.cos(heading - (math.pi / 2 - yaw)) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_sample_carries_its_own_time_and_never_one_from_the_future():
-    late, early = NOW + SECOND, NOW - SECOND
-    level = message(quaternion(0))
-    assert (odometry_event(level, late).stamp, odometry_event(level, late).arrival) == (
-        NOW // 1000 * 1000,
-        late,
-    )
-    assert odometry_event(level, early).stamp == early
+def test_a_sample_carries_its_own_time_and_one_from_another_clock_is_refused():
+    level, stamp = message(quaternion(0)), NOW // 1000 * 1000
+    for event in (px4_odometry(level, NOW + SECOND), px4_imu_sample(inertial(), NOW + SECOND)):
+        assert (event.stamp, event.arrival) == (stamp, NOW + SECOND)
+    # A clock that is ahead by less than the tolerance: just taken.
+    assert px4_odometry(level, stamp - SECOND // 1000).stamp == stamp - SECOND // 1000
+    for convert, sample in ((px4_odometry, level), (px4_imu_sample, inertial())):
+        with pytest.raises(MessageError, match="in the future"):
+            convert(sample, NOW - SECOND)
+        with pytest.raises(MessageError, match="old"):
+            convert(sample, NOW + 60 * SECOND)
 
 
 @pytest.mark.parametrize("frames", [{"pose_frame": 2}, {"pose_frame": 0}, {"velocity_frame": 2}])
-def test_a_frame_that_knows_no_north_gives_no_event(frames):
-    assert odometry_event(message(quaternion(0), **frames), NOW) is None
+def test_a_frame_that_knows_no_north_is_refused(frames):
+    with pytest.raises(MessageError, match="must be NED"):
+        px4_odometry(message(quaternion(0), **frames), NOW)
+
+
+def inertial(release: str = "1.16", **changes):
+    fields = {
+        "timestamp": NOW // 1000,
+        "gyro_rad": np.array([0.1, 0.2, 0.3], np.float32),
+        "gyro_integral_dt": 4000,
+        "accelerometer_timestamp_relative": 0,
+        "accelerometer_m_s2": np.array([0.5, 0.25, -9.75], np.float32),
+        "accelerometer_integral_dt": 4000,
+        "accelerometer_clipping": 0,
+        "gyro_clipping": 0,
+        "accel_calibration_count": 0,
+        "gyro_calibration_count": 0,
+    }
+    return build(typestore(release), "px4_msgs/msg/SensorCombined", fields | changes)
+
+
+@pytest.mark.parametrize("release", ["1.15", "1.16"])
+def test_px4s_imu_at_rest_shows_gravity_upwards(release):
+    event = px4_imu_sample(inertial(release), NOW)
+    np.testing.assert_allclose(event.specific_force, [0.5, -0.25, 9.75])
+    np.testing.assert_allclose(event.angular_velocity, [0.1, -0.2, -0.3], atol=1e-7)
+
+
+def test_px4_without_an_accelerometer_is_refused():
+    with pytest.raises(MessageError, match="no accelerometer"):
+        px4_imu_sample(inertial(accelerometer_timestamp_relative=NO_ACCELEROMETER), NOW)

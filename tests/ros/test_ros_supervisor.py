@@ -1,30 +1,26 @@
 """The supervisor in its own process, and what it does when the controller's dies."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ros.node_support import PARAMETERS, Process, bring_up, is_rest, save_small_bundle
 from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 
-from liquid_nav.policy import Manifest, save_bundle
+from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.supervisor import SupervisorNode, heartbeat
-from support import small_network
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -33,76 +29,71 @@ def ros() -> Iterator[Spinner]:
         yield spinner
 
 
-@pytest.fixture
-def start(ros: Spinner) -> Iterator[Start]:
-    """Start a node of ours in a process; whatever happens, it is ended."""
-    processes: list[subprocess.Popen[bytes]] = []
+def is_watching(ros: Spinner, world: Any) -> None:
+    """Wait for diagnostics of a supervisor that hears the controller's heartbeat."""
+    words: list[str] = []
 
-    def run(module: str, **parameters: object) -> "subprocess.Popen[bytes]":
-        code = f"from liquid_nav.ros.{module} import main; main()"
-        options = [f"-p{name}:={value}" for name, value in parameters.items()]
-        arguments = [part for option in options for part in ("-p", option[2:])]
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "--ros-args", *arguments],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        processes.append(process)
-        return process
+    def on_report(array: DiagnosticArray) -> None:
+        words.extend(s.message for s in array.status if "supervisor: controller" in s.name)
 
-    yield run
-    for process in processes:
-        process.kill()
-        process.wait()
+    ear = world.create_subscription(DiagnosticArray, "/diagnostics", on_report, 20)
+    ros.until(lambda: "alive" in words, what="a supervisor that hears the controller")
+    world.destroy_subscription(ear)
 
 
-def is_rest(message: TwistStamped) -> bool:
-    twist = message.twist
-    return not any((twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.z))
-
-
-def end(ros: Spinner, process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    process.send_signal(number)
-    ros.until(lambda: process.poll() is not None, what="the end of the process")
-    assert process.returncode == 0
-
-
-def test_a_killed_controller_is_followed_by_a_zero_command(
-    ros: Spinner, start: Start, tmp_path: Path
-) -> None:
-    config, network = small_network()
-    save_bundle(tmp_path / "small", network, Manifest("test", config, {}, {}))
+def test_a_killed_controller_is_followed_by_a_zero_command(ros: Spinner, tmp_path: Path) -> None:
     world = ros.node("world")
     heard: list[tuple[float, TwistStamped]] = []
     ear = world.create_subscription(
         TwistStamped, "cmd_vel", lambda m: heard.append((time.monotonic(), m)), 50
     )
-    controller = start("node", model=tmp_path / "small")
-    supervisor = start("supervisor")
-    client = world.create_client(ChangeState, "liquid_nav_node/change_state")
-    ros.until(client.service_is_ready, 60, "the controller's process")
-    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        ros.until(future.done, 60, "the transition")
-        assert future.result().success
-    topic = "liquid_nav_node/heartbeat"
-    beats: list[State] = []
-    pulse = world.create_subscription(State, topic, beats.append, 1)
-    ros.until_matched(pulse)
-    ros.until(lambda: world.count_subscribers(topic) == 2, 60, "the supervisor")
-    ros.until(lambda: world.count_publishers("cmd_vel") == 2, 60, "both speakers")
-    ros.until(lambda: ear.handle.get_publisher_count() == 2, 60, "a match with both")
-    beats.clear()
-    ros.until(lambda: len(beats) > 5, what="heartbeats that the supervisor hears too")
-    controller.send_signal(signal.SIGKILL)
-    controller.wait()
-    killed = time.monotonic()
-    # What the controller said before its end is read here, and does not count.
-    heard.clear()
-    ros.until(lambda: any(at > killed + 0.1 for at, _ in heard), what="the zero command")
-    silence = next(at for at, _ in heard if at > killed + 0.1) - killed
-    assert silence < 0.5
-    assert all(is_rest(message) for _, message in heard)
-    end(ros, supervisor, signal.SIGTERM)
+    bundle = save_small_bundle(tmp_path)
+    with Process("node", "-p", f"model:={bundle}") as controller, Process("supervisor") as guard:
+        bring_up(ros, world)
+        ros.until(lambda: ear.handle.get_publisher_count() == 2, what="a match with both")
+        is_watching(ros, world)
+        controller.popen.send_signal(signal.SIGKILL)
+        controller.popen.wait()
+        killed = time.monotonic()
+        # What the controller said before its end is read here, and does not count.
+        heard.clear()
+        ros.until(lambda: any(at > killed + 0.1 for at, _ in heard), what="the zero command")
+        silence = next(at for at, _ in heard if at > killed + 0.1) - killed
+        assert silence < 0.5
+        assert all(is_rest(message) for _, message in heard)
+        assert guard.end(ros, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_a_zero_command(
+    ros: Spinner, tmp_path: Path, number: signal.Signals
+) -> None:
+    world = ros.node("world")
+    commands: list[TwistStamped] = []
+    ear = world.create_subscription(TwistStamped, "cmd_vel", commands.append, 50)
+    bundle = save_small_bundle(tmp_path)
+    files = ("--params-file", str(PARAMETERS))
+    with Process("node", *files, "-p", f"model:={bundle}") as controller:
+        bring_up(ros, world)
+        ros.until_matched(ear)
+        ros.until(lambda: commands, what="the first hover")
+        # A transition that is none is answered by nobody, and ends nothing.
+        client = world.create_client(ChangeState, "liquid_nav_node/change_state")
+        ros.until_matched(client)
+        client.call_async(
+            ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CLEANUP))
+        )
+        commands.clear()
+        ros.until(lambda: len(commands) > 5, what="commands all the same")
+        commands.clear()
+        assert controller.end(ros, number) == 0
+        ros.until(lambda: commands, what="the last command")
+        assert is_rest(commands[-1])
+
+
+def test_a_controller_that_cannot_start_is_one_line(ros: Spinner) -> None:
+    with Process("node", "-p", "model:=/nowhere/at/all", "-p", "autostart:=true") as controller:
+        assert controller.popen.wait(60) == MISCONFIGURED
 
 
 class Guard:
@@ -157,13 +148,14 @@ def test_the_command_goes_back_with_the_heartbeat(ros: Spinner) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it(ros: Spinner, start: Start, number: signal.Signals) -> None:
+def test_a_signal_ends_the_supervisor(ros: Spinner, number: signal.Signals) -> None:
     world = ros.node("world")
-    process = start("supervisor")
     topic = "liquid_nav_node/heartbeat"
-    ros.until(lambda: world.count_subscribers(topic) == 1, 60, "the supervisor")
-    end(ros, process, number)
+    with Process("supervisor") as guard:
+        ros.until(lambda: world.count_subscribers(topic) == 1, what="the supervisor")
+        assert guard.end(ros, number) == 0
 
 
-def test_a_back_end_that_cannot_be_made_is_one_line(start: Start) -> None:
-    assert start("supervisor", backend="px4").wait(60) == 1
+def test_a_back_end_that_cannot_be_made_is_one_line(ros: Spinner) -> None:
+    with Process("supervisor", "-p", "backend:=px4") as guard:
+        assert guard.popen.wait(60) == MISCONFIGURED

@@ -1,7 +1,8 @@
 """Crazyflie by Crazyswarm2: ``cmd_hover``, or ``cmd_velocity_world``.
 
 ``cmd_hover`` takes body velocities and an absolute height, so the climb rate is integrated here.
-Units and signs are read from Crazyswarm2's servers, cflib and the firmware, see docs/autopilots.md.
+Units and signs are read from Crazyswarm2's servers, cflib and the firmware, see
+docs/autopilots/crazyflie.md.
 The Crazyflie levels after 0.5 s without a setpoint and cuts its motors after 2 s.
 """
 

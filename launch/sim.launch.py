@@ -1,0 +1,62 @@
+"""Fly the simulator: a simulated drone, the controller, and the supervisor."""
+
+from launch import LaunchDescription
+from launch.actions import ExecuteProcess, OpaqueFunction
+
+from liquid_nav.ros import launching
+
+ARGUMENTS = (
+    ("task", "target", "What to fly; `target`: find the red thing and do not hit the others."),
+    ("seed", "0", "Scene and disturbances of the first flight; the next flights count up."),
+    ("episodes", "1", "Flights until everything ends; 0 for no end."),
+    ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
+    ("gui", "false", "Show PyBullet's window."),
+    ("pace", "real_time", "real_time, or lock_step: the world waits for each command."),
+    ("speed", "1.0", "Seconds simulated in one second, in real_time."),
+    ("record", "false", "Record every topic to a bag by `ros2 bag record`; see record_to."),
+    ("record_to", "liquid_nav_flight", "Folder of the bag; it must not be there yet."),
+    ("namespace", "", "Namespace of the drone."),
+    (
+        "params_file",
+        launching.share("config", "liquid_nav.yaml"),
+        "Parameters of controller and supervisor.",
+    ),
+    (
+        "sim_params_file",
+        launching.share("config", "liquid_nav_sim.yaml"),
+        "Parameters of the simulator.",
+    ),
+    ("log_level", "info", "debug, info, warn or error."),
+)
+
+
+def setup(context):
+    """Make the processes, once the arguments are known."""
+    simulated = {
+        "task": launching.value(context, "task"),
+        "seed": int(launching.value(context, "seed")),
+        "episodes": int(launching.value(context, "episodes")),
+        "auto_reset": True,
+        "gui": launching.flag(context, "gui"),
+        "pace": launching.value(context, "pace"),
+        "speed": float(launching.value(context, "speed")),
+    }
+    # The simulator takes what the back-end twist sends.
+    common = {"use_sim_time": True, "backend": "twist"}
+    model = launching.chosen(context, "model")
+    recorder = ExecuteProcess(
+        cmd=["ros2", "bag", "record", "--all", "-o", launching.value(context, "record_to")],
+        output="screen",
+    )
+    return [
+        *launching.middleware(),
+        *([recorder] if launching.flag(context, "record") else []),
+        launching.simulator(context, simulated),
+        launching.controller(context, {**common, **model}),
+        launching.supervisor(context, common),
+    ]
+
+
+def generate_launch_description():
+    """Describe it to `ros2 launch`."""
+    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=setup)])

@@ -1,0 +1,77 @@
+"""One node in one process, from its start to its end in order."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from liquid_nav.errors import LiquidNavError
+
+MISCONFIGURED = 2
+"""Exit status of a node that cannot start as it was asked to; launch files tell it from a death."""
+
+
+def run(make: Callable[[], Any]) -> None:
+    """Run a node with a `close` on one thread until SIGINT or SIGTERM, and end it in order.
+
+    An exception in a callback is logged, and the node goes on: a controller that leaves because
+    somebody asked it for a transition that is none leaves a vehicle alone.
+
+    Args:
+        make: makes the node, which declares the parameter `executor`; a `LiquidNavError` or a wrong
+            parameter in it is one line, and `MISCONFIGURED` the exit status.
+
+    """
+    ended: list[int] = []
+    # rclpy's own handlers end the context at once, and with it the last command.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: ended.append(received))
+    try:
+        node = make()
+    except (LiquidNavError, ParameterException) as error:
+        rclpy.try_shutdown()
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(MISCONFIGURED) from None
+    executor = make_executor(node.get_parameter("executor").value)
+    executor.add_node(node)
+    while not ended and rclpy.ok():
+        _spin_once(executor, node)
+    if rclpy.ok():
+        node.close()
+    executor.shutdown(timeout_sec=1.0)
+    rclpy.try_shutdown()
+
+
+def make_executor(name: str) -> Any:
+    """Executor of one thread, by name.
+
+    Args:
+        name: "events", which takes half the processor time and is in rclpy from 7.1 (jazzy) on, or
+            "single", which is in every rclpy and which "events" falls back to.
+
+    """
+    if name == "events":
+        try:
+            from rclpy.experimental import EventsExecutor
+        except ImportError:
+            return SingleThreadedExecutor()
+        return EventsExecutor()
+    return SingleThreadedExecutor()
+
+
+def _spin_once(executor: Any, node: Any) -> None:
+    try:
+        # The timeout bounds how long a signal waits for a node that has nothing to do.
+        executor.spin_once(timeout_sec=0.1)
+    except ExternalShutdownException:
+        pass  # The loop of the caller sees it.
+    except Exception as error:
+        node.get_logger().error(f"{type(error).__name__}: {error}")

@@ -1,0 +1,211 @@
+"""The launch files: what can be checked of them anywhere, and with the real `ros2 launch` the rest.
+
+`launch` is not on PyPI: the flights by `ros2 launch` run where it is importable and the package
+installed in a sourced workspace, and are skipped elsewhere.
+"""
+
+import ast
+import configparser
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liquid_nav.ros.parameters import SPECS
+from ros.ros_support import Spinner
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+with_launch = pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None or shutil.which("ros2") is None,
+    reason="launch_ros and ros2 launch are not installed: no launch file was started",
+)
+
+
+def config() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def installed() -> set[str]:
+    """Every file that `data_files` installs."""
+    return set(" ".join(config()["options.data_files"].values()).split())
+
+
+def arguments(file: Path) -> dict[str, tuple[ast.expr, str]]:
+    """Default and description of each launch argument of a file."""
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "ARGUMENTS":
+            assert isinstance(statement.value, ast.Tuple)
+            rows = [row.elts for row in statement.value.elts if isinstance(row, ast.Tuple)]
+            return {
+                ast.literal_eval(name): (default, ast.literal_eval(text))
+                for name, default, text in rows
+            }
+    raise AssertionError(f"{file} has no ARGUMENTS")
+
+
+def test_there_is_one_to_simulate_one_to_fly_and_one_to_replay() -> None:
+    assert [file.name for file in FILES] == [
+        "drone.launch.py",
+        "replay.launch.py",
+        "sim.launch.py",
+    ]
+
+
+def test_every_launch_and_parameter_file_is_installed() -> None:
+    files = [*FILES, *(ROOT / "config").iterdir()]
+    assert {str(file.relative_to(ROOT)) for file in files} <= installed()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_argument_is_described_and_used(file: Path) -> None:
+    source = file.read_text() + (ROOT / "liquid_nav/ros/launching.py").read_text()
+    for name, (_, text) in arguments(file).items():
+        assert text.endswith("."), name
+        # Once in the table, and once where it is read.
+        assert source.count(f'"{name}"') >= 2, f"{name} is not read"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_shared_file_that_is_named_is_there(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("share"):
+            assert "/".join(map(ast.literal_eval, node.args)) in installed()
+
+
+def test_every_executable_that_is_started_is_an_entry_point() -> None:
+    scripts = config()["options.entry_points"]["console_scripts"]
+    entries = {line.partition("=")[0].strip() for line in scripts.splitlines() if line}
+    source = (ROOT / "liquid_nav/ros/launching.py").read_text()
+    started = {
+        node.args[1].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_node"
+        if isinstance(node.args[1], ast.Constant)
+    }
+    assert started == {"liquid_nav_node", "liquid_nav_supervisor", "liquid_nav_sim_node"}
+    assert started <= entries
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_parameter_that_is_set_exists(file: Path) -> None:
+    """Keys of the dicts in `setup` go to the controller, or with the simulator's to that."""
+    from liquid_nav.ros.simulator_parameters import SPECS as SIM_SPECS
+
+    known = {spec.name for spec in (*SPECS, *SIM_SPECS)} | {"use_sim_time"}
+    (setup,) = [
+        node
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == "setup"
+    ]
+    keys = {
+        key.value
+        for node in ast.walk(setup)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+    assert keys <= known
+
+
+class Launched:
+    """`ros2 launch liquid_nav FILE ARGUMENTS`, ended by Ctrl-C or, at last, by force."""
+
+    def __init__(self, log: Path, *arguments: str):
+        self.log = log
+        with log.open("wb") as sink:
+            self.popen = subprocess.Popen(
+                ["ros2", "launch", "liquid_nav", *arguments],
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # A shell in the background may have had it ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+
+    def __enter__(self) -> "Launched":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@pytest.fixture
+def ros() -> Iterator[Spinner]:
+    with Spinner() as spinner:
+        yield spinner
+
+
+def diagnostics(ros: Spinner) -> dict[str, str]:
+    """Newest words of every status, from now on."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    words: dict[str, str] = {}
+
+    def on_report(array: Any) -> None:
+        words.update({status.name: status.message for status in array.status})
+
+    ros.node("listener").create_subscription(DiagnosticArray, "/diagnostics", on_report, 50)
+    return words
+
+
+def ends_cleanly(ros: Spinner, launched: Launched) -> None:
+    os.killpg(launched.popen.pid, signal.SIGINT)
+    ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+    text = launched.text()
+    assert "process has died" not in text, text
+    assert "Traceback" not in text, text
+
+
+@with_launch
+def test_the_drone_starts_is_guarded_and_stops_on_ctrl_c(ros: Spinner, tmp_path: Path) -> None:
+    words = diagnostics(ros)
+    with Launched(tmp_path / "log", "drone.launch.py", "namespace:=one") as launched:
+        node = "/one/liquid_nav_node: controller"
+        guard = "/one/liquid_nav_supervisor: controller"
+        ros.until(lambda: words.get(node, "").startswith("hover: camera"), what="the controller")
+        ros.until(lambda: words.get(guard) == "alive", what="the supervisor")
+        ends_cleanly(ros, launched)
+
+
+@with_launch
+@pytest.mark.parametrize("wrong", ["model:=/nowhere/at/all", "use_sim_time:=perhaps"])
+def test_a_wrong_argument_ends_the_launch_in_one_line(
+    ros: Spinner, tmp_path: Path, wrong: str
+) -> None:
+    with Launched(tmp_path / "log", "drone.launch.py", wrong) as launched:
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        assert wrong.partition(":=")[2] in launched.text()
+        assert "Traceback" not in launched.text()
+
+
+@with_launch
+def test_the_simulator_is_flown_to_the_target(ros: Spinner, tmp_path: Path) -> None:
+    flight = ("sim.launch.py", "seed:=100000", "episodes:=1", "pace:=lock_step")
+    with Launched(tmp_path / "log", *flight) as launched:
+        ros.until(lambda: launched.popen.poll() is not None, 300, "the end of the flight")
+        assert "success" in launched.text()
+        assert "Traceback" not in launched.text()
+
+
+@with_launch
+def test_the_simulator_stops_on_ctrl_c(ros: Spinner, tmp_path: Path) -> None:
+    words = diagnostics(ros)
+    with Launched(tmp_path / "log", "sim.launch.py", "seed:=100001", "episodes:=0") as launched:
+        node = "/liquid_nav_node: controller"
+        ros.until(lambda: "nominal" in words.get(node, ""), what="a controller that flies")
+        ends_cleanly(ros, launched)
