@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.events import SECOND
+from liquid_nav.events import SECOND, yaw_of
 from liquid_nav_sim.camera import Camera, CameraModel, look_at
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.world import Outcome, World
@@ -74,8 +74,7 @@ class FlightView:
         """See the vehicle from behind and above, through a camera that turns after it smoothly."""
         world = self._world
         state = world.state
-        x, y, z, w = state.orientation.tolist()
-        yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+        yaw = yaw_of(state.orientation)
         if self._scene is not world.scene:
             self._scene = world.scene
             self._camera = Camera(world.client, self._model, world.scene)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from liquid_nav.events import CameraFrame, Event
+from liquid_nav.events import CameraFrame, Event, yaw_of
 from liquid_nav.policy import RawCommand
 from liquid_nav_sim.scene import Shape, Solid
 from liquid_nav_sim.world import World
@@ -50,7 +50,7 @@ class TargetExpert:
             return (0.0, 0.0, 0.0, SEARCH_YAW_RATE)
         state, scene = self._world.state, self._world.scene
         assert scene.target is not None
-        yaw = heading(state.orientation)
+        yaw = yaw_of(state.orientation)
         dx, dy, dz = (scene.target.position - state.position).tolist()
         distance = math.hypot(dx, dy)
         course = self._course(state.position, math.atan2(dy, dx), distance)
@@ -99,12 +99,6 @@ class TargetExpert:
                 push_x -= 2.0 * depth * math.cos(bearing)
                 push_y -= 2.0 * depth * math.sin(bearing)
         return push_x, push_y
-
-
-def heading(orientation: np.ndarray) -> float:
-    """Yaw in radians of a quaternion x, y, z, w."""
-    x, y, z, w = orientation.tolist()
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
 
 def wrap(angle: float) -> float:
