@@ -99,9 +99,10 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_parameter_that_is_set_exists(file: Path) -> None:
     """Keys of the dicts in `setup` go to the controller, or with the simulator's to that."""
-    from liquid_nav.ros.simulator_parameters import SPECS as SIM_SPECS
+    from liquid_nav.ros import simulator_parameters
 
-    known = {spec.name for spec in (*SPECS, *SIM_SPECS)} | {"use_sim_time"}
+    simulated = (*simulator_parameters.SPECS, *simulator_parameters.WHOLE)
+    known = {spec.name for spec in (*SPECS, *simulated)} | {"use_sim_time"}
     (setup,) = [
         node
         for node in ast.parse(file.read_text()).body
