@@ -1,16 +1,16 @@
 """Play a bag into the controller, which commands nobody: its answers are on replay/cmd_vel."""
 
 from launch import LaunchDescription
-from launch.actions import EmitEvent, ExecuteProcess, OpaqueFunction
-from launch.events import Shutdown
+from launch.actions import OpaqueFunction
 
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("bag", "", "The bag, as `ros2 bag play` takes it."),
+    ("bag", "", "The bag: a ROS 2 folder, an mcap or db3 file."),
     ("rate", "1.0", "Speed of the bag; the controller follows its clock."),
     ("start_offset", "0.0", "Seconds of the bag to skip."),
     ("namespace", "", "Namespace that the bag was recorded in."),
+    ("commands", "cmd_vel", "Topic of the recorded commands; they are played to /recorded/... ."),
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
@@ -24,39 +24,24 @@ ARGUMENTS = (
 
 def setup(context):
     """Make the processes, once the arguments are known."""
-    bag = launching.value(context, "bag")
-    if not bag:
-        raise RuntimeError("name the bag to play: bag:=/path/to/bag")
-    parameters = {
+    played = {
+        "bag": launching.value(context, "bag"),
+        "rate": float(launching.value(context, "rate")),
+        "start_offset": float(launching.value(context, "start_offset")),
+        "commands": launching.value(context, "commands"),
+    }
+    answering = {
         **launching.chosen(context, "model"),
         "use_sim_time": True,
         "backend": "twist",
         "twist.topic": "replay/cmd_vel",
         "liquid_state_rate": float(launching.value(context, "liquid_state_rate")),
     }
-    # The recorded commands would be taken for ours, and the recorded clock for the player's.
-    commands = "/".join(("", *launching.chosen(context, "namespace").values(), "cmd_vel"))
-    player = ExecuteProcess(
-        cmd=[
-            "ros2",
-            "bag",
-            "play",
-            bag,
-            "--clock",
-            "200",
-            "--rate",
-            launching.value(context, "rate"),
-            "--start-offset",
-            launching.value(context, "start_offset"),
-            "--exclude-topics",
-            "/clock",
-            "--remap",
-            f"{commands}:=/recorded{commands}",
-        ],
-        output="screen",
-        on_exit=[EmitEvent(event=Shutdown(reason="the bag has ended"))],
-    )
-    return [*launching.middleware(), launching.controller(context, parameters), player]
+    return [
+        *launching.middleware(),
+        launching.controller(context, answering),
+        launching.player(context, played),
+    ]
 
 
 def generate_launch_description():

@@ -17,6 +17,7 @@ from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene
 from liquid_nav_sim.camera import Camera, CameraModel, add_noise
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.faults import Fault, Faults
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuNoise
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.state import GRAVITY, VehicleState
@@ -181,6 +182,7 @@ class World:
         self._wind = Wind(config.wind, wind)
         self._pending: list[tuple[int, int, Event]] = []
         self._sequence = 0
+        self._faults = Faults()
         self.time = 0
         self.state: VehicleState = self._vehicle.observe(config.step / SECOND)
         self.views: dict[int, View] = {}
@@ -191,6 +193,18 @@ class World:
     def command(self, command: Command) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on."""
         self._command = command
+
+    def inject(self, fault: Fault) -> None:
+        """Let a fault act in this flight; `reset` mends it.
+
+        It does not act on what was measured before, be it on its way or not.
+
+        Raises:
+            SimulationError: before `reset` or after `close`.
+        """
+        if not self._flying:
+            raise SimulationError("no flight is under way: call reset() first")
+        self._faults.add(fault)
 
     def next_event(self, until: int | None = None) -> Event | None:
         """Fly until the next measurement arrives, and give it.
@@ -222,7 +236,8 @@ class World:
         config, dt = self.config, self.config.step / SECOND
         before = self.state
         thrusts = self._autopilot.update(self._command, before, dt)
-        self._vehicle.apply(thrusts, self._wind.advance(dt).tolist(), dt)
+        wind = self._faults.wind(self._wind.advance(dt).tolist(), self.time)
+        self._vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
         pybullet.stepSimulation(physicsClientId=self.client)
         self.state = self._vehicle.observe(dt)
         start, self.time = self.time, self.time + config.step
@@ -258,9 +273,11 @@ class World:
             self._deliver(CameraFrame(stamp, arrival, image))
         self._camera_clock.advance()
 
-    def _deliver(self, event: Event) -> None:
-        heapq.heappush(self._pending, (event.arrival, self._sequence, event))
-        self._sequence += 1
+    def _deliver(self, measured: Event) -> None:
+        event = self._faults.measured(measured)
+        if event is not None:
+            heapq.heappush(self._pending, (event.arrival, self._sequence, event))
+            self._sequence += 1
 
 
 def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:

@@ -105,6 +105,16 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
     )
 
 
+def player(context: Any, parameters: dict[str, Any]) -> Any:
+    """`liquid_nav_player`; with the bag everything ends."""
+    return _node(
+        context,
+        "liquid_nav_player",
+        parameters,
+        on_exit=[EmitEvent(event=Shutdown(reason="the player has ended"))],
+    )
+
+
 def _node(
     context: Any,
     executable: str,

@@ -92,17 +92,23 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "_node"
         if isinstance(node.args[1], ast.Constant)
     }
-    assert started == {"liquid_nav_node", "liquid_nav_supervisor", "liquid_nav_sim_node"}
+    assert started == {
+        "liquid_nav_node",
+        "liquid_nav_player",
+        "liquid_nav_sim_node",
+        "liquid_nav_supervisor",
+    }
     assert started <= entries
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_parameter_that_is_set_exists(file: Path) -> None:
-    """Keys of the dicts in `setup` go to the controller, or with the simulator's to that."""
-    from liquid_nav.ros import simulator_parameters
+    """Keys of the dicts in `setup` are parameters of the nodes."""
+    pytest.importorskip("rclpy")
+    from liquid_nav.ros import player, simulator_parameters
 
-    simulated = (*simulator_parameters.SPECS, *simulator_parameters.WHOLE)
-    known = {spec.name for spec in (*SPECS, *simulated)} | {"use_sim_time"}
+    others = (*simulator_parameters.SPECS, *simulator_parameters.WHOLE, *player.SPECS)
+    known = {spec.name for spec in (*SPECS, *others)} | {"use_sim_time"}
     (setup,) = [
         node
         for node in ast.parse(file.read_text()).body
