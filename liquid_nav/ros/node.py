@@ -85,6 +85,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._timers_made: list[Any] = []
         self._stopped = False
         self._why_not = ""
+        self._sent = 0.0
         self._reported = time.monotonic()
         self._reports = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
@@ -130,9 +131,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         if self._stopped:
             self._enter_stop(True)
         flight.sensors.listen()
-        period = 1 / flight.settings.values["minimum_rate"]
         self._timers_made = [
-            self.create_timer(period, self._on_timer, clock=self._steady),
+            self.create_timer(self._patience(flight), self._on_timer, clock=self._steady),
             self.create_timer(HEARTBEAT_PERIOD, self._beat, clock=self._steady),
         ]
         return SUCCESS
@@ -206,6 +206,15 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def _send(self, flight: Flight, now: int) -> None:
         command = flight.controller.command(now)
         flight.backend.send(command, self._pose, self._fresh(flight, now))
+        self._sent = time.monotonic()
+
+    @staticmethod
+    def _patience(flight: Flight) -> float:
+        """Seconds without a command after which the timer, which is as slow, sends one.
+
+        Half the longest gap allowed: no timer fires right after a command was sent.
+        """
+        return 0.5 / float(flight.settings.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
         """Whether the policy still takes in all that it needs."""
@@ -218,8 +227,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def _on_timer(self) -> None:
         # A failsafe is sent with nothing fresh too: it is the answer to that. A nominal command is
         # not, see `Backend.send`.
-        if self._flight is not None:
-            self._send(self._flight, self._now())
+        flight = self._flight
+        if flight is not None and time.monotonic() - self._sent >= self._patience(flight):
+            self._send(flight, self._now())
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
@@ -271,7 +281,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             flight.controller.reconfigure(settings.safety, self._now())
         flight.settings = settings
         if self._active:
-            self._timers_made[0].timer_period_ns = round(SECOND / settings.values["minimum_rate"])
+            self._timers_made[0].timer_period_ns = round(SECOND * self._patience(flight))
 
     def _on_qos(self, topic: str, info: Any) -> None:
         policy = policy_name(info.last_policy_kind)

@@ -245,13 +245,16 @@ def declare(node: Node, specs: Iterable[Spec]) -> None:
         rclpy.exceptions.ParameterException: on an override out of range or of another type.
 
     """
-    from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
     for spec in specs:
         descriptor = ParameterDescriptor(description=spec.description)
         if spec.choices:
             descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
-        if spec.bounds:
+        if spec.bounds and isinstance(spec.default, int):
+            first, last = map(int, spec.bounds)
+            descriptor.integer_range = [IntegerRange(from_value=first, to_value=last)]
+        elif spec.bounds:
             low, high = spec.bounds
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         node.declare_parameter(spec.name, spec.default, descriptor)

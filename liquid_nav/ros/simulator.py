@@ -24,7 +24,7 @@ from liquid_nav.ros.messages import MessageError, stamp_of
 from liquid_nav.ros.parameters import declare, read
 from liquid_nav.ros.process import run
 from liquid_nav.ros.simulator_outputs import Outputs
-from liquid_nav.ros.simulator_parameters import AT_ANY_TIME, LOCK_STEP, SPECS, WHOLE, Settings
+from liquid_nav.ros.simulator_parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.world import Outcome, World
 
@@ -80,8 +80,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_sim_node", **options)
         declare(self, SPECS)
-        _declare_whole(self)
-        self._settings = Settings.of(read(self, (*SPECS, *WHOLE)))
+        self._settings = Settings.of(read(self, SPECS))
         values = self._settings.values
         self.add_on_set_parameters_callback(self._may_set)
         self.add_post_set_parameters_callback(self._was_set)
@@ -351,26 +350,13 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         return kind(successful=not why, reason=why)
 
     def _was_set(self, changed: Iterable[Any]) -> None:
-        self._settings = Settings.of(read(self, (*SPECS, *WHOLE)))
+        self._settings = Settings.of(read(self, SPECS))
         self._follow_wall()
 
     def close(self) -> None:
         """Give the world back and end."""
         self.world.close()
         self.destroy_node()
-
-
-def _declare_whole(node: Any) -> None:
-    """Declare the parameters that are whole numbers, with their ranges."""
-    integer_range = message_class("rcl_interfaces/msg/IntegerRange")
-    descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
-    for spec in WHOLE:
-        assert spec.bounds
-        low, high = map(int, spec.bounds)
-        bounds = [integer_range(from_value=low, to_value=high)]
-        node.declare_parameter(
-            spec.name, spec.default, descriptor(description=spec.description, integer_range=bounds)
-        )
 
 
 def main() -> None:

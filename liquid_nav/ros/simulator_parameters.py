@@ -45,14 +45,10 @@ SPECS = (
     ),
     Spec("fault.duration", 0.0, "Simulated s that it lasts; 0: until ~/reset.", (0.0, 3600.0)),
     Spec("fault.magnitude", 0.0, "How much; its unit and range go by the kind.", (-100.0, 100.0)),
-)
-"""Parameters that are not whole numbers."""
-
-WHOLE = (
     Spec("seed", 0, "Scene and disturbances of the flight that ~/reset begins.", (0, 2**31 - 1)),
     Spec("episodes", 0, "Flights after which the node ends; 0 for no end.", (0, 2**31 - 1)),
 )
-"""Parameters that are."""
+"""Every parameter of the simulator node."""
 
 AT_ANY_TIME = ("seed", "speed", "auto_reset", "command_timeout", "fault.")
 """What may change while the node runs, by the start of its name."""
@@ -71,14 +67,14 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Check the parameters of `SPECS` and `WHOLE` together.
+        """Check the parameters of `SPECS` together.
 
         Raises:
             ConfigError: on one out of its range, or a combination that makes no sense. What the
                 fault's parameters say together is not checked, as they are set one by one.
 
         """
-        for spec in (*SPECS, *WHOLE):
+        for spec in SPECS:
             value = values[spec.name]
             if spec.choices and value not in spec.choices:
                 words = ", ".join(choice or "''" for choice in spec.choices)

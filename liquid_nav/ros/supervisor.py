@@ -103,17 +103,18 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             # When this process was held up itself, a heartbeat may be waiting: it is read first.
             self._overdue = True
             return
-        if self._sent is None:
-            self.get_logger().error(
-                f"no heartbeat for {now - self._heard:.2f} s: the controller is dead, stopping"
-            )
-            self._status = Status(ERROR, "controller", "dead: zero commands go out", {})
-        elif now - self._sent < self._period:
+        first = self._sent is None
+        if self._sent is not None and now - self._sent < self._period:
             return
         self._sent = now
         stamp = int(self.get_clock().now().nanoseconds)
         reason = "supervisor: the controller is dead"
         self._backend.send(Command(stamp, mode=Mode.HOVER, reason=reason), None, fresh=False)
+        if first:  # Said after it was done.
+            self._status = Status(ERROR, "controller", "dead: zero commands go out", {})
+            self.get_logger().error(
+                f"no heartbeat for {now - self._heard:.2f} s: the controller is dead, stopping"
+            )
 
     def _report(self) -> None:
         now = int(self.get_clock().now().nanoseconds)

@@ -107,7 +107,7 @@ def test_every_parameter_that_is_set_exists(file: Path) -> None:
     pytest.importorskip("rclpy")
     from liquid_nav.ros import player, simulator_parameters
 
-    others = (*simulator_parameters.SPECS, *simulator_parameters.WHOLE, *player.SPECS)
+    others = (*simulator_parameters.SPECS, *player.SPECS)
     known = {spec.name for spec in (*SPECS, *others)} | {"use_sim_time"}
     (setup,) = [
         node
