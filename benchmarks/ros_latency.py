@@ -1,15 +1,17 @@
 """Message out to command back over DDS: the controller node beside a node that only answers.
 
-A process of its own publishes 640x480 images at 30 Hz and IMU samples at 200 and 400 Hz to the
-controller node with the shipped model, once with each executor of rclpy, and to a bare node that
-answers every IMU sample and every image with an empty command: what the middleware takes alone.
+One process publishes IMU samples at 200 and 400 Hz and hears the commands, another publishes
+640x480 images at 30 Hz, to the controller node with the shipped model, once with each executor of
+rclpy, and to a bare node that answers every IMU sample and every image with an empty command: what
+the middleware takes alone.
 
     python benchmarks/ros_latency.py            # 20 s each
     python benchmarks/ros_latency.py --seconds 60
 
-A command bears the instant at which the controller took up the message that it answers; messages
-are taken to be answered in the order sent, none before it was sent. `own` is the controller's own
-part as its diagnostics have it, from the callback's start to the command published.
+A command bears the instant at which the controller took up the message that it answers: the
+latency of a sample is the time until the first command taken up after it was sent is back. Lost
+samples are those that the controller did not count. `own` is the controller's own part as its
+diagnostics have it, images included, from the callback's start to the command published.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 IMAGE_RATE = 30
 WARM_UP = 3.0
@@ -43,7 +46,9 @@ def serve(name: str) -> None:
     from sensor_msgs.msg import Image, Imu
 
     from liquid_nav.ros.node import ControllerNode
+    from liquid_nav.ros.process import keep_memory
 
+    keep_memory()
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
@@ -76,32 +81,48 @@ def serve(name: str) -> None:
     os._exit(0)
 
 
+def watch(seconds: float) -> None:
+    """Publish images, in this process, for a time."""
+    import rclpy
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import Image
+
+    rclpy.init()
+    node = rclpy.create_node("camera")
+    publisher = node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 480 * 1920), dtype=np.uint8)
+    pictures = [array("B", row.tobytes()) for row in noise]
+    message = Image(encoding="rgb8", width=640, height=480, step=1920)
+    begin = time.perf_counter()
+    for index in range(round(seconds * IMAGE_RATE)):
+        time.sleep(max(0.0, begin + index / IMAGE_RATE - time.perf_counter()))
+        message.data = pictures[index % len(pictures)]
+        message.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(message)
+
+
 class Vehicle:
-    """Publishes sensors on time and hears commands; times in ns of the system clock."""
+    """Publishes IMU samples on time and hears commands; times in ns of the system clock."""
 
     def __init__(self, imu_rate: int) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from geometry_msgs.msg import TwistStamped
         from rclpy.qos import qos_profile_sensor_data
-        from sensor_msgs.msg import Image, Imu
+        from sensor_msgs.msg import Imu
 
         self.node = rclpy.create_node("vehicle")
         self.executor = rclpy.executors.SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.imus = self.node.create_publisher(Imu, "imu", qos_profile_sensor_data)
-        self.images = self.node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)
-        self.sent: list[tuple[int, str]] = []
+        self.sent: list[int] = []
         self.heard: list[tuple[int, int]] = []
-        self.own: dict[str, str] = {}
+        self.status: dict[str, dict[str, str]] = {}
         self.node.create_subscription(TwistStamped, "cmd_vel", self.on_command, 1000)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_report, 10)
         self.imu_rate, self.rng = imu_rate, np.random.default_rng(0)
         self.imu = Imu()
         self.imu.linear_acceleration.z = 9.81
-        self.image = Image(encoding="rgb8", width=640, height=480, step=1920)
-        noise = self.rng.integers(0, 256, (8, 480 * 1920), dtype=np.uint8)
-        self.pictures = [array("B", row.tobytes()) for row in noise]
 
     def on_command(self, message: Any) -> None:
         """Note when a command's message was taken up, and when it came."""
@@ -111,46 +132,44 @@ class Vehicle:
     def on_report(self, array: Any) -> None:
         """Keep the newest diagnostics."""
         for status in array.status:
-            self.own.update({pair.key: pair.value for pair in status.values})
+            name = status.name.rpartition(": ")[2]
+            self.status[name] = {pair.key: pair.value for pair in status.values}
 
-    def publish(self, channel: str) -> None:
-        """Send one message, never the same twice."""
-        if channel == "imu":
-            message, publisher = self.imu, self.imus
-            message.angular_velocity.x = float(self.rng.normal(0, 0.01))
-        else:
-            message, publisher = self.image, self.images
-            message.data = self.pictures[len(self.sent) % len(self.pictures)]
+    def accepted(self) -> int:
+        """Samples that the controller has counted, by its newest diagnostics."""
+        return int(self.status.get("imu", {}).get("accepted", 0))
+
+    def publish(self) -> None:
+        """Send one sample, never the same twice."""
+        self.imu.angular_velocity.x = float(self.rng.normal(0, 0.01))
         now = time.time_ns()
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 10**9)
-        publisher.publish(message)
-        self.sent.append((now, channel))
+        self.imu.header.stamp.sec, self.imu.header.stamp.nanosec = divmod(now, 10**9)
+        self.imus.publish(self.imu)
+        self.sent.append(now)
 
     def drive(self, seconds: float) -> None:
         """Publish for a time, each sample when it is due, and hear in between."""
-        begin = time.perf_counter()
-        due = {"imu": 0.0, "camera": 0.5 / IMAGE_RATE}
-        period = {"imu": 1 / self.imu_rate, "camera": 1 / IMAGE_RATE}
+        begin, due = time.perf_counter(), 0.0
         while (now := time.perf_counter() - begin) < seconds:
-            channel = min(due, key=lambda name: due[name])
-            if now >= due[channel]:
-                self.publish(channel)
-                due[channel] += period[channel]
+            if now >= due:
+                self.publish()
+                due += 1 / self.imu_rate
             else:
-                self.executor.spin_once(timeout_sec=min(due[channel] - now, 0.001))
+                self.executor.spin_once(timeout_sec=min(due - now, 0.001))
+
+    def listen(self, seconds: float) -> None:
+        """Hear for a time."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            self.executor.spin_once(timeout_sec=0.05)
 
 
-def latencies(sent: list[tuple[int, str]], heard: list[tuple[int, int]]) -> dict[str, list[float]]:
-    """Milliseconds from a message to its command, per channel."""
-    found: dict[str, list[float]] = {"imu": [], "camera": []}
-    waiting = iter(sent)
-    message = next(waiting, None)
-    for taken_up, back in sorted(heard):
-        # A command that nothing waited for was the timer's.
-        if message is not None and message[0] <= taken_up:
-            found[message[1]].append((back - message[0]) / 1e6)
-            message = next(waiting, None)
-    return found
+def latencies(sent: list[int], heard: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Milliseconds from each sample to the first command taken up after it was sent."""
+    taken_up, back = np.array(sorted(heard)).T
+    answer = np.searchsorted(taken_up, sent)
+    found = answer < len(back)
+    return (back[answer[found]] - np.array(sent)[found]) / 1e6
 
 
 def cpu_seconds(process: int) -> float:
@@ -161,40 +180,42 @@ def cpu_seconds(process: int) -> float:
 
 def measure(server: str, imu_rate: int, seconds: float) -> dict[str, float | str]:
     """Figures of one server at one rate."""
-    process = subprocess.Popen([sys.executable, __file__, "--serve", server])
+    serving = subprocess.Popen([sys.executable, __file__, "--serve", server])
+    images = None
     try:
         vehicle = Vehicle(imu_rate)
         deadline = time.monotonic() + 60
         while not vehicle.imus.get_subscription_count():
             vehicle.executor.spin_once(timeout_sec=0.1)
-            if time.monotonic() > deadline or process.poll() is not None:
+            if time.monotonic() > deadline or serving.poll() is not None:
                 raise SystemExit(f"{server} did not come up")
+        watching = str(WARM_UP + seconds + 3)
+        images = subprocess.Popen([sys.executable, __file__, "--watch", watching])
         vehicle.drive(WARM_UP)
-        vehicle.sent.clear()
-        vehicle.heard.clear()
-        used, begin = cpu_seconds(process.pid), time.perf_counter()
+        # Until its diagnostics have come: what was lost before all had matched does not count.
+        vehicle.listen(1.5)
+        measured, accepted = len(vehicle.sent), vehicle.accepted()
+        used, begin = cpu_seconds(serving.pid), time.perf_counter()
         vehicle.drive(seconds)
-        cpu = (cpu_seconds(process.pid) - used) / (time.perf_counter() - begin)
-        sent = list(vehicle.sent)
-        ending = time.perf_counter() + 1.5
-        while time.perf_counter() < ending:
-            vehicle.executor.spin_once(timeout_sec=0.05)
-        found = latencies(sent, vehicle.heard)
+        cpu = (cpu_seconds(serving.pid) - used) / (time.perf_counter() - begin)
+        vehicle.listen(1.5)
+        imu = latencies(vehicle.sent[measured:], vehicle.heard)
+        sent = len(vehicle.sent) - measured
+        lost = str(sent - vehicle.accepted() + accepted) if vehicle.status else "-"
         vehicle.node.destroy_node()
     finally:
-        process.terminate()
-        process.wait()
-    imu = np.array(found["imu"] or [np.nan])
-    lost = len(sent) - len(found["imu"]) - len(found["camera"])
+        for process in filter(None, (images, serving)):
+            process.terminate()
+            process.wait()
+    own = vehicle.status.get("controller", {})
     return {
-        "imu p50": float(np.percentile(imu, 50)),
+        "p50": float(np.percentile(imu, 50)),
         "p99": float(np.percentile(imu, 99)),
         "max": float(imu.max()),
-        "camera p50": float(np.median(found["camera"] or [np.nan])),
-        "unanswered": f"{max(lost, 0)}/{len(sent)}",
+        "lost": f"{lost}/{sent}",
         "cpu %": 100 * cpu,
-        "own p50 us": vehicle.own.get("event_to_command_p50_us", "-"),
-        "own p99 us": vehicle.own.get("event_to_command_p99_us", "-"),
+        "own p50 us": own.get("event_to_command_p50_us", "-"),
+        "own p99 us": own.get("event_to_command_p99_us", "-"),
     }
 
 
@@ -202,27 +223,31 @@ def main() -> None:
     """Measure every server at both rates, and print a table with ratios to the bare node."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rates", type=int, nargs="+", default=[200, 400], help="of the IMU, Hz")
     parser.add_argument("--serve", choices=SERVERS, help=argparse.SUPPRESS)
+    parser.add_argument("--watch", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILES))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ["OMP_NUM_THREADS"] = "1"
     if options.serve:
         serve(options.serve)
+    if options.watch:
+        return watch(options.watch)
     import rclpy
 
     rclpy.init()
     print(f"640x480 rgb8 at {IMAGE_RATE} Hz and IMU; milliseconds; {options.seconds:g} s each")
-    for imu_rate in (200, 400):
+    for imu_rate in options.rates:
         rows = {server: measure(server, imu_rate, options.seconds) for server in SERVERS}
-        floor = rows["echo/single"]["imu p50"]
+        floor = rows["echo/single"]["p50"]
         print(f"\nIMU {imu_rate} Hz")
         for server, row in rows.items():
             figures = "  ".join(
                 f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}"
                 for key, value in row.items()
             )
-            print(f"{server:18} {figures}  p50 / echo {row['imu p50'] / floor:.1f}")
+            print(f"{server:18} {figures}  p50 / echo {row['p50'] / floor:.1f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 from collections.abc import Callable
@@ -17,6 +18,11 @@ from liquid_nav.errors import LiquidNavError
 MISCONFIGURED = 2
 """Exit status of a node that cannot start as it was asked to; launch files tell it from a death."""
 
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT = 32 << 20
+"""Bytes, the most that glibc takes: images of up to 11 million pixels."""
+
 
 def run(make: Callable[[], Any]) -> None:
     """Run a node with a `close` on one thread until SIGINT or SIGTERM, and end it in order.
@@ -29,6 +35,7 @@ def run(make: Callable[[], Any]) -> None:
             parameter in it is one line, and `MISCONFIGURED` the exit status.
 
     """
+    keep_memory()
     ended: list[int] = []
     # rclpy's own handlers end the context at once, and with it the last command.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -48,6 +55,18 @@ def run(make: Callable[[], Any]) -> None:
         node.close()
     executor.shutdown(timeout_sec=1.0)
     rclpy.try_shutdown()
+
+
+def keep_memory() -> None:
+    """Let the C library keep the memory of one image for the next, where it is glibc.
+
+    By default it gives memory of that size back at once, and every new image costs the page faults
+    of fresh memory: 1.4 ms of the 2.0 that it takes to receive 640x480 pixels (measured).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
 
 
 def make_executor(name: str) -> Any:
