@@ -25,6 +25,8 @@ KERNEL = Extension(
         "-ffp-contract=fast",
         "-fvisibility=hidden",
         "-Wno-psabi",
+        # Of the intrinsics in GCC 12 itself.
+        "-Wno-maybe-uninitialized",
     ],
     optional=True,
 )
