@@ -20,6 +20,7 @@ KERNEL = Extension(
     extra_compile_args=[
         "-std=c++17",
         "-O2",
+        "-g0",
         "-fno-math-errno",
         "-fno-trapping-math",
         "-ffp-contract=fast",
