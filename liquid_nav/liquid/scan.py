@@ -86,18 +86,18 @@ class _LtcScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, max_step: float, max_substeps: int, *tensors: Tensor) -> Tensor:
         ctx.max_step, ctx.max_substeps = max_step, max_substeps
-        states, drive, ctx.native = _ltc_forward(max_step, max_substeps, tensors, keep=True)
-        ctx.save_for_backward(*tensors, states, drive)
+        states, saved, ctx.native = _ltc_forward(max_step, max_substeps, tensors, keep=True)
+        ctx.save_for_backward(*tensors, states, saved)
         return states
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        *tensors, states, drive = ctx.saved_tensors
+        *tensors, states, saved = ctx.saved_tensors
         wants_u = ctx.needs_input_grad[2]
         if ctx.native is None:
             grads = torch_scan.ltc_backward(
-                tensors, states, drive, grad, ctx.max_step, ctx.max_substeps, wants_u
+                tensors, states, saved, grad, ctx.max_step, ctx.max_substeps, wants_u
             )
             return (None, None, *grads)
         tensors = [tensor.contiguous() for tensor in tensors]
@@ -106,7 +106,7 @@ class _LtcScan(torch.autograd.Function):
             outputs[0] = None
         sizes = _ltc_sizes(tensors, ctx.max_step, ctx.max_substeps)
         ctx.native.call(
-            "ltc_backward", sizes, [*tensors, states, drive, grad.contiguous()], outputs
+            "ltc_backward", sizes, [*tensors, states, saved, grad.contiguous()], outputs
         )
         return (None, None, *outputs)
 
@@ -150,7 +150,7 @@ class _FlowScan(torch.autograd.Function):
 def _ltc_forward(
     max_step: float, max_substeps: int, tensors: tuple[Tensor, ...], keep: bool
 ) -> tuple[Tensor, Tensor | None, native.Kernel | None]:
-    """Compute states, and the drive where a backward pass is to come; say which kernel did."""
+    """Compute states, and what a backward pass is to save; say which kernel did."""
     kernel = native.kernel
     if kernel is None or not kernel.takes(tensors[0]):
         return *torch_scan.ltc_forward(tensors, max_step, max_substeps), None
@@ -160,10 +160,10 @@ def _ltc_forward(
     states = tensors[0].new_empty(batch, length, units)
     # The kernel pads rows of neurons to a multiple of 16.
     padded = -(-units // 16) * 16
-    drive = tensors[0].new_empty(length, 2, batch, padded) if keep else None
+    saved = tensors[0].new_empty(length, 4, batch, padded) if keep else None
     sizes = _ltc_sizes(tensors, max_step, max_substeps)
-    kernel.call("ltc_forward", sizes, list(tensors), [states, drive])
-    return states, drive, kernel
+    kernel.call("ltc_forward", sizes, list(tensors), [states, saved])
+    return states, saved, kernel
 
 
 def _flow_forward(

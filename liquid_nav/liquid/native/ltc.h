@@ -169,12 +169,21 @@ template <class T> struct Ltc {
               c(kept * rows * pitch), index(kept * rows), active(kept) {}
     };
 
-    // Flow v over dt, `dt_pitch` apart, given the drive. Keeps each substep when `keep` is set, or
-    // else only the last.
-    void advance(T *v, const T *dt, int64_t dt_pitch, const T *g, const T *c, Substeps &steps,
-                 bool keep) const {
+    // What the forward pass leaves to the backward pass of one interval: the drive and, as most
+    // intervals are one substep, the gates of the first.
+    struct Saved {
+        T *drive, *first;
+        bool known;
+    };
+
+    // Flow v over dt, `dt_pitch` apart, given the drive of `saved`. Where `saved` is known, takes
+    // the first gates from there and keeps each substep; else keeps only the last, and writes the
+    // first gates unless null.
+    void advance(T *v, const T *dt, int64_t dt_pitch, Substeps &steps, Saved saved) const {
+        const int64_t block = steps.rows * pitch;
+        const T *g = saved.drive, *c = saved.drive + block;
         for (int64_t s = 0; s < max_substeps; ++s) {
-            const int64_t slot = keep ? s : 0, base = slot * steps.rows * pitch;
+            const int64_t slot = saved.known ? s : 0, base = slot * block;
             int64_t *index = steps.index + slot * steps.rows, active = 0;
             T *x = steps.x + base, *conductance = steps.g + base, *current = steps.c + base;
             for (int64_t row = 0; row < steps.rows; ++row)
@@ -187,7 +196,16 @@ template <class T> struct Ltc {
             if (active == 0) return;
             steps.active[slot] = active;
             steps.count = s + 1;
-            recurrent.open(active, x, pitch, conductance, current, pitch);
+            if (s == 0 && saved.known) {
+                copy(conductance, saved.first, block);
+                copy(current, saved.first + block, block);
+            } else {
+                recurrent.open(active, x, pitch, conductance, current, pitch);
+            }
+            if (s == 0 && saved.first && !saved.known) {
+                copy(saved.first, conductance, block);
+                copy(saved.first + block, current, block);
+            }
             for (int64_t a = 0; a < active; ++a) {
                 const T h = duration(dt[index[a] * dt_pitch], s);
                 for (int64_t i = 0; i < pitch; i += lanes<T>) {
@@ -202,8 +220,8 @@ template <class T> struct Ltc {
     }
 };
 
-// parameters: u (B, T, I), dt (B, T), v (B, N), then those of Ltc. out: states (B, T, N) and, unless
-// null, the drive (T, 2, B, pitch), which the backward pass wants.
+// in: u (B, T, I), dt (B, T), v (B, N), then those of Ltc. out: states (B, T, N) and, unless null,
+// what the backward pass wants (T, 4, B, pitch), see Ltc::Saved.
 template <class T> void ltc_forward(const LtcSizes &n, const T *const *in, T *const *out) {
     const T *u = in[0], *dt = in[1];
     Ltc<T> cell(n, in + 3, false);
@@ -212,18 +230,19 @@ template <class T> void ltc_forward(const LtcSizes &n, const T *const *in, T *co
     typename Ltc<T>::Substeps steps(n.batch, pitch, 1);
     for (int64_t b = 0; b < n.batch; ++b) copy(v + b * pitch, in[2] + b * n.units, n.units);
     for (int64_t t = 0; t < n.length; ++t) {
-        T *g = out[1] ? out[1] + 2 * t * block : scratch, *c = g + block;
-        cell.drive(n.batch, u + t * n.inputs, n.length * n.inputs, g, c);
-        cell.advance(v, dt + t, n.length, g, c, steps, false);
+        T *drive = out[1] ? out[1] + 4 * t * block : scratch.data;
+        cell.drive(n.batch, u + t * n.inputs, n.length * n.inputs, drive, drive + block);
+        cell.advance(v, dt + t, n.length, steps,
+                     {drive, out[1] ? drive + 2 * block : nullptr, false});
         for (int64_t b = 0; b < n.batch; ++b)
             copy(out[0] + (b * n.length + t) * n.units, v + b * pitch, n.units);
     }
 }
 
-// in: as in the forward pass, then states, drive and the gradient of the states. out: gradients of
+// in: as in the forward pass, then states, what was saved and the gradient of the states. out: gradients of
 // all that the forward pass takes, in its order; that of u may be null.
 template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *const *out) {
-    const T *u = in[0], *dt = in[1], *states = in[12], *drive = in[13], *states_grad = in[14];
+    const T *u = in[0], *dt = in[1], *states = in[12], *saved = in[13], *states_grad = in[14];
     Ltc<T> cell(n, in + 3, true);
     const int64_t pitch = cell.pitch, block = n.batch * pitch, u_pitch = round_up(n.inputs);
     int64_t most = 1;
@@ -241,8 +260,8 @@ template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *c
             for (int64_t i = 0; i < n.units; ++i) v_grad[b * pitch + i] += grad[i];
             copy(u_now + b * u_pitch, u + (b * n.length + t) * n.inputs, n.inputs);
         }
-        const T *g_drive = drive + 2 * t * block;
-        cell.advance(v, dt + t, n.length, g_drive, g_drive + block, steps, true);
+        T *drive = const_cast<T *>(saved) + 4 * t * block;
+        cell.advance(v, dt + t, n.length, steps, {drive, drive + 2 * block, true});
         __builtin_memset(g_sum, 0, sizeof(T) * block);
         __builtin_memset(c_sum, 0, sizeof(T) * block);
         for (int64_t s = steps.count; s-- > 0;) {
@@ -304,16 +323,16 @@ template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *c
 template <class T> struct LtcStep {
     Ltc<T> cell;
     typename Ltc<T>::Substeps steps;
-    Buffer<T> v, g, c;
+    Buffer<T> v, drive;
     const T *u, *state;
     T *flowed;
     LtcStep(const LtcSizes &n, const T *const *in, const T *u, const T *state, T *flowed)
-        : cell(n, in, false), steps(1, cell.pitch, 1), v(cell.pitch), g(cell.pitch), c(cell.pitch),
+        : cell(n, in, false), steps(1, cell.pitch, 1), v(cell.pitch), drive(2 * cell.pitch),
           u(u), state(state), flowed(flowed) {}
     void operator()(T dt) {
         copy(v.data, state, cell.units);
-        cell.drive(1, u, 0, g, c);
-        cell.advance(v, &dt, 0, g, c, steps, false);
+        cell.drive(1, u, 0, drive, drive + cell.pitch);
+        cell.advance(v, &dt, 0, steps, {drive, nullptr, false});
         copy(flowed, v.data, cell.units);
     }
 };
