@@ -32,13 +32,13 @@ def ltc_forward(
     columns = _columns(u)
     drive = torch.stack((leak, leak_current), 1).unsqueeze(2).repeat(1, 1, batch * length)
     for part, x in zip(drive.split(COLUMNS, 2), columns.split(COLUMNS, 1), strict=True):
-        part.copy_(_open(part, x, sensory))
+        part.copy_(_gates(part, _open(x, sensory), sensory))
     states = v.new_empty(length, v.shape[1], batch)
     v, capacitance = v.t(), capacitance.unsqueeze(1)
     for k, elapsed in enumerate(dt.unbind(1)):
         now = drive[:, :, k * batch : (k + 1) * batch]
         for rest, _ in _substeps(elapsed, max_step, max_substeps):
-            conductance, current = _open(now, v, recurrent).unbind(1)
+            conductance, current = _gates(now, _open(v, recurrent), recurrent).unbind(1)
             share = -torch.expm1(-rest * conductance / capacitance)
             v = torch.lerp(v, current / conductance, share)
         states[k] = v
@@ -72,15 +72,15 @@ def ltc_backward(
         x = (states[:, k - 1] if k else v).t()
         trajectory = []
         for rest, ends in _substeps(dt[:, k], max_step, max_substeps):
-            total = _open(drive[:, :, here], x, recurrent)
-            conductance, current = total.unbind(1)
+            opening = _open(x, recurrent)
+            conductance, current = _gates(drive[:, :, here], opening, recurrent).unbind(1)
             rate = conductance / column
             # Beyond 700 nothing of v is left; infinity times zero would be NaN.
             z = (rest * rate).clamp(max=700.0)
             share, target = -torch.expm1(-z), current / conductance
-            trajectory.append((x, ends, conductance, rate, z, share, target))
+            trajectory.append((x, ends, opening, conductance, rate, z, share, target))
             x = torch.lerp(x, target, share)
-        for x, ends, conductance, rate, z, share, target in reversed(trajectory):
+        for x, ends, opening, conductance, rate, z, share, target in reversed(trajectory):
             kept = 1.0 - share
             z_grad = carry * (target - x) * kept
             dt_grad[:, k] += torch.where(ends, (z_grad * rate).sum(0), 0.0)
@@ -89,10 +89,13 @@ def ltc_backward(
             conductance_grad = z_grad * z / conductance - current_grad * target
             gates_grad = torch.stack((conductance_grad, current_grad), 1)
             drive_grad[:, :, here] += gates_grad
-            carry = carry * kept + _open_backward(x, recurrent, gates_grad, recurrent_grads, True)
+            carry = carry * kept + _open_backward(
+                x, opening, recurrent, gates_grad, recurrent_grads, True
+            )
     u_grads = []
     for x, part in zip(_columns(u).split(COLUMNS, 1), drive_grad.split(COLUMNS, 2), strict=True):
-        u_grads.append(_open_backward(x, sensory, part, sensory_grads, wants_u))
+        opening = _open(x, sensory)
+        u_grads.append(_open_backward(x, opening, sensory, part, sensory_grads, wants_u))
     u_grad = None
     if wants_u:
         u_grad = torch.cat(u_grads, 1).t().unflatten(0, (length, batch)).transpose(0, 1)
@@ -204,21 +207,30 @@ def _substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[tuple[Tens
     return substeps
 
 
-def _open(total: Tensor, x: Tensor, synapses: Synapses) -> Tensor:
-    """Add to `total` (N, 2, E) conductance and current of synapses from x (J, E)."""
-    slope, offset, gains = synapses
-    return torch.baddbmm(total, gains, torch.addcmul(offset, slope, x).sigmoid_())
+def _open(x: Tensor, synapses: Synapses) -> Tensor:
+    """Openings (N, J, E) of synapses from x (J, E)."""
+    slope, offset, _ = synapses
+    return torch.addcmul(offset, slope, x).sigmoid_()
+
+
+def _gates(total: Tensor, opening: Tensor, synapses: Synapses) -> Tensor:
+    """Add to `total` (N, 2, E) the conductance and current of synapses so far open."""
+    return torch.baddbmm(total, synapses[2], opening)
 
 
 def _open_backward(
-    x: Tensor, synapses: Synapses, grad: Tensor, sums: list[Tensor], wants_x: bool
+    x: Tensor,
+    opening: Tensor,
+    synapses: Synapses,
+    grad: Tensor,
+    sums: list[Tensor],
+    wants_x: bool,
 ) -> Tensor:
     """Add the gradients of `synapses` to `sums`, from that of conductance and current (N, 2, E).
 
     Returns the gradient of x (J, E), or something to be ignored when it is not wanted.
     """
-    slope, offset, gains = synapses
-    opening = torch.addcmul(offset, slope, x).sigmoid_()
+    slope, _, gains = synapses
     sums[2].baddbmm_(grad, opening.transpose(1, 2))
     inner = torch.bmm(gains.transpose(1, 2), grad)
     inner = torch.ops.aten.sigmoid_backward(inner, opening)

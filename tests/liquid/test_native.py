@@ -356,3 +356,16 @@ def test_cells_run_with_the_kernel_switched_off(wish: str) -> None:
     assert printed[1][-1] == "False"
     for ours, theirs in zip(printed[0][:-1], printed[1][:-1], strict=True):
         assert float(ours) == pytest.approx(float(theirs), rel=1e-10)
+
+
+@each_cell
+@each_path
+def test_transforms_of_functions_see_the_plain_loop(
+    name: str, options: dict[str, Any], path: str
+) -> None:
+    use(path)
+    cell = seeded_cell(name, options)
+    u, dt, v = example(cell, 2, 3)
+    by_vmap = torch.func.jacrev(lambda x: cell(x, dt, v)[1])(u)  # type: ignore[no-untyped-call]
+    one_by_one = torch.autograd.functional.jacobian(lambda x: cell(x, dt, v)[1], u)
+    torch.testing.assert_close(by_vmap, one_by_one, rtol=1e-9, atol=1e-12)

@@ -27,7 +27,8 @@ template <class T> struct Synapses {
                                     gain[sources]};
                 for (int k = 0; k < 4; ++k) {
                     by_target[((i / W * sources + j) * 4 + k) * W + i % W] = values[k];
-                    if (backward) by_source[((j / W * targets + i) * 4 + k) * W + j % W] = values[k];
+                    if (!backward) continue;
+                    by_source[((j / W * targets + i) * 4 + k) * W + j % W] = values[k];
                 }
             }
     }
@@ -239,8 +240,8 @@ template <class T> void ltc_forward(const LtcSizes &n, const T *const *in, T *co
     }
 }
 
-// in: as in the forward pass, then states, what was saved and the gradient of the states. out: gradients of
-// all that the forward pass takes, in its order; that of u may be null.
+// in: as in the forward pass, then states, what was saved and the gradient of the states. out:
+// gradients of all that the forward pass takes, in its order; that of u may be null.
 template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *const *out) {
     const T *u = in[0], *dt = in[1], *states = in[12], *saved = in[13], *states_grad = in[14];
     Ltc<T> cell(n, in + 3, true);
