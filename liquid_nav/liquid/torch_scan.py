@@ -233,8 +233,8 @@ def _open_backward(
     """
     slope, _, gains = synapses
     sums[2].baddbmm_(grad, opening.transpose(1, 2))
-    inner = torch.bmm(gains.transpose(1, 2), grad)
-    inner = torch.ops.aten.sigmoid_backward(inner, opening)
+    products = torch.bmm(gains.transpose(1, 2), grad)
+    inner: Tensor = torch.ops.aten.sigmoid_backward(products, opening)
     sums[1].add_(inner.sum(2, keepdim=True))
     sums[0].add_((inner * x).sum(2, keepdim=True))
     if not wants_x:
