@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+# Built where there is a compiler, with the rest of the package; see setup.py.
+NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h)
 
 # ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
 # meet a ROS installation that is sourced, which the tests then use instead.
@@ -44,10 +46,11 @@ format: $(STAMP)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    liquid_nav/liquid/native/*.so
 
 # The constraints pin the build's tools as well, so nothing is built in isolation from them.
-$(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile
+$(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo 'liquid_nav needs Python 3.10 or newer: make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,9 @@
 import ast
 import configparser
 import importlib.resources
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,6 +105,36 @@ def test_constraints_are_exact_and_cover_what_is_required() -> None:
 def test_shipped_models_are_found_by_the_package_that_holds_them() -> None:
     shipped = Path(str(importlib.resources.files("liquid_nav_models")))
     assert (shipped / "__init__.py").read_bytes() == (ROOT / "models/__init__.py").read_bytes()
+
+
+def build_kernel(tmp_path: Path, **environment: str) -> list[str]:
+    """Build the native kernel below `tmp_path`; names of what came out."""
+    where = ("--build-temp", tmp_path / "temp", "--build-lib", tmp_path / "lib")
+    subprocess.run(
+        [sys.executable, "setup.py", "build_ext", *where],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=True,
+    )
+    return [path.name for path in tmp_path.glob("lib/liquid_nav/liquid/native/*")]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+def test_the_native_kernel_is_built_where_there_is_a_compiler(tmp_path: Path) -> None:
+    (name,) = build_kernel(tmp_path)
+    assert name.startswith("_kernel.")
+
+
+def test_without_a_compiler_the_package_builds_all_the_same(tmp_path: Path) -> None:
+    assert build_kernel(tmp_path, CC="false", CXX="false") == []
+
+
+def test_the_sources_of_the_native_kernel_are_declared() -> None:
+    files = (ROOT / "liquid_nav/liquid/native").iterdir()
+    sources = {file.stem for file in files if file.suffix in (".cpp", ".h")}
+    text = (ROOT / "setup.py").read_text()
+    assert {name for name in sources if f'"{name}"' not in text} == set()
 
 
 def test_every_directory_of_code_is_a_package() -> None:

@@ -6,8 +6,17 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
 from liquid_nav.liquid.flow import LiquidFlow
 from liquid_nav.liquid.ltc import LTC
+from liquid_nav.liquid.native_step import NativeStep
 
-__all__ = ["CELLS", "LTC", "LiquidCell", "LiquidFlow", "exponential_flow", "make_cell"]
+__all__ = [
+    "CELLS",
+    "LTC",
+    "LiquidCell",
+    "LiquidFlow",
+    "NativeStep",
+    "exponential_flow",
+    "make_cell",
+]
 
 CELLS: dict[str, type[LiquidCell]] = {"liquid_flow": LiquidFlow, "ltc": LTC}
 """Cells by the name under which a configuration asks for them."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
 
 GATES = ("input_and_state", "input")
@@ -100,12 +101,20 @@ class LiquidFlow(LiquidCell):
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `LiquidCell.step`: the exact flow of the gates at (u, v)."""
         self.check_step(u, v, dt)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
+            if scanned is not None:
+                return scanned[:, 0]
         v_inf, time_constant = self._gates(self._drive(u), v)
         return exponential_flow(v, v_inf, time_constant, dt)
 
     def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """See `LiquidCell.forward`."""
         self.check_sequence(u, dt, v)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            scanned = self._scan(u, dt, v)
+            if scanned is not None:
+                return scanned, scanned[:, -1]
         states: list[Tensor] = []
         # Indexing inside the loop would make the backward pass quadratic in T; unbind does not.
         elapsed = dt.unbind(1)
@@ -129,6 +138,12 @@ class LiquidFlow(LiquidCell):
             widest = torch.maximum(log_min.abs(), log_max.abs())
             slack = (8.0 + 4.0 * widest) * torch.finfo(one.dtype).eps
             return -one, one, torch.exp(log_min - slack), torch.exp(log_max + slack)
+
+    @torch.jit.unused
+    def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
+        if not scan.usable(u, dt, v, self.bias):
+            return None
+        return scan.flow_scan(self._drive(u), dt, v, self.state_weight, self.offset, self.scale)
 
     def _drive(self, u: Tensor) -> Tensor:
         """Compute the input's share (..., 2N) of the gates, for u (..., I)."""

@@ -1,17 +1,16 @@
 """LTC: the liquid time-constant cell in conductance form, advanced by exponential steps."""
 
 import math
-from typing import Final, TypeAlias
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
-
-Synapses: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Slope sigma and offset -sigma mu, (N, J, 1) each, and gains w and w E, (N, 2, J)."""
+from liquid_nav.liquid.torch_scan import Synapses
 
 
 class LTC(LiquidCell):
@@ -113,6 +112,10 @@ class LTC(LiquidCell):
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `LiquidCell.step`: one exponential step per substep."""
         self.check_step(u, v, dt)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
+            if scanned is not None:
+                return scanned[:, 0]
         count = self._substeps(dt.unsqueeze(1))[0]
         drive, recurrent, capacitance = (
             self._drive(u),
@@ -124,6 +127,10 @@ class LTC(LiquidCell):
     def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """See `LiquidCell.forward`."""
         self.check_sequence(u, dt, v)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            scanned = self._scan(u, dt, v)
+            if scanned is not None:
+                return scanned, scanned[:, -1]
         batch, length = dt.shape
         recurrent, capacitance = self._recurrent(), self._capacitance()
         counts = self._substeps(dt)
@@ -160,11 +167,38 @@ class LTC(LiquidCell):
                 capacitance / leak * (1.0 + slack),
             )
 
+    @torch.jit.unused
+    def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
+        if not scan.usable(u, dt, v, self.v_leak):
+            return None
+        return scan.ltc_scan(
+            u,
+            dt,
+            v,
+            self._membrane(),
+            self._sensory(),
+            self._recurrent(),
+            self.max_step,
+            self.max_substeps,
+        )
+
     def _capacitance(self) -> Tensor:
         return functional.softplus(self.capacitance_raw) + self.min_capacitance
 
     def _leak(self) -> Tensor:
         return functional.softplus(self.leak_raw) + self.min_leak
+
+    def _membrane(self) -> tuple[Tensor, Tensor, Tensor]:
+        leak = self._leak()
+        return leak, leak * self.v_leak, self._capacitance()
+
+    def _sensory(self) -> Synapses:
+        return _synapses(
+            self.sensory_sigma,
+            self.sensory_mu,
+            functional.softplus(self.sensory_weight_raw),
+            self.sensory_reversal,
+        )
 
     def _recurrent(self) -> Synapses:
         return _synapses(
@@ -177,13 +211,8 @@ class LTC(LiquidCell):
     def _drive(self, u: Tensor) -> Tensor:
         """Sum conductance and current (N, 2, B) of leak and sensory synapses, for u (B, I)."""
         leak = self._leak()
-        sensory = _synapses(
-            self.sensory_sigma,
-            self.sensory_mu,
-            functional.softplus(self.sensory_weight_raw),
-            self.sensory_reversal,
-        )
-        return _add_synapses(torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2), u, sensory)
+        total = torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2)
+        return _add_synapses(total, u, self._sensory())
 
     def _gates(
         self, drive: Tensor, v: Tensor, recurrent: Synapses, capacitance: Tensor

@@ -1,25 +1,28 @@
-"""One event through one cell: ours, eager and scripted, beside `ncps`, in one run.
+"""One event through one cell: ours, native, scripted and eager, beside `ncps`, in one run.
 
 Batch of one, one thread, medians; `ncps` sequence modules are called with one event and its
 elapsed time, which is the only way they take an event. Run it with
 
-    python benchmarks/event_step.py [--units 32] [--inputs 64] [--calls 3000]
+    python benchmarks/liquid_step.py [--units 32] [--inputs 64] [--calls 3000]
 
 `pip install liquid_nav[bench]` brings `ncps`; without it there are only our own figures.
 """
 
+import os
 import statistics
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from liquid_nav.liquid import CELLS, make_cell
+from liquid_nav.liquid import CELLS, NativeStep, make_cell, native
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,27 @@ def microseconds(call: Callable[[], object], calls: int) -> tuple[float, float]:
 def ours(options: Options) -> dict[str, Callable[[], object]]:
     """Calls of our cells by name."""
     u, dt = torch.randn(1, options.inputs), torch.tensor([0.005])
+    latch = u[0].numpy()
     calls: dict[str, Callable[[], object]] = {}
     for name in CELLS:
         cell = make_cell(name, options.inputs, options.units).eval()
-        scripted = torch.jit.script(cell)
+        # Frozen, as it flies: what depends on parameters alone is computed once.
+        scripted = torch.jit.freeze(
+            torch.jit.script(cell), preserved_attrs=["step", "initial_state"]
+        )
         v = cell.initial_state(1)
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
+        if native.kernel is not None:
+            step = NativeStep(cell)
+            calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
+
+
+def native_event(step: NativeStep, latch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Flow, having written the input as it would be after an event."""
+    step.input[:] = latch
+    return step.flow(0.005)
 
 
 def peers(options: Options) -> dict[str, Callable[[], object]]:
@@ -92,6 +108,7 @@ def main() -> None:
         ratios = [f"{figures[reference][0] / median:.1f}" for reference in references]
         table.add_row(name, f"{median:.1f}", f"{high:.1f}", *ratios)
     Console().print(table)
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""The native kernel of the liquid cells: plain C++ behind a C interface, loaded by ctypes.
+
+One library holds the kernel for several instruction sets, and the widest that the machine has is
+taken. Where the library was not built, or the environment variable LIQUID_NAV_NATIVE is "0", there
+is none, and the cells run on torch alone with the same numbers. LIQUID_NAV_NATIVE may also name an
+instruction set: "baseline", "avx2" or "avx512".
+"""
+
+import ctypes
+import importlib.machinery
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from liquid_nav.errors import ConfigError
+
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+"""All that the library may hold, narrowest first."""
+
+_FLOATS = {torch.float32: "float32", torch.float64: "float64"}
+
+
+class LtcSizes(ctypes.Structure):
+    """Sizes of an LTC and its sequence, and the substeps: max_step in seconds."""
+
+    _fields_ = (
+        ("batch", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("inputs", ctypes.c_int64),
+        ("units", ctypes.c_int64),
+        ("max_substeps", ctypes.c_int64),
+        ("max_step", ctypes.c_double),
+    )
+
+
+class FlowSizes(ctypes.Structure):
+    """Sizes of a LiquidFlow and its sequence."""
+
+    _fields_ = (
+        ("batch", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("inputs", ctypes.c_int64),
+        ("units", ctypes.c_int64),
+        ("input_limit", ctypes.c_double),
+    )
+
+
+class Kernel:
+    """The functions of one instruction set.
+
+    Args:
+        library: the library as loaded.
+        instruction_set: one of `available()`.
+
+    """
+
+    def __init__(self, library: ctypes.CDLL, instruction_set: str) -> None:
+        self.instruction_set = instruction_set
+        self._library = library
+
+    def function(self, name: str, dtype: torch.dtype) -> Any:
+        """Look up the C function `name` for numbers of `dtype`."""
+        return getattr(self._library, f"{name}_{_FLOATS[dtype]}_{self.instruction_set}")
+
+    def takes(self, value: Tensor) -> bool:
+        """Whether tensors like this one are for the kernel: on the CPU, float32 or float64."""
+        return value.device.type == "cpu" and value.dtype in _FLOATS
+
+    def call(
+        self,
+        name: str,
+        sizes: ctypes.Structure,
+        inputs: list[Tensor | None],
+        outputs: list[Tensor | None],
+    ) -> None:
+        """Run `name` from and into contiguous tensors of one dtype; None is a null pointer."""
+        dtype = next(value.dtype for value in inputs if value is not None)
+        self.function(name, dtype)(ctypes.byref(sizes), pointers(inputs), pointers(outputs))
+
+
+def pointers(values: list[Tensor | None]) -> Any:
+    """Give the addresses of contiguous tensors as a C array; the caller keeps them alive."""
+    array = (ctypes.c_void_p * len(values))()
+    for k, value in enumerate(values):
+        array[k] = None if value is None else value.data_ptr()
+    return array
+
+
+def available() -> tuple[str, ...]:
+    """Instruction sets that were built and that this machine has, narrowest first."""
+    library = _load()
+    if library is None:
+        return ()
+    return INSTRUCTION_SETS[: INSTRUCTION_SETS.index(_widest(library)) + 1]
+
+
+def select(wish: str) -> Kernel | None:
+    """Kernel for `wish`: "" for the widest, "0" for none, or the name of an instruction set.
+
+    Raises:
+        ConfigError: on an instruction set that the library or the machine lacks.
+    """
+    library = None if wish == "0" else _load()
+    if library is None or wish in ("", "1"):
+        return None if library is None else Kernel(library, _widest(library))
+    if wish not in available():
+        raise ConfigError(
+            f"LIQUID_NAV_NATIVE={wish!r}: here it can be 0, 1, {', '.join(available())}"
+        )
+    return Kernel(library, wish)
+
+
+def _load() -> ctypes.CDLL | None:
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_kernel{suffix}")
+        if path.is_file():
+            return ctypes.CDLL(str(path))
+    return None
+
+
+def _widest(library: ctypes.CDLL) -> str:
+    library.widest.restype = ctypes.c_char_p
+    name: bytes = library.widest()
+    return name.decode()
+
+
+kernel: Kernel | None = select(os.environ.get("LIQUID_NAV_NATIVE", ""))
+"""What the cells use; None where they run on torch alone."""
