@@ -28,7 +28,7 @@ from liquid_nav.liquid import make_cell
 BITS = 32
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "CfC": ("cfc", {}),
-    "LiquidFlow": ("liquid_flow", {"tau_min": 0.02, "tau_max": 2.0}),
+    "LiquidFlow": ("liquid_flow", {"tau_min": 0.02, "tau_max": 2.0, "hidden": 128}),
     "LTC": ("ltc", {"max_step": 0.25, "max_substeps": 4}),
 }
 """What is measured: label, cell, options. Elapsed times are of 0.1 s a bit."""
@@ -84,12 +84,12 @@ def streams(
 
 
 class Classifier(nn.Module):
-    """A cell, and a linear head that reads its state after the last event."""
+    """A cell, and a head of one hidden layer that reads its state after the last event."""
 
     def __init__(self, name: str, units: int, options: dict[str, Any]) -> None:
         super().__init__()
         self.cell = make_cell(name, 1, units, **options)
-        self.head = nn.Linear(units, 1)
+        self.head = nn.Sequential(nn.Linear(units, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, u: Tensor, dt: Tensor, last: Tensor) -> Tensor:
         """Logits (B,) of odd parity."""

@@ -112,8 +112,9 @@ class CfC(RecurrentCell):
         recurrent = torch.maximum(recurrent, torch.eye(units))
         input_mask = sensory if wiring is not None else torch.ones(rows, input_size)
         state_mask = recurrent if wiring is not None else torch.ones(rows, units)
-        self.register_buffer("first_input_mask", input_mask.repeat(copies, 1))
-        self.register_buffer("first_state_mask", state_mask.repeat(copies, 1))
+        wired = wiring is not None
+        self.register_buffer("first_input_mask", input_mask.repeat(copies, 1), persistent=wired)
+        self.register_buffer("first_state_mask", state_mask.repeat(copies, 1), persistent=wired)
         layers: list[nn.Module] = []
         if backbone_layers:
             layers.append(ACTIVATIONS[activation]())

@@ -67,8 +67,10 @@ class CTRNN(LiquidCell):
         self.max_step = max_step
         self.max_substeps = max_substeps
         sensory, recurrent = wiring_masks(wiring, input_size, units)
-        self.register_buffer("sensory_mask", sensory)
-        self.register_buffer("recurrent_mask", recurrent)
+        # Masks are kept with the weights, so that a saved model holds its wiring whole.
+        wired = wiring is not None
+        self.register_buffer("sensory_mask", sensory, persistent=wired)
+        self.register_buffer("recurrent_mask", recurrent, persistent=wired)
         self.input_weight = nn.Parameter(torch.empty(units, input_size))
         self.state_weight = nn.Parameter(torch.empty(units, units))
         self.bias = nn.Parameter(torch.empty(units))
