@@ -190,7 +190,9 @@ class NCP(Wiring):
         recurrent = np.zeros((self.size, self.size), np.int8)
         inter, command, motor = (np.array(layer) for layer in self.layers.values())
         sensory[inter] = _fan(random, inputs, self.inter, self.sensory_fanout)
-        recurrent[np.ix_(command, inter)] = _fan(random, self.inter, self.command, self.inter_fanout)
+        recurrent[np.ix_(command, inter)] = _fan(
+            random, self.inter, self.command, self.inter_fanout
+        )
         recurrent[np.ix_(motor, command)] = _fan(
             random, self.motor, self.command, self.motor_fanin
         ).T
@@ -290,9 +292,7 @@ def wiring_polarities(
     if not isinstance(wiring, Wiring):
         wiring = wiring_from_dict(wiring)
     if wiring.size != units:
-        raise ConfigError(
-            f"a wiring of {wiring.size} neurons does not fit a cell of {units} units"
-        )
+        raise ConfigError(f"a wiring of {wiring.size} neurons does not fit a cell of {units} units")
     dtype = torch.get_default_dtype()
     sensory, recurrent = wiring.synapses(input_size)
     return torch.from_numpy(sensory).to(dtype), torch.from_numpy(recurrent).to(dtype)

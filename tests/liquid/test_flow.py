@@ -145,8 +145,7 @@ def test_gates_and_steps_keep_the_lipschitz_constant_they_promise(
         dt = torch.tensor([10.0 ** (k / 10 - 3)]).double()
         of_target, of_tau = torch.autograd.functional.jacobian(
             lambda x: tuple(
-                g[0] if i == 0 else g[0].log()
-                for i, g in enumerate(cell.gates(x[:, :3], x[:, 3:]))
+                g[0] if i == 0 else g[0].log() for i, g in enumerate(cell.gates(x[:, :3], x[:, 3:]))
             ),
             torch.cat((u, v), 1),
         )

@@ -12,7 +12,7 @@ from liquid_nav.liquid import LTC, adaptive
 from liquid_reference import Array, ltc_derivative, parameters, seeded_cell
 
 U = np.array([0.9, -0.2, 0.5])
-V = np.array([0.3, -0.6, 0.8, 0.0])
+V = parameters(seeded_cell("ltc", {}))["v_leak"]
 DT = 0.32
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import (
@@ -18,6 +19,7 @@ from liquid_nav.liquid import (
     make_cell,
     wiring_from_dict,
 )
+from liquid_nav.liquid.drawing import draw_wiring
 
 INPUTS = 5
 WIRINGS = [
@@ -148,3 +150,13 @@ def test_a_saved_cell_holds_its_wiring_whole() -> None:
 def test_wirings_that_do_not_fit_are_refused(build: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build()
+
+
+def test_a_drawing_shows_every_neuron_and_every_synapse() -> None:
+    wiring = NCP(4, 3, 2, 2, 2, 3, 2)
+    axes = Figure().add_subplot()
+    draw_wiring(wiring, INPUTS, axes)
+    sensory, recurrent = wiring.synapses(INPUTS)
+    assert len(axes.patches) == np.count_nonzero(sensory) + np.count_nonzero(recurrent)
+    assert len(np.asarray(axes.collections[0].get_offsets())) == INPUTS + 9
+    assert [text.get_text() for text in axes.texts] == ["input", "inter", "command", "motor"]
