@@ -29,7 +29,7 @@ END = 1.6
 
 def main() -> None:
     """Draw what a query at any time shows of four neurons, with dots at the events."""
-    figure, axes = plt.subplots(3, 3, figsize=(11, 8), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(3, 3, figsize=(11, 8), layout="constrained")
     for (title, name, options), ax in zip(CELLS, axes.flat, strict=False):
         torch.manual_seed(1)
         cell = make_cell(name, 3, 4, **options)
@@ -51,7 +51,6 @@ def main() -> None:
     axes[2, 1].set_xlabel("time / s")
     last = axes.flat[-1]
     draw_wiring(NCP(6, 4, 2, 3, 2, 4, 2), 4, last)
-    last.sharex(last)
     last.set_title("NCP")
     figure.savefig(Path(__file__).parent / "images" / "liquid_cells.png", dpi=100)
 

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from ncps.torch import CfC as PeerCfC
-from ncps.torch import CfCCell as PeerCfCCell
-from ncps.torch import LTC as PeerLTC
+from ncps import torch as peers
 from torch import Tensor
 
 from liquid_nav.liquid import LTC, CfC
@@ -39,7 +37,7 @@ def gradients(states: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
 
 def test_the_fused_ltc_reproduces_the_peer() -> None:
     torch.manual_seed(1)
-    peer = PeerLTC(INPUTS, UNITS, input_mapping=None, output_mapping=None)
+    peer = peers.LTC(INPUTS, UNITS, input_mapping=None, output_mapping=None)
     theirs = peer.rnn_cell._params
     ours = LTC(INPUTS, UNITS, solver="fused")
     pairs = [
@@ -64,7 +62,7 @@ def test_the_fused_ltc_reproduces_the_peer() -> None:
         torch.testing.assert_close(our, their, rtol=1e-4, atol=1e-5)
 
 
-def cfc_pairs(peer: PeerCfCCell, ours: CfC) -> list[tuple[list[Tensor], Tensor]]:
+def cfc_pairs(peer: peers.CfCCell, ours: CfC) -> list[tuple[list[Tensor], Tensor]]:
     """Their parameters, to be stacked, and ours."""
     pure = ours.pure
     heads = [peer.ff1] if pure else [peer.ff1, peer.ff2, peer.time_a, peer.time_b]
@@ -88,7 +86,7 @@ def cfc_pairs(peer: PeerCfCCell, ours: CfC) -> list[tuple[list[Tensor], Tensor]]
 def test_cfc_reproduces_the_peer(mode: str, backbone_layers: int, mixed_memory: bool) -> None:
     torch.manual_seed(2)
     options = {"backbone_units": 6, "backbone_layers": backbone_layers}
-    peer = PeerCfC(INPUTS, UNITS, mode=mode, mixed_memory=mixed_memory, **options)
+    peer = peers.CfC(INPUTS, UNITS, mode=mode, mixed_memory=mixed_memory, **options)
     ours = CfC(INPUTS, UNITS, mode=mode, mixed_memory=mixed_memory, **options)
     cell = peer.rnn_cell
     with torch.no_grad():
