@@ -29,10 +29,10 @@ from liquid_nav.liquid import make_cell
 BITS = 32
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "CfC": ("cfc", {}),
-    "LiquidFlow": ("liquid_flow", {"tau_min": 0.3, "tau_max": 30.0, "hidden": 128}),
-    "LTC": ("ltc", {"max_step": 1.0, "max_substeps": 6}),
+    "LiquidFlow": ("liquid_flow", {"tau_min": 0.03, "tau_max": 3.0, "hidden": 128}),
+    "LTC": ("ltc", {"max_step": 0.1, "max_substeps": 6}),
 }
-"""What is measured: label, cell, options. A bit lasts one second."""
+"""What is measured: label, cell, options. A bit lasts 0.1 s."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Options:
     """Streams in a step."""
     seconds: float = 130.0
     """Training time of one run at most."""
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     """At the start; it falls to nothing along a cosine."""
 
 
@@ -74,7 +74,7 @@ def streams(
     u = np.zeros((*shape, 1), np.float32)
     dt, there, parity = (np.zeros(shape, kind) for kind in (np.float32, bool, np.float32))
     u[row, column, 0] = 2.0 * bits[row, position] - 1.0
-    dt[row, column] = end - position
+    dt[row, column] = 0.1 * (end - position)
     there[row, column] = True
     parity[row, column] = bits.cumsum(1)[row, end - 1] % 2
     return (

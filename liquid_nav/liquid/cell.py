@@ -151,7 +151,7 @@ def count_substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[int]:
 
 
 def substep(dt: Tensor, index: int, max_step: float, max_substeps: int) -> Tensor:
-    """Length (B,) of the substep `index` of dt (B,): the last one allowed takes all that is left."""
+    """Length (B,) of substep `index` of dt (B,): the last one allowed takes all that is left."""
     rest = (dt - index * max_step).clamp(min=0.0)
     if index + 1 < max_substeps:
         rest = rest.clamp(max=max_step)

@@ -56,7 +56,8 @@ def draw_wiring(wiring: Wiring, inputs: int, axes: "Axes") -> None:
                     linewidth=0.7,
                 )
             )
-    axes.scatter(*zip(*places.values(), strict=True), s=25.0, color="black", zorder=3)
+    across, up = zip(*places.values(), strict=True)
+    axes.scatter(across, up, s=25.0, color="black", zorder=3)
     axes.set_xlim(-0.3, len(columns) - 0.5)
     axes.set_ylim(-0.05, 1.15)
     axes.axis("off")

@@ -111,7 +111,7 @@ class LiquidFlow(LiquidCell):
                 weight.uniform_(-limit, limit)
                 weight[: n if self.heads is None else None] *= 2.0
         self.bias.zero_()
-        bias = self.bias
+        bias: Tensor = self.bias
         if self.heads is not None:
             self.bias.uniform_(-limit, limit)
             nn.init.xavier_uniform_(self.heads.weight, 2.0)
@@ -196,7 +196,8 @@ class LiquidFlow(LiquidCell):
 
     def _weights(self) -> tuple[Tensor, Tensor | None]:
         """Weights in force, (2N, I) and (2N, N): masked by the wiring, scaled to the norm."""
-        inputs, states = self.input_weight, self.state_weight
+        inputs: Tensor = self.input_weight
+        states: Tensor | None = self.state_weight
         if self.wired:
             inputs = inputs * self.input_mask
             if states is not None:

@@ -24,29 +24,26 @@ class GRU(RecurrentCell):
         ConfigError: on sizes below 1 or a `time_unit` that is not positive and finite.
     """
 
+    rest: Tensor
+
     def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
         super().__init__(input_size, units)
         self.time_unit = checked_time_unit(time_unit)
+        self.register_buffer("rest", torch.zeros(units), persistent=False)
         self.rnn = nn.GRU(input_size + 1, units, batch_first=True)
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
         """Zeros (B, N)."""
-        return self.rnn.weight_hh_l0.new_zeros((batch, self.units))
+        return self.rest.repeat(batch, 1)
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `RecurrentCell.step`."""
         self.check_step(u, v, dt)
-        rnn = self.rnn
-        return torch.gru_cell(
-            with_time(u, dt, self.time_unit),
-            v,
-            rnn.weight_ih_l0,
-            rnn.weight_hh_l0,
-            rnn.bias_ih_l0,
-            rnn.bias_hh_l0,
-        )
+        _, last = self.rnn(with_time(u, dt, self.time_unit).unsqueeze(1), v.unsqueeze(0))
+        stepped: Tensor = last.squeeze(0)
+        return stepped
 
     def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""

@@ -20,7 +20,7 @@ class Transformer(RecurrentCell):
     `read`: nothing later than an event can enter its answer.
 
     The encoding of an age is its sine and cosine at frequencies log-uniform from 1 / `longest` to
-    1 / `shortest` hertz. The cell is no flow, see `RecurrentCell.continuous`: each step is an event.
+    1 / `shortest` hertz. It is no flow, see `RecurrentCell.continuous`: each step is an event.
 
     Args:
         input_size: I.
@@ -88,7 +88,8 @@ class Transformer(RecurrentCell):
         for block in self.blocks:
             tokens = block(tokens, known)
         # The last token is the newest event; what stands there before any is embedded zeros.
-        return self.norm(tokens[:, -1]).reshape(v.shape[:-1] + (self.units,))
+        newest: Tensor = self.norm(tokens[:, -1])
+        return newest.unflatten(0, v.shape[:-1]) if v.ndim != 2 else newest
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
@@ -132,4 +133,5 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         heard = functional.scaled_dot_product_attention(q, k, v, attn_mask=known)
         x = x + self.project(heard.transpose(1, 2).flatten(2))
-        return x + self.dense(self.norm_dense(x))
+        transformed: Tensor = x + self.dense(self.norm_dense(x))
+        return transformed

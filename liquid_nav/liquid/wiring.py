@@ -318,7 +318,8 @@ def _fan(random: RandomState, sources: int, targets: int, fanout: int) -> NDArra
 
 
 def _signs(random: RandomState, shape: tuple[int, int]) -> NDArray[np.int8]:
-    return random.choice(np.array((-1, 1, 1), np.int8), shape)
+    signs: NDArray[np.int8] = random.choice(np.array((-1, 1, 1), np.int8), shape)
+    return signs
 
 
 def _at_least(least: int, **counts: int) -> None:
