@@ -24,32 +24,32 @@ class GRU(RecurrentCell):
         ConfigError: on sizes below 1 or a `time_unit` that is not positive and finite.
     """
 
-    rest: Tensor
-
     def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
         super().__init__(input_size, units)
         self.time_unit = checked_time_unit(time_unit)
-        self.register_buffer("rest", torch.zeros(units), persistent=False)
-        self.rnn = nn.GRU(input_size + 1, units, batch_first=True)
+        self.rnn = nn.GRUCell(input_size + 1, units)
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
         """Zeros (B, N)."""
-        return self.rest.repeat(batch, 1)
+        return self.rnn.weight_hh.new_zeros((batch, self.units))
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `RecurrentCell.step`."""
         self.check_step(u, v, dt)
-        _, last = self.rnn(with_time(u, dt, self.time_unit).unsqueeze(1), v.unsqueeze(0))
-        stepped: Tensor = last.squeeze(0)
+        stepped: Tensor = self.rnn(with_time(u, dt, self.time_unit), v)
         return stepped
 
     def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
         self.check_sequence(u, dt, v)
-        states, last = self.rnn(with_time(u, dt, self.time_unit), v.unsqueeze(0))
-        return states, last.squeeze(0)
+        states: list[Tensor] = []
+        # Not nn.GRU, of which torch.export fixes the batch.
+        for x in with_time(u, dt, self.time_unit).unbind(1):
+            v = self.rnn(x, v)
+            states.append(v)
+        return torch.stack(states, 1), v
 
 
 def with_time(u: Tensor, dt: Tensor, time_unit: float) -> Tensor:

@@ -314,7 +314,8 @@ def _fan(random: RandomState, sources: int, targets: int, fanout: int) -> NDArra
     fanin = min(max(1, sources * fanout // targets), sources)
     for target in np.flatnonzero(~matrix.any(1)):
         matrix[target, random.permutation(sources)[:fanin]] = 1
-    return matrix * random.choice(np.array((-1, 1), np.int8), matrix.shape)
+    signed: NDArray[np.int8] = matrix * random.choice(np.array((-1, 1), np.int8), matrix.shape)
+    return signed
 
 
 def _signs(random: RandomState, shape: tuple[int, int]) -> NDArray[np.int8]:
