@@ -3,27 +3,62 @@
 from typing import Any
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid.cell import LiquidCell, exponential_flow
+from liquid_nav.liquid.cell import LiquidCell, RecurrentCell, exponential_flow
+from liquid_nav.liquid.cfc import CfC
+from liquid_nav.liquid.ctrnn import CTRNN
 from liquid_nav.liquid.flow import LiquidFlow
+from liquid_nav.liquid.gru import GRU
+from liquid_nav.liquid.lstm import LSTM
 from liquid_nav.liquid.ltc import LTC
 from liquid_nav.liquid.native_step import NativeStep
+from liquid_nav.liquid.transformer import Transformer
+from liquid_nav.liquid.wiring import (
+    NCP,
+    AutoNCP,
+    FullyConnected,
+    Random,
+    Wiring,
+    wiring_from_dict,
+)
 
 __all__ = [
     "CELLS",
+    "CTRNN",
+    "GRU",
+    "LSTM",
     "LTC",
+    "NCP",
+    "AutoNCP",
+    "CfC",
+    "FullyConnected",
     "LiquidCell",
     "LiquidFlow",
     "NativeStep",
+    "Random",
+    "RecurrentCell",
+    "Transformer",
+    "Wiring",
     "exponential_flow",
     "make_cell",
+    "wiring_from_dict",
 ]
 
-CELLS: dict[str, type[LiquidCell]] = {"liquid_flow": LiquidFlow, "ltc": LTC}
+CELLS: dict[str, type[RecurrentCell]] = {
+    "cfc": CfC,
+    "ctrnn": CTRNN,
+    "gru": GRU,
+    "liquid_flow": LiquidFlow,
+    "lstm": LSTM,
+    "ltc": LTC,
+    "transformer": Transformer,
+}
 """Cells by the name under which a configuration asks for them."""
 
 
-def make_cell(name: str, input_size: int, units: int, **options: Any) -> LiquidCell:
+def make_cell(name: str, input_size: int, units: int, **options: Any) -> RecurrentCell:
     """Build the cell called `name`; `options` are the further arguments of its class.
+
+    A wiring may be given as such or as the plain JSON of `Wiring.to_dict`.
 
     Raises:
         ConfigError: on a name that is not in `CELLS`, an option that the cell does not have, or

@@ -1,7 +1,7 @@
 """LiquidFlow: a closed-form liquid cell that is a true flow."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
+from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 GATES = ("input_and_state", "input")
 """What the gates of a LiquidFlow may read at an event."""
@@ -34,10 +35,17 @@ class LiquidFlow(LiquidCell):
         tau_max: seconds, the upper limit.
         gates: "input_and_state", or "input" for gates that read u alone; these make the sequence
             a linear recurrence, and an event that brings nothing new changes nothing.
+        hidden: width of a hidden layer tanh(V x + c) that the gates read instead of x; without
+            one, 0, the gates of a single event cannot tell what is not linearly separable.
+        lipschitz: where given, W and W' are scaled down to a spectral norm that makes both v_inf
+            and log(tau) Lipschitz in x with this constant, see `step_lipschitz`. Costs two
+            singular value decompositions a call.
+        wiring: which synapses there are, for both heads; all by default.
 
     Raises:
-        ConfigError: on sizes below 1, limits that are not 0 < tau_min < tau_max < inf, or an
-            unknown `gates`.
+        ConfigError: on sizes below 1, limits that are not 0 < tau_min < tau_max < inf, an unknown
+            `gates`, a constant that is not positive and finite, a wiring that does not fit, or a
+            hidden layer together with `lipschitz` or a wiring.
     """
 
     input_limit: Final[float] = 1e6
@@ -45,6 +53,8 @@ class LiquidFlow(LiquidCell):
 
     offset: Tensor
     scale: Tensor
+    input_mask: Tensor
+    state_mask: Tensor
 
     def __init__(
         self,
@@ -53,20 +63,38 @@ class LiquidFlow(LiquidCell):
         tau_min: float = 0.02,
         tau_max: float = 10.0,
         gates: str = "input_and_state",
+        hidden: int = 0,
+        lipschitz: float | None = None,
+        wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(input_size, units)
         if not 0.0 < tau_min < tau_max < math.inf:
             raise ConfigError(f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}")
         if gates not in GATES:
             raise ConfigError(f"gates must be one of {', '.join(GATES)}, got {gates!r}")
+        if hidden < 0 or (hidden and (lipschitz is not None or wiring is not None)):
+            raise ConfigError(
+                f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
+            )
+        if lipschitz is not None and not 0.0 < lipschitz < math.inf:
+            raise ConfigError(f"lipschitz must be positive and finite, got {lipschitz}")
+        self.lipschitz = lipschitz
+        self.log_range = math.log(tau_max / tau_min)
+        self.wired = wiring is not None
+        sensory, recurrent = wiring_masks(wiring, input_size, units)
+        # Masks are kept with the weights, so that a saved model holds its wiring whole.
+        self.register_buffer("input_mask", sensory.repeat(2, 1), persistent=self.wired)
+        self.register_buffer("state_mask", recurrent.repeat(2, 1), persistent=self.wired)
         # Both heads lie in one product: rows 0 ... N - 1 are v_inf's, the others tau's. As torch's
         # tanh on a CPU costs ten sigmoids, v_inf is 2 s(y) - 1 with y = 2 (W x + b), and since
         # log(tau) is affine in its sigmoid as well, one multiply-add serves both.
-        self.input_weight = nn.Parameter(torch.empty(2 * units, input_size))
+        rows = hidden or 2 * units
+        self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         self.state_weight: nn.Parameter | None = None
         if gates == "input_and_state":
-            self.state_weight = nn.Parameter(torch.empty(2 * units, units))
-        self.bias = nn.Parameter(torch.empty(2 * units))
+            self.state_weight = nn.Parameter(torch.empty(rows, units))
+        self.bias = nn.Parameter(torch.empty(rows))
+        self.heads: nn.Linear | None = nn.Linear(hidden, 2 * units) if hidden else None
         log_min, log_range = math.log(tau_min), math.log(tau_max / tau_min)
         offset = torch.tensor([-1.0, log_min]).repeat_interleave(units)
         scale = torch.tensor([2.0, log_range]).repeat_interleave(units)
@@ -82,9 +110,14 @@ class LiquidFlow(LiquidCell):
         for weight in (self.input_weight, self.state_weight):
             if weight is not None:
                 weight.uniform_(-limit, limit)
-                weight[:n] *= 2.0
+                weight[: n if self.heads is None else None] *= 2.0
         self.bias.zero_()
-        self.bias[n:] = torch.logit((torch.arange(n, dtype=self.bias.dtype) + 0.5) / n)
+        bias: Tensor = self.bias
+        if self.heads is not None:
+            self.bias.uniform_(-limit, limit)
+            nn.init.xavier_uniform_(self.heads.weight, 2.0)
+            bias = self.heads.bias.zero_()
+        bias[n:] = torch.logit((torch.arange(n, dtype=bias.dtype) + 0.5) / n)
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
@@ -139,20 +172,67 @@ class LiquidFlow(LiquidCell):
             slack = (8.0 + 4.0 * widest) * torch.finfo(one.dtype).eps
             return -one, one, torch.exp(log_min - slack), torch.exp(log_max + slack)
 
+    def step_lipschitz(self) -> tuple[float, float]:
+        """Certified Lipschitz constants of a step of any dt, in u and in v, Euclidean norms.
+
+        v' = v_inf + (v - v_inf) e with e = exp(-dt / tau). Its derivative by log(tau) is
+        (v - v_inf) e dt / tau, at most 2 / exp(1) as x exp(-x) is at most 1 / exp(1) and both
+        potentials are within [-1, 1]; by v_inf it is at most 1, by v itself at most 1. With gates
+        of constant L that makes (1 + 2 / exp(1)) L in u, and one more in v. Where the gates read
+        u alone, it is 1 in v.
+
+        Raises:
+            ConfigError: where the cell was built without `lipschitz`.
+        """
+        if self.lipschitz is None:
+            raise ConfigError("a LiquidFlow without lipschitz promises no constant")
+        of_gates = (1.0 + 2.0 / math.e) * self.lipschitz
+        return of_gates, 1.0 if self.state_weight is None else 1.0 + of_gates
+
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
-        if not scan.usable(u, dt, v, self.bias):
+        if self.heads is not None or not scan.usable(u, dt, v, self.bias):
             return None
-        return scan.flow_scan(self._drive(u), dt, v, self.state_weight, self.offset, self.scale)
+        return scan.flow_scan(self._drive(u), dt, v, self._weights()[1], self.offset, self.scale)
 
     def _drive(self, u: Tensor) -> Tensor:
         """Compute the input's share (..., 2N) of the gates, for u (..., I)."""
         u = u.clamp(-self.input_limit, self.input_limit)
-        return functional.linear(u, self.input_weight, self.bias)
+        return functional.linear(u, self._weights()[0], self.bias)
 
     def _gates(self, drive: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        weight = self.state_weight
+        weight = self._weights()[1]
         if weight is not None:
             drive = torch.addmm(drive, v, weight.t())
+        if self.heads is not None:
+            drive = self.heads(2.0 * torch.sigmoid(2.0 * drive) - 1.0)
         v_inf, log_tau = torch.addcmul(self.offset, self.scale, torch.sigmoid(drive)).chunk(2, 1)
         return v_inf, torch.exp(log_tau)
+
+    def _weights(self) -> tuple[Tensor, Tensor | None]:
+        """Weights in force, (2N, I) and (2N, N): masked by the wiring, scaled to the norm."""
+        inputs: Tensor = self.input_weight
+        states: Tensor | None = self.state_weight
+        if self.wired:
+            inputs = inputs * self.input_mask
+            if states is not None:
+                states = states * self.state_mask
+        limit = self.lipschitz
+        if limit is not None:
+            whole = inputs if states is None else torch.cat((inputs, states), 1)
+            n = self.units
+            # Slopes of the heads per unit of their weights: tanh(y / 2) has 1 / 2, a logistic of
+            # range log(tau_max / tau_min) a fourth of it.
+            slopes = (0.5, 0.25 * self.log_range)
+            norms = (
+                torch.linalg.matrix_norm(whole[:n], 2) * slopes[0],
+                torch.linalg.matrix_norm(whole[n:], 2) * slopes[1],
+            )
+            # A hair below, for the rounding of the norm itself.
+            goal = limit * (1.0 - 1e-5)
+            factors = (goal / norms[0].clamp(min=goal), goal / norms[1].clamp(min=goal))
+            factor = torch.cat((factors[0].expand(n), factors[1].expand(n))).unsqueeze(1)
+            inputs = inputs * factor
+            if states is not None:
+                states = states * factor
+        return inputs, states

@@ -1,7 +1,7 @@
-"""LTC: the liquid time-constant cell in conductance form, advanced by exponential steps."""
+"""LTC: the liquid time-constant cell in conductance form."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,13 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
-from liquid_nav.liquid.cell import LiquidCell, exponential_flow
+from liquid_nav.liquid.adaptive import dopri5, torchdiffeq
+from liquid_nav.liquid.cell import LiquidCell, count_substeps, exponential_flow, substep
 from liquid_nav.liquid.torch_scan import Synapses
+from liquid_nav.liquid.wiring import Wiring, wiring_polarities
+
+SOLVERS = ("exponential", "fused", "rk4", "dopri5")
+"""How an LTC is advanced."""
 
 
 class LTC(LiquidCell):
@@ -22,12 +27,25 @@ class LTC(LiquidCell):
 
     over the sensory synapses, x = u, and the recurrent ones, x = v; c, g_leak > 0 and w >= 0 by
     construction. With the synapses frozen at v this is linear, with conductance
-    g = g_leak + sum w s, time constant c / g and v_inf = (g_leak v_leak + sum w s E) / g, and one
-    exponential step solves it. It is of order 1 in the step, A-stable, and a convex combination.
+    g = g_leak + sum w s, time constant c / g and v_inf = (g_leak v_leak + sum w s E) / g.
 
-    A step is cut, from the event on, into substeps of `max_step` with the remainder last, and the
-    synapses are evaluated anew in each; the `max_substeps`-th takes all that is left, so that no
-    gap costs more. Every element of a batch is cut by its own dt.
+    The solvers, all of which leave v as it is at dt = 0 and inside `bounds()` at any dt:
+
+    - "exponential" solves the frozen equation; of order 1 in the substep, A-stable, and a convex
+      combination of v and v_inf.
+    - "fused", the published semi-implicit step: six substeps of dt / 6, however long dt is, each
+      v + (v_inf - v) h / (tau + h). Of order 1, A-stable, a convex combination.
+    - "rk4", the classic Runge-Kutta method, of order 4. Neither A-stable nor a convex combination:
+      a substep counts for 2 tau at most, where it is still stable, and its stages are clamped to
+      the certified interval. Choose a `max_step` well below the shortest time constant.
+    - "dopri5", adaptive, of order 5, by the package torchdiffeq (the extra "ode"). For reference
+      and research: it does not go through TorchScript or torch.export.
+
+    A step of "exponential" and "rk4" is cut, from the event on, into substeps of `max_step` with
+    the remainder last, and the synapses are evaluated anew in each; the `max_substeps`-th takes
+    all that is left, so that no gap costs more. Every element of a batch is cut by its own dt.
+    What "rk4" and "dopri5" have not solved after `max_substeps` of `max_step`, an exponential step
+    takes.
 
     Parameters start in the published ranges, sigma and mu being made for inputs in about [0, 1].
     The published unit of time is arbitrary, though, and with c in 0.4-0.6 the time constant would
@@ -39,15 +57,30 @@ class LTC(LiquidCell):
         units: N.
         max_step: seconds, the longest time over which the synapses are frozen.
         max_substeps: the most substeps in one step.
+        solver: one of `SOLVERS`.
+        tolerance: of "dopri5", relative and absolute.
+        adjoint: whether "dopri5" gets its gradients by integrating backward instead of storing its
+            steps. It starts anew from the stored state at each event, and in between it errs where
+            the dynamics contract: see docs/liquid.md.
+        wiring: which synapses there are, and with which sign of E they start; by default all, with
+            either sign.
 
     Raises:
-        ConfigError: on sizes below 1, a `max_step` that is not positive and finite, or a
-            `max_substeps` below 1.
+        ConfigError: on sizes below 1, a `max_step` that is not positive and finite, a
+            `max_substeps` below 1, an unknown solver, an adjoint of another solver than "dopri5",
+            a "dopri5" without its package, a tolerance outside (0, 1), or a wiring that does not
+            fit. Scripting a cell with "dopri5" raises it too.
     """
+
+    sensory_mask: Tensor
+    recurrent_mask: Tensor
 
     min_capacitance: Final[float] = 1e-6
     min_leak: Final[float] = 1e-6
     """Floors under softplus, which underflows to zero: both are divisors."""
+
+    unfolds: Final[int] = 6
+    """Substeps of "fused"."""
 
     def __init__(
         self,
@@ -55,14 +88,34 @@ class LTC(LiquidCell):
         units: int,
         max_step: float = 0.02,
         max_substeps: int = 50,
+        solver: str = "exponential",
+        tolerance: float = 1e-6,
+        adjoint: bool = False,
+        wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(input_size, units)
         if not 0.0 < max_step < math.inf:
             raise ConfigError(f"max_step must be positive and finite seconds, got {max_step}")
         if max_substeps < 1:
             raise ConfigError(f"max_substeps must be at least 1, got {max_substeps}")
+        if solver not in SOLVERS:
+            raise ConfigError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
+        if adjoint and solver != "dopri5":
+            raise ConfigError(f"adjoint goes with the solver dopri5, not with {solver}")
+        if not 0.0 < tolerance < 1.0:
+            raise ConfigError(f"tolerance must be between 0 and 1, got {tolerance}")
+        if solver == "dopri5":
+            torchdiffeq()
         self.max_step = max_step
         self.max_substeps = max_substeps
+        self.solver = solver
+        self.tolerance = tolerance
+        self.adjoint = adjoint
+        sensory, recurrent = wiring_polarities(wiring, input_size, units)
+        self.wired = wiring is not None
+        # Masks are kept with the weights, so that a saved model holds its wiring whole.
+        self.register_buffer("sensory_mask", sensory.abs(), persistent=self.wired)
+        self.register_buffer("recurrent_mask", recurrent.abs(), persistent=self.wired)
         self.capacitance_raw = nn.Parameter(torch.empty(units))
         self.leak_raw = nn.Parameter(torch.empty(units))
         self.v_leak = nn.Parameter(torch.empty(units))
@@ -76,6 +129,18 @@ class LTC(LiquidCell):
         self.recurrent_weight_raw = nn.Parameter(torch.empty(units, units))
         self.recurrent_reversal = nn.Parameter(torch.empty(units, units))
         self.reset_parameters()
+        if wiring is not None:
+            with torch.no_grad():
+                self.sensory_reversal.copy_(sensory)
+                self.recurrent_reversal.copy_(recurrent)
+
+    def __prepare_scriptable__(self) -> "LTC":
+        """Refuse TorchScript with one clear error: `torch.jit.script` calls this first."""
+        if self.solver == "dopri5":
+            raise ConfigError(
+                "an LTC with the solver dopri5 cannot be scripted; choose exponential, fused or rk4"
+            )
+        return self
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -84,7 +149,8 @@ class LTC(LiquidCell):
         leak = torch.empty_like(self.v_leak).uniform_(1e-3, 1.0)
         weight.uniform_(1e-3, 1.0)
         spread = torch.linspace(math.log(0.05), math.log(2.0), self.units, dtype=leak.dtype)
-        capacitance = torch.exp(spread) * (leak + 0.5 * weight.sum(1))
+        mask = torch.cat((self.sensory_mask, self.recurrent_mask), 1)
+        capacitance = torch.exp(spread) * (leak + 0.5 * (weight * mask).sum(1))
         self.capacitance_raw.copy_(_inverse_softplus(capacitance - self.min_capacitance))
         self.leak_raw.copy_(_inverse_softplus(leak - self.min_leak))
         self.v_leak.uniform_(-0.2, 0.2)
@@ -110,7 +176,7 @@ class LTC(LiquidCell):
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
-        """See `LiquidCell.step`: one exponential step per substep."""
+        """See `LiquidCell.step`."""
         self.check_step(u, v, dt)
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
@@ -154,22 +220,20 @@ class LTC(LiquidCell):
         magnitudes; the intervals are wider by that.
         """
         with torch.no_grad():
-            raw = torch.cat((self.sensory_weight_raw, self.recurrent_weight_raw), 1)
-            weight = functional.softplus(raw)
-            reversal = torch.cat((self.sensory_reversal, self.recurrent_reversal), 1)
+            weight = torch.cat((self._sensory_weight(), self._recurrent_weight()), 1)
             leak, capacitance = self._leak(), self._capacitance()
             slack = (weight.shape[1] + 8) * torch.finfo(weight.dtype).eps
-            margin = slack * torch.maximum(reversal.abs().amax(1), self.v_leak.abs())
+            low, high = self._potentials()
             return (
-                -_highest_target(leak, -self.v_leak, weight, -reversal) - margin,
-                _highest_target(leak, self.v_leak, weight, reversal) + margin,
+                low,
+                high,
                 capacitance / (leak + weight.sum(1)) * (1.0 - slack),
                 capacitance / leak * (1.0 + slack),
             )
 
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
-        if not scan.usable(u, dt, v, self.v_leak):
+        if self.solver != "exponential" or not scan.usable(u, dt, v, self.v_leak):
             return None
         return scan.ltc_scan(
             u,
@@ -182,6 +246,21 @@ class LTC(LiquidCell):
             self.max_substeps,
         )
 
+    def _potentials(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest v_inf (N,) that any opening of the synapses gives, see `bounds`."""
+        weight = torch.cat((self._sensory_weight(), self._recurrent_weight()), 1).detach()
+        reversal = torch.cat((self.sensory_reversal, self.recurrent_reversal), 1).detach()
+        leak, v_leak = self._leak().detach(), self.v_leak.detach().unsqueeze(1)
+        # What a synapse that is not there would pull to is nobody's affair.
+        reversal = torch.where(weight > 0.0, reversal, v_leak)
+        v_leak = v_leak.squeeze(1)
+        # torch.finfo does not go through TorchScript.
+        epsilon = 2.0**-52 if weight.dtype == torch.float64 else 2.0**-23
+        slack = (weight.shape[1] + 8) * epsilon
+        margin = slack * torch.maximum(reversal.abs().amax(1), v_leak.abs())
+        low = -_highest_target(leak, -v_leak, weight, -reversal) - margin
+        return low, _highest_target(leak, v_leak, weight, reversal) + margin
+
     def _capacitance(self) -> Tensor:
         return functional.softplus(self.capacitance_raw) + self.min_capacitance
 
@@ -192,11 +271,17 @@ class LTC(LiquidCell):
         leak = self._leak()
         return leak, leak * self.v_leak, self._capacitance()
 
+    def _sensory_weight(self) -> Tensor:
+        return functional.softplus(self.sensory_weight_raw) * self.sensory_mask
+
+    def _recurrent_weight(self) -> Tensor:
+        return functional.softplus(self.recurrent_weight_raw) * self.recurrent_mask
+
     def _sensory(self) -> Synapses:
         return _synapses(
             self.sensory_sigma,
             self.sensory_mu,
-            functional.softplus(self.sensory_weight_raw),
+            self._sensory_weight(),
             self.sensory_reversal,
         )
 
@@ -204,7 +289,7 @@ class LTC(LiquidCell):
         return _synapses(
             self.recurrent_sigma,
             self.recurrent_mu,
-            functional.softplus(self.recurrent_weight_raw),
+            self._recurrent_weight(),
             self.recurrent_reversal,
         )
 
@@ -221,17 +306,10 @@ class LTC(LiquidCell):
         return (current / conductance).t(), capacitance / conductance.t()
 
     def _substeps(self, dt: Tensor) -> list[int]:
-        """Count the substeps that the longest of dt (B, T) needs, for each of T intervals.
-
-        One more than the whole number of `max_step`, so that rounding never leaves a rest: a
-        substep of length zero changes nothing.
-        """
-        # A compiled graph cannot depend on values; the substeps in excess are identities.
-        if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
-            return [self.max_substeps] * dt.shape[1]
-        longest = torch.floor(dt.detach().amax(0) / self.max_step)
-        counts: list[int] = (longest.to(torch.long) + 1).clamp(1, self.max_substeps).tolist()
-        return counts
+        """Count the substeps of each of T intervals, dt (B, T)."""
+        if self.solver == "fused":
+            return [self.unfolds] * dt.shape[1]
+        return count_substeps(dt, self.max_step, self.max_substeps)
 
     def _advance(
         self,
@@ -242,13 +320,64 @@ class LTC(LiquidCell):
         recurrent: Synapses,
         capacitance: Tensor,
     ) -> Tensor:
+        if self.solver == "dopri5":
+            return self._adaptive(drive, v, dt, recurrent, capacitance)
+        if self.solver == "rk4":
+            return self._runge_kutta(drive, v, dt, count, recurrent, capacitance)
         for i in range(count):
             v_inf, time_constant = self._gates(drive, v, recurrent, capacitance)
-            rest = (dt - i * self.max_step).clamp(min=0.0)
-            if i + 1 < self.max_substeps:
-                rest = rest.clamp(max=self.max_step)
-            v = exponential_flow(v, v_inf, time_constant, rest)
+            if self.solver == "fused":
+                h = (dt / self.unfolds).unsqueeze(1)
+                v = torch.lerp(v, v_inf, h / (time_constant + h))
+            else:
+                elapsed = substep(dt, i, self.max_step, self.max_substeps)
+                v = exponential_flow(v, v_inf, time_constant, elapsed)
         return v
+
+    def _runge_kutta(
+        self,
+        drive: Tensor,
+        v: Tensor,
+        dt: Tensor,
+        count: int,
+        recurrent: Synapses,
+        capacitance: Tensor,
+    ) -> Tensor:
+        low, high = self._potentials()
+        for i in range(count):
+            elapsed = substep(dt, i, self.max_step, self.max_substeps)
+            h = elapsed.clamp(max=self.max_step).unsqueeze(1)
+            v_inf, tau = self._gates(drive, v, recurrent, capacitance)
+            change = (h / tau).clamp(max=2.0) * (v_inf - v)
+            total = change
+            for weight, part in ((2.0, 0.5), (2.0, 0.5), (1.0, 1.0)):
+                stage = torch.clamp(v + part * change, low, high)
+                v_inf, tau = self._gates(drive, stage, recurrent, capacitance)
+                change = (h / tau).clamp(max=2.0) * (v_inf - stage)
+                total = total + weight * change
+            v = torch.clamp(v + total / 6.0, low, high)
+            if i + 1 == self.max_substeps:
+                v_inf, tau = self._gates(drive, v, recurrent, capacitance)
+                v = exponential_flow(v, v_inf, tau, (elapsed - self.max_step).clamp(min=0.0))
+        return v
+
+    @torch.jit.unused
+    def _adaptive(
+        self,
+        drive: Tensor,
+        v: Tensor,
+        dt: Tensor,
+        recurrent: Synapses,
+        capacitance: Tensor,
+    ) -> Tensor:
+        def gates(state: Tensor) -> tuple[Tensor, Tensor]:
+            return self._gates(drive, state, recurrent, capacitance)
+
+        solved = dt.clamp(max=self.max_step * self.max_substeps)
+        held = (drive, *recurrent, capacitance) if self.adjoint else ()
+        low, high = self._potentials()
+        v = dopri5(gates, v, solved, self.tolerance, held).clamp(low, high)
+        return exponential_flow(v, *gates(v), dt - solved)
 
 
 def _synapses(sigma: Tensor, mu: Tensor, weight: Tensor, reversal: Tensor) -> Synapses:

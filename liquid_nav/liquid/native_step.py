@@ -32,7 +32,8 @@ class NativeStep:
         state: v, shape (N,), at first the cell's initial state; may be written to.
 
     Raises:
-        ConfigError: on another cell, or where the native kernel is not there; then script the cell.
+        ConfigError: on another cell, an LTC with another solver, a LiquidFlow with a hidden layer,
+            or where the native kernel is not there; then script the cell.
 
     """
 
@@ -44,6 +45,10 @@ class NativeStep:
             raise ConfigError(
                 "a native step needs an LTC or a LiquidFlow, on the CPU, in float32 or float64"
             )
+        if isinstance(cell, LTC) and cell.solver != "exponential":
+            raise ConfigError(f"a native step takes exponential steps, not those of {cell.solver}")
+        if isinstance(cell, LiquidFlow) and cell.heads is not None:
+            raise ConfigError("a native step takes a LiquidFlow without hidden layer")
         with torch.no_grad():
             initial = cell.initial_state(1)[0]
             name, sizes, parameters = _folded(cell)
@@ -92,7 +97,8 @@ def _folded(cell: LTC | LiquidFlow) -> tuple[str, ctypes.Structure, list[Tensor 
         )
         name = "ltc"
     else:
-        parameters = [cell.state_weight, cell.offset, cell.scale, cell.input_weight, cell.bias]
+        inputs, states = cell._weights()
+        parameters = [states, cell.offset, cell.scale, inputs, cell.bias]
         sizes = native.FlowSizes(1, 1, cell.input_size, cell.units, cell.input_limit)
         name = "flow"
     return name, sizes, [None if p is None else p.detach().contiguous() for p in parameters]

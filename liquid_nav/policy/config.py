@@ -40,7 +40,7 @@ class PolicyConfig:
         camera: the camera model that frames must match.
         cell: name of the liquid cell, a key of `liquid_nav.liquid.CELLS`.
         units: neurons of the cell.
-        cell_options: further arguments of the cell.
+        cell_options: further arguments of the cell, plain JSON (a wiring as `Wiring.to_dict`).
         convolutions: output channels of the stride-2 convolutions, first to last.
         camera_features: length of the encoded frame.
         imu_features: length of the encoded IMU sample.

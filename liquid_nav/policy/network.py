@@ -61,7 +61,7 @@ class ImuEncoder(nn.Module):
 class PolicyNetwork(nn.Module):
     """Encoders, liquid core and command head.
 
-    The *latch* (B, L) holds the newest features of each channel, camera first; the *state* (B, N)
+    The *latch* (B, L) holds the newest features of each channel, camera first; the *state* (B, S)
     is the liquid core's. `on_camera` and `on_imu` are one event each: the state first flows over
     the time since the last event under the old latch, then the measurement enters the latch. The
     head reads state and latch, so a measurement acts at once.
@@ -76,16 +76,16 @@ class PolicyNetwork(nn.Module):
         self.camera = CameraEncoder(config)
         self.imu = ImuEncoder(config.imu_features)
         self.core = make_cell(config.cell, self.latch_size, config.units, **config.cell_options)
-        self.head = nn.Linear(config.units + self.latch_size, 4)
+        self.head = nn.Linear(self.core.units + self.latch_size, 4)
         self.register_buffer("scale", torch.tensor(config.limits.magnitude))
 
     def forward(self, state: Tensor, latch: Tensor) -> Tensor:
-        """Read commands (..., 4) off state (..., N) and latch (..., L): m/s and rad/s."""
-        return torch.tanh(self.head(torch.cat((state, latch), dim=-1))) * self.scale
+        """Read commands (..., 4) off state (..., S) and latch (..., L): m/s and rad/s."""
+        return torch.tanh(self.head(torch.cat((self.core.read(state), latch), dim=-1))) * self.scale
 
     @torch.jit.export
     def initial(self, batch: int) -> tuple[Tensor, Tensor]:
-        """State (B, N) and latch (B, L) before any event."""
+        """State (B, S) and latch (B, L) before any event."""
         state = self.core.initial_state(batch)
         return state, torch.zeros((batch, self.latch_size), dtype=state.dtype, device=state.device)
 

@@ -19,7 +19,7 @@ class Memory:
     """All that a policy remembers between events. Never modified in place.
 
     Attributes:
-        state: activation of the liquid core, shape (1, N).
+        state: of the liquid core, shape (1, S).
         latch: newest features of each channel, shape (1, L).
 
     """

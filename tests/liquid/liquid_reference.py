@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from liquid_nav.liquid import LiquidCell, make_cell
+from liquid_nav.liquid import LiquidCell, RecurrentCell, make_cell
 
 Array = NDArray[np.float64]
 CELL_CASES: list[tuple[str, dict[str, Any]]] = [
@@ -15,6 +15,20 @@ CELL_CASES: list[tuple[str, dict[str, Any]]] = [
     ("liquid_flow", {"gates": "input"}),
     ("ltc", {}),
     ("ltc", {"max_step": 0.1, "max_substeps": 3}),
+    ("ltc", {"solver": "fused"}),
+    ("ltc", {"solver": "rk4", "max_substeps": 4}),
+    ("ltc", {"wiring": {"kind": "Random", "units": 4}}),
+    ("ctrnn", {"max_substeps": 5}),
+    ("liquid_flow", {"hidden": 6}),
+    ("liquid_flow", {"lipschitz": 0.7}),
+]
+BASELINE_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("cfc", {"backbone_units": 8}),
+    ("cfc", {"mode": "no_gate", "backbone_layers": 0}),
+    ("cfc", {"mode": "pure", "mixed_memory": True, "backbone_layers": 2, "backbone_units": 5}),
+    ("gru", {}),
+    ("lstm", {}),
+    ("transformer", {"window": 3, "heads": 2}),
 ]
 
 
@@ -25,7 +39,20 @@ def seeded_cell(
     units: int = 4,
     dtype: torch.dtype = torch.float64,
 ) -> LiquidCell:
-    """Build a cell whose parameters depend on nothing but the arguments."""
+    """Build a liquid cell whose parameters depend on nothing but the arguments."""
+    cell = seeded_recurrent(name, options, input_size, units, dtype)
+    assert isinstance(cell, LiquidCell)
+    return cell
+
+
+def seeded_recurrent(
+    name: str,
+    options: dict[str, Any],
+    input_size: int = 3,
+    units: int = 4,
+    dtype: torch.dtype = torch.float64,
+) -> RecurrentCell:
+    """Build any cell whose parameters depend on nothing but the arguments."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

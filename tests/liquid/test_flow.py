@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import CELLS, make_cell
+from liquid_nav.liquid import CELLS, LiquidFlow, make_cell
 from liquid_reference import flow_gates, parameters, seeded_cell
 
 U = np.array([0.9, -1.2, 0.5])
@@ -102,6 +102,9 @@ def test_inputs_whose_weighted_sum_would_overflow_give_numbers() -> None:
         ({"tau_min": 2.0, "tau_max": 1.0}, "tau_min"),
         ({"tau_max": float("inf")}, "tau_max"),
         ({"tau": 1.0}, "liquid_flow"),
+        ({"hidden": -1}, "hidden"),
+        ({"hidden": 8, "lipschitz": 1.0}, "hidden"),
+        ({"lipschitz": 0.0}, "lipschitz"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -110,7 +113,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 
 
 def test_an_unknown_cell_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ConfigError, match="liquid_flow, ltc"):
+    with pytest.raises(ConfigError, match="liquid_flow, lstm, ltc"):
         make_cell("lstn", 3, 4)
 
 
@@ -119,3 +122,55 @@ def test_an_unknown_cell_is_refused_with_the_known_names() -> None:
 def test_empty_cells_are_refused(name: str, sizes: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         make_cell(name, *sizes)
+
+
+@pytest.mark.parametrize("gates", GATES)
+@pytest.mark.parametrize("constant", [0.3, 2.0])
+def test_gates_and_steps_keep_the_lipschitz_constant_they_promise(
+    gates: str, constant: float
+) -> None:
+    cell = seeded_cell("liquid_flow", {"gates": gates, "lipschitz": constant})
+    assert isinstance(cell, LiquidFlow)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.copy_(20.0 * torch.randn(parameter.shape, generator=generator))
+        cell.bias.zero_()
+    by_u, by_v = cell.step_lipschitz()
+    steepest = 0.0
+    for k in range(60):
+        # Small inputs stay where the logistic is steep.
+        u = 0.02 * k / 60 * torch.randn(1, 3, generator=generator).double()
+        v = (2.0 * torch.rand(1, 4, generator=generator) - 1.0).double() * (k / 60) ** 2
+        dt = torch.tensor([10.0 ** (k / 10 - 3)]).double()
+        of_target, of_tau = torch.autograd.functional.jacobian(
+            lambda x: tuple(
+                g[0] if i == 0 else g[0].log() for i, g in enumerate(cell.gates(x[:, :3], x[:, 3:]))
+            ),
+            torch.cat((u, v), 1),
+        )
+        for jacobian in (of_target, of_tau):
+            norm = float(torch.linalg.matrix_norm(jacobian.squeeze(1), 2))
+            assert norm <= constant
+            steepest = max(steepest, norm)
+        in_u, in_v = torch.autograd.functional.jacobian(
+            lambda u, v, dt=dt: cell.step(u, v, dt)[0], (u, v)
+        )
+        assert torch.linalg.matrix_norm(in_u.squeeze(1), 2) <= by_u
+        assert torch.linalg.matrix_norm(in_v.squeeze(1), 2) <= by_v
+    assert steepest > 0.9 * constant
+
+
+def test_weights_within_the_constant_are_left_alone() -> None:
+    plain, bound = (seeded_cell("liquid_flow", options) for options in ({}, {"lipschitz": 100.0}))
+    for ours, theirs in zip(
+        bound.gates(*as_batch(U, V)), plain.gates(*as_batch(U, V)), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_cell_without_a_constant_promises_none() -> None:
+    cell = seeded_cell("liquid_flow", {})
+    assert isinstance(cell, LiquidFlow)
+    with pytest.raises(ConfigError, match="lipschitz"):
+        cell.step_lipschitz()

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from liquid_reference import CELL_CASES, seeded_cell
+from liquid_nav.errors import ConfigError
+from liquid_nav.liquid import LiquidCell
+from liquid_reference import BASELINE_CASES, CELL_CASES, seeded_cell, seeded_recurrent
 
+every_cell = pytest.mark.parametrize(("name", "options"), CELL_CASES + BASELINE_CASES, ids=str)
 each_cell = pytest.mark.parametrize(("name", "options"), CELL_CASES, ids=str)
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -21,44 +24,49 @@ def compare(compiled: Any, cell: Any, batch: int, length: int) -> None:
     dt = gaps[torch.randint(4, (batch, length), generator=generator)]
     v = compiled.initial_state(batch)
     torch.testing.assert_close(v, cell.initial_state(batch), rtol=0, atol=0)
-    for scripted, eager in (
-        (compiled(u, dt, v), cell(u, dt, v)),
-        (compiled.gates(u[:, 0], v), cell.gates(u[:, 0], v)),
+    states = cell(u, dt, v)
+    pairs = [
+        (compiled(u, dt, v), states),
         (compiled.step(u[:, 0], v, dt[:, 0]), cell.step(u[:, 0], v, dt[:, 0])),
-    ):
+        (compiled.read(states[0]), cell.read(states[0])),
+    ]
+    if isinstance(cell, LiquidCell):
+        pairs.append((compiled.gates(u[:, 0], v), cell.gates(u[:, 0], v)))
+    for scripted, eager in pairs:
         torch.testing.assert_close(scripted, eager, rtol=1e-6, atol=1e-6)
 
 
-@each_cell
+@every_cell
 def test_scripted_equals_eager_at_any_batch_and_length(name: str, options: dict[str, Any]) -> None:
-    cell = seeded_cell(name, options, dtype=torch.float32)
+    cell = seeded_recurrent(name, options, dtype=torch.float32)
     scripted = torch.jit.script(cell)
     # Several sizes twice: TorchScript specialises its graphs over the first calls.
     for batch, length in ((1, 1), (1, 1), (5, 3), (2, 17), (1, 1)):
         compare(scripted, cell, batch, length)
 
 
-@each_cell
+@every_cell
 def test_a_saved_script_is_the_same_cell(
     name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    cell = seeded_cell(name, options, dtype=torch.float32)
+    cell = seeded_recurrent(name, options, dtype=torch.float32)
     path = str(tmp_path / "cell.pt")
     scripted: Any = torch.jit.script(cell)
     scripted.save(path)
     compare(torch.jit.load(path), cell, 3, 4)
 
 
-@each_cell
+@every_cell
 def test_a_state_dict_restores_the_cell(name: str, options: dict[str, Any]) -> None:
-    cell = seeded_cell(name, options, dtype=torch.float32)
-    other = seeded_cell(name, options, dtype=torch.float32)
+    cell = seeded_recurrent(name, options, dtype=torch.float32)
+    other = seeded_recurrent(name, options, dtype=torch.float32)
     for parameter in other.parameters():
         nn.init.normal_(parameter)
     u, v, dt = torch.randn(2, 3), cell.initial_state(2), torch.rand(2)
-    assert not torch.equal(other.step(u, v, dt), cell.step(u, v, dt))
+    expected = cell.read(cell.step(u, v, dt))
+    assert not torch.equal(other.read(other.step(u, v, dt)), expected)
     other.load_state_dict(cell.state_dict())
-    assert torch.equal(other.step(u, v, dt), cell.step(u, v, dt))
+    assert torch.equal(other.read(other.step(u, v, dt)), expected)
 
 
 @each_cell
@@ -82,10 +90,12 @@ class Step(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("liquid_flow", {}), ("ltc", {"max_substeps": 3})], ids=str
+    ("name", "options"),
+    [case for case in CELL_CASES if case != ("ltc", {})] + BASELINE_CASES,
+    ids=str,
 )
 def test_an_exported_step_takes_any_batch_and_dt(name: str, options: dict[str, Any]) -> None:
-    cell = seeded_cell(name, options, dtype=torch.float32)
+    cell = seeded_recurrent(name, options, dtype=torch.float32)
     batch = {0: torch.export.Dim("batch")}
     example = (torch.randn(2, 3), cell.initial_state(2).detach(), torch.rand(2))
     program = torch.export.export(Step(cell), example, dynamic_shapes=(batch, batch, batch))
@@ -94,3 +104,8 @@ def test_an_exported_step_takes_any_batch_and_dt(name: str, options: dict[str, A
     torch.testing.assert_close(
         program.module()(u, v, dt), cell.step(u, v, dt), rtol=1e-6, atol=1e-6
     )
+
+
+def test_a_cell_that_cannot_be_scripted_says_so() -> None:
+    with pytest.raises(ConfigError, match="dopri5 cannot be scripted"):
+        torch.jit.script(seeded_cell("ltc", {"solver": "dopri5"}))

@@ -1,0 +1,135 @@
+"""The adjoint method against backpropagation through time: memory and error of the gradient.
+
+One LTC over T events of an irregular stream, in float64, with "dopri5" at a tolerance of 1e-6.
+Three ways to the gradient of the last state by all parameters:
+
+    stored   backpropagation through every step of the solver; its gradient is the reference
+    events   LTC(solver="dopri5", adjoint=True): states are kept at events, as they are returned
+             anyway, and the adjoint is integrated backward from one to the one before
+    whole    one adjoint over the whole stream: nothing is kept, so the state as well is integrated
+             backward, against the direction in which it contracts
+
+Memory is what autograd keeps between forward and backward pass, beyond parameters and inputs.
+
+    python benchmarks/adjoint.py
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torchdiffeq
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from liquid_nav.liquid import LTC
+
+
+@dataclass
+class Options:
+    """What to measure."""
+
+    lengths: tuple[int, ...] = (64, 256, 1024)
+    """T, events."""
+    inputs: int = 4
+    """Inputs."""
+    units: int = 8
+    """Neurons."""
+    interval: float = 0.05
+    """Mean of the elapsed times, seconds."""
+
+
+def last_of_whole(cell: LTC, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
+    """Last state by one adjoint solve, event k being the time from k to k + 1."""
+    length = dt.shape[1]
+
+    def slope(t: Tensor, state: Tensor) -> Tensor:
+        k = min(max(int(t), 0), length - 1)
+        v_inf, tau = cell.gates(u[:, k], state)
+        return dt[:, k : k + 1] * ((v_inf - state) / tau)
+
+    ends = torch.tensor([0.0, float(length)], dtype=v.dtype)
+    jumps = torch.arange(1, length, dtype=v.dtype)
+    options = {"jump_t": jumps}
+    path = torchdiffeq.odeint_adjoint(
+        slope,
+        v,
+        ends,
+        rtol=cell.tolerance,
+        atol=cell.tolerance,
+        method="dopri5",
+        options=options,
+        adjoint_options=options | {"norm": "seminorm"},
+        adjoint_params=tuple(cell.parameters()),
+    )
+    last: Tensor = path[-1]
+    return last
+
+
+def measure(
+    cell: LTC, forward: Callable[[], Tensor], known: set[int]
+) -> tuple[float, list[Tensor], float]:
+    """Kept bytes, gradients by parameter, and seconds; `known` are storages not to count."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    cell.zero_grad()
+    begin = time.perf_counter()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        last = forward()
+    total = float(sum(kept.values()))
+    last.square().sum().backward()
+    seconds = time.perf_counter() - begin
+    return total, [p.grad.clone() for p in cell.parameters() if p.grad is not None], seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    options = tyro.cli(Options)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    table = Table(title=f"{options.units} units, {options.inputs} inputs, batch 1")
+    for column in ("T", "gradient by", "kept kB", "relative error", "s"):
+        table.add_column(column, justify="left" if column == "gradient by" else "right")
+    for length in options.lengths:
+        torch.manual_seed(0)
+        u = torch.rand(1, length, options.inputs)
+        dt = 2.0 * options.interval * torch.rand(1, length)
+        cells = [
+            LTC(options.inputs, options.units, solver="dopri5", adjoint=adjoint)
+            for adjoint in (False, True)
+        ]
+        cells[1].load_state_dict(cells[0].state_dict())
+        stored, events = cells
+        v = stored.initial_state(1).detach()
+        ways: dict[str, tuple[LTC, Callable[[], Tensor]]] = {
+            "stored": (stored, lambda u=u, dt=dt, v=v, c=stored: c(u, dt, v)[1]),
+            "events": (events, lambda u=u, dt=dt, v=v, c=events: c(u, dt, v)[1]),
+            "whole": (stored, lambda u=u, dt=dt, v=v, c=stored: last_of_whole(c, u, dt, v)),
+        }
+        reference: list[Tensor] = []
+        for label, (cell, forward) in ways.items():
+            known = {t.untyped_storage().data_ptr() for t in (u, dt, v, *cell.parameters())}
+            try:
+                kept, gradients, seconds = measure(cell, forward, known)
+            except AssertionError as error:
+                # torchdiffeq says so when the state, run backward, has left all numbers.
+                table.add_row(str(length), label, "-", f"failed: {error}", "-")
+                continue
+            reference = reference or gradients
+            flat, wanted = (torch.cat([g.flatten() for g in gs]) for gs in (gradients, reference))
+            error = float((flat - wanted).norm() / wanted.norm())
+            table.add_row(str(length), label, f"{kept / 1e3:.0f}", f"{error:.1e}", f"{seconds:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

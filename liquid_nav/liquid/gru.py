@@ -1,0 +1,65 @@
+"""GRU: a baseline that is told of the time, but does not live in it."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.cell import RecurrentCell, clamp_input
+
+
+class GRU(RecurrentCell):
+    """A gated recurrent unit (Cho et al. 2014) with the elapsed time as one more input.
+
+    It is no flow, see `RecurrentCell.continuous`; its states lie within [-1, 1].
+
+    Args:
+        input_size: I.
+        units: N.
+        time_unit: seconds; the further input is log(1 + dt / time_unit), so that intervals from
+            milliseconds to hours are of one scale.
+
+    Raises:
+        ConfigError: on sizes below 1 or a `time_unit` that is not positive and finite.
+    """
+
+    def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
+        super().__init__(input_size, units)
+        self.time_unit = checked_time_unit(time_unit)
+        self.rnn = nn.GRUCell(input_size + 1, units)
+
+    @torch.jit.export
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros (B, N)."""
+        return self.rnn.weight_hh.new_zeros((batch, self.units))
+
+    @torch.jit.export
+    def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
+        """See `RecurrentCell.step`."""
+        self.check_step(u, v, dt)
+        stepped: Tensor = self.rnn(with_time(u, dt, self.time_unit), v)
+        return stepped
+
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        self.check_sequence(u, dt, v)
+        states: list[Tensor] = []
+        # Not nn.GRU, of which torch.export fixes the batch.
+        for x in with_time(u, dt, self.time_unit).unbind(1):
+            v = self.rnn(x, v)
+            states.append(v)
+        return torch.stack(states, 1), v
+
+
+def with_time(u: Tensor, dt: Tensor, time_unit: float) -> Tensor:
+    """Append to u (..., I) the elapsed time dt (...) in seconds: (..., I + 1)."""
+    elapsed = torch.log1p(dt / time_unit).unsqueeze(-1)
+    return torch.cat((clamp_input(u), elapsed), -1)
+
+
+def checked_time_unit(time_unit: float) -> float:
+    """Give back a time unit in seconds; ConfigError unless it is positive and finite."""
+    if not 0.0 < time_unit < math.inf:
+        raise ConfigError(f"time_unit must be positive and finite seconds, got {time_unit}")
+    return time_unit

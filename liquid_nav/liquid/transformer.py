@@ -1,0 +1,137 @@
+"""Transformer: a baseline that looks back at the last events and their ages."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.cell import RecurrentCell, clamp_input
+
+
+class Transformer(RecurrentCell):
+    """Attention over the last K events, each with its age in a continuous-time encoding.
+
+    Vaswani et al. 2017, with layers normalised before each block. The state (B, K (I + 1)) is the
+    packed window: K inputs, oldest first, then their K ages in seconds, -1 where there was none
+    yet. A step of dt under u ages the window by dt and appends u with age dt, that is, at the time
+    at which u began to act. What the cell shows, N numbers a state, is read off the window by
+    `read`: nothing later than an event can enter its answer.
+
+    The encoding of an age is its sine and cosine at frequencies log-uniform from 1 / `longest` to
+    1 / `shortest` hertz. It is no flow, see `RecurrentCell.continuous`: each step is an event.
+
+    Args:
+        input_size: I.
+        units: N, also the width of the layers.
+        window: K, the number of events remembered.
+        layers: number of layers.
+        heads: attention heads, a divisor of `units`.
+        shortest: seconds, the period of the fastest wave of the encoding.
+        longest: seconds, that of the slowest.
+
+    Raises:
+        ConfigError: on sizes below 1, `heads` that do not divide `units`, or periods that are not
+            0 < shortest < longest < inf.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        input_size: int,
+        units: int,
+        window: int = 16,
+        layers: int = 1,
+        heads: int = 4,
+        shortest: float = 0.01,
+        longest: float = 20.0,
+    ) -> None:
+        super().__init__(input_size, units, window * (input_size + 1))
+        if window < 1 or layers < 1 or heads < 1:
+            raise ConfigError(
+                f"window, layers and heads must be at least 1, got {window}, {layers} and {heads}"
+            )
+        if units % heads:
+            raise ConfigError(f"heads must divide units, got {heads} and {units}")
+        if not 0.0 < shortest < longest < math.inf:
+            raise ConfigError(f"need 0 < shortest < longest < inf, got {shortest} and {longest}")
+        self.window = window
+        waves = max(1, units // 2)
+        frequencies = torch.logspace(-math.log10(longest), -math.log10(shortest), waves)
+        self.register_buffer("frequencies", 2.0 * math.pi * frequencies, persistent=False)
+        self.embed_input = nn.Linear(input_size, units)
+        self.embed_age = nn.Linear(2 * waves, units, bias=False)
+        # Stands before the window: where nothing has happened yet there is this to attend to.
+        self.start = nn.Parameter(0.02 * torch.randn(units))
+        self.blocks = nn.ModuleList(Block(units, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(units)
+
+    @torch.jit.export
+    def initial_state(self, batch: int) -> Tensor:
+        """An empty window (B, K (I + 1))."""
+        inputs = self.start.new_zeros((batch, self.window * self.input_size))
+        return torch.cat((inputs, self.start.new_full((batch, self.window), -1.0)), 1)
+
+    @torch.jit.export
+    def read(self, v: Tensor) -> Tensor:
+        """What the window v (..., K (I + 1)) says, (..., N)."""
+        packed = v.reshape(-1, self.state_size)
+        inputs, ages = packed.split([self.window * self.input_size, self.window], 1)
+        phase = ages.clamp(min=0.0).unsqueeze(2) * self.frequencies
+        waves = torch.cat((torch.sin(phase), torch.cos(phase)), 2)
+        tokens = self.embed_input(inputs.unflatten(1, [self.window, self.input_size]))
+        tokens = tokens + self.embed_age(waves)
+        tokens = torch.cat((self.start.expand(packed.shape[0], 1, -1), tokens), 1)
+        known = functional.pad(ages >= 0.0, [1, 0], value=True).unsqueeze(1).unsqueeze(1)
+        for block in self.blocks:
+            tokens = block(tokens, known)
+        # The last token is the newest event; what stands there before any is embedded zeros.
+        newest: Tensor = self.norm(tokens[:, -1])
+        return newest.unflatten(0, v.shape[:-1]) if v.ndim != 2 else newest
+
+    @torch.jit.export
+    def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
+        """See `RecurrentCell.step`."""
+        self.check_step(u, v, dt)
+        inputs, ages = v.split([self.window * self.input_size, self.window], 1)
+        aged = torch.where(ages < 0.0, ages, ages + dt.unsqueeze(1))
+        return torch.cat(
+            (inputs[:, self.input_size :], clamp_input(u), aged[:, 1:], dt.unsqueeze(1)), 1
+        )
+
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        self.check_sequence(u, dt, v)
+        states: list[Tensor] = []
+        elapsed = dt.unbind(1)
+        for k, held in enumerate(u.unbind(1)):
+            v = self.step(held, v, elapsed[k])
+            states.append(v)
+        return torch.stack(states, 1), v
+
+
+class Block(nn.Module):
+    """One layer: attention, then a dense layer of four times the width, each added to its input."""
+
+    def __init__(self, units: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.width = units // heads
+        self.norm_attention = nn.LayerNorm(units)
+        self.qkv = nn.Linear(units, 3 * units)
+        self.project = nn.Linear(units, units)
+        self.norm_dense = nn.LayerNorm(units)
+        self.dense = nn.Sequential(
+            nn.Linear(units, 4 * units), nn.GELU(), nn.Linear(4 * units, units)
+        )
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:
+        """Transform x (B, K, N), attending to those of `known` (B, 1, 1, K)."""
+        qkv = self.qkv(self.norm_attention(x)).unflatten(2, [3, self.heads, self.width])
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        heard = functional.scaled_dot_product_attention(q, k, v, attn_mask=known)
+        x = x + self.project(heard.transpose(1, 2).flatten(2))
+        transformed: Tensor = x + self.dense(self.norm_dense(x))
+        return transformed
