@@ -94,7 +94,11 @@ class Recording:
         self._unpacked.cleanup()
 
     def messages(
-        self, topics: Collection[str], damage: Damage | None = None, window: int = WINDOW
+        self,
+        topics: Collection[str],
+        damage: Damage | None = None,
+        window: int = WINDOW,
+        limit: int | None = None,
     ) -> Iterator[Message]:
         """Messages of `topics`, in order of log time as far as `in_order` can bring them there.
 
@@ -102,12 +106,13 @@ class Recording:
             topics: names of those to decode; records of others are counted only.
             damage: where to account for what is lost; complete once the iterator has ended.
             window: ns, see `in_order`.
+            limit: records to read at most, of any topic.
 
         """
         damage = damage if damage is not None else Damage()
         for note in self._notes:
             damage.note(note)
-        for record in in_order(self._chosen(topics, damage), damage, window):
+        for record in in_order(self._chosen(topics, damage, limit), damage, window):
             try:
                 yield Message(record.topic, record.time, self._decoder.decode(record))
             except ReplayError as error:
@@ -117,9 +122,13 @@ class Recording:
             damage.declared = self._declared | damage.declared
         damage.reconcile()
 
-    def _chosen(self, topics: Collection[str], damage: Damage) -> Iterator[Record]:
+    def _chosen(
+        self, topics: Collection[str], damage: Damage, limit: int | None
+    ) -> Iterator[Record]:
         for file in self._files:
             for record in file.records(damage):
+                if limit is not None and sum(damage.read.values()) >= limit:
+                    return
                 damage.read[record.topic.name] += 1
                 if record.topic.name in topics:
                     yield record
