@@ -80,9 +80,7 @@ def held(times: Times, vectors: Vectors, instants: Times) -> Vectors:
     return np.where(index[:, None] < 0, 0.0, vectors[np.maximum(index, 0)])
 
 
-def _lag(
-    times: Times, reference: Vectors, commands: Vectors
-) -> tuple[float | None, float | None]:
+def _lag(times: Times, reference: Vectors, commands: Vectors) -> tuple[float | None, float | None]:
     if len(times) < 2 or times[-1] - times[0] < 2 * _LONGEST_LAG:
         return None, None
     # Ten minutes are enough, and keep the grid small.

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from liquid_nav.errors import ReplayError
@@ -19,6 +20,7 @@ class Db3File:
 
     Attributes:
         topics: of its messages.
+        span: log times of the first message and the last, ns, or None.
 
     Raises:
         ReplayError: when its table of topics cannot be read: nothing says then what is in it.
@@ -28,7 +30,7 @@ class Db3File:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            with self._connect() as connection:
+            with closing(self._connect()) as connection:
                 rows = connection.execute(
                     "SELECT id, name, type, serialization_format FROM topics"
                 ).fetchall()
@@ -41,11 +43,12 @@ class Db3File:
                 text, is_idl = definitions.get(kind, ("", False))
                 self._topics[number] = Topic(name, kind, str(encoding), text, is_idl)
         self.topics = list(self._topics.values())
+        self.span = self._find_span()
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Every message, in the order of the file; `damage` gets what cannot be read."""
         read: Counter[str] = Counter()
-        with self._connect() as connection:
+        with closing(self._connect()) as connection:
             last = -1
             while True:
                 try:
@@ -69,6 +72,15 @@ class Db3File:
                     yield Record(topic, time, data)
                 last = rows[-1][0]
         damage.declared.update(read)
+
+    def _find_span(self) -> tuple[int, int] | None:
+        try:
+            with closing(self._connect()) as connection:
+                row = connection.execute("SELECT min(timestamp), max(timestamp) FROM messages")
+                first, last = row.fetchone()
+        except sqlite3.Error:
+            return None
+        return (first, last) if isinstance(first, int) and isinstance(last, int) else None
 
     def _next_row(
         self, connection: sqlite3.Connection, last: int

@@ -111,7 +111,9 @@ class Intake:
         try:
             event = convert(message)
             if event is None:
-                raise messages.MessageError("pose or velocity in a frame that says nothing of north")
+                raise messages.MessageError(
+                    "pose or velocity in a frame that says nothing of north"
+                )
             return event
         except LiquidNavError as error:
             self.refused[channel].add(str(error))
@@ -176,7 +178,10 @@ def find_imu_rotation(recording: Recording, topics: Topics) -> tuple[Rotation | 
         turn = rotation_of((quaternion.x, quaternion.y, quaternion.z, quaternion.w))
         rotation = turn @ rotation
     if at != BODY:
-        return None, f"{TF_STATIC} does not lead from {frame!r} to {BODY}: the IMU is taken to be aligned"
+        return (
+            None,
+            f"{TF_STATIC} does not lead from {frame!r} to {BODY}: the IMU is taken to be aligned",
+        )
     if np.array_equal(rotation, np.eye(3)):
         return None, f"the IMU is aligned with the body by {TF_STATIC}"
     return rotation, f"the IMU is turned from {frame!r} to {BODY} by {TF_STATIC}"

@@ -35,9 +35,7 @@ _CHUNK = struct.Struct("<QQQI")
 _FOOTER_LENGTH = _HEAD.size + 20 + len(MAGIC)
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 # A chunk's head up to its compression; what follows is checked by the lengths.
-_CHUNK_HEAD = re.compile(
-    rb"\x06(?=.{8}.{28}(?:\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))", re.DOTALL
-)
+_CHUNK_HEAD = re.compile(rb"\x06(?=.{8}.{28}(?:\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))", re.DOTALL)
 _MESSAGE_HEAD = re.compile(rb"\x05(?=..[\x00-\x0f]\x00{5})", re.DOTALL)
 _SCAN = 1 << 20
 
@@ -57,6 +55,7 @@ class McapFile:
 
     Attributes:
         topics: of the summary, or, where that is broken, of the whole file.
+        span: log times of the first message and the last, ns, or None; from the same place.
 
     """
 
@@ -65,9 +64,10 @@ class McapFile:
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Topic] = {}
         self._declared: Counter[str] | None = None
+        self.span: tuple[int, int] | None = None
         if not self._read_summary():
-            for _ in self.records(self._damage):
-                pass
+            times = [record.time for record in self._ends()]
+            self.span = (min(times), max(times)) if times else None
         self.topics = list(self._channels.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
@@ -101,6 +101,13 @@ class McapFile:
         # Summaries repeat these counts; where there is none, indices still tell of lost chunks.
         damage.declared.update(indexed | read if self._declared is None else self._declared)
         damage.unreadable += nameless
+
+    def _ends(self) -> list[Record]:
+        """First and last message of the file, after reading it all."""
+        ends: list[Record] = []
+        for record in self.records(Damage()):
+            ends[1 if ends else 0 :] = [record]
+        return ends
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
         """Messages in one record; a schema or a channel has none, and is remembered."""
@@ -259,6 +266,8 @@ class McapFile:
         if statistics.channel_count != len(self._channels):
             self._schemas, self._channels = {}, {}
             return False
+        if statistics.message_count:
+            self.span = (statistics.message_start_time, statistics.message_end_time)
         self._declared = Counter()
         for number, count in statistics.channel_message_counts.items():
             if number in self._channels:

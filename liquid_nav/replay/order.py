@@ -60,9 +60,7 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
             heapq.heappush(held, (entry.time, 2 * place + sub, entry))
             size += _size(entry)
             newest = entry.time if newest is None else max(newest, entry.time)
-        while held and newest is not None and (
-            held[0][0] < newest - window or size > WINDOW_BYTES
-        ):
+        while held and newest is not None and (held[0][0] < newest - window or size > WINDOW_BYTES):
             released, _, ready = heapq.heappop(held)
             size -= _size(ready)
             yield ready

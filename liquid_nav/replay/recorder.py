@@ -182,9 +182,7 @@ def _odometry(event: Odometry) -> Any:
 def _pose(position: Any, orientation: Any) -> Any:
     x, y, z = map(float, position)
     point = message("geometry_msgs/msg/Point", x=x, y=y, z=z)
-    return message(
-        "geometry_msgs/msg/Pose", position=point, orientation=_quaternion(orientation)
-    )
+    return message("geometry_msgs/msg/Pose", position=point, orientation=_quaternion(orientation))
 
 
 def _quaternion(orientation: Any) -> Any:

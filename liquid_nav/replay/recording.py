@@ -29,6 +29,7 @@ class RecordFile(Protocol):
     """A file of records."""
 
     topics: list[Topic]
+    span: tuple[int, int] | None
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Every record, in the order of the file; `damage` gets what cannot be read."""
@@ -54,6 +55,7 @@ class Recording:
     Attributes:
         path: the same.
         topics: of all files, by name; topics of one name and type are one.
+        span: log times of the first message and the last, ns, as far as the files tell at once.
 
     Raises:
         ReplayError: when there is nothing that can be read.
@@ -71,6 +73,8 @@ class Recording:
         except BaseException:
             self._unpacked.cleanup()
             raise
+        spans = [file.span for file in self._files if file.span is not None] or [(0, 0)]
+        self.span = (min(first for first, _ in spans), max(last for _, last in spans))
         self.topics: dict[str, Topic] = {}
         for file in self._files:
             for topic in file.topics:

@@ -32,6 +32,7 @@ class Ros1File:
 
     Attributes:
         topics: of its messages.
+        span: log times of the first message and the last, ns, or None.
 
     Raises:
         ReplayError: when it is no such file.
@@ -44,8 +45,11 @@ class Ros1File:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise ReplayError(f"{path} does not start like a ROS 1 bag of format 2.0")
-        for _ in self.records(Damage()):
-            pass
+        first = last = None
+        for record in self.records(Damage()):
+            first = record.time if first is None else min(first, record.time)
+            last = record.time if last is None else max(last, record.time)
+        self.span = None if first is None or last is None else (first, last)
         self.topics = list(self._topics.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
