@@ -53,7 +53,7 @@ $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
-	    --editable '.[sim,train,viz,dev$(ROS)]'
+	    --editable '.[sim,train,replay,viz,dev$(ROS)]'
 	mkdir -p $(VENV)/typing
 	ln -sfn ../../sim $(VENV)/typing/liquid_nav_sim
 	touch $@

@@ -56,13 +56,13 @@ class Db3File:
                 except sqlite3.Error as error:
                     damage.note(f"{self._path.name}: {error} after row {last}")
                     rows = self._next_row(connection, last)
-                    if rows is None:
+                    if not rows:
                         damage.note(f"{self._path.name} cannot be read beyond row {last}")
                         break
                     damage.unreadable += rows[0][0] - max(last, 0) - 1
                 if not rows:
                     break
-                for number, topic_id, time, data in rows:
+                for _, topic_id, time, data in rows:
                     topic = self._topics.get(topic_id)
                     if topic is None or not (isinstance(time, int) and isinstance(data, bytes)):
                         damage.unreadable += 1
@@ -84,16 +84,16 @@ class Db3File:
 
     def _next_row(
         self, connection: sqlite3.Connection, last: int
-    ) -> list[tuple[int, int, int, bytes]] | None:
-        """Find the first row after `last` that can be read, or None."""
+    ) -> list[tuple[int, int, int, bytes]]:
+        """Find the first row after `last` that can be read, or none."""
         step, bad, good = 1, last, None
         while good is None:
             if last + step > _LAST_ROW:
-                return None
+                return []
             try:
                 rows = _rows(connection, last + step, 1)
                 if not rows:
-                    return None
+                    return []
                 good = last + step
             except sqlite3.Error:
                 bad = last + step

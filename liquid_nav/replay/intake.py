@@ -13,8 +13,8 @@ from liquid_nav.errors import LiquidNavError, ReplayError
 from liquid_nav.events import Channel, Event, ImuSample, OperatorStop
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.recorder import BODY
-from liquid_nav.replay.records import Message
 from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.records import Message
 from liquid_nav.replay.topics import Topics
 from liquid_nav.ros import messages
 from liquid_nav.ros.backends.px4_odometry import odometry_event

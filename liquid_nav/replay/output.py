@@ -48,7 +48,7 @@ class ReplayOutput:
     def __init__(self, path: Path, policy: Policy) -> None:
         self._writer, self._policy = McapWriter(path), policy
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
-        self._reported: tuple[int, Mode, str] | None = None
+        self._reported, self._news = 0, (Mode.NOMINAL, "nothing reported yet")
 
     def __enter__(self) -> "ReplayOutput":
         return self
@@ -75,9 +75,9 @@ class ReplayOutput:
         constants = time_constants(self._policy, memory)
         write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)
         write(MODE, message("std_msgs/msg/String", data=_words(command)), log, stamp)
-        due = self._reported is None or log - self._reported[0] >= _PERIOD
-        if due or self._reported != (self._reported[0], command.mode, command.reason):
-            self._reported = (log, command.mode, command.reason)
+        news = (command.mode, command.reason)
+        if log - self._reported >= _PERIOD or news != self._news:
+            self._reported, self._news = log, news
             write(DIAGNOSTICS, _diagnostics(command, controller, log), log, stamp)
 
 

@@ -117,11 +117,9 @@ class Recording:
         for note in self._notes:
             damage.note(note)
         for record in in_order(self._chosen(topics, damage, limit), damage, window):
-            try:
-                yield Message(record.topic, record.time, self._decoder.decode(record))
-            except ReplayError as error:
-                damage.undecodable[record.topic.name] += 1
-                damage.note(str(error))
+            message = self._decoded(record, damage)
+            if message is not None:
+                yield message
         if self._declared is not None:
             damage.declared = self._declared | damage.declared
         damage.reconcile()
@@ -137,24 +135,35 @@ class Recording:
                 if record.topic.name in topics:
                     yield record
 
+    def _decoded(self, record: Record, damage: Damage) -> Message | None:
+        try:
+            return Message(record.topic, record.time, self._decoder.decode(record))
+        except ReplayError as error:
+            damage.undecodable[record.topic.name] += 1
+            damage.note(str(error))
+            return None
+
     def _open(self, path: Path) -> list[RecordFile]:
         if not path.exists():
             raise ReplayError(f"{path} does not exist")
         paths = self._files_of(path) if path.is_dir() else [path]
         if not paths:
             raise ReplayError(f"{path} holds no recording: no {', '.join(FORMATS)} is in it")
-        files, errors = [], []
-        for file in paths:
-            try:
-                files.append(self._open_file(file))
-            except (ReplayError, OSError) as error:
-                errors.append(f"{error}")
+        outcomes = [self._attempt(file) for file in paths]
+        files = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+        self._notes += [outcome for outcome in outcomes if isinstance(outcome, str)]
         if not files:
-            raise ReplayError("; ".join(errors))
-        self._notes += errors
+            raise ReplayError("; ".join(self._notes))
         if not any(file.topics for file in files):
             raise ReplayError(f"{path} holds no topic that can be read: it is empty or broken")
         return files
+
+    def _attempt(self, path: Path) -> RecordFile | str:
+        """Open a file, or say why it cannot be read."""
+        try:
+            return self._open_file(path)
+        except (ReplayError, OSError) as error:
+            return str(error)
 
     def _open_file(self, path: Path) -> RecordFile:
         suffix = path.suffix

@@ -1,4 +1,4 @@
-"""What readers of recordings give: topics, raw records, and an account of what could not be read."""
+"""What readers of recordings give: topics, records, and an account of what could not be read."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -19,8 +19,8 @@ from liquid_nav.policy import Policy
 from liquid_nav.replay.compare import Comparison, compare, held
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.intake import Intake, Refusals
-from liquid_nav.replay.records import Damage
 from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.records import Damage
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
 from liquid_nav.replay.topics import Topics

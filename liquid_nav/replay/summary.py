@@ -106,13 +106,13 @@ def _print_channels(console: Console, result: Replay) -> None:
         "events",
         "rate Hz",
         "jitter ms",
-        "latency p50/p99/max ms",
+        "latency p50 p99 max",
         "gaps",
         "longest s",
         "rejected",
         "late",
     ):
-        table.add_column(name, justify="left" if name == "channel" else "right")
+        table.add_column(name, justify="left" if name == "channel" else "right", no_wrap=True)
     for channel, c in result.channels.items():
         refused = sum(c.refused.values())
         if not (c.events or refused):
@@ -124,7 +124,7 @@ def _print_channels(console: Console, result: Replay) -> None:
             str(c.events),
             _number(c.rate, 1),
             _number(1e3 * c.jitter, 2),
-            " / ".join(_number(1e3 * value, 1) for value in latency),
+            " ".join(_number(1e3 * value, 1) for value in latency),
             str(c.gap_count),
             _number(longest, 3),
             str(c.rejected + refused),

@@ -9,8 +9,8 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.replay.intake import Intake
 from liquid_nav.replay.order import LEAP, WINDOW
-from liquid_nav.replay.records import Damage, Message
 from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.records import Damage, Message
 from liquid_nav.replay.topics import Topics
 from liquid_nav.ros.messages import stamp_of
 

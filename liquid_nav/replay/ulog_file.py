@@ -55,7 +55,7 @@ class UlogFile:
             name = f"/fmu/{data.name}{number}"
             self._data.append((Topic(name, TYPES[data.name], "object"), data.data))
         self.topics = [topic for topic, _ in self._data]
-        self.span = (log.start_timestamp * 1000, log.last_timestamp * 1000)
+        self.span: tuple[int, int] | None = (log.start_timestamp * 1000, log.last_timestamp * 1000)
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Every message, in the order of time; `damage` gets what cannot be read."""

@@ -102,7 +102,7 @@ class McapWriter:
     def close(self) -> None:
         """Finish the file and give it its name."""
         try:
-            self._writer.finish()
+            self._writer.finish()  # type: ignore[no-untyped-call]
             self._file.close()
             self._staging.replace(self.path)
         finally:
