@@ -1,5 +1,6 @@
 """From serialised messages to objects read by attribute, by the definitions that came with them."""
 
+from functools import lru_cache
 from typing import Any
 
 import zstandard
@@ -51,6 +52,7 @@ class Decoder:
             raise ReplayError(f"{topic.name}: no {topic.type}: {error!r:.200}") from error
 
 
+@lru_cache(maxsize=256)
 def _store_of(topic: Topic) -> Typestore:
     standard = get_typestore(Stores.ROS1_NOETIC) if topic.encoding == "ros1" else STORE
     if not topic.definition:

@@ -86,7 +86,7 @@ class FlightRecorder:
             info = camera_info(self._camera, header(event.stamp, OPTICAL))
             return [(CAMERA_INFO, info), (CAMERA, _image(event))]
         if isinstance(event, ImuSample):
-            return [(IMU, _imu(event))]
+            return [(IMU, imu_message(event))]
         if isinstance(event, Odometry):
             return [(ODOMETRY, _odometry(event))]
         if isinstance(event, Goal):
@@ -143,7 +143,8 @@ def _image(frame: CameraFrame) -> Any:
     )
 
 
-def _imu(sample: ImuSample) -> Any:
+def imu_message(sample: ImuSample) -> Any:
+    """``sensor_msgs/Imu`` of a sample, in the body frame."""
     # By its covariance the orientation says that nobody measured it.
     unknown = np.zeros(9)
     unknown[0] = -1
