@@ -1,6 +1,7 @@
 """Flights that others recorded: a PX4 flight beside the checkout, a PX4 log, a ROS 1 bag."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from liquid_nav.command import Mode
 from liquid_nav.errors import ReplayError
-from liquid_nav.events import SECOND, Channel
+from liquid_nav.events import SECOND, Channel, ImuSample
 from liquid_nav.policy import Policy
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.run import replay
@@ -95,3 +96,35 @@ def test_a_silence_is_a_failsafe_to_the_nanosecond(flow_policy: Policy, tmp_path
     last = max(e.stamp for e in flight if e.channel is Channel.IMU and e.stamp <= 2 * SECOND)
     entered = [f for f in result.failsafes if f.reason == "imu: stale for more than 0.1 s"]
     assert [f.start for f in entered] == [last + SECOND // 10 + 1]
+
+
+def ulog(samples: int) -> bytes:
+    """A PX4 log of an IMU at 250 Hz (docs.px4.io, ULog file format)."""
+
+    def message(kind: bytes, content: bytes) -> bytes:
+        return struct.pack("<H", len(content)) + kind + content
+
+    fields = b"uint64_t timestamp;float[3] gyro_rad;float[3] accelerometer_m_s2;"
+    log = b"ULog\x01\x12\x35\x01" + struct.pack("<Q", 1_000_000)
+    log += message(b"B", bytes(40)) + message(b"F", b"sensor_combined:" + fields)
+    log += message(b"A", struct.pack("<BH", 0, 0) + b"sensor_combined")
+    for k in range(samples):
+        values = (1_000_000 + 4000 * k, 0.1, 0.2, 0.3, 0.5, 1.0, -9.75)
+        log += message(b"D", struct.pack("<HQ6f", 0, *values))
+    return log
+
+
+def test_a_px4_log_is_turned_to_flu(flow_policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / "flight.ulg").write_bytes(ulog(500))
+    seen: list[ImuSample] = []
+    with Recording(tmp_path / "flight.ulg") as recording:
+        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        result = replay(recording, topics, flow_policy, watch=lambda e, c, k: seen.append(e))
+    assert result.events == 500
+    assert result.channels[Channel.IMU].rate == pytest.approx(250)
+    assert seen[0].stamp == SECOND
+    np.testing.assert_allclose(seen[0].angular_velocity, (0.1, -0.2, -0.3), rtol=1e-6)
+    np.testing.assert_array_equal(seen[0].specific_force, (0.5, -1.0, 9.75))
+    (tmp_path / "flight.ulg").write_bytes(ulog(500)[:-3000])
+    cut = replayed(tmp_path / "flight.ulg", flow_policy, comparing=False)
+    assert 400 < cut.events < 500
