@@ -1,4 +1,4 @@
-"""The `liquid-nav` command: ``fly`` and ``train``.
+"""The `liquid-nav` command: ``fly``, ``train`` and ``replay``.
 
 Bad input gives one line on standard error and exit code 2, and leaves nothing behind. Ctrl-C gives
 exit code 130. What is heavy to import is imported by the command that needs it.
@@ -33,6 +33,7 @@ Drone navigation by a continuous-time (liquid) neural controller.
 commands:
   fly      fly a policy in the simulator and show what happened
   train    train a policy in the simulator
+  replay   replay a recorded flight through the controller
 
 `liquid-nav COMMAND --help` tells more of a command.
 """
@@ -40,9 +41,15 @@ commands:
 EXTRAS = {
     "av": "viz",
     "gymnasium": "sim",
+    "lz4": "replay",
     "matplotlib": "viz",
+    "mcap": "replay",
     "pybullet": "sim",
+    "pyulog": "replay",
+    "rosbags": "replay",
+    "ruamel": "replay",
     "tensorboard": "train",
+    "zstandard": "replay",
 }
 """Which extra of the package brings a module that may be missing."""
 
@@ -79,6 +86,10 @@ class Fly:
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: no file)")
     ] = None
     """Where the figures go, in JSON."""
+    record: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no recording)")
+    ] = None
+    """Where each flight is recorded, flight_SEED.mcap, for `liquid-nav replay` and ROS tools."""
     video_episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """How many flights the video shows, the first ones; more take longer, 0 makes no video."""
 
@@ -107,7 +118,11 @@ def _fail(message: str) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    commands: Mapping[str, Callable[[list[str]], int]] = {"fly": _fly, "train": _train}
+    commands: Mapping[str, Callable[[list[str]], int]] = {
+        "fly": _fly,
+        "train": _train,
+        "replay": _replay,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0
@@ -149,6 +164,11 @@ def _fly(arguments: list[str]) -> int:
     if options.video_episodes < 0:
         raise ConfigError(f"--video-episodes must not be negative, got {options.video_episodes}")
     _check_destinations(options.out, options.json)
+    if options.record is not None:
+        if options.record.exists() and not options.record.is_dir():
+            raise ConfigError(f"--record {options.record} exists and is not a directory")
+        # Fails here, before there is a directory, where what it needs is not installed.
+        importlib.import_module("liquid_nav.replay.recorder")
     if options.gui:
         _check_display()
 
@@ -177,6 +197,7 @@ def _fly(arguments: list[str]) -> int:
     )
     directories = [options.out] if options.out is not None else []
     directories += [options.json.parent] if options.json is not None else []
+    directories += [options.record] if options.record is not None else []
     with made_directories(*directories):
         world = World(WorldConfig(camera=camera), gui=options.gui)
         try:
@@ -189,6 +210,7 @@ def _fly(arguments: list[str]) -> int:
                 json_path=options.json,
                 video_episodes=options.video_episodes,
                 real_time=options.gui,
+                record=options.record,
             )
         except pybullet.error as error:
             if not options.gui:
@@ -235,6 +257,13 @@ def _train(arguments: list[str]) -> int:
     PolicyNetwork(policy)
     print(f"trained: {train(out, options.config, policy)}")
     return 0
+
+
+def _replay(arguments: list[str]) -> int:
+    from liquid_nav.replay.command import Options, run
+
+    options = _parse(Options, "replay", arguments)
+    return run(options, options.model or _shipped_model(TASKS[0]))
 
 
 def _check_task(task: str) -> None:

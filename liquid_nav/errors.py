@@ -19,3 +19,7 @@ class ConfigError(LiquidNavError, ValueError):
 
 class BundleError(LiquidNavError):
     """A model bundle that is missing, truncated, tampered with, or made for something else."""
+
+
+class ReplayError(LiquidNavError):
+    """A recorded flight that cannot be read, or does not hold what is asked of it."""

@@ -97,10 +97,10 @@ def test_constraints_are_exact_and_cover_what_is_required() -> None:
     wanted = "\n".join(
         [
             config["options"]["install_requires"],
-            *(extras[e] for e in ("sim", "train", "viz", "ode", "test", "dev")),
+            *(extras[e] for e in ("sim", "train", "replay", "viz", "ode", "test", "dev")),
         ]
     )
-    names = {re.split(r"[^\w-]", line)[0].lower() for line in wanted.split()}
+    names = {re.split(r"[^\w.-]", line)[0].lower() for line in wanted.split()}
     assert names <= pinned
 
 

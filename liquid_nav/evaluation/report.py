@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pybullet
@@ -25,6 +26,9 @@ from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, CameraFrame, Event
 from liquid_nav.policy import Policy
 from liquid_nav_sim.world import Outcome, World
+
+if TYPE_CHECKING:
+    from liquid_nav.replay.recorder import FlightRecorder
 
 _COLUMNS = (
     ("episode", 7),
@@ -99,6 +103,7 @@ def evaluate(
     json_path: Path | None = None,
     video_episodes: int = 3,
     real_time: bool = False,
+    record: Path | None = None,
     console: Console | None = None,
 ) -> Evaluation:
     """Fly the flights of `seed` to `seed + episodes - 1` and show what happened.
@@ -116,6 +121,7 @@ def evaluate(
         video_episodes: flights that the video shows, the first ones; 0 makes no video.
         real_time: hold the simulation back to the pace of the wall clock and let its window follow
             the vehicle.
+        record: existing directory for a recording of each flight, see `recording_name`, or None.
         console: where the table goes; standard output by default.
 
     Raises:
@@ -135,8 +141,14 @@ def evaluate(
                 filming = video if index < video_episodes else None
                 if filming is not None:
                     filming.begin(f"episode {index + 1}/{episodes}   seed {seed + index}")
-                watch = _watcher(world, filming, interruption, real_time)
-                flight = fly(world, controller, seed + index, watch)
+                with ExitStack() as recordings:
+                    recorder = None
+                    if record is not None:
+                        recorder = recordings.enter_context(
+                            _recorder(record / recording_name(seed + index), policy)
+                        )
+                    watch = _watcher(world, filming, interruption, real_time, recorder)
+                    flight = fly(world, controller, seed + index, watch)
                 if filming is not None:
                     filming.end()
                 flights.append(flight)
@@ -156,13 +168,32 @@ def evaluate(
     return Evaluation(summary, flights, interrupted)
 
 
+def recording_name(seed: int) -> str:
+    """Name of the file that the flight of `seed` is recorded in."""
+    return f"flight_{seed}.mcap"
+
+
+def _recorder(path: Path, policy: Policy) -> "FlightRecorder":
+    # Flying needs none of the packages that recordings need.
+    from liquid_nav.replay.recorder import FlightRecorder
+
+    return FlightRecorder(path, policy.config.camera)
+
+
 def _watcher(
-    world: World, video: FlightVideo | None, interruption: Interruption, real_time: bool
+    world: World,
+    video: FlightVideo | None,
+    interruption: Interruption,
+    real_time: bool,
+    recorder: "FlightRecorder | None",
 ) -> Callable[[Event, Command], None]:
     begin = time.perf_counter()
 
     def watch(event: Event, command: Command) -> None:
         interruption.obey()
+        if recorder is not None:
+            recorder.event(event)
+            recorder.command(command)
         if video is not None:
             video.watch(event, command)
         if real_time:

@@ -27,6 +27,7 @@ MAX_PIXELS = 4096 * 4096
 """Pixels of the largest image that is decoded."""
 
 _UNIT_TOLERANCE = 1e-2
+_ROUNDING = 1e-15
 
 # Per encoding of sensor_msgs/image_encodings: bytes per pixel, and how OpenCV makes it RGB.
 _ENCODINGS: dict[str, tuple[int, int | None]] = {
@@ -163,13 +164,14 @@ def camera_frame(message: Any, arrival: int, adapter: ImageAdapter) -> CameraFra
     return CameraFrame(stamp, arrival, adapter.adapt(decode_image(message)))
 
 
-def imu_sample(message: Any, arrival: int, rotation: NDArray[np.float64]) -> ImuSample:
+def imu_sample(message: Any, arrival: int, rotation: NDArray[np.float64] | None) -> ImuSample:
     """Event of a `sensor_msgs/Imu` (REP-145: specific force, +g on the up axis at rest).
 
     Args:
         message: rad/s and m/s^2 in the frame of the sensor.
         arrival: ns.
-        rotation: from the frame of the sensor to body FLU, shape (3, 3).
+        rotation: from the frame of the sensor to body FLU, shape (3, 3), or None: they are one,
+            and every bit stays as it is.
 
     Raises:
         MessageError: on a time out of range, a quantity that its covariance declares not
@@ -183,6 +185,8 @@ def imu_sample(message: Any, arrival: int, rotation: NDArray[np.float64]) -> Imu
     force = _vector(message.linear_acceleration)
     if not force.any():
         raise MessageError("imu has a linear_acceleration of zero; at rest it would show gravity")
+    if rotation is None:
+        return ImuSample(stamp, arrival, _vector(message.angular_velocity), force)
     # Readings that overflow become non-finite here, which is the controller's to reject.
     with np.errstate(over="ignore", invalid="ignore"):
         return ImuSample(
@@ -243,6 +247,9 @@ def _unit_quaternion(message: Any) -> NDArray[np.float64]:
     # Written so that a norm that is not a number is refused too.
     if not abs(norm - 1) <= _UNIT_TOLERANCE:
         raise MessageError(f"orientation has norm {norm:g}, it must be a unit quaternion")
+    # What was made a unit quaternion once stays as it is, so that a recording replays bit for bit.
+    if abs(norm - 1) <= _ROUNDING:
+        norm = 1.0
     return np.array(quaternion, dtype=np.float64) / norm
 
 

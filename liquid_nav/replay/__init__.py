@@ -1,0 +1,1 @@
+"""Recorded flights: read whatever recorded them, through the controller that flies, and compare."""

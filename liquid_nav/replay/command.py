@@ -1,0 +1,199 @@
+"""``liquid-nav replay``: a recorded flight in a table, and in files."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.evaluation.files import made_directories, whole_file
+from liquid_nav.events import SECOND, Channel
+from liquid_nav.policy import Policy, load_policy
+from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
+from liquid_nav.replay.options import (
+    Config,
+    Options,
+    channel_of,
+    delays_of,
+    load_config,
+    numbers_of,
+    safety_of,
+    topics_of,
+)
+from liquid_nav.replay.output import ReplayOutput
+from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.summary import figures, print_beside, print_summary
+from liquid_nav.replay.timeline import Cut
+from liquid_nav.replay.topics import NONE, Topics, find
+from liquid_nav.safety import SafetyConfig
+
+MCAP, RESULT = "replay.mcap", "replay.json"
+"""Files in the output directory."""
+
+__all__ = ["Options", "Prepared", "prepare", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a replay takes, found out from options and recording.
+
+    Attributes:
+        topics: which topic is what.
+        policy: what flies.
+        safety: settings of the safety layer.
+        cut: which part.
+        camera_info: calibration, or None.
+        imu_rotation: from the IMU's frame to body FLU, or None.
+        rate: Hz of queries in silences.
+        notes: in words, what was found.
+
+    """
+
+    topics: Topics
+    policy: Policy
+    safety: SafetyConfig
+    cut: Cut
+    camera_info: Any
+    imu_rotation: Any
+    rate: float
+    notes: tuple[str, ...]
+
+    def replay(
+        self,
+        recording: Recording,
+        watch: Watch | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Replay:
+        """Replay, see `liquid_nav.replay.run.replay`."""
+        result = replay(
+            recording,
+            self.topics,
+            self.policy,
+            safety=self.safety,
+            cut=self.cut,
+            camera_info=self.camera_info,
+            imu_rotation=self.imu_rotation,
+            rate=self.rate,
+            watch=watch,
+            progress=progress,
+        )
+        result.notes[:0] = self.notes
+        return result
+
+
+def prepare(options: Options, model: Path, recording: Recording) -> Prepared:
+    """Find out what the options leave open.
+
+    Raises:
+        LiquidNavError: on options that make no sense, or do not fit the recording or the model.
+
+    """
+    config = load_config(options.config)
+    cut = Cut(
+        options.start,
+        options.duration,
+        clock=options.clock,
+        window=round(options.reorder * SECOND),
+    )
+    policy, _ = load_policy(model)
+    chosen = topics_of(options, config)
+    comparing = options.compare or chosen.command not in (None, NONE)
+    topics = find(recording.topics, chosen, comparing, Channel.GOAL in policy.channels)
+    if comparing and topics.command is None:
+        raise ConfigError("--compare needs recorded commands, and no topic of them is found")
+    info, rotation, notes = _calibration(options, config, recording, topics)
+    return Prepared(
+        topics, policy, safety_of(config.limits), cut, info, rotation, options.rate, notes
+    )
+
+
+def change(options: Options, prepared: Prepared) -> Prepared:
+    """The second replay that the options ask for."""
+    policy = prepared.policy if options.other is None else load_policy(options.other)[0]
+    limits = numbers_of("--limits", options.limits)
+    return replace(
+        prepared,
+        policy=policy,
+        safety=safety_of(vars(prepared.safety.limits) | limits),
+        cut=replace(
+            prepared.cut,
+            drop=frozenset(map(channel_of, options.drop)),
+            delay=delays_of(options.delay),
+        ),
+    )
+
+
+def run(options: Options, model: Path) -> int:
+    """Replay as the options say, print a summary, write files, and give the exit code."""
+    # More threads do not help a batch of one, and could change the order of its sums.
+    torch.set_num_threads(1)
+    console = Console(highlight=False)
+    with Recording(options.flight) as recording, ExitStack() as stack:
+        prepared = prepare(options, model, recording)
+        changed = change(options, prepared) if options.changed else None
+        if options.out is not None:
+            if options.out.exists() and not options.out.is_dir():
+                raise ConfigError(f"--out {options.out} exists and is not a directory")
+            stack.enter_context(made_directories(options.out))
+        watch: Watch | None = None
+        if options.out is not None:
+            output = ReplayOutput(options.out / MCAP, prepared.policy)
+            watch = stack.enter_context(output).watch
+        with _bar(recording, prepared.cut) as progress:
+            result = prepared.replay(recording, watch, progress)
+        print_summary(console, result)
+        content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
+        if changed is not None:
+            with _bar(recording, changed.cut) as progress:
+                other = changed.replay(recording, None, progress)
+            comparison = beside(result, other)
+            print_beside(console, other, comparison)
+            content["changed"] = figures(replace(other, comparison=comparison))
+        if options.out is not None:
+            with whole_file(options.out / RESULT) as path:
+                path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return 0
+
+
+def _calibration(
+    options: Options, config: Config, recording: Recording, topics: Topics
+) -> tuple[Any, Any, tuple[str, ...]]:
+    info = config.camera_model
+    if info is None and topics.camera is not None:
+        info = find_camera_info(recording, topics)
+    given = options.imu_rotation or config.imu_rotation
+    if given is not None:
+        return info, rotation_of(given), ("the IMU is turned as was given",)
+    if topics.imu is None:
+        return info, None, ()
+    rotation, why = find_imu_rotation(recording, topics)
+    return info, rotation, (why,)
+
+
+@contextmanager
+def _bar(recording: Recording, cut: Cut) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    first, last = recording.span
+    begin = first + round(cut.start * SECOND)
+    seconds = max((last - begin) / SECOND, 0.0)
+    if cut.duration is not None:
+        seconds = min(seconds, cut.duration)
+    columns = (
+        TextColumn("replaying"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f}/{task.total:.1f} s"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=seconds)
+        yield lambda now: progress.update(task, completed=(now - begin) / SECOND)

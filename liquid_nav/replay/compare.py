@@ -1,0 +1,100 @@
+"""Two series of commands side by side: error per axis, and which one lags."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.events import SECOND
+
+AXES = ("vx", "vy", "vz", "yaw_rate")
+
+_GRID = SECOND // 100
+"""Time between samples for the cross-correlation, ns."""
+_LONGEST_LAG = SECOND
+"""ns; the lag is sought up to this, either way."""
+
+Times = NDArray[np.int64]
+Vectors = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Commands beside reference commands at the same instants.
+
+    Attributes:
+        times: the instants, ns, shape (M,).
+        reference, commands: (vx, vy, vz, yaw_rate) in m/s and rad/s, shape (M, 4).
+        rms, largest: error per axis, shape (4,); NaN where there is nothing to compare.
+        identical: whether all are the same, bit for bit.
+        lag: seconds by which `commands` come after `reference`, where their correlation is highest;
+            None where one of them does not move, or there is less than 2 s of them.
+        correlation: at that lag, -1 to 1, or None.
+
+    """
+
+    times: Times
+    reference: Vectors
+    commands: Vectors
+    rms: Vectors
+    largest: Vectors
+    identical: bool
+    lag: float | None
+    correlation: float | None
+
+
+def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
+    """Compare commands at the same instants; those of the reference that are not finite count not.
+
+    Args:
+        times: ns, not decreasing, shape (M,).
+        reference, commands: m/s and rad/s, shape (M, 4).
+
+    """
+    keep = np.isfinite(reference).all(axis=1)
+    times, reference, commands = times[keep], reference[keep], commands[keep]
+    # A recording may hold any numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.abs(commands - reference)
+        none = np.full(4, np.nan)
+        rms = np.sqrt(np.mean(error**2, axis=0)) if len(times) else none
+        largest = error.max(axis=0) if len(times) else none
+        lag, correlation = _lag(times, reference, commands)
+    return Comparison(
+        times=times,
+        reference=reference,
+        commands=commands,
+        rms=rms,
+        largest=largest,
+        identical=len(times) > 0 and reference.tobytes() == commands.tobytes(),
+        lag=lag,
+        correlation=correlation,
+    )
+
+
+def held(times: Times, vectors: Vectors, instants: Times) -> Vectors:
+    """Read at `instants` a series that holds each value until the next; zero before the first."""
+    if not len(times):
+        return np.zeros((len(instants), 4))
+    index = np.searchsorted(times, instants, side="right") - 1
+    return np.where(index[:, None] < 0, 0.0, vectors[np.maximum(index, 0)])
+
+
+def _lag(times: Times, reference: Vectors, commands: Vectors) -> tuple[float | None, float | None]:
+    if len(times) < 2 or times[-1] - times[0] < 2 * _LONGEST_LAG:
+        return None, None
+    # Ten minutes are enough, and keep the grid small.
+    grid = np.arange(times[0], min(times[-1], times[0] + 600 * SECOND), _GRID)
+    a, b = held(times, reference, grid), held(times, commands, grid)
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    steps = int(_LONGEST_LAG // _GRID)
+    best: tuple[float, int] | None = None
+    for shift in sorted(range(-steps, steps + 1), key=abs):
+        x = a[max(-shift, 0) : len(a) - max(shift, 0)]
+        y = b[max(shift, 0) : len(b) - max(-shift, 0)]
+        norm = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
+        if norm > 0 and np.isfinite(norm):
+            value = float(np.sum(x * y)) / norm
+            if best is None or value > best[0] + 1e-12:
+                best = (value, shift)
+    return (None, None) if best is None else (best[1] * _GRID / SECOND, best[0])

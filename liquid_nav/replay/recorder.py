@@ -1,0 +1,191 @@
+"""Records what a controller takes in and gives out, as a vehicle's own recorder would.
+
+What `liquid_nav.replay` reads back are the same events, bit for bit: images are raw, numbers are
+float64, stamps are in headers and arrivals are log times.
+"""
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from liquid_nav.command import Command
+from liquid_nav.events import CameraFrame, Event, Goal, ImuSample, Odometry, OperatorStop
+from liquid_nav.policy.config import PolicyCamera
+from liquid_nav.replay.writer import McapWriter, header, message, twist, vector3
+
+CAMERA = "/camera/image_raw"
+CAMERA_INFO = "/camera/camera_info"
+IMU = "/imu/data_raw"
+ODOMETRY = "/odom"
+GOAL = "/goal_pose"
+COMMAND = "/liquid_nav/command"
+OPERATOR_STOP = "/liquid_nav/operator_stop"
+
+BODY, OPTICAL, WORLD, HEADING = "base_link", "camera_optical_frame", "odom", "base_stabilized"
+"""Frames of the messages: FLU, optical (REP-103), ENU, and FLU turned level."""
+
+
+class FlightRecorder:
+    """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
+
+    A context manager, as `McapWriter` is.
+
+    Args:
+        path: the file.
+        camera: the camera that frames come from.
+
+    Raises:
+        OSError: when the file cannot be written.
+
+    """
+
+    def __init__(self, path: Path, camera: PolicyCamera) -> None:
+        self._writer = McapWriter(path)
+        self._camera = camera
+        # Found by their type even where nothing was ever sent.
+        self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
+
+    def __enter__(self) -> "FlightRecorder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, traceback)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._writer.close()
+
+    def discard(self) -> None:
+        """Leave no file, unless it was closed."""
+        self._writer.discard()
+
+    def event(self, event: Event) -> None:
+        """Record an event, at its arrival; events of no kind known here are left out."""
+        for topic, content in self._messages(event):
+            self._writer.write(topic, content, event.arrival, event.stamp)
+
+    def command(self, command: Command) -> None:
+        """Record a command, at the time for which it was asked."""
+        content = message(
+            "geometry_msgs/msg/TwistStamped",
+            header=header(command.stamp, HEADING),
+            twist=twist(command.vector[:3], (0.0, 0.0, command.yaw_rate)),
+        )
+        self._writer.write(COMMAND, content, command.stamp)
+
+    def _messages(self, event: Event) -> list[tuple[str, Any]]:
+        if isinstance(event, CameraFrame):
+            info = camera_info(self._camera, header(event.stamp, OPTICAL))
+            return [(CAMERA_INFO, info), (CAMERA, _image(event))]
+        if isinstance(event, ImuSample):
+            return [(IMU, imu_message(event))]
+        if isinstance(event, Odometry):
+            return [(ODOMETRY, _odometry(event))]
+        if isinstance(event, Goal):
+            pose = _pose(event.position, (0.0, 0.0, 0.0, 1.0))
+            head = header(event.stamp, WORLD)
+            return [(GOAL, message("geometry_msgs/msg/PoseStamped", header=head, pose=pose))]
+        if isinstance(event, OperatorStop):
+            return [(OPERATOR_STOP, message("std_msgs/msg/Bool", data=event.engaged))]
+        return []
+
+
+def camera_info(camera: PolicyCamera, head: Any) -> Any:
+    """``sensor_msgs/CameraInfo`` of an ideal pinhole camera with the header `head`.
+
+    Pixel centres are at whole coordinates, as in OpenCV.
+    """
+    focal = camera.width / 2 / math.tan(camera.horizontal_fov / 2)
+    cx, cy = (camera.width - 1) / 2, (camera.height - 1) / 2
+    none = message(
+        "sensor_msgs/msg/RegionOfInterest",
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
+    return message(
+        "sensor_msgs/msg/CameraInfo",
+        header=head,
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1]),
+        r=np.eye(3).ravel(),
+        p=np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0]),
+        binning_x=0,
+        binning_y=0,
+        roi=none,
+    )
+
+
+def _image(frame: CameraFrame) -> Any:
+    height, width, _ = frame.image.shape
+    return message(
+        "sensor_msgs/msg/Image",
+        header=header(frame.stamp, OPTICAL),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
+        data=np.ascontiguousarray(frame.image).ravel(),
+    )
+
+
+def imu_message(sample: ImuSample) -> Any:
+    """``sensor_msgs/Imu`` of a sample, in the body frame."""
+    # By its covariance the orientation says that nobody measured it.
+    unknown = np.zeros(9)
+    unknown[0] = -1
+    return message(
+        "sensor_msgs/msg/Imu",
+        header=header(sample.stamp, BODY),
+        orientation=_quaternion((0.0, 0.0, 0.0, 1.0)),
+        orientation_covariance=unknown,
+        angular_velocity=vector3(sample.angular_velocity),
+        angular_velocity_covariance=np.zeros(9),
+        linear_acceleration=vector3(sample.specific_force),
+        linear_acceleration_covariance=np.zeros(9),
+    )
+
+
+def _odometry(event: Odometry) -> Any:
+    pose = message(
+        "geometry_msgs/msg/PoseWithCovariance",
+        pose=_pose(event.position, event.orientation),
+        covariance=np.zeros(36),
+    )
+    motion = message(
+        "geometry_msgs/msg/TwistWithCovariance",
+        twist=twist(event.linear_velocity, event.angular_velocity),
+        covariance=np.zeros(36),
+    )
+    return message(
+        "nav_msgs/msg/Odometry",
+        header=header(event.stamp, WORLD),
+        child_frame_id=BODY,
+        pose=pose,
+        twist=motion,
+    )
+
+
+def _pose(position: Any, orientation: Any) -> Any:
+    x, y, z = map(float, position)
+    point = message("geometry_msgs/msg/Point", x=x, y=y, z=z)
+    return message("geometry_msgs/msg/Pose", position=point, orientation=_quaternion(orientation))
+
+
+def _quaternion(orientation: Any) -> Any:
+    x, y, z, w = map(float, orientation)
+    return message("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)

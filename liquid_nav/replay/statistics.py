@@ -1,0 +1,109 @@
+"""Figures of one channel of a flight: rate, jitter, latency, gaps."""
+
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.events import SECOND, Event
+
+GAP = 2.5
+"""An interval between stamps is a gap when it is so many times the median."""
+
+MAX_GAPS = 1000
+"""Gaps listed of one channel, the longest ones."""
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Figures of one channel; times in seconds, NaN where there are too few events.
+
+    Attributes:
+        events: measurements handed to the controller.
+        rejected: of these, those that it rejected; and `last_rejection` says why the last.
+        late: of these, those behind the clock or behind a newer one.
+        refused: messages that became no event, by reason, with the first of each in words.
+        rate: events per second, over the time from the first stamp to the last.
+        interval: median time between stamps.
+        jitter: standard deviation of the intervals that are no gaps.
+        latency_p50, latency_p99, latency_max: from stamp to arrival.
+        equal_stamps: events with the stamp of the one before.
+        gaps: (start, length) of intervals longer than `GAP` medians, start from the first arrival
+            of the flight, in order of time, the longest `MAX_GAPS`; `gap_count` counts all.
+
+    """
+
+    events: int
+    rejected: int
+    last_rejection: str
+    late: int
+    refused: dict[str, int]
+    rate: float
+    interval: float
+    jitter: float
+    latency_p50: float
+    latency_p99: float
+    latency_max: float
+    equal_stamps: int
+    gaps: list[tuple[float, float]]
+    gap_count: int
+
+
+class ChannelTimes:
+    """Stamps and arrivals of one channel, 16 bytes an event."""
+
+    def __init__(self) -> None:
+        self._stamps, self._arrivals = array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    def add(self, event: Event) -> None:
+        """Note an event."""
+        self._stamps.append(event.stamp)
+        self._arrivals.append(event.arrival)
+
+    @property
+    def stamps(self) -> NDArray[np.int64]:
+        """Stamps in order of arrival, ns."""
+        return np.array(self._stamps, np.int64)
+
+    @property
+    def arrivals(self) -> NDArray[np.int64]:
+        """Arrivals, ns."""
+        return np.array(self._arrivals, np.int64)
+
+    def statistics(
+        self, start: int, rejected: int, last_rejection: str, late: int, refused: dict[str, int]
+    ) -> ChannelStatistics:
+        """Work out the figures; `start` is the first arrival of the flight, ns."""
+        stamps, latency = np.sort(self.stamps), (self.arrivals - self.stamps) / SECOND
+        intervals = np.diff(stamps) / SECOND
+        moving = intervals[intervals > 0]
+        median = float(np.median(moving)) if len(moving) else float("nan")
+        is_gap = intervals > GAP * median
+        where = np.flatnonzero(is_gap)
+        longest = np.sort(where[np.argsort(intervals[where])[::-1][:MAX_GAPS]])
+        span = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
+        p50, p99, top = (
+            np.percentile(latency, (50, 99, 100)) if len(latency) else (float("nan"),) * 3
+        )
+        return ChannelStatistics(
+            events=len(stamps),
+            rejected=rejected,
+            last_rejection=last_rejection,
+            late=late,
+            refused=refused,
+            rate=float((len(stamps) - 1) / span) if span else float("nan"),
+            interval=median,
+            jitter=float(np.std(intervals[~is_gap])) if len(moving) else float("nan"),
+            latency_p50=float(p50),
+            latency_p99=float(p99),
+            latency_max=float(top),
+            equal_stamps=int(np.count_nonzero(intervals == 0)),
+            gaps=[
+                (float((stamps[i] - start) / SECOND), float(intervals[i])) for i in longest.tolist()
+            ],
+            gap_count=len(where),
+        )

@@ -1,0 +1,132 @@
+"""What happened in a flight, in the order in which the controller learned of it."""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.replay.intake import Intake
+from liquid_nav.replay.order import LEAP, WINDOW
+from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.records import Damage, Message
+from liquid_nav.replay.topics import Topics
+from liquid_nav.ros.messages import stamp_of
+
+CLOCKS = ("log", "stamp")
+
+_LONGEST = 1e9
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which part of a recording is replayed, and what is changed in it.
+
+    Attributes:
+        start: seconds after the first message at which it begins.
+        duration: seconds that it lasts, or None for the rest.
+        drop: channels that are left out.
+        delay: nanoseconds by which measurements of a channel come later than they did.
+        clock: ``log``: arrivals are log times; ``stamp``: they are the stamps of the headers, for
+            recordings whose logger had another clock than the sensors.
+        window: ns by which records may be out of order, see `in_order`.
+
+    Raises:
+        ConfigError: on a value out of its range.
+
+    """
+
+    start: float = 0.0
+    duration: float | None = None
+    drop: frozenset[Channel] = frozenset()
+    delay: Mapping[Channel, int] = field(default_factory=dict)
+    clock: str = "log"
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= _LONGEST:
+            raise ConfigError(f"start must be from 0 to {_LONGEST:g} s, got {self.start}")
+        if self.duration is not None and not 0 < self.duration <= _LONGEST:
+            raise ConfigError(f"duration must be in (0, {_LONGEST:g}] s, got {self.duration}")
+        if self.clock not in CLOCKS:
+            raise ConfigError(f"clock must be {' or '.join(CLOCKS)}, got {self.clock!r}")
+        if not 0 <= self.window <= LEAP:
+            raise ConfigError(f"the reorder window must be from 0 to {LEAP // SECOND} s")
+        for channel, delay in self.delay.items():
+            if not 0 <= delay <= _LONGEST * SECOND:
+                raise ConfigError(f"delay of {channel.value} must be from 0 to {_LONGEST:g} s")
+
+
+class Recorded(NamedTuple):
+    """A command that was recorded: when it came, ns, and (vx, vy, vz, yaw_rate)."""
+
+    arrival: int
+    vector: tuple[float, float, float, float]
+
+
+def timeline(
+    recording: Recording, topics: Topics, intake: Intake, cut: Cut, damage: Damage
+) -> Iterator[Event | Recorded]:
+    """Give events and recorded commands by (arrival, place in the recording).
+
+    `damage` is complete, counts included, only where the recording was read to its end.
+    """
+    waiting: list[tuple[int, int, Event | Recorded]] = []
+    slack = cut.window if cut.clock == "stamp" else 0
+    first = progress = stamp = None
+    messages = recording.messages(topics.names - {topics.camera_info}, damage, cut.window)
+    for place, message in enumerate(messages):
+        if cut.clock == "stamp":
+            stamp = _stamp(message, stamp)
+            if stamp is None:
+                continue
+            message = message._replace(time=stamp)
+        now = message.time
+        if first is None:
+            first = progress = now
+        assert progress is not None
+        elapsed = now - first
+        if cut.duration is not None and elapsed >= (cut.start + cut.duration) * SECOND:
+            # Counts of a whole recording say nothing of a part of it.
+            damage.declared.clear()
+            break
+        if progress - now > LEAP:
+            while waiting:
+                yield heapq.heappop(waiting)[2]
+            progress = now
+        progress = max(progress, now)
+        item = None if elapsed < cut.start * SECOND else _item(message, topics, intake, cut)
+        if item is not None:
+            heapq.heappush(waiting, (item.arrival, place, item))
+        while waiting and waiting[0][0] <= progress - slack:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _item(message: Message, topics: Topics, intake: Intake, cut: Cut) -> Event | Recorded | None:
+    if message.topic.name == topics.command:
+        return Recorded(message.time, _twist(message.content))
+    channel = intake.channel(message)
+    if channel in cut.drop:
+        return None
+    event = intake.event(message)
+    if event is not None and (delay := cut.delay.get(event.channel)):
+        event = replace(event, arrival=event.arrival + delay)
+    return event
+
+
+def _stamp(message: Message, newest: int | None) -> int | None:
+    """Stamp of a message; that of the newest one before it where it has none."""
+    header = getattr(message.content, "header", None)
+    if header is not None:
+        return stamp_of(header.stamp)
+    if hasattr(message.content, "timestamp"):
+        return int(message.content.timestamp) * 1000
+    return newest
+
+
+def _twist(content: Any) -> tuple[float, float, float, float]:
+    motion = content.twist if hasattr(content, "twist") else content
+    return (motion.linear.x, motion.linear.y, motion.linear.z, motion.angular.z)
