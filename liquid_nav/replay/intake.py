@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.errors import LiquidNavError, ReplayError
-from liquid_nav.events import Channel, Event, ImuSample, OperatorStop
+from liquid_nav.events import Channel, Event, OperatorStop
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.recorder import BODY
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.records import Message
 from liquid_nav.replay.topics import Topics
 from liquid_nav.ros import messages
-from liquid_nav.ros.backends.px4_odometry import odometry_event
 from liquid_nav.ros.camera import CameraAdapter
+from liquid_nav.ros.px4_sensors import px4_imu_sample, px4_odometry
 
 TF_STATIC = "/tf_static"
 _SEARCHED = 20_000
@@ -130,7 +130,7 @@ class Intake:
 
     def _imu(self, message: Message) -> Event:
         if message.topic.type.endswith("/SensorCombined"):
-            return _sensor_combined(message)
+            return px4_imu_sample(message.content, message.time)
         return messages.imu_sample(message.content, message.time, self._rotation)
 
 
@@ -212,22 +212,9 @@ def _early(recording: Recording, topic: str) -> Iterator[Message]:
     return recording.messages({topic}, limit=_SEARCHED)
 
 
-def _sensor_combined(message: Message) -> Event:
-    """Event of ``px4_msgs/SensorCombined``: FRD to FLU, times in microseconds."""
-    content = message.content
-    stamp = messages.check_time(int(content.timestamp) * 1000, message.time)
-    turn = np.array([1.0, -1.0, -1.0])
-    return ImuSample(
-        stamp,
-        message.time,
-        np.asarray(content.gyro_rad, np.float64) * turn,
-        np.asarray(content.accelerometer_m_s2, np.float64) * turn,
-    )
-
-
 def _odometry(message: Message) -> Event | None:
     if message.topic.type.endswith("/VehicleOdometry"):
-        return odometry_event(message.content, message.time)
+        return px4_odometry(message.content, message.time)
     return messages.odometry(message.content, message.time)
 
 

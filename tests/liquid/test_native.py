@@ -16,12 +16,19 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import LiquidCell, NativeStep, make_cell, native
-from liquid_reference import CELL_CASES, seeded_cell
+from liquid_reference import seeded_cell
 
 BUILT = native.available()
 PATHS = ("torch", *BUILT)
 needs_kernel = pytest.mark.skipif(not BUILT, reason="the native kernel is not built")
-each_cell = pytest.mark.parametrize(("name", "options"), CELL_CASES, ids=str)
+NATIVE_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("liquid_flow", {}),
+    ("liquid_flow", {"gates": "input"}),
+    ("liquid_flow", {"lipschitz": 0.7}),
+    ("ltc", {}),
+    ("ltc", {"max_step": 0.1, "max_substeps": 3}),
+]
+each_cell = pytest.mark.parametrize(("name", "options"), NATIVE_CASES, ids=str)
 each_path = pytest.mark.parametrize("path", PATHS)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 some = settings(max_examples=30, deadline=None, derandomize=True)
@@ -369,3 +376,28 @@ def test_transforms_of_functions_see_the_plain_loop(
     by_vmap = torch.func.jacrev(lambda x: cell(x, dt, v)[1])(u)  # type: ignore[no-untyped-call]
     one_by_one = torch.autograd.functional.jacobian(lambda x: cell(x, dt, v)[1], u)
     torch.testing.assert_close(by_vmap, one_by_one, rtol=1e-9, atol=1e-12)
+
+
+@each_path
+@pytest.mark.parametrize("name", ["ltc", "liquid_flow"])
+def test_a_wired_cell_is_the_same_on_every_path(name: str, path: str) -> None:
+    use(path)
+    wired = {"wiring": {"kind": "Random", "units": 4}}
+    cell = seeded_cell(name, wired, dtype=torch.float64)
+    inputs = example(cell, 3, 7)
+    for got, plain in zip(
+        states_and_gradients(cell, *inputs), plain_loop(cell, *inputs), strict=True
+    ):
+        torch.testing.assert_close(got, plain, rtol=1e-9, atol=1e-11)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("ltc", {"solver": "fused"}), ("liquid_flow", {"hidden": 6}), ("ctrnn", {})],
+)
+def test_a_native_step_of_what_the_kernel_has_not_is_refused(
+    name: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="native step"):
+        NativeStep(seeded_cell(name, options))  # type: ignore[arg-type]
