@@ -104,13 +104,14 @@ def ulog(samples: int) -> bytes:
     def message(kind: bytes, content: bytes) -> bytes:
         return struct.pack("<H", len(content)) + kind + content
 
-    fields = b"uint64_t timestamp;float[3] gyro_rad;float[3] accelerometer_m_s2;"
+    fields = b"uint64_t timestamp;float[3] gyro_rad;int32_t accelerometer_timestamp_relative;"
+    fields += b"float[3] accelerometer_m_s2;"
     log = b"ULog\x01\x12\x35\x01" + struct.pack("<Q", 1_000_000)
     log += message(b"B", bytes(40)) + message(b"F", b"sensor_combined:" + fields)
     log += message(b"A", struct.pack("<BH", 0, 0) + b"sensor_combined")
     for k in range(samples):
-        values = (1_000_000 + 4000 * k, 0.1, 0.2, 0.3, 0.5, 1.0, -9.75)
-        log += message(b"D", struct.pack("<HQ6f", 0, *values))
+        values = (1_000_000 + 4000 * k, 0.1, 0.2, 0.3, 0, 0.5, 1.0, -9.75)
+        log += message(b"D", struct.pack("<HQ3fi3f", 0, *values))
     return log
 
 
