@@ -92,10 +92,12 @@ class Policy:
         """Raw command `dt` ns after the last event. Changes nothing."""
         return _raw(self.network.query(memory.state, memory.latch, _tensor([dt / SECOND])))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
         """State and time constant in seconds of every neuron of the core, N each, for plots."""
-        _, time_constant = self.network.core.gates(memory.latch, memory.state)
+        # Copies are no inference tensors, which TorchScript refuses where the same code has been
+        # specialised to gradients before, in this process.
+        _, time_constant = self.network.core.gates(memory.latch.clone(), memory.state.clone())
         return memory.state[0].tolist(), time_constant[0].tolist()
 
     def _warm_up(self) -> None:

@@ -5,13 +5,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Event
-from liquid_nav.policy import Memory, Policy
+from liquid_nav.policy import Policy
 from liquid_nav.replay.recorder import COMMAND, HEADING
 from liquid_nav.replay.writer import McapWriter, header, message, twist
 
@@ -70,9 +68,8 @@ class ReplayOutput:
             twist=twist(command.vector[:3], (0.0, 0.0, command.yaw_rate)),
         )
         write(COMMAND, content, log, stamp)
-        memory = controller.memory
-        write(STATE, _array("state", memory.state[0].numpy()), log, stamp)
-        constants = time_constants(self._policy, memory)
+        state, constants = self._policy.core_state(controller.memory)
+        write(STATE, _array("state", state), log, stamp)
         write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)
         write(MODE, message("std_msgs/msg/String", data=_words(command)), log, stamp)
         news = (command.mode, command.reason)
@@ -81,14 +78,7 @@ class ReplayOutput:
             write(DIAGNOSTICS, _diagnostics(command, controller, log), log, stamp)
 
 
-@torch.inference_mode()
-def time_constants(policy: Policy, memory: Memory) -> NDArray[np.float32]:
-    """Time constants in seconds, float32 (N,), with which the state flows after an event."""
-    _, constants = policy.network.core.gates(memory.latch, memory.state)
-    return np.asarray(constants[0].numpy(), np.float32)
-
-
-def _array(label: str, values: NDArray[Any]) -> Any:
+def _array(label: str, values: list[float]) -> Any:
     dimension = message(
         "std_msgs/msg/MultiArrayDimension", label=label, size=len(values), stride=len(values)
     )
