@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.events import CameraFrame, Event
@@ -85,6 +85,14 @@ class BoxConfig:
         )
 
 
+class Entry(NamedTuple):
+    """What the ring holds: when it came, s on the steady clock, its bytes, and itself."""
+
+    time: float
+    size: int
+    item: Item
+
+
 class Ring:
     """The last entries, bounded in time and in memory.
 
@@ -100,7 +108,7 @@ class Ring:
     def __init__(self, seconds: float, limit: int) -> None:
         self.size = 0
         self._seconds, self._limit = seconds, limit
-        self._entries: deque[tuple[float, int, Item]] = deque()
+        self._entries: deque[Entry] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,12 +122,12 @@ class Ring:
             size = _EVENT_BYTES + item.image.nbytes
         elif isinstance(item, Event):
             size = _EVENT_BYTES
-        self._entries.append((now, size, item))
+        self._entries.append(Entry(now, size, item))
         self.size += size
         while self._entries and (
-            self.size > self._limit or now - self._entries[0][0] > self._seconds
+            self.size > self._limit or now - self._entries[0].time > self._seconds
         ):
-            self.size -= self._entries.popleft()[1]
+            self.size -= self._entries.popleft().size
 
     def clear(self) -> None:
         """Forget all."""
@@ -128,11 +136,11 @@ class Ring:
 
     def span(self, now: float) -> float:
         """Seconds from the oldest entry to `now`."""
-        return now - self._entries[0][0] if self._entries else 0.0
+        return now - self._entries[0].time if self._entries else 0.0
 
-    def snapshot(self) -> list[Item]:
+    def snapshot(self) -> list[Entry]:
         """Everything held now, oldest first."""
-        return [item for _, _, item in self._entries]
+        return list(self._entries)
 
 
 class BlackBox:
@@ -250,19 +258,19 @@ class _Job:
 
     """
 
-    def __init__(self, path: Path, camera: PolicyCamera, items: list[Item]) -> None:
+    def __init__(self, path: Path, camera: PolicyCamera, entries: list[Entry]) -> None:
         self.path, self.done, self.fault = path, Flag(), ""
         # A daemon: the end of the node waits as long as it chooses to, see `BlackBox.wait`.
-        self._thread = Thread(target=self._run, args=(camera, items), daemon=True)
+        self._thread = Thread(target=self._run, args=(camera, entries), daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:
             self._fail(error)
             self.done.set()
 
-    def _run(self, camera: PolicyCamera, items: list[Item]) -> None:
+    def _run(self, camera: PolicyCamera, entries: list[Entry]) -> None:
         try:
-            self._feed(camera, items)
+            self._feed(camera, [entry.item for entry in entries])
         except Exception as error:  # Whatever it is, the flight goes on.
             self._fail(error)
         finally:

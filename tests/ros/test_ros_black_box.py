@@ -1,13 +1,14 @@
 """The black box over real DDS: what calls for a file, what is in it, and what cannot harm."""
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ros.node_support import OK, Vehicle, save_small_bundle
+from ros.node_support import OK, Process, Vehicle, bring_up, save_small_bundle
 from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
@@ -168,6 +169,30 @@ def test_a_file_that_is_due_is_written_at_the_end(
     (path,) = vehicle.until_files(1)
     commands = [item for item in events_of(path, vehicle) if isinstance(item, Recorded)]
     assert [c.arrival for c in commands] == [c.stamp for c in sent]
+
+
+def test_a_signal_that_ends_the_node_leaves_the_file(
+    ros: Spinner, bundle: Path, tmp_path: Path
+) -> None:
+    from geometry_msgs.msg import TwistStamped
+    from std_srvs.srv import SetBool
+
+    given = {"model": bundle, "black_box.seconds": 60.0, "black_box.folder": tmp_path}
+    words = (word for pair in given.items() for word in ("-p", "{}:={}".format(*pair)))
+    world = ros.node("world")
+    commands: list[TwistStamped] = []
+    world.create_subscription(TwistStamped, "cmd_vel", commands.append, 10)
+    with Process("node", *words) as controller:
+        bring_up(ros, world)
+        client = world.create_client(SetBool, "liquid_nav_node/stop")
+        ros.until_matched(client)
+        # The stop that a flight begins with calls for no file.
+        ros.until(lambda: commands, what="a command")
+        future = client.call_async(SetBool.Request(data=True))
+        ros.until(future.done, what="the stop service")
+        assert controller.end(ros, signal.SIGINT) == 0
+    ros.until(lambda: list(tmp_path.glob("liquid_nav_node_*.mcap")), what="the file")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_flight_without_failsafe_leaves_no_file(
