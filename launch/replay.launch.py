@@ -35,6 +35,8 @@ def setup(context):
         "use_sim_time": True,
         "backend": "twist",
         "twist.topic": "replay/cmd_vel",
+        # There is a recording already.
+        "black_box.seconds": 0.0,
         "liquid_state_rate": float(launching.value(context, "liquid_state_rate")),
     }
     return [

@@ -13,7 +13,11 @@ ARGUMENTS = (
     ("gui", "false", "Show PyBullet's window."),
     ("pace", "real_time", "real_time, or lock_step: the world waits for each command."),
     ("speed", "1.0", "Seconds simulated in one second, in real_time."),
-    ("record", "false", "Record every topic to a bag by `ros2 bag record`; see record_to."),
+    (
+        "record",
+        "false",
+        "Record every topic to a bag by `ros2 bag record`, which needs rosbag2; see record_to.",
+    ),
     ("record_to", "liquid_nav_flight", "Folder of the bag; it must not be there yet."),
     ("namespace", "", "Namespace of the drone."),
     (
@@ -52,7 +56,8 @@ def setup(context):
         *launching.middleware(),
         *([recorder] if launching.flag(context, "record") else []),
         launching.simulator(context, simulated),
-        launching.controller(context, {**common, **model}),
+        # Simulated failsafes fill no one's home directory.
+        launching.controller(context, {**common, **model, "black_box.seconds": 0.0}),
         launching.supervisor(context, common),
     ]
 

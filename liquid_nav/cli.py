@@ -1,4 +1,4 @@
-"""The `liquid-nav` command: ``fly``, ``train`` and ``replay``.
+"""The `liquid-nav` command: ``fly``, ``train``, ``replay`` and ``dataset``.
 
 Bad input gives one line on standard error and exit code 2, and leaves nothing behind. Ctrl-C gives
 exit code 130. What is heavy to import is imported by the command that needs it.
@@ -34,6 +34,7 @@ commands:
   fly      fly a policy in the simulator and show what happened
   train    train a policy in the simulator
   replay   replay a recorded flight through the controller
+  dataset  make training data of recorded flights
 
 `liquid-nav COMMAND --help` tells more of a command.
 """
@@ -122,6 +123,7 @@ def _dispatch(arguments: list[str]) -> int:
         "fly": _fly,
         "train": _train,
         "replay": _replay,
+        "dataset": _dataset,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -247,6 +249,10 @@ def _train(arguments: list[str]) -> int:
         """The liquid cell."""
         units: int = PolicyConfig.units
         """Neurons of the liquid cell."""
+        recorded: Annotated[
+            Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
+        ] = None
+        """Directory of further episodes, of `liquid-nav dataset from-bag`."""
 
     options = _parse(Train, "train", arguments)
     _check_task(options.task)
@@ -255,7 +261,8 @@ def _train(arguments: list[str]) -> int:
     policy = PolicyConfig(cell=options.cell, units=options.units)
     # Fails here, before there is a run directory, where the architecture makes no sense.
     PolicyNetwork(policy)
-    print(f"trained: {train(out, options.config, policy)}")
+    bundle = train(out, options.config, policy, recorded=options.recorded)
+    print(f"trained: {bundle}")
     return 0
 
 
@@ -264,6 +271,74 @@ def _replay(arguments: list[str]) -> int:
 
     options = _parse(Options, "replay", arguments)
     return run(options, options.model or _shipped_model(TASKS[0]))
+
+
+@dataclass(frozen=True)
+class FromBag:
+    """Make training data of recorded flights, for `liquid-nav train TASK --recorded DIR`.
+
+    FLIGHT is what `liquid-nav replay` reads. The commands recorded in it, velocities of the body as
+    Twist or TwistStamped, are what is learnt. Each episode is one file in DIR, FLIGHT_000.npz.
+    """
+
+    flights: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FLIGHT...")]
+    """The recordings."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Where the episodes go."""
+    camera: Annotated[
+        str | None, tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: by type)")
+    ] = None
+    """Images, raw or compressed."""
+    camera_info: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: beside the images)"),
+    ] = None
+    """Calibration of the camera."""
+    imu: Annotated[
+        str | None, tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: by type)")
+    ] = None
+    """Inertial samples."""
+    cmd: Annotated[
+        str | None, tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: by type)")
+    ] = None
+    """Commands."""
+    hold: Annotated[float, tyro.conf.arg(metavar="S")] = 0.5
+    """Seconds for which a command is in force; a longer silence of them ends an episode."""
+    longest: Annotated[float, tyro.conf.arg(metavar="S")] = 120.0
+    """Seconds after which an episode ends and another begins."""
+    shortest: Annotated[float, tyro.conf.arg(metavar="S")] = 1.0
+    """Seconds below which one is left out."""
+    model: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: any new model's)")
+    ] = None
+    """Model bundle whose camera images are brought to."""
+
+
+def _dataset(arguments: list[str]) -> int:
+    if arguments[:1] in ([], ["-h"], ["--help"]):
+        print("usage: liquid-nav dataset from-bag FLIGHT... --out DIR (see from-bag --help)")
+        return 0
+    if arguments[0] != "from-bag":
+        raise ConfigError(f"unknown command dataset {arguments[0]!r}, choose from-bag")
+    options = _parse(FromBag, "dataset from-bag", arguments[1:])
+    _check_destinations(options.out, None)
+
+    from liquid_nav.learning.from_bag import Pieces, convert_all
+    from liquid_nav.policy import PolicyConfig, load_policy
+    from liquid_nav.replay.topics import NONE, Topics
+
+    config = PolicyConfig() if options.model is None else load_policy(options.model)[0].config
+    chosen = Topics(
+        camera=options.camera,
+        camera_info=options.camera_info,
+        imu=options.imu,
+        odometry=NONE,
+        command=options.cmd,
+        operator=NONE,
+    )
+    pieces = Pieces(options.hold, options.longest, options.shortest)
+    convert_all(options.flights, options.out, config.camera, chosen, pieces, print)
+    return 0
 
 
 def _check_task(task: str) -> None:

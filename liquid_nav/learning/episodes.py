@@ -8,9 +8,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.errors import LiquidNavError
+from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
-from liquid_nav.policy import RawCommand
+from liquid_nav.policy import PolicyCamera, RawCommand
 
 
 class EpisodeError(LiquidNavError):
@@ -30,7 +30,8 @@ class Episode:
         seen: bool (T,), whether the target has been in view up to the event.
         frames: uint8 (F, H, W, 3) RGB.
         sight: float32 (F, 4), truth at exposure: target visible (0 or 1), its azimuth (left) and
-            elevation (up) in the camera's frame in radians, and its inverse range in 1/m.
+            elevation (up) in the camera's frame in radians, and its inverse range in 1/m; NaN where
+            nobody knows.
         outcome: how the flight ended, a string, shape ().
 
     """
@@ -69,6 +70,28 @@ class Episode:
                 return cls(**{f.name: archive[f.name] for f in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EpisodeError(f"{path} is not a whole episode: {error}") from error
+
+
+def load_folder(folder: Path, camera: PolicyCamera) -> list[Episode]:
+    """Every episode in a folder, by name.
+
+    Raises:
+        ConfigError: when there is none, or one is of another camera.
+        EpisodeError: when a file is damaged.
+
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise ConfigError(f"{folder} holds no episodes")
+    episodes = [Episode.load(path) for path in paths]
+    for path, episode in zip(paths, episodes, strict=True):
+        if episode.frames.shape[1:3] != (camera.height, camera.width):
+            _, height, width, _ = episode.frames.shape
+            raise ConfigError(
+                f"{path} has frames of {width}x{height}, the model sees "
+                f"{camera.width}x{camera.height}"
+            )
+    return episodes
 
 
 class EpisodeBuilder:

@@ -30,7 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 from liquid_nav import __version__
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
-from liquid_nav.learning.episodes import Episode
+from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.rollout import Bursts, randomised, record
 from liquid_nav.learning.sequences import Batch, PieceStream, unroll
 from liquid_nav.policy import Manifest, PolicyConfig, PolicyNetwork, load_policy, save_bundle
@@ -107,6 +107,7 @@ def train(
     policy: PolicyConfig,
     world: WorldConfig | None = None,
     console: Console | None = None,
+    recorded: Path | None = None,
 ) -> Path:
     """Train a policy for the task `target`; go on where an earlier run in `out` was cut.
 
@@ -116,16 +117,20 @@ def train(
         policy: architecture.
         world: conditions around which flights are drawn.
         console: where progress is shown.
+        recorded: directory of further episodes, which every round learns from, see
+            `liquid_nav.learning.from_bag`.
 
     Returns:
         The path of the model bundle.
 
     Raises:
-        ConfigError: when `out` holds a run with other settings.
+        ConfigError: when `out` holds a run with other settings, or `recorded` no episodes of the
+            policy's camera.
         EpisodeError: when a data file of the run is damaged.
 
     """
-    run = _Run(out, config, policy, world or WorldConfig(), console or Console())
+    flights = [] if recorded is None else load_folder(recorded, policy.camera)
+    run = _Run(out, config, policy, world or WorldConfig(), console or Console(), flights)
     for round_ in range(config.rounds + 1):
         run.round(round_)
     return run.bundle
@@ -141,11 +146,13 @@ class _Run:
         policy: PolicyConfig,
         world: WorldConfig,
         console: Console,
+        recorded: list[Episode],
     ) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self.out, self.config, self.policy, self.world = out, config, policy, world
         self.console = console
         self.bundle = out / "model"
+        self.recorded = recorded
         self._settle()
         torch.manual_seed(config.seed)
         self.network = PolicyNetwork(policy)
@@ -154,7 +161,7 @@ class _Run:
         self.rng = np.random.default_rng([config.seed, 1])
         self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
         self.outcomes: list[dict[str, int]] = []
-        self.episodes: list[Episode] = []
+        self.episodes = list(recorded)
         self._restore()
         self.log = SummaryWriter(str(out / "tensorboard"), purge_step=self.step)
 
@@ -232,7 +239,12 @@ class _Run:
 
     def _settle(self) -> None:
         """Fix the settings of the run directory, or check them against what it was begun with."""
-        settings = {"training": asdict(self.config), "policy": self.policy.to_dict()}
+        settings: dict[str, Any] = {
+            "training": asdict(self.config),
+            "policy": self.policy.to_dict(),
+        }
+        if self.recorded:
+            settings["recorded"] = _extent(self.recorded)
         path = self.out / "settings.json"
         if path.exists():
             try:
@@ -280,6 +292,7 @@ class _Run:
             "method": "behaviour cloning, then DAgger",
             "finished_rounds": self.finished_rounds,
             "flights": len(self.episodes),
+            "recorded": _extent(self.recorded),
             "events": sum(map(len, self.episodes)),
             "frames": sum(len(episode.frames) for episode in self.episodes),
             "optimiser_steps": self.step,
@@ -293,6 +306,10 @@ class _Run:
                 "python": platform.python_version(),
             },
         }
+
+
+def _extent(episodes: Sequence[Episode]) -> dict[str, int]:
+    return {"episodes": len(episodes), "events": sum(map(len, episodes))}
 
 
 class _Bar:
@@ -327,7 +344,14 @@ def command_loss(commands: Tensor, batch: Batch) -> Tensor:
 
 
 def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
-    """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`."""
+    """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`.
+
+    Frames of which nobody knows the truth (NaN) count not; it is zero where there are no others.
+    """
+    known = ~sight[:, 0].isnan()
+    if not known.any():
+        return guess.sum() * 0.0
+    guess, sight = guess[known], sight[known]
     visible = sight[:, 0]
     seen = nn.functional.binary_cross_entropy_with_logits(guess[:, 0], visible)
     where = nn.functional.smooth_l1_loss(guess[:, 1:], sight[:, 1:], beta=0.1, reduction="none")

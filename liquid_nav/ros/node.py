@@ -24,6 +24,7 @@ from liquid_nav.events import SECOND, Event, Odometry, OperatorStop
 from liquid_nav.policy import Policy, load_policy
 from liquid_nav.ros.backends import Backend, make_backend
 from liquid_nav.ros.backends.messages import message_class
+from liquid_nav.ros.black_box import BlackBox, BoxConfig
 from liquid_nav.ros.diagnostics import TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.parameters import (
@@ -41,6 +42,9 @@ from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbea
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
+_PATIENCE_FOR_FILES = 4.0
+"""s that the end of the node waits for the black box; launch kills after 10."""
+
 
 @dataclass
 class Flight:
@@ -53,6 +57,7 @@ class Flight:
     sensors: Sensors
     liquid_state: LiquidStatePublisher
     monitor: Monitor
+    black_box: BlackBox
 
 
 class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
@@ -117,7 +122,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
         liquid_state = LiquidStatePublisher(self, settings.values["liquid_state_rate"])
-        self._flight = Flight(settings, policy, controller, backend, sensors, liquid_state, monitor)
+        box_config = BoxConfig.of(settings.values, self.get_fully_qualified_name())
+        black_box = BlackBox(box_config, policy.config.camera, self.get_logger())
+        self._flight = Flight(
+            settings, policy, controller, backend, sensors, liquid_state, monitor, black_box
+        )
         self.get_logger().info(f"configured: task {manifest.task}, commands by {name}")
         return SUCCESS
 
@@ -126,6 +135,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight = self._flight
         assert flight is not None
         flight.controller.reset()
+        flight.black_box.start()
         self._pose = None
         self._active = True
         if self._stopped:
@@ -191,6 +201,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         assert flight is not None
         counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
+        flight.black_box.event(event)
         flight.controller.on_event(event)
         if counters.rejected > before:
             flight.monitor.intakes[event.channel].reject(counters.last_rejection)
@@ -206,6 +217,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def _send(self, flight: Flight, now: int) -> None:
         command = flight.controller.command(now)
         flight.backend.send(command, self._pose, self._fresh(flight, now))
+        flight.black_box.command(command)
         self._sent = time.monotonic()
 
     @staticmethod
@@ -253,6 +265,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._timers_made = []
         command = Command(now, mode=Mode.HOVER, reason=why)
         flight.backend.send(command, self._pose, self._fresh(flight, now))
+        flight.black_box.end(command)
         self._active = False
         self._beats.publish(heartbeat(False))
         for publisher in self._publishers_made:
@@ -263,6 +276,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         if self._flight is not None:
             self._flight.liquid_state.close()
             self._flight.backend.close()
+            self._flight.black_box.wait(_PATIENCE_FOR_FILES)
             self._flight = None
 
     # Parameters and diagnostics.
@@ -307,6 +321,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             guarded = self._beats.get_subscription_count() > 0
             words = "OK" if guarded else "none listens to the heartbeat"
             statuses.append(Status(0 if guarded else WARN, "supervisor", words, {}))
+            recorder = flight.black_box.status()
+            statuses += [] if recorder is None else [recorder]
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
         self._reports.publish(message(self.get_fully_qualified_name(), now, statuses))

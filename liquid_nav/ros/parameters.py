@@ -128,6 +128,16 @@ SPECS = (
         "Hz at most of the core's state and time constants on ~/liquid_state; 0 for none.",
         (0.0, 1000.0),
     ),
+    Spec(
+        "black_box.seconds",
+        60.0,
+        "s of events and commands kept for the file of a failsafe; 0 for no black box.",
+        (0.0, 3600.0),
+    ),
+    Spec("black_box.megabytes", 64.0, "Memory that these may take, 10^6 bytes.", (1.0, 4096.0)),
+    Spec("black_box.folder", "~/.ros/liquid_nav", "Where the files go."),
+    Spec("black_box.after", 5.0, "s from a failsafe or a stop to its file.", (0.0, 60.0)),
+    Spec("black_box.pause", 30.0, "s between two files, at least.", (0.0, 3600.0)),
     EXECUTOR,
     Spec(
         "autostart",

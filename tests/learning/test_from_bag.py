@@ -1,0 +1,240 @@
+"""Recorded flights become episodes: the same events, and the commands as labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from liquid_nav.cli import main
+from liquid_nav.command import Command
+from liquid_nav.errors import ConfigError, ReplayError
+from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.expert import TargetExpert
+from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
+from liquid_nav.learning.imitation import TrainingConfig, sight_loss, train
+from liquid_nav.policy import PolicyCamera, PolicyConfig, RawCommand
+from liquid_nav.replay.recorder import COMMAND, FlightRecorder
+from liquid_nav.replay.topics import NONE, Topics
+from liquid_nav.replay.writer import McapWriter, header, message, twist
+from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.world import World, WorldConfig
+from replay.replay_support import events
+from support import small_network
+
+CAMERA = PolicyCamera()
+SHORT = WorldConfig(task=TargetTask(time_limit=2.5))
+
+
+@dataclass
+class Flown:
+    path: Path
+    events: list[Event]
+    commands: list[RawCommand]
+
+    @property
+    def episode(self) -> Episode:
+        """What it must become, camera and IMU only."""
+        builder = EpisodeBuilder()
+        for event, command in zip(self.events, self.commands, strict=True):
+            if isinstance(event, (CameraFrame, ImuSample)):
+                sight = UNKNOWN_SIGHT if isinstance(event, CameraFrame) else None
+                builder.add(event, command, True, sight)
+        return builder.build("recorded")
+
+
+@pytest.fixture(scope="module")
+def flown(tmp_path_factory: pytest.TempPathFactory) -> Flown:
+    """A flight of the expert in the simulator."""
+    flight = Flown(tmp_path_factory.mktemp("flights") / "flight.mcap", [], [])
+    world = World(SHORT)
+    world.reset(3)
+    expert = TargetExpert(world)
+    with FlightRecorder(flight.path, CAMERA) as recorder:
+        while (event := world.next_event()) is not None:
+            expert.on_event(event)
+            command = Command(event.arrival, *expert.command())
+            flight.events.append(event)
+            flight.commands.append(command.vector)
+            recorder.event(event)
+            recorder.command(command)
+            world.command(command)
+    world.close()
+    return flight
+
+
+def write(path: Path, flight: Sequence[Event | Command]) -> Path:
+    with FlightRecorder(path, CAMERA) as recorder:
+        for item in flight:
+            if isinstance(item, Command):
+                recorder.command(item)
+            else:
+                recorder.event(item)
+    return path
+
+
+def converted(path: Path, out: Path, **pieces: float) -> list[Episode]:
+    out.mkdir()
+    convert(path, out, CAMERA, Topics(), Pieces(**pieces))
+    return load_folder(out, CAMERA)
+
+
+def equal(a: Episode, b: Episode) -> bool:
+    return all(
+        x.dtype == y.dtype and x.tobytes() == y.tobytes()
+        for x, y in ((getattr(a, name), getattr(b, name)) for name in vars(a))
+    )
+
+
+def test_a_recorded_flight_is_the_episode_that_was_flown(flown: Flown, tmp_path: Path) -> None:
+    (episode,) = converted(flown.path, tmp_path / "out")
+    assert equal(episode, flown.episode)
+    assert np.isnan(episode.sight).all()
+    assert len(np.unique(episode.label, axis=0)) > 1
+
+
+def test_a_slow_stick_labels_every_event_with_the_command_in_force(tmp_path: Path) -> None:
+    flight: list[Event | Command] = list(events(3.0))
+    stick = [Command(round(t * SECOND), t, -t, 0.5, 0.1) for t in np.arange(1.2, 3.0, 0.0999)]
+    flight = sorted(
+        flight + stick, key=lambda i: (i.arrival, 0) if isinstance(i, Event) else (i.stamp, 1)
+    )
+    (episode,) = converted(write(tmp_path / "a.mcap", flight), tmp_path / "out")
+    held = [e for e in events(3.0) if e.arrival >= stick[0].stamp]
+    held = [e for e in held if e.arrival <= stick[-1].stamp + SECOND // 2]
+    usable = [e for e in held if not isinstance(e, ImuSample) or abs(e.angular_velocity[2]) < 100]
+    assert len(episode) == len(usable)
+    for event, label in zip(usable, episode.label, strict=True):
+        newest = [c for c in stick if c.stamp <= event.arrival][-1]
+        assert label.tobytes() == np.array(newest.vector, np.float32).tobytes()
+
+
+def test_a_silence_of_the_commands_parts_a_flight(tmp_path: Path) -> None:
+    flight: list[Event | Command] = []
+    for event in events(6.0):
+        flight.append(event)
+        if not 3 * SECOND < event.arrival < 5 * SECOND:
+            flight.append(Command(event.arrival, 0.5))
+    first, second = converted(write(tmp_path / "a.mcap", flight), tmp_path / "out", hold=0.1)
+    assert float(first.dt.sum()) == pytest.approx(2.1, abs=0.02)
+    assert float(second.dt.sum()) == pytest.approx(2.0, abs=0.05)
+    assert (first.dt[0], second.dt[0]) == (0, 0)
+
+
+def test_a_long_flight_is_cut(flown: Flown, tmp_path: Path) -> None:
+    pieces = converted(flown.path, tmp_path / "out", longest=1.0, shortest=0.1)
+    assert len(pieces) >= 2
+    assert sum(map(len, pieces)) == len(flown.episode)
+
+
+def test_training_learns_from_recorded_flights(flown: Flown, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    converted(flown.path, folder)
+    settings = TrainingConfig(
+        demonstrations=1, rounds=0, first_epochs=1, last_epochs=1, lanes=2, length=64, workers=1
+    )
+    config, _ = small_network()
+    quiet = Console(quiet=True)
+    run = tmp_path / "run"
+    assert (train(run, settings, config, SHORT, quiet, folder) / "manifest.json").is_file()
+    with pytest.raises(ConfigError, match="other settings"):
+        train(run, settings, config, SHORT, quiet)
+
+
+def test_unknown_sight_counts_not() -> None:
+    torch.manual_seed(0)
+    guess, sight = torch.randn(5, 4, requires_grad=True), torch.rand(5, 4).round()
+    unknown = torch.full((3, 4), torch.nan)
+    mixed = sight_loss(torch.cat((guess, torch.randn(3, 4))), torch.cat((sight, unknown)))
+    assert mixed == sight_loss(guess, sight)
+    lost = sight_loss(guess, torch.full((5, 4), torch.nan))
+    lost.backward()
+    assert lost == 0
+    assert guess.grad is not None
+    assert not guess.grad.any()
+
+
+@pytest.mark.parametrize(("left_out", "flag"), [("camera", "--camera"), ("command", "--cmd")])
+def test_a_flight_without_it_is_one_clear_error(
+    flown: Flown, tmp_path: Path, left_out: str, flag: str
+) -> None:
+    with pytest.raises(ReplayError, match=f"no topic of the {left_out}.*{flag}"):
+        convert(flown.path, tmp_path, CAMERA, Topics(**{left_out: NONE}), Pieces())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_that_are_none_give_no_episode(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mcap", events())
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ReplayError, match="gives no episode"):
+        convert(path, tmp_path / "out", CAMERA, Topics(), Pieces())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_commands_in_the_world_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mcap", events())
+    with McapWriter(tmp_path / "b.mcap") as writer:
+        content = message(
+            "geometry_msgs/msg/TwistStamped",
+            header=header(SECOND, "map"),
+            twist=twist((1.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+        )
+        writer.write(COMMAND, content, SECOND)
+    folder = tmp_path / "bag"
+    folder.mkdir()
+    path.rename(folder / "bag_0.mcap")
+    (tmp_path / "b.mcap").rename(folder / "bag_1.mcap")
+    with pytest.raises(ReplayError, match="in 'map', and not in the body's frame"):
+        convert(folder, tmp_path, CAMERA, Topics(), Pieces())
+
+
+def test_a_failure_in_the_middle_leaves_nothing(
+    flown: Flown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saved = Episode.save, []
+
+    def full(episode: Episode, path: Path) -> None:
+        saved.append(path)
+        if len(saved) == 2:
+            raise OSError(28, "No space left on device")
+        save(episode, path)
+
+    monkeypatch.setattr(Episode, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        convert(flown.path, tmp_path, CAMERA, Topics(), Pieces(longest=1.0, shortest=0.1))
+    assert len(saved) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line(flown: Flown, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["dataset", "from-bag", str(flown.path), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert f"1 episodes, {len(flown.episode)} events" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["flight_000.npz"]
+    for wrong, words in (
+        (arguments, "holds episodes of flight already"),
+        ([*arguments[:-1], str(tmp_path / "new"), "--cmd", "/none"], "there is no topic /none"),
+        (["dataset", "from-bag", "/nowhere.mcap", "--out", str(tmp_path / "new")], "not exist"),
+        (["dataset", "to-bag"], "choose from-bag"),
+        ([*arguments[:-1], str(tmp_path / "new"), "--hold", "0"], "hold must be positive"),
+    ):
+        assert main(wrong) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert main(["dataset"]) == 0
+
+
+def test_a_folder_of_episodes_is_checked(flown: Flown, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no episodes"):
+        load_folder(tmp_path, CAMERA)
+    flown.episode.save(tmp_path / "a.npz")
+    small = PolicyConfig(camera=PolicyCamera(width=32, height=24)).camera
+    with pytest.raises(ConfigError, match=r"a\.npz has frames of 64x48, the model sees 32x24"):
+        load_folder(tmp_path, small)
+    (tmp_path / "b.npz").write_bytes(b"PK")
+    with pytest.raises(EpisodeError):
+        load_folder(tmp_path, CAMERA)
