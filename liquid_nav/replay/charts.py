@@ -164,6 +164,7 @@ def raster(
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + _BOTTOM}" role="img">',
         "<title>arrivals of events</title>",
+        _seconds(axis, _TOP + 16, bottom),
     ]
     for index, ((name, figures, times), spans) in enumerate(zip(rows, shades, strict=True)):
         top = _TOP + pitch * index
@@ -181,7 +182,6 @@ def raster(
             f'preserveAspectRatio="none" href="data:image/png;base64,{encoded}"/>'
         )
         parts.append(_shades(axis, spans, top + 16, top + 32))
-    parts.append(_seconds(axis, _TOP + 16, bottom))
     parts.append(f'<text class="readout" x="{WIDTH - RIGHT}" y="14"></text>')
     parts.append(f'<path class="cursor" d="M0,{_TOP}V{bottom}"/></svg>')
     return "".join(parts)

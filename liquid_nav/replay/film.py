@@ -18,7 +18,7 @@ FPS = 10
 """Frames per second of flight."""
 
 WIDTH, CAPTION = 480, 52
-"""Pixels: width of the picture, and height of the strip with figures below it."""
+"""Pixels: width of the picture, and height of the strip with figures above it."""
 
 MAX_BYTES, MAX_FRAMES = 12 << 20, 60 * 60 * FPS
 """The video ends early at either, so that a report can still be opened and sent."""
@@ -58,6 +58,7 @@ class ReplayFilm:
         self._stack = ExitStack()
         self._writer: Mp4Writer | None = None
         self._picture: Image | None = None
+        self._start: int | None = None
         self._next = 0
 
     def __enter__(self) -> "ReplayFilm":
@@ -80,6 +81,7 @@ class ReplayFilm:
         if self.ended is not None:
             return
         now = event.arrival
+        self._start = now if self._start is None else self._start
         if self._picture is not None:
             self._keep_pace(now)
         if isinstance(event, CameraFrame):
@@ -104,7 +106,7 @@ class ReplayFilm:
         # Even numbers, as the encoder wants them; a picture as tall as ten is wide is cut down.
         self._height = 2 * round(min(max(WIDTH * height / width, 48), 2 * WIDTH) / 2)
         self._writer = Mp4Writer(self._path, WIDTH, self._height + CAPTION, FPS)
-        self._start = self._next = event.arrival
+        self._next = event.arrival
         self.clock.append((0.0, event.arrival))
 
     def _keep_pace(self, now: int) -> None:
@@ -129,15 +131,16 @@ class ReplayFilm:
 
     def _compose(self, now: int, command: Command) -> Image:
         canvas = np.full((self._height + CAPTION, WIDTH, 3), _BACKGROUND, np.uint8)
-        canvas[: self._height] = cv2.resize(
+        # Figures on top, as browsers lay the controls over the bottom.
+        canvas[CAPTION:] = cv2.resize(
             self._frame, (WIDTH, self._height), interpolation=cv2.INTER_NEAREST
         )
-        self._draw_command(canvas[: self._height], command)
-        seconds, age = (now - self._start) / SECOND, (now - self._seen) / SECOND
-        _write(canvas, f"{seconds:8.2f} s   image {1e3 * age:.0f} ms old", (8, -32), _FAINT)
+        self._draw_command(canvas[CAPTION:], command)
+        seconds, age = (now - (self._start or 0)) / SECOND, (now - self._seen) / SECOND
+        _write(canvas, f"{seconds:.2f} s   image {1e3 * age:.0f} ms old", (8, 20), _FAINT)
         colour = _FAINT if command.mode is Mode.NOMINAL else _ALERT
         reason = f": {command.reason}" if command.reason else ""
-        _write(canvas, f"{command.mode.value}{reason}"[:64], (8, -10), colour)
+        _write(canvas, f"{command.mode.value}{reason}"[:64], (8, 42), colour)
         return canvas
 
     def _draw_command(self, picture: Image, command: Command) -> None:
@@ -146,7 +149,7 @@ class ReplayFilm:
         forward, left, up, turn = np.clip(vector / _FULL_SCALE, -1.0, 1.0).tolist()
         height, width = picture.shape[:2]
         reach = min(44, height // 5)
-        x, y = width // 2, height - reach - 22
+        x, y = width // 2, height - reach - min(64, height // 4)
         colour = _TEXT if command.mode is Mode.NOMINAL else _ALERT
         cv2.circle(picture, (x, y), reach, _FAINT, 1, cv2.LINE_AA)
         tip = (round(x - reach * left), round(y - reach * forward))
@@ -169,11 +172,11 @@ def _write(
     colour: tuple[int, int, int],
     shade: bool = False,
 ) -> None:
-    """Write with the lower left corner at (x, y); y below 0 counts from the bottom."""
-    x, y = corner[0], corner[1] % len(canvas)
+    """Write with the lower left corner at (x, y), on a dark plate where `shade` asks."""
+    x, y = corner
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
     if shade:
         (width, height), _ = cv2.getTextSize(words, font, size, 1)
         plate = canvas[max(y - height - 4, 0) : y + 4, x - 4 : x + width + 4]
         plate[:] = (plate * 0.35).astype(np.uint8)
-    cv2.putText(canvas, words, (x, y), font, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, words, corner, font, size, colour, 1, cv2.LINE_AA)

@@ -41,7 +41,7 @@ th:first-child, td:first-child, .words { text-align: left; padding-left: 0; }
 .chart .grid { stroke: #edf0f3; } .chart .zero { stroke: #b9c2ca; }
 .chart polyline { stroke-width: 1.4; stroke-linejoin: round; }
 .chart .command { stroke: var(--blue); } .chart .changed { stroke: var(--violet); }
-.chart .recorded { stroke: var(--orange); stroke-width: 3; stroke-opacity: 0.55; }
+.chart .recorded { stroke: var(--orange); stroke-width: 5; stroke-opacity: 0.6; }
 .chart .cursor { stroke: var(--red); visibility: hidden; } .chart .row { fill: #f4f6f8; }
 .chart .hover { fill: #ffe9b8; } .chart .land { fill: #ffcfc2; } .chart .stop { fill: #e3d4f5; }
 .chart .gap { fill: var(--red); fill-opacity: 0.35; }
@@ -129,6 +129,9 @@ for (const chart of charts) {
     show(at(event));
   });
 }
+// report.html#t=12.5 opens at that second of the flight.
+const opened = parseFloat((/^#t=(.*)$/.exec(location.hash) || [])[1]);
+if (Number.isFinite(opened)) show(opened);
 if (video) {
   const follow = () => {
     show(flightOf(video.currentTime));
@@ -136,7 +139,10 @@ if (video) {
   };
   video.addEventListener("play", follow);
   video.addEventListener("seeked", () => show(flightOf(video.currentTime)));
-  const ready = () => { page.video = video.duration.toFixed(3); };
+  const ready = () => {
+    page.video = video.duration.toFixed(3);
+    if (Number.isFinite(opened)) video.currentTime = filmOf(opened);
+  };
   if (video.readyState > 0) ready(); else video.addEventListener("loadedmetadata", ready);
 }
 page.charts = charts.filter(chart => chart.getBoundingClientRect().height > 0).length;

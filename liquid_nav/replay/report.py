@@ -151,11 +151,12 @@ def _video(
         said.append(f"The video ends at {at:.1f} s, where it reached its largest size.")
     if film.ended is None and film.clock[0][1] - axis.start > SECOND:
         said.append(f"The first image came at {(film.clock[0][1] - axis.start) / SECOND:.1f} s.")
+    said.append("A click in a plot goes there; an address that ends in #t=2.5 opens at 2.5 s.")
     encoded = base64.b64encode(content).decode()
     figure = (
         '<figure id="video"><video controls muted preload="auto" '
         f'src="data:video/mp4;base64,{encoded}"></video>'
-        f'<figcaption class="faint">{" ".join(said)} Click in a plot to go there.</figcaption>'
+        f'<figcaption class="faint">{" ".join(said)}</figcaption>'
         "</figure>"
     )
     return figure, [(seconds, (now - axis.start) / SECOND) for seconds, now in film.clock]
@@ -200,8 +201,9 @@ def _ages(result: Replay, axis: TimeAxis) -> str:
         _section("Age of the newest measurement"),
         '<p class="faint">It falls to the latency when a measurement arrives, and rises until the '
         "next one.</p>",
-        _keys([("gap", "gap between stamps")]),
     ]
+    if any(c.gap_count for c in result.channels.values()):
+        parts.append(_keys([("gap", "gap between stamps")]))
     for channel, times in _present(result):
         curve = _age(times)
         top = 10.0 ** math.ceil(math.log10(min(max(_largest([curve.values]), 1.0), 1e7)) + 1e-9)
