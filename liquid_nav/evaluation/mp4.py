@@ -37,6 +37,11 @@ class Mp4Writer:
         self._container.start_encoding()
         self._open = True
 
+    @property
+    def size(self) -> int:
+        """Bytes written so far; the encoder holds back some frames."""
+        return self._staging.stat().st_size
+
     def write(self, image: NDArray[np.uint8]) -> None:
         """Append a frame: uint8 RGB, shape (height, width, 3)."""
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")

@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from liquid_nav.command import Command
+from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.files import made_directories, whole_file
-from liquid_nav.events import SECOND, Channel
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.policy import Policy, load_policy
 from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
 from liquid_nav.replay.options import (
@@ -28,13 +30,17 @@ from liquid_nav.replay.options import (
 )
 from liquid_nav.replay.output import ReplayOutput
 from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.report import write_report
 from liquid_nav.replay.run import Replay, Watch, beside, replay
 from liquid_nav.replay.summary import figures, print_beside, print_summary
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
 from liquid_nav.safety import SafetyConfig
 
-MCAP, RESULT = "replay.mcap", "replay.json"
+if TYPE_CHECKING:
+    from liquid_nav.replay.film import ReplayFilm
+
+MCAP, RESULT, REPORT = "replay.mcap", "replay.json", "report.html"
 """Files in the output directory."""
 
 __all__ = ["Options", "Prepared", "prepare", "run"]
@@ -142,24 +148,62 @@ def run(options: Options, model: Path) -> int:
             if options.out.exists() and not options.out.is_dir():
                 raise ConfigError(f"--out {options.out} exists and is not a directory")
             stack.enter_context(made_directories(options.out))
-        watch: Watch | None = None
+        watches: list[Watch] = []
+        film, filmless = None, ""
         if options.out is not None:
             output = ReplayOutput(options.out / MCAP, prepared.policy)
-            watch = stack.enter_context(output).watch
+            watches.append(stack.enter_context(output).watch)
+            if options.report:
+                film, filmless = _film(prepared.topics)
+        if film is not None:
+            watches.append(stack.enter_context(film).watch)
         with _bar(recording, prepared.cut) as progress:
-            result = prepared.replay(recording, watch, progress)
+            result = prepared.replay(recording, _together(watches), progress)
         print_summary(console, result)
         content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
+        beside_it = None
         if changed is not None:
             with _bar(recording, changed.cut) as progress:
                 other = changed.replay(recording, None, progress)
-            comparison = beside(result, other)
-            print_beside(console, other, comparison)
-            content["changed"] = figures(replace(other, comparison=comparison))
+            beside_it = other, beside(result, other)
+            print_beside(console, *beside_it)
+            content["changed"] = figures(replace(other, comparison=beside_it[1]))
         if options.out is not None:
             with whole_file(options.out / RESULT) as path:
                 path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+            if options.report:
+                write_report(
+                    options.out / REPORT,
+                    result,
+                    flight=str(options.flight),
+                    model=str(model),
+                    film=film,
+                    filmless=filmless,
+                    changed=beside_it,
+                )
     return 0
+
+
+def _together(watches: list[Watch]) -> Watch | None:
+    def watch(event: Event, command: Command, controller: Controller) -> None:
+        for each in watches:
+            each(event, command, controller)
+
+    return watch if watches else None
+
+
+def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
+    """A film, or None and why there can be none."""
+    if topics.camera is None:
+        return None, "the recording has no camera, or it was left out"
+    try:
+        from liquid_nav.replay.film import ReplayFilm
+    except ModuleNotFoundError as error:
+        # The rest of the report needs no encoder.
+        if error.name != "av":
+            raise
+        return None, "it needs the module av, which comes with liquid_nav[viz]"
+    return ReplayFilm(), ""
 
 
 def _calibration(

@@ -90,7 +90,9 @@ class Options:
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no files)")
     ] = None
-    """Where replay.mcap and replay.json go."""
+    """Where replay.mcap, replay.json and report.html go."""
+    report: bool = True
+    """Write report.html, one page that opens offline."""
 
     @property
     def changed(self) -> bool:

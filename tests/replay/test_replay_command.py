@@ -36,7 +36,8 @@ def test_a_replay_is_shown_and_written(
     assert result["lost"] == 0
     with Recording(Path("out/replay.mcap")) as recording:
         assert "/liquid_nav/state" in recording.topics
-    assert sorted(p.name for p in Path("out").iterdir()) == ["replay.json", "replay.mcap"]
+    files = sorted(p.name for p in Path("out").iterdir())
+    assert files == ["replay.json", "replay.mcap", "report.html"]
 
 
 def test_what_if(flight: list[str], capsys: pytest.CaptureFixture[str]) -> None:
