@@ -228,7 +228,7 @@ def _train(arguments: list[str]) -> int:
     _import_pybullet()
 
     from liquid_nav.learning.imitation import TrainingConfig, train
-    from liquid_nav.policy import PolicyConfig, PolicyNetwork
+    from liquid_nav.policy import PolicyConfig, PolicyNetwork, read_manifest
 
     @dataclass(frozen=True)
     class Train:
@@ -245,23 +245,38 @@ def _train(arguments: list[str]) -> int:
             Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/TASK)")
         ] = None
         """Directory of the run."""
-        cell: str = PolicyConfig.cell
+        cell: Annotated[
+            str | None,
+            tyro.conf.arg(metavar="CELL", help_behavior_hint=f"(default: {PolicyConfig.cell})"),
+        ] = None
         """The liquid cell."""
-        units: int = PolicyConfig.units
+        units: Annotated[
+            int | None,
+            tyro.conf.arg(metavar="N", help_behavior_hint=f"(default: {PolicyConfig.units})"),
+        ] = None
         """Neurons of the liquid cell."""
         recorded: Annotated[
             Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
         ] = None
         """Directory of further episodes, of `liquid-nav dataset from-bag`."""
+        start: Annotated[
+            Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: random)")
+        ] = None
+        """Model bundle to start from; its weights are learnt on."""
 
     options = _parse(Train, "train", arguments)
     _check_task(options.task)
     out = options.out or Path("runs") / options.task
     _check_destinations(out, None)
-    policy = PolicyConfig(cell=options.cell, units=options.units)
+    policy = PolicyConfig() if options.start is None else read_manifest(options.start).config
+    policy = replace(
+        policy,
+        cell=policy.cell if options.cell is None else options.cell,
+        units=policy.units if options.units is None else options.units,
+    )
     # Fails here, before there is a run directory, where the architecture makes no sense.
     PolicyNetwork(policy)
-    bundle = train(out, options.config, policy, recorded=options.recorded)
+    bundle = train(out, options.config, policy, recorded=options.recorded, start=options.start)
     print(f"trained: {bundle}")
     return 0
 

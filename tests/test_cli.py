@@ -103,6 +103,7 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["train", "target", "--out", "taken"], "--out taken exists and is not a directory"),
         (["train", "target", "--units", "0"], "at least 1"),
         (["train", "target", "--cell", "neuron"], "neuron"),
+        (["train", "target", "--start", "nowhere"], "no model bundle at nowhere"),
         (["train", "target", "--learning-rate", "-1"], "learning_rate must be positive"),
         (["train", "target", "--first-epochs", "inf"], "first_epochs must be positive and finite"),
         (["train", "target", "--auxiliary", "nan"], "auxiliary"),

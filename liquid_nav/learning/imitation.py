@@ -6,6 +6,7 @@ far. Data and checkpoints are files of the run directory, so a run that was cut 
 """
 
 import functools
+import hashlib
 import json
 import math
 import multiprocessing
@@ -33,7 +34,15 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.rollout import Bursts, randomised, record
 from liquid_nav.learning.sequences import Batch, PieceStream, unroll
-from liquid_nav.policy import Manifest, PolicyConfig, PolicyNetwork, load_policy, save_bundle
+from liquid_nav.policy import (
+    Manifest,
+    PolicyConfig,
+    PolicyNetwork,
+    load_network,
+    load_policy,
+    save_bundle,
+)
+from liquid_nav.policy.bundle import WEIGHTS
 from liquid_nav_sim.world import Outcome, World, WorldConfig
 
 SEED_LIMIT = 100_000
@@ -108,6 +117,7 @@ def train(
     world: WorldConfig | None = None,
     console: Console | None = None,
     recorded: Path | None = None,
+    start: Path | None = None,
 ) -> Path:
     """Train a policy for the task `target`; go on where an earlier run in `out` was cut.
 
@@ -119,18 +129,20 @@ def train(
         console: where progress is shown.
         recorded: directory of further episodes, which every round learns from, see
             `liquid_nav.learning.from_bag`.
+        start: model bundle whose weights training starts from, instead of random ones.
 
     Returns:
         The path of the model bundle.
 
     Raises:
-        ConfigError: when `out` holds a run with other settings, or `recorded` no episodes of the
-            policy's camera.
+        BundleError: when `start` cannot be read.
+        ConfigError: when `out` holds a run with other settings, `recorded` no episodes of the
+            policy's camera, or `start` is of another architecture.
         EpisodeError: when a data file of the run is damaged.
 
     """
     flights = [] if recorded is None else load_folder(recorded, policy.camera)
-    run = _Run(out, config, policy, world or WorldConfig(), console or Console(), flights)
+    run = _Run(out, config, policy, world or WorldConfig(), console or Console(), flights, start)
     for round_ in range(config.rounds + 1):
         run.round(round_)
     return run.bundle
@@ -147,15 +159,16 @@ class _Run:
         world: WorldConfig,
         console: Console,
         recorded: list[Episode],
+        start: Path | None,
     ) -> None:
+        network, self.start = _begin(policy, config.seed, start)
         out.mkdir(parents=True, exist_ok=True)
         self.out, self.config, self.policy, self.world = out, config, policy, world
         self.console = console
         self.bundle = out / "model"
         self.recorded = recorded
         self._settle()
-        torch.manual_seed(config.seed)
-        self.network = PolicyNetwork(policy)
+        self.network = network
         self.sight_head = nn.Linear(policy.camera_features, 4)
         self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([config.seed, 1])
@@ -245,6 +258,8 @@ class _Run:
         }
         if self.recorded:
             settings["recorded"] = _extent(self.recorded)
+        if self.start:
+            settings["start"] = self.start
         path = self.out / "settings.json"
         if path.exists():
             try:
@@ -290,6 +305,7 @@ class _Run:
         return {
             "settings": asdict(self.config),
             "method": "behaviour cloning, then DAgger",
+            "start": self.start,
             "finished_rounds": self.finished_rounds,
             "flights": len(self.episodes),
             "recorded": _extent(self.recorded),
@@ -306,6 +322,24 @@ class _Run:
                 "python": platform.python_version(),
             },
         }
+
+
+def _begin(
+    policy: PolicyConfig, seed: int, start: Path | None
+) -> tuple[PolicyNetwork, Mapping[str, Any]]:
+    """Make the network, its weights drawn or those of `start`, and say what `start` was."""
+    torch.manual_seed(seed)
+    if start is None:
+        return PolicyNetwork(policy), {}
+    network, manifest = load_network(start)
+    if manifest.config != policy:
+        raise ConfigError(
+            f"{start} is of another architecture: {manifest.config}, asked for {policy}"
+        )
+    return network.train(), {
+        "weights_sha256": hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest(),
+        "training": dict(manifest.training),
+    }
 
 
 def _extent(episodes: Sequence[Episode]) -> dict[str, int]:

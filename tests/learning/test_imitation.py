@@ -168,6 +168,23 @@ def test_training_is_seeded_and_a_cut_run_goes_on_where_it_was(
     assert any(not torch.equal(half[name], resumed[name]) for name in half)
 
 
+def test_training_starts_from_the_weights_of_a_bundle(tmp_path: Path) -> None:
+    policy = small_network()[0]
+    config = replace(SMALL, rounds=0, demonstrations=1, last_epochs=0.1)
+    first = train(tmp_path / "first", config, policy, SHORT, QUIET)
+    gentle = replace(config, learning_rate=1e-9)
+    second = train(tmp_path / "second", gentle, policy, SHORT, QUIET, start=first)
+    begun = weights(first)
+    for name, learnt in weights(second).items():
+        torch.testing.assert_close(learnt, begun[name], rtol=0, atol=1e-6)
+    story = read_manifest(second).training["start"]
+    assert story["training"] == read_manifest(first).training
+    assert len(story["weights_sha256"]) == 64
+    with pytest.raises(ConfigError, match="another architecture"):
+        train(tmp_path / "third", config, replace(policy, units=9), SHORT, QUIET, start=first)
+    assert not (tmp_path / "third").exists()
+
+
 def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
     policy = small_network()[0]
     config = replace(SMALL, rounds=0, demonstrations=1, last_epochs=0.1)
