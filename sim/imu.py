@@ -1,13 +1,16 @@
 """An inertial measurement unit: white noise and a wandering bias on the true motion."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
-from numpy.typing import NDArray
 
+from liquid_nav.events import SECOND, ImuSample
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.state import VehicleState
+from liquid_nav_sim.state import Motion
+from liquid_nav_sim.streams import Normals
 
 SHORTEST_AVERAGE = 0.001
 """Seconds; below this interval between samples the noise no longer grows.
@@ -87,32 +90,56 @@ class Imu:
     """
 
     def __init__(self, noise: ImuNoise, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._density = np.repeat((noise.gyro_noise, noise.accel_noise), 3)
-        self._walk = np.repeat((noise.gyro_walk, noise.accel_walk), 3)
-        turn_on = np.repeat((noise.gyro_turn_on_bias, noise.accel_turn_on_bias), 3)
-        self._bias = turn_on * rng.standard_normal(6)
+        def axes(gyro: float, accel: float) -> list[float]:
+            return [gyro] * 3 + [accel] * 3
 
-    def measure(
-        self, state: VehicleState, dt_since_last: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sample the motion of `state`.
+        self._density = axes(noise.gyro_noise, noise.accel_noise)
+        self._walk = axes(noise.gyro_walk, noise.accel_walk)
+        turn_on = axes(noise.gyro_turn_on_bias, noise.accel_turn_on_bias)
+        self._bias = list(map(mul, turn_on, rng.standard_normal(6).tolist()))
+        self._normals = Normals(rng, 12)
+        self._stamp = 0
+
+    def measure(self, motion: Motion, stamp: int, arrival: int | None) -> ImuSample | None:
+        """Sample the motion at `stamp` ns; power-up was at 0. See `Sensor`."""
+        share = motion.share(stamp)
+        rest, before, after = 1 - share, motion.before, motion.after
+        rates = [
+            rest * start + share * end
+            for start, end in zip(
+                before.angular_velocity.tolist(), after.angular_velocity.tolist(), strict=True
+            )
+        ]
+        reading = self.read(rates + after.specific_force.tolist(), (stamp - self._stamp) / SECOND)
+        self._stamp = stamp
+        if arrival is None:
+            return None
+        return ImuSample(stamp, arrival, np.array(reading[:3]), np.array(reading[3:]))
+
+    def read(self, truth: Sequence[float], dt: float) -> list[float]:
+        """Add the errors of the next sample.
 
         Args:
-            state: the truth at the time of the sample.
-            dt_since_last: seconds since the sample before, or since power-up.
+            truth: angular velocity, rad/s, then specific force, m/s^2, body FLU, shape (6,).
+            dt: seconds since the sample before, or since power-up.
 
         Returns:
-            Angular velocity, rad/s, and specific force, m/s^2, both body FLU, shape (3,).
+            What the sensor reads, likewise.
 
         Raises:
             SimulationError: on a negative interval.
         """
-        if not dt_since_last >= 0:
+        if not dt >= 0:
             raise SimulationError(
-                f"seconds since the last IMU sample must not be negative, got {dt_since_last!r}"
+                f"seconds since the last IMU sample must not be negative, got {dt!r}"
             )
-        white, step = self._rng.standard_normal((2, 6))
-        self._bias = self._bias + self._walk * math.sqrt(dt_since_last) * step
-        noise = self._bias + self._density / math.sqrt(max(dt_since_last, SHORTEST_AVERAGE)) * white
-        return state.angular_velocity + noise[:3], state.specific_force + noise[3:]
+        normals = self._normals.row()
+        root, bandwidth = math.sqrt(dt), 1 / math.sqrt(max(dt, SHORTEST_AVERAGE))
+        self._bias = bias = [
+            b + walk * root * step
+            for b, walk, step in zip(self._bias, self._walk, normals[6:], strict=True)
+        ]
+        return [
+            true + (b + density * bandwidth * white)
+            for true, b, density, white in zip(truth, bias, self._density, normals, strict=False)
+        ]

@@ -1,5 +1,6 @@
-"""True state of the vehicle."""
+"""True state of the vehicle, and its motion over a physics step."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,3 +28,40 @@ class VehicleState:
     linear_velocity: NDArray[np.float64]
     angular_velocity: NDArray[np.float64]
     specific_force: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How the vehicle moved over one physics step.
+
+    Attributes:
+        before, after: states at the start and the end of the step.
+        start, end: ns.
+    """
+
+    before: VehicleState
+    after: VehicleState
+    start: int
+    end: int
+
+    def share(self, time: int) -> float:
+        """Share of the step that is over at `time` ns, in [0, 1]."""
+        return min(max((time - self.start) / (self.end - self.start), 0.0), 1.0)
+
+    def at(self, time: int) -> VehicleState:
+        """State at `time` ns; that of the start before it, and of the end after it."""
+        return interpolate(self.before, self.after, self.share(time))
+
+
+def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:
+    """State at `fraction` in [0, 1] of a physics step; the specific force is that of the step."""
+    start, end, rest = before.orientation, after.orientation, 1 - fraction
+    # Two quaternions of opposite sign are the same rotation: take the near one.
+    orientation = rest * start + (fraction if start @ end >= 0 else -fraction) * end
+    return VehicleState(
+        position=rest * before.position + fraction * after.position,
+        orientation=orientation / math.sqrt(orientation @ orientation),
+        linear_velocity=rest * before.linear_velocity + fraction * after.linear_velocity,
+        angular_velocity=rest * before.angular_velocity + fraction * after.angular_velocity,
+        specific_force=after.specific_force,
+    )

@@ -1,9 +1,8 @@
 """The world: physics, sensors and a task; commands in, events out, like a real vehicle."""
 
-import heapq
-import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -11,16 +10,19 @@ import numpy as np
 import pybullet
 
 from liquid_nav.command import Command
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, Event
 from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene
-from liquid_nav_sim.camera import Camera, CameraModel, add_noise
+from liquid_nav_sim.camera import Camera, CameraModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults import Fault, Faults
+from liquid_nav_sim.frames import FrameSensor, View
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuNoise
 from liquid_nav_sim.scene import Scene
-from liquid_nav_sim.state import GRAVITY, VehicleState
+from liquid_nav_sim.sources import Sampler, Sensors, Source
+from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
+from liquid_nav_sim.streams import streams
 from liquid_nav_sim.target import TargetTask, sample_target_scene
 from liquid_nav_sim.timing import SensorClock, SensorTiming
 from liquid_nav_sim.vehicle import QUAD_250, Vehicle, VehicleParameters
@@ -45,7 +47,7 @@ class WorldConfig:
     Attributes:
         vehicle: the quadrotor.
         camera, imu: sensor models; a camera among the rotors sees them.
-        camera_timing, imu_timing: their clocks and links.
+        camera_timing, imu_timing: their clocks and links; None for a sensor that is not fitted.
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what counts as success.
@@ -58,12 +60,12 @@ class WorldConfig:
     vehicle: VehicleParameters = QUAD_250
     camera: CameraModel = NOSE_CAMERA
     imu: ImuNoise = PX4_DEFAULT
-    camera_timing: SensorTiming = field(
+    camera_timing: SensorTiming | None = field(
         default_factory=lambda: SensorTiming(
             rate=30, jitter=0.002, latency=0.025, latency_jitter=0.01, drop=0.05
         )
     )
-    imu_timing: SensorTiming = field(
+    imu_timing: SensorTiming | None = field(
         default_factory=lambda: SensorTiming(
             rate=200, jitter=0.0003, latency=0.001, latency_jitter=0.0005, drop=0.005
         )
@@ -84,19 +86,6 @@ class WorldConfig:
                 "WorldConfig.step must be a whole number of ns in [100000, 20000000], "
                 f"0.1 to 20 ms, got {self.step!r}"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """What was true when a frame was exposed; for experts and labels, never for a controller.
-
-    Attributes:
-        state: the vehicle at that instant.
-        target_pixels: pixels of the frame that show the target.
-    """
-
-    state: VehicleState
-    target_pixels: int
 
 
 class World:
@@ -160,11 +149,8 @@ class World:
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
-        scene_seed, *seeds = np.random.SeedSequence(seed).spawn(6)
-        wind, imu, imu_clock, image, camera_clock = map(np.random.default_rng, seeds)
-        self.scene: Scene = sample_target_scene(
-            np.random.default_rng(scene_seed), config.appearance
-        )
+        draws = streams(seed)
+        self.scene: Scene = sample_target_scene(draws["scene"], config.appearance)
         client = self.client
         pybullet.resetSimulation(physicsClientId=client)
         pybullet.setGravity(0, 0, -GRAVITY, physicsClientId=client)
@@ -173,19 +159,12 @@ class World:
         self._vehicle = Vehicle(client, config.vehicle)
         self._vehicle.reset(self.scene.start_position, self.scene.start_yaw)
         self._autopilot = Autopilot(config.vehicle)
-        self._camera = Camera(client, config.camera, self.scene)
-        self._image_rng = image
-        self._camera_clock = SensorClock(config.camera_timing, camera_clock)
-        self._imu = Imu(config.imu, imu)
-        self._imu_clock = SensorClock(config.imu_timing, imu_clock)
-        self._imu_stamp = 0
-        self._wind = Wind(config.wind, wind)
-        self._pending: list[tuple[int, int, Event]] = []
-        self._sequence = 0
+        self._wind = Wind(config.wind, draws["wind"])
         self._faults = Faults()
+        self.views: dict[int, View] = {}
+        self._sensors = Sensors(self._sources(draws), self._faults)
         self.time = 0
         self.state: VehicleState = self._vehicle.observe(config.step / SECOND)
-        self.views: dict[int, View] = {}
         self._command = Command(0)
         self.outcome = None
         self._flying = True
@@ -221,11 +200,11 @@ class World:
         """
         if not self._flying:
             raise SimulationError("no flight is under way: call reset() first")
-        while not (self._pending and self._pending[0][0] <= self.time):
+        while (event := self._sensors.next(self.time)) is None:
             if self.outcome is not None or (until is not None and self.time >= until):
                 return None
             self._step()
-        return heapq.heappop(self._pending)[2]
+        return event
 
     def clearance(self) -> float:
         """Metres from the vehicle's hull to the nearest obstacle."""
@@ -241,10 +220,7 @@ class World:
         pybullet.stepSimulation(physicsClientId=self.client)
         self.state = self._vehicle.observe(dt)
         start, self.time = self.time, self.time + config.step
-        while self._imu_clock.stamp <= self.time:
-            self._measure_imu(before, start)
-        while self._camera_clock.stamp <= self.time:
-            self._expose(before, start)
+        self._sensors.advance(Motion(before, self.state, start, self.time))
         if pybullet.getContactPoints(bodyA=self._vehicle.body, physicsClientId=self.client):
             self.outcome = Outcome.COLLISION
         elif config.task.reached(self.state.position, self.scene):
@@ -252,43 +228,17 @@ class World:
         elif self.time >= config.task.time_limit * SECOND:
             self.outcome = Outcome.TIMEOUT
 
-    def _measure_imu(self, before: VehicleState, start: int) -> None:
-        stamp, arrival = self._imu_clock.stamp, self._imu_clock.arrival
-        state = interpolate(before, self.state, (stamp - start) / self.config.step)
-        measured = self._imu.measure(state, (stamp - self._imu_stamp) / SECOND)
-        self._imu_stamp = stamp
-        if arrival is not None:
-            self._deliver(ImuSample(stamp, arrival, *measured))
-        self._imu_clock.advance()
-
-    def _expose(self, before: VehicleState, start: int) -> None:
-        stamp, arrival = self._camera_clock.stamp, self._camera_clock.arrival
-        # A dropped frame is not rendered: nobody would see it.
-        if arrival is not None:
-            state = interpolate(before, self.state, (stamp - start) / self.config.step)
-            render = self._camera.render(state.position, state.orientation)
-            pixels = int(np.count_nonzero(render.segmentation == self._bodies.target))
-            self.views[stamp] = View(state, pixels)
-            image = add_noise(render.image, self.config.camera.noise_sigma, self._image_rng)
-            self._deliver(CameraFrame(stamp, arrival, image))
-        self._camera_clock.advance()
-
-    def _deliver(self, measured: Event) -> None:
-        event = self._faults.measured(measured)
-        if event is not None:
-            heapq.heappush(self._pending, (event.arrival, self._sequence, event))
-            self._sequence += 1
-
-
-def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:
-    """State at `fraction` in [0, 1] of a physics step; the specific force is that of the step."""
-    start, end, rest = before.orientation, after.orientation, 1 - fraction
-    # Two quaternions of opposite sign are the same rotation: take the near one.
-    orientation = rest * start + (fraction if start @ end >= 0 else -fraction) * end
-    return VehicleState(
-        position=rest * before.position + fraction * after.position,
-        orientation=orientation / math.sqrt(orientation @ orientation),
-        linear_velocity=rest * before.linear_velocity + fraction * after.linear_velocity,
-        angular_velocity=rest * before.angular_velocity + fraction * after.angular_velocity,
-        specific_force=after.specific_force,
-    )
+    def _sources(self, draws: Mapping[str, np.random.Generator]) -> list[Source]:
+        """The sensors that are fitted, on their clocks."""
+        config = self.config
+        sources: list[Source] = []
+        if config.imu_timing is not None:
+            clock = SensorClock(config.imu_timing, draws["imu_clock"])
+            sources.append(Sampler(clock, Imu(config.imu, draws["imu"])))
+        if config.camera_timing is not None:
+            clock = SensorClock(config.camera_timing, draws["camera_clock"])
+            camera = Camera(self.client, config.camera, self.scene)
+            frames = FrameSensor(camera, draws["camera"], self._bodies.target)
+            self.views = frames.views
+            sources.append(Sampler(clock, frames))
+        return sources

@@ -12,8 +12,9 @@ from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.expert import TargetExpert
 from liquid_nav.policy import RawCommand
 from liquid_nav_sim.camera import CameraModel
+from liquid_nav_sim.frames import View
 from liquid_nav_sim.scene import Solid
-from liquid_nav_sim.world import View, World, WorldConfig
+from liquid_nav_sim.world import World, WorldConfig
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -21,14 +22,15 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
     camera, imu, wind = config.camera_timing, config.imu_timing, config.wind
     return replace(
         config,
-        camera_timing=replace(
+        camera_timing=camera
+        and replace(
             camera,
             rate=camera.rate * rng.uniform(0.7, 1.2),
             latency=camera.latency * rng.uniform(0.5, 2.5),
             latency_jitter=camera.latency_jitter * rng.uniform(0.5, 2.0),
             drop=min(0.6, rng.exponential(2 * camera.drop)),
         ),
-        imu_timing=replace(imu, drop=min(0.3, rng.exponential(2 * imu.drop))),
+        imu_timing=imu and replace(imu, drop=min(0.3, rng.exponential(2 * imu.drop))),
         wind=replace(wind, steady=1.5 * wind.steady, gust=wind.gust * rng.uniform(0.5, 2.0)),
     )
 

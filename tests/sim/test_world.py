@@ -20,11 +20,11 @@ from liquid_nav_sim.camera import Camera, CameraModel, Render
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.imu import NOISELESS
 from liquid_nav_sim.scene import Scene, Shape, Solid
-from liquid_nav_sim.state import VehicleState
+from liquid_nav_sim.state import VehicleState, interpolate
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.wind import Wind, WindModel
-from liquid_nav_sim.world import Outcome, World, WorldConfig, interpolate
+from liquid_nav_sim.world import Outcome, World, WorldConfig
 
 CALM = WindModel(steady=0, gust=0)
 HOVER = (0.0, 0.0, 0.0, 0.0)
@@ -256,6 +256,30 @@ def test_the_scene_leaves_the_disturbances_alone(
     assert (wind, times) == (other_wind, other_times)
     assert flight(wind=WindModel(steady=2.0))[2] == times
     assert flight(camera_timing=SensorTiming(rate=30))[1] == wind
+
+
+@pytest.mark.parametrize("fitted", [ImuSample, CameraFrame])
+def test_a_sensor_that_is_not_fitted_leaves_the_others_as_they_are(make: Any, fitted: Any) -> None:
+    without = {ImuSample: "camera_timing", CameraFrame: "imu_timing"}[fitted]
+
+    def flight(config: WorldConfig) -> list[bytes]:
+        world = make(config)
+        world.reset(9)
+        seen = []
+        while (event := world.next_event(SECOND)) is not None:
+            seen.append(event)
+        return [content(event) for event in seen if isinstance(event, fitted)]
+
+    alone = flight(replace(WorldConfig(), **{without: None}))
+    assert len(alone) > 20
+    assert flight(WorldConfig()) == alone
+
+
+def test_a_world_without_sensors_still_flies(make: Any) -> None:
+    world = make(WorldConfig(camera_timing=None, imu_timing=None))
+    world.reset(0)
+    assert world.next_event(SECOND) is None
+    assert world.time == SECOND
 
 
 # Between the physics steps
