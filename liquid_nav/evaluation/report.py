@@ -28,7 +28,7 @@ from liquid_nav.policy import Policy
 from liquid_nav_sim.world import Outcome, World
 
 if TYPE_CHECKING:
-    from liquid_nav.replay.recorder import FlightRecorder
+    from liquid_nav.evaluation.recording import SimulationRecorder
 
 _COLUMNS = (
     ("episode", 7),
@@ -145,7 +145,7 @@ def evaluate(
                     recorder = None
                     if record is not None:
                         recorder = recordings.enter_context(
-                            _recorder(record / recording_name(seed + index), policy)
+                            _recorder(record / recording_name(seed + index), world)
                         )
                     watch = _watcher(world, filming, interruption, real_time, recorder)
                     flight = fly(world, controller, seed + index, watch)
@@ -173,11 +173,11 @@ def recording_name(seed: int) -> str:
     return f"flight_{seed}.mcap"
 
 
-def _recorder(path: Path, policy: Policy) -> "FlightRecorder":
+def _recorder(path: Path, world: World) -> "SimulationRecorder":
     # Flying needs none of the packages that recordings need.
-    from liquid_nav.replay.recorder import FlightRecorder
+    from liquid_nav.evaluation.recording import SimulationRecorder
 
-    return FlightRecorder(path, policy.config.camera)
+    return SimulationRecorder(path, world)
 
 
 def _watcher(
@@ -185,7 +185,7 @@ def _watcher(
     video: FlightVideo | None,
     interruption: Interruption,
     real_time: bool,
-    recorder: "FlightRecorder | None",
+    recorder: "SimulationRecorder | None",
 ) -> Callable[[Event, Command], None]:
     begin = time.perf_counter()
 

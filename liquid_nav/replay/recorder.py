@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from liquid_nav.command import Command
 from liquid_nav.events import CameraFrame, Event, Goal, ImuSample, Odometry, OperatorStop
@@ -81,6 +82,10 @@ class FlightRecorder:
         )
         self._writer.write(COMMAND, content, command.stamp)
 
+    def write(self, topic: str, content: Any, time: int) -> None:
+        """Record a further message at `time` ns, see `liquid_nav.replay.writer.message`."""
+        self._writer.write(topic, content, time)
+
     def _messages(self, event: Event) -> list[tuple[str, Any]]:
         if isinstance(event, CameraFrame):
             info = camera_info(self._camera, header(event.stamp, OPTICAL))
@@ -88,9 +93,9 @@ class FlightRecorder:
         if isinstance(event, ImuSample):
             return [(IMU, imu_message(event))]
         if isinstance(event, Odometry):
-            return [(ODOMETRY, _odometry(event))]
+            return [(ODOMETRY, odometry_message(event))]
         if isinstance(event, Goal):
-            pose = _pose(event.position, (0.0, 0.0, 0.0, 1.0))
+            pose = pose_message(event.position, (0.0, 0.0, 0.0, 1.0))
             head = header(event.stamp, WORLD)
             return [(GOAL, message("geometry_msgs/msg/PoseStamped", header=head, pose=pose))]
         if isinstance(event, OperatorStop):
@@ -151,7 +156,7 @@ def imu_message(sample: ImuSample) -> Any:
     return message(
         "sensor_msgs/msg/Imu",
         header=header(sample.stamp, BODY),
-        orientation=_quaternion((0.0, 0.0, 0.0, 1.0)),
+        orientation=quaternion_message((0.0, 0.0, 0.0, 1.0)),
         orientation_covariance=unknown,
         angular_velocity=vector3(sample.angular_velocity),
         angular_velocity_covariance=np.zeros(9),
@@ -160,10 +165,11 @@ def imu_message(sample: ImuSample) -> Any:
     )
 
 
-def _odometry(event: Odometry) -> Any:
+def odometry_message(event: Odometry) -> Any:
+    """``nav_msgs/Odometry``: pose in `WORLD`, twist in `BODY`."""
     pose = message(
         "geometry_msgs/msg/PoseWithCovariance",
-        pose=_pose(event.position, event.orientation),
+        pose=pose_message(event.position, event.orientation),
         covariance=np.zeros(36),
     )
     motion = message(
@@ -180,12 +186,16 @@ def _odometry(event: Odometry) -> Any:
     )
 
 
-def _pose(position: Any, orientation: Any) -> Any:
-    x, y, z = map(float, position)
+def pose_message(position: ArrayLike, orientation: ArrayLike) -> Any:
+    """``geometry_msgs/Pose`` of metres (3,) and a quaternion x, y, z, w."""
+    x, y, z = np.asarray(position, np.float64).tolist()
     point = message("geometry_msgs/msg/Point", x=x, y=y, z=z)
-    return message("geometry_msgs/msg/Pose", position=point, orientation=_quaternion(orientation))
+    return message(
+        "geometry_msgs/msg/Pose", position=point, orientation=quaternion_message(orientation)
+    )
 
 
-def _quaternion(orientation: Any) -> Any:
-    x, y, z, w = map(float, orientation)
+def quaternion_message(orientation: ArrayLike) -> Any:
+    """``geometry_msgs/Quaternion`` of x, y, z, w."""
+    x, y, z, w = np.asarray(orientation, np.float64).tolist()
     return message("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)

@@ -10,6 +10,9 @@ from liquid_nav.replay.records import Topic
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
 
+TRUTH = "/ground_truth"
+"""Namespace of what only a simulator knows; no topic in it is taken unless it is chosen."""
+
 TYPES: dict[str, tuple[str, ...]] = {
     "camera": ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
     "camera_info": ("sensor_msgs/msg/CameraInfo",),
@@ -93,7 +96,7 @@ def _one(topics: Mapping[str, Topic], role: str, choice: str | None, search: boo
                 f"which is {' or '.join(TYPES[role])}"
             )
         return choice
-    candidates = [t.name for t in topics.values() if t.type in TYPES[role]] if search else []
+    candidates = [t.name for t in _of_type(topics, role)] if search else []
     if len(candidates) > 1:
         flag = FLAGS.get(role, f"--{role}")
         raise ReplayError(
@@ -114,8 +117,16 @@ def _info_beside(topics: Mapping[str, Topic], camera: str) -> str | None:
     return None
 
 
+def _of_type(topics: Mapping[str, Topic], role: str) -> list[Topic]:
+    return [
+        topic
+        for topic in topics.values()
+        if topic.type in TYPES[role] and not topic.name.startswith(f"{TRUTH}/")
+    ]
+
+
 def _listed(topics: Mapping[str, Topic], role: str) -> str:
-    return ", ".join(_describe(t) for t in topics.values() if t.type in TYPES[role])
+    return ", ".join(map(_describe, _of_type(topics, role)))
 
 
 def _describe(topic: Topic) -> str:
