@@ -104,11 +104,12 @@ def _print_channels(console: Console, result: Replay) -> None:
     for name in (
         "channel",
         "events",
-        "rate Hz",
-        "jitter ms",
-        "latency p50 p99 max",
+        # In two lines it fits into the 80 columns of a pipe.
+        "rate\nHz",
+        "jitter\nms",
+        "latency ms\np50 p99 max",
         "gaps",
-        "longest s",
+        "longest\ns",
         "rejected",
         "late",
     ):
