@@ -9,6 +9,7 @@ from liquid_nav.evaluation.flight import fly
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.video import save_picture
 from liquid_nav.policy import load_policy
+from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import World
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,7 @@ def main() -> None:
         flights = [fly(world, controller, seed) for seed in range(SEED, SEED + 12)]
     finally:
         world.close()
-    plot_flights(flights, images / "flights.png", world.config.task.success_radius)
+    plot_flights(flights, images / "flights.png", TargetTask().success_radius)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,22 @@ def add_scene(client: int, scene: Scene) -> SceneBodies:
     return SceneBodies(ground, target, tuple(_add_solid(client, s) for s in scene.obstacles))
 
 
+def place_target(client: int, bodies: SceneBodies, scene: Scene, time: float) -> None:
+    """Put a target that moves where it is at `time` s; one that does not stays.
+
+    It is kinematic: it goes its way whatever is in it.
+    """
+    if scene.target is None or scene.route is None:
+        return
+    position = scene.target.position + scene.route.offset(time)
+    pybullet.resetBasePositionAndOrientation(
+        bodies.target,
+        position.tolist(),
+        pybullet.getQuaternionFromEuler((0.0, 0.0, scene.target.yaw)),
+        physicsClientId=client,
+    )
+
+
 def _add_ground(client: int, appearance: Appearance) -> int:
     shape = pybullet.createCollisionShape(
         pybullet.GEOM_PLANE, planeNormal=(0, 0, 1), physicsClientId=client

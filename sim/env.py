@@ -170,7 +170,7 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._frame = np.zeros((camera.height, camera.width, 3), np.uint8)
         self._inertial = np.zeros(6, np.float32)
         self._frame_stamp = self._inertial_stamp = 0
-        self._distance = self._target_distance()
+        self._progress = world.attempt.progress
         self._started = time.perf_counter()
         if self.render_mode == "rgb_array":
             self._outside = Camera(world.client, OUTSIDE_CAMERA, world.scene)
@@ -200,8 +200,8 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         until = round(self._ticks * SECOND / self._rate)
         events = EventBatch(iter(lambda: world.next_event(until), None))
         self._take(events)
-        before, self._distance = self._distance, self._target_distance()
-        reward = before - self._distance
+        before, self._progress = self._progress, world.attempt.progress
+        reward = self._progress - before
         if world.outcome is Outcome.SUCCESS:
             reward += SUCCESS_REWARD
         elif world.outcome is Outcome.COLLISION:
@@ -268,18 +268,10 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             info["is_success"] = world.outcome is Outcome.SUCCESS
         return info
 
-    def _to_target(self) -> NDArray[np.float64]:
-        target = self._world.scene.target
-        assert target is not None  # the world draws scenes of the task `target` only
-        return target.position - self._world.state.position
-
-    def _target_distance(self) -> float:
-        return float(np.linalg.norm(self._to_target()))
-
     def _viewpoint(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eye of the outside view and what it looks at, metres, world ENU, shape (3,) each."""
         position = self._world.state.position
-        x, y, _ = self._to_target().tolist()
+        x, y, _ = (self._world.attempt.goal - position).tolist()
         level = max(math.hypot(x, y), 1e-6)
         back, up = OUTSIDE_OFFSET
         return position + np.array([-back * x / level, -back * y / level, up]), position

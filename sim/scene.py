@@ -18,7 +18,7 @@ class Shape(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solid:
-    """One static object.
+    """One object.
 
     Attributes:
         shape: kind of primitive; cylinders stand upright.
@@ -59,6 +59,51 @@ class Solid:
 
 
 @dataclass(frozen=True, eq=False)
+class Route:
+    """A smooth way that an object goes: a steady drift and sinusoids about it.
+
+    Attributes:
+        drift: m/s, world ENU, shape (3,).
+        amplitude: of each of K sinusoids, metres, world ENU, shape (K, 3).
+        frequency: rad/s, shape (K,).
+        phase: radians, shape (K,).
+    """
+
+    drift: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+    phase: NDArray[np.float64]
+
+    def offset(self, time: float) -> NDArray[np.float64]:
+        """Metres from where it is at 0 s, world ENU, shape (3,)."""
+        sway = np.sin(self.frequency * time + self.phase) - np.sin(self.phase)
+        away: NDArray[np.float64] = self.drift * time + sway @ self.amplitude
+        return away
+
+    def velocity(self, time: float) -> NDArray[np.float64]:
+        """m/s, world ENU, shape (3,)."""
+        rate = self.frequency * np.cos(self.frequency * time + self.phase)
+        velocity: NDArray[np.float64] = self.drift + rate @ self.amplitude
+        return velocity
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """An upright rectangular opening to fly through.
+
+    Attributes:
+        position: centre of the opening, metres, world ENU, shape (3,).
+        yaw: direction of the way through, radians, 0 along +x.
+        width, height: of the opening, metres.
+    """
+
+    position: NDArray[np.float64]
+    yaw: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, eq=False)
 class Appearance:
     """How a scene looks.
 
@@ -80,14 +125,16 @@ class Appearance:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Everything that does not move, and where the vehicle starts.
+    """Everything but the vehicle, and where that starts.
 
     Attributes:
         start_position: metres, world ENU, shape (3,).
         start_yaw: radians, 0 looks along +x (east).
-        target: the solid to reach, or None.
-        obstacles: the other solids.
+        target: the solid to reach, or None; where it is at the start of the flight.
+        obstacles: the other solids; none of them moves.
         appearance: how it looks.
+        route: how the target moves, or None where it does not.
+        gates: openings to fly through, in this order; their frames are among the obstacles.
     """
 
     start_position: NDArray[np.float64]
@@ -95,6 +142,15 @@ class Scene:
     appearance: Appearance
     target: Solid | None = None
     obstacles: tuple[Solid, ...] = field(default=())
+    route: Route | None = None
+    gates: tuple[Gate, ...] = ()
+
+    def target_position(self, time: float) -> NDArray[np.float64] | None:
+        """Where the target's centre is at `time` s, metres, world ENU, shape (3,), or None."""
+        if self.target is None or self.route is None:
+            return None if self.target is None else self.target.position
+        position: NDArray[np.float64] = self.target.position + self.route.offset(time)
+        return position
 
     @property
     def solids(self) -> tuple[Solid, ...]:

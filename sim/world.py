@@ -8,12 +8,13 @@ from enum import Enum
 
 import numpy as np
 import pybullet
+from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event
 from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
-from liquid_nav_sim.bodies import add_scene
+from liquid_nav_sim.bodies import add_scene, place_target
 from liquid_nav_sim.camera import Camera, CameraModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults import Fault, Faults
@@ -23,7 +24,8 @@ from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.sources import Sampler, Sensors, Source
 from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
 from liquid_nav_sim.streams import streams
-from liquid_nav_sim.target import TargetTask, sample_target_scene
+from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.task import Attempt, Task
 from liquid_nav_sim.timing import SensorClock, SensorTiming
 from liquid_nav_sim.vehicle import QUAD_250, Vehicle, VehicleParameters
 from liquid_nav_sim.wind import Wind, WindModel
@@ -50,7 +52,7 @@ class WorldConfig:
         camera_timing, imu_timing: their clocks and links; None for a sensor that is not fitted.
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
-        task: what counts as success.
+        task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
         step: physics step, ns.
 
     Raises:
@@ -72,7 +74,7 @@ class WorldConfig:
     )
     wind: WindModel = field(default_factory=WindModel)
     appearance: str = "train"
-    task: TargetTask = field(default_factory=TargetTask)
+    task: Task = field(default_factory=TargetTask)
     step: int = SECOND // 250
 
     def __post_init__(self) -> None:
@@ -81,6 +83,8 @@ class WorldConfig:
                 f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
                 f"got {self.appearance!r}"
             )
+        if not isinstance(self.task, Task):
+            raise SimulationError(f"WorldConfig.task must be a Task, got {self.task!r}")
         if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
             raise SimulationError(
                 "WorldConfig.step must be a whole number of ns in [100000, 20000000], "
@@ -104,6 +108,7 @@ class World:
         outcome: how the flight ended, None until then.
         time: ns since the start of the flight.
         scene: what is flown in.
+        attempt: how the flight goes at its task.
         state: the true state at `time`.
         views: what was true at the stamp of each frame that was not dropped.
 
@@ -150,7 +155,10 @@ class World:
             raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
         draws = streams(seed)
-        self.scene: Scene = sample_target_scene(draws["scene"], config.appearance)
+        self.scene: Scene = config.task.sample(
+            draws["scene"], config.appearance, config.vehicle.collision_radius
+        )
+        self.attempt: Attempt = config.task.attempt(self.scene)
         client = self.client
         pybullet.resetSimulation(physicsClientId=client)
         pybullet.setGravity(0, 0, -GRAVITY, physicsClientId=client)
@@ -220,13 +228,21 @@ class World:
         pybullet.stepSimulation(physicsClientId=self.client)
         self.state = self._vehicle.observe(dt)
         start, self.time = self.time, self.time + config.step
+        # Where Bullet will look for contacts in the next step.
+        self._stage(self.time)
+        self.attempt.update(self.state.position, self.time / SECOND)
         self._sensors.advance(Motion(before, self.state, start, self.time))
         if pybullet.getContactPoints(bodyA=self._vehicle.body, physicsClientId=self.client):
             self.outcome = Outcome.COLLISION
-        elif config.task.reached(self.state.position, self.scene):
+        elif self.attempt.succeeded:
             self.outcome = Outcome.SUCCESS
         elif self.time >= config.task.time_limit * SECOND:
             self.outcome = Outcome.TIMEOUT
+
+    def _stage(self, time: int) -> NDArray[np.float64]:
+        """Put what moves where it is at `time` ns, and give where the task leads next, (3,)."""
+        place_target(self.client, self._bodies, self.scene, time / SECOND)
+        return self.attempt.goal
 
     def _sources(self, draws: Mapping[str, np.random.Generator]) -> list[Source]:
         """The sensors that are fitted, on their clocks."""
@@ -238,7 +254,7 @@ class World:
         if config.camera_timing is not None:
             clock = SensorClock(config.camera_timing, draws["camera_clock"])
             camera = Camera(self.client, config.camera, self.scene)
-            frames = FrameSensor(camera, draws["camera"], self._bodies.target)
+            frames = FrameSensor(camera, draws["camera"], self._bodies.target, self._stage)
             self.views = frames.views
             sources.append(Sampler(clock, frames))
         return sources

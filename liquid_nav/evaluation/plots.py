@@ -30,7 +30,9 @@ _MARGIN = 1.5
 _DPI = 110
 
 
-def plot_flights(flights: Sequence[Flight], path: Path, success_radius: float = 1.0) -> None:
+def plot_flights(
+    flights: Sequence[Flight], path: Path, success_radius: float | None = None
+) -> None:
     """Save a PNG of flights seen from above, whole or not at all.
 
     Up to `PANELS` flights get a panel each, in the world frame (east right, north up). More are
@@ -39,7 +41,7 @@ def plot_flights(flights: Sequence[Flight], path: Path, success_radius: float = 
     Args:
         flights: what to draw; for none, the picture says so.
         path: the file to make.
-        success_radius: metres from the target at which a flight has succeeded.
+        success_radius: metres from the target at which a flight has succeeded, drawn as a circle.
     """
     if len(flights) > PANELS:
         figure = Figure(figsize=(8, 8), layout="constrained")
@@ -56,7 +58,7 @@ def plot_flights(flights: Sequence[Flight], path: Path, success_radius: float = 
         figure.savefig(staging, format="png", dpi=_DPI)
 
 
-def _panel(axes: Axes, flight: Flight, success_radius: float) -> None:
+def _panel(axes: Axes, flight: Flight, success_radius: float | None) -> None:
     """Draw one flight in the world frame."""
     scene, colour = flight.scene, _colour(flight.outcome)
     for solid in scene.obstacles:
@@ -65,10 +67,12 @@ def _panel(axes: Axes, flight: Flight, success_radius: float) -> None:
     if scene.target is not None:
         axes.add_patch(_footprint(scene.target))
         x, y = scene.target.position[:2].tolist()
-        axes.add_patch(
-            Circle((x, y), success_radius, fill=False, edgecolor="0.35", linestyle="--", zorder=3)
-        )
-        points.append(np.array([[x - success_radius, y], [x + success_radius, y]]))
+        radius = success_radius or scene.target.radius
+        if success_radius is not None:
+            axes.add_patch(
+                Circle((x, y), radius, fill=False, edgecolor="0.35", linestyle="--", zorder=3)
+            )
+        points.append(np.array([[x - radius, y], [x + radius, y]]))
     axes.plot(*flight.track[:, :2].T, color=colour, linewidth=2.0, zorder=4)
     axes.plot(*flight.track[-1, :2], _ENDS[flight.outcome], color=colour, markersize=8, zorder=5)
     _mark_start(axes, scene.start_position[:2], scene.start_yaw)

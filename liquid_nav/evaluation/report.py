@@ -25,6 +25,7 @@ from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, CameraFrame, Event
 from liquid_nav.policy import Policy
+from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import Outcome, World
 
 if TYPE_CHECKING:
@@ -161,11 +162,16 @@ def evaluate(
         if video is not None:
             video.close()
         if out is not None:
-            plot_flights(flights, out / PLOT, world.config.task.success_radius)
+            plot_flights(flights, out / PLOT, _success_radius(world))
             summary.save(out / RESULT)
         if json_path is not None:
             summary.save(json_path)
     return Evaluation(summary, flights, interrupted)
+
+
+def _success_radius(world: World) -> float | None:
+    task = world.config.task
+    return task.success_radius if isinstance(task, TargetTask) else None
 
 
 def recording_name(seed: int) -> str:

@@ -13,7 +13,6 @@ from liquid_nav.learning.expert import TargetExpert
 from liquid_nav.policy import RawCommand
 from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.frames import View
-from liquid_nav_sim.scene import Solid
 from liquid_nav_sim.world import World, WorldConfig
 
 
@@ -81,8 +80,6 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
 
     """
     world.reset(seed)
-    target = world.scene.target
-    assert target is not None
     expert = TargetExpert(world)
     if controller is not None:
         controller.reset()
@@ -93,7 +90,7 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
         label = expert.command()
         seen = None
         if isinstance(event, CameraFrame):
-            seen = sight(world.views[event.stamp], target, world.config.camera)
+            seen = sight(world.views[event.stamp], world.config.camera)
         builder.add(event, label, expert.seen, seen)
         command: RawCommand = label
         if controller is not None:
@@ -104,10 +101,10 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
     return builder.build(world.outcome.value)
 
 
-def sight(view: View, target: Solid, camera: CameraModel) -> tuple[float, float, float, float]:
+def sight(view: View, camera: CameraModel) -> tuple[float, float, float, float]:
     """Where the target was when a frame was exposed, see `Episode.sight`."""
     rotation, eye = camera.pose(view.state.position, view.state.orientation)
-    right, down, forward = (rotation.T @ (target.position - eye)).tolist()
+    right, down, forward = (rotation.T @ (view.goal - eye)).tolist()
     return (
         float(view.target_pixels > 0),
         math.atan2(-right, forward),

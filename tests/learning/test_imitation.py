@@ -99,7 +99,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
                 view = world.views[event.stamp]
-                visible, azimuth, elevation, inverse_range = sight(view, world.scene.target, model)
+                visible, azimuth, elevation, inverse_range = sight(view, model)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
                     image = event.image.astype(int)

@@ -16,7 +16,6 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
-import liquid_nav_sim.world
 from liquid_nav.command import CommandLimits
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav_sim.appearance import sample_appearance
@@ -66,7 +65,7 @@ def corridor(monkeypatch: pytest.MonkeyPatch) -> None:
         target=Solid(Shape.SPHERE, np.array([3.0, 0.0, 1.5]), (0.6,), (1.0, 0.0, 0.0)),
         obstacles=(Solid(Shape.BOX, np.array([-2.5, 0.0, 1.5]), (1.0, 4.0, 3.0), (0.0, 0.0, 1.0)),),
     )
-    monkeypatch.setattr(liquid_nav_sim.world, "sample_target_scene", lambda *_: scene)
+    monkeypatch.setattr(TargetTask, "sample", lambda *_: scene)
 
 
 def assert_same(first: Any, second: Any) -> None:

@@ -1,5 +1,6 @@
 """What every scene of the task `target` guarantees."""
 
+import hashlib
 from colorsys import rgb_to_hsv
 from dataclasses import replace
 
@@ -159,16 +160,59 @@ def test_an_unknown_family_is_refused() -> None:
         sample_target_scene(np.random.default_rng(0), "winter")
 
 
-def test_reached_is_a_ball_around_the_target() -> None:
+def test_success_is_a_ball_around_the_target() -> None:
     scene, target = draw(0)
     task = TargetTask()
-    assert (task.success_radius, task.time_limit) == (1.0, 20.0)
+    assert (task.success_radius, task.time_limit, task.difficulty) == (1.0, 20.0, 0.5)
+    attempt = task.attempt(scene)
+    assert not attempt.succeeded
+    assert attempt.progress == pytest.approx(
+        -np.linalg.norm(target.position - scene.start_position)
+    )
+    assert np.array_equal(attempt.goal, target.position)
     direction = np.array([2.0, -1.0, 2.0]) / 3
-    assert task.reached(target.position + 0.999 * direction, scene)
-    assert not task.reached(target.position + 1.001 * direction, scene)
-    assert not task.reached(scene.start_position, scene)
+    for distance in (1.001, 0.999):
+        attempt.update(target.position + distance * direction, 1.0)
+        assert attempt.progress == pytest.approx(-distance)
+        assert attempt.succeeded == (distance < 1)
     with pytest.raises(SimulationError, match="has none"):
-        task.reached(target.position, replace(scene, target=None))
+        task.attempt(replace(scene, target=None))
+
+
+def test_the_usual_scenes_stay_what_policies_were_trained_in() -> None:
+    """A digest of the solids of 50 scenes, taken when the shipped policy was made."""
+    solids = [
+        (s.shape.value, *np.round(s.position, 6), *np.round(s.size, 6), *np.round(s.colour, 6))
+        for seed in range(50)
+        for s in draw(seed)[0].solids
+    ]
+    text = repr([[x if isinstance(x, str) else f"{x:.6f}" for x in solid] for solid in solids])
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "2585667b01262d7d68390bf63a52985827b3b4b0cba2429835ed17d53ce21724"
+    )
+
+
+def test_difficulty_puts_the_target_farther_and_among_more() -> None:
+    def grade(difficulty: float) -> tuple[float, float, float]:
+        task = TargetTask(difficulty=difficulty)
+        scenes = [task.sample(np.random.default_rng(seed), "train", 0.2) for seed in range(60)]
+        distances = [-task.attempt(scene).progress for scene in scenes]
+        return (
+            float(np.mean(distances)),
+            max(distances),
+            float(np.mean([len(scene.obstacles) for scene in scenes])),
+        )
+
+    easy, usual, hard = map(grade, (0.0, 0.5, 1.0))
+    assert easy[0] < usual[0] < hard[0] <= hard[1] <= 15
+    assert easy[1] <= 6
+    assert easy[2] < 3 < usual[2] < 9 < hard[2]
+
+
+@pytest.mark.parametrize("difficulty", [-0.1, 1.1, float("nan")])
+def test_a_difficulty_out_of_its_range_is_refused(difficulty: float) -> None:
+    with pytest.raises(SimulationError, match=r"TargetTask\.difficulty"):
+        TargetTask(difficulty=difficulty)
 
 
 @pytest.mark.parametrize("field", ["success_radius", "time_limit"])

@@ -385,7 +385,7 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
         target=Solid(Shape.SPHERE, np.array([-6.0, 0.0, 1.5]), (0.6,), (1.0, 0.0, 0.0)),
         obstacles=(Solid(Shape.BOX, np.array([3.5, 0.0, 1.5]), (1.0, 4.0, 3.0), (0.0, 0.0, 1.0)),),
     )
-    monkeypatch.setattr(liquid_nav_sim.world, "sample_target_scene", lambda *_: scene)
+    monkeypatch.setattr(TargetTask, "sample", lambda *_: scene)
 
 
 def fly_to_the_end(world: World, command: tuple[float, float, float, float]) -> None:
