@@ -1,33 +1,52 @@
-"""A pinhole camera that is bolted to a body and rolls and pitches with it."""
+"""A camera that is bolted to a body and rolls and pitches with it: its model, and its view."""
 
 from dataclasses import dataclass
-from math import cos, hypot, inf, isfinite, pi, sin, tan
+from math import ceil, cos, hypot, inf, isfinite, pi, sin, tan
 
 import numpy as np
 import pybullet
 from numpy.typing import ArrayLike, NDArray
 
-from liquid_nav_sim.background import Background
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.lens import STRAIGHT, Distortion, Window, check_one_to_one, windows
+from liquid_nav_sim.pinhole import Pinhole, Render, Renderer
 from liquid_nav_sim.scene import Scene
-
-NEAR, FAR = 0.05, 200.0
-"""Metres in front of the camera between which objects are drawn."""
 
 
 @dataclass(frozen=True)
 class CameraModel:
-    """An ideal pinhole camera with square pixels, and where it sits on the body.
+    """A camera with square pixels, and where it sits on the body.
+
+    Light is counted in grey levels: 255 is what saturates a pixel. What the fields after
+    `noise_sigma` describe is off by default.
 
     Attributes:
         width, height: pixels.
-        horizontal_fov: angle between the left edge of the image and the right, radians.
+        horizontal_fov: angle between the left edge of the image and the right, were the lens ideal,
+            radians; it gives the focal length.
         mount_position: centre of projection, metres, body FLU.
         mount_pitch: tilt of the optical axis above the body's x axis, radians; positive looks up.
-        noise_sigma: standard deviation of the sensor noise, grey levels.
+        noise_sigma: standard deviation of the read noise, grey levels.
+        mount_yaw: turn of the optical axis about the body's z axis, radians; positive looks left.
+            The camera is turned by it first, then tilted by `mount_pitch`, then rolled.
+        mount_roll: turn about the optical axis, radians; positive drops the camera's right side.
+        distortion: Brown-Conrady coefficients k1, k2, p1, p2, k3, as OpenCV has them.
+        exposure: time for which each row gathers light, seconds.
+        readout: from the exposure of the first row to one row after the last, seconds: row v
+            is `readout * v / height` later than the first; 0 is a global shutter.
+        exposure_samples: instants over which the exposure of a row is averaged.
+        row_groups: groups of rows that share their instants while `readout` lasts; at most the
+            height acts.
+        shot_noise: variance of the light per grey level of it, grey levels.
+        vignetting: share in [0, 1] of the natural fall of light towards the corners, cos^4 of the
+            angle to the optical axis.
+        auto_exposure: time constant with which the gain follows the brightness, seconds; 0 for
+            no auto-exposure. See `ImageSensor`.
+        depth, segmentation: whether the truth about each frame holds them too, see `View`.
 
     Raises:
-        SimulationError: on a field out of its range.
+        SimulationError: on a field out of its range, or a distortion that the field of view does
+            not go with.
     """
 
     width: int = 64
@@ -36,6 +55,18 @@ class CameraModel:
     mount_position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     mount_pitch: float = 0.0
     noise_sigma: float = 2.0
+    mount_yaw: float = 0.0
+    mount_roll: float = 0.0
+    distortion: Distortion = STRAIGHT
+    exposure: float = 0.0
+    readout: float = 0.0
+    exposure_samples: int = 8
+    row_groups: int = 8
+    shot_noise: float = 0.0
+    vignetting: float = 0.0
+    auto_exposure: float = 0.0
+    depth: bool = False
+    segmentation: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -44,28 +75,60 @@ class CameraModel:
             ("horizontal_fov", 0.01, 3.0),
             ("mount_pitch", -pi / 2, pi / 2),
             ("noise_sigma", 0.0, 255.0),
+            ("mount_yaw", -pi, pi),
+            ("mount_roll", -pi, pi),
+            ("exposure", 0.0, 1.0),
+            ("readout", 0.0, 1.0),
+            ("exposure_samples", 1, 256),
+            ("row_groups", 1, 8192),
+            ("shot_noise", 0.0, 255.0),
+            ("vignetting", 0.0, 1.0),
+            ("auto_exposure", 0.0, 60.0),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SimulationError(
                     f"CameraModel.{name} must be in [{low:g}, {high:g}], got {value!r}"
                 )
-        for name in ("width", "height"):
+        for name, unit in (
+            ("width", "pixels"),
+            ("height", "pixels"),
+            ("exposure_samples", "instants"),
+            ("row_groups", "groups"),
+        ):
             if not isinstance(getattr(self, name), int):
                 raise SimulationError(
-                    f"CameraModel.{name} must be a whole number of pixels, "
+                    f"CameraModel.{name} must be a whole number of {unit}, "
                     f"got {getattr(self, name)!r}"
                 )
-        if len(self.mount_position) != 3 or not all(map(isfinite, self.mount_position)):
-            raise SimulationError(
-                "CameraModel.mount_position must be three finite metres, "
-                f"got {self.mount_position!r}"
-            )
+        for name, count, what in (
+            ("mount_position", 3, "three finite metres"),
+            ("distortion", 5, "five finite numbers, k1, k2, p1, p2, k3"),
+        ):
+            values = getattr(self, name)
+            if len(values) != count or not all(map(isfinite, values)):
+                raise SimulationError(f"CameraModel.{name} must be {what}, got {values!r}")
+        # A list would do as well, were it not for `windows`, which remembers by value.
+        object.__setattr__(self, "distortion", tuple(map(float, self.distortion)))
+        if self.distortion != STRAIGHT:
+            try:
+                check_one_to_one(self._border(), self.distortion)
+            except SimulationError as error:
+                raise SimulationError(
+                    f"CameraModel.distortion {self.distortion} does not go with a horizontal_fov "
+                    f"of {self.horizontal_fov:g} rad: {error}"
+                ) from error
 
     @property
     def focal_length(self) -> float:
         """Focal length, pixels."""
         return self.width / 2 / tan(self.horizontal_fov / 2)
+
+    @property
+    def pinhole(self) -> Pinhole:
+        """What the camera would be, were its lens ideal."""
+        centre = (self.width - 1) / 2, (self.height - 1) / 2
+        return Pinhole(self.width, self.height, self.focal_length, *centre)
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -99,90 +162,64 @@ class CameraModel:
         body = np.array(pybullet.getMatrixFromQuaternion(orientation)).reshape(3, 3)
         c, s = cos(self.mount_pitch), sin(self.mount_pitch)
         mount = np.array([[0.0, s, c], [-1.0, 0.0, 0.0], [0.0, -c, s]])
+        if self.mount_yaw or self.mount_roll:
+            c, s = cos(self.mount_yaw), sin(self.mount_yaw)
+            turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+            c, s = cos(self.mount_roll), sin(self.mount_roll)
+            roll = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+            mount = turn @ mount @ roll
         return body @ mount, np.asarray(position, dtype=np.float64) + body @ self.mount_position
 
-
-@dataclass(frozen=True, eq=False)
-class Render:
-    """One noiseless view.
-
-    Attributes:
-        image: uint8 RGB, shape (H, W, 3).
-        segmentation: id of the body that each pixel shows, -1 for ground and sky, shape (H, W).
-    """
-
-    image: NDArray[np.uint8]
-    segmentation: NDArray[np.int32]
+    def _border(self) -> NDArray[np.float64]:
+        """Points around the image's edge at unit distance, optical frame, shape (2, N)."""
+        side = np.linspace(-1, 1, 2 * ceil(max(self.width, self.height) / 16) + 9)
+        one = np.ones_like(side)
+        x, y = np.concatenate([(side, one), (side, -one), (one, side), (-one, side)], axis=1)
+        return np.stack([x * self.width, y * self.height]) / (2 * self.focal_length)
 
 
 class Camera:
-    """Draws a scene in a PyBullet client, the same bytes for the same pose.
+    """Sees a scene in a PyBullet client, the same bytes for the same pose.
 
-    PyBullet's software renderer draws the bodies; the ground plane and the sky are drawn
-    analytically behind them (see `Background`). Make it after the bodies are in the client: static
-    planes that it finds there are ground.
+    Make it after the bodies are in the client, see `Renderer`.
 
     Args:
         client: PyBullet client that holds the bodies.
-        model: intrinsics and mount.
+        model: intrinsics, lens and mount.
         scene: what to see; its appearance gives light, ground and sky.
+
+    Attributes:
+        model: intrinsics, lens and mount.
     """
 
     def __init__(self, client: int, model: CameraModel, scene: Scene) -> None:
         self.model = model
-        self._client = client
-        self._background = Background(scene.appearance)
-        self._light = scene.appearance.light.tolist()
-        self._ambient = scene.appearance.ambient
-        self._planes = _planes(client)
-        inverse = np.linalg.inv(model.matrix)
-        v, u = np.indices((model.height, model.width)).reshape(2, -1)
-        rays = inverse @ np.stack([u, v, np.ones_like(u)])
-        rays /= np.linalg.norm(rays, axis=0)
-        self._rays = rays.astype(np.float32)
-        self._projection = _projection(model)
+        self._renderer = Renderer(client, scene)
+        self._whole = windows(model.pinhole, model.distortion, 1)[0]
 
     def render(self, position: ArrayLike, orientation: ArrayLike) -> Render:
-        """Look from a body at this pose.
+        """Look from a body at this pose, all pixels at one instant.
 
         Args:
             position: metres, world ENU, shape (3,).
             orientation: quaternion x, y, z, w, body FLU to world ENU, shape (4,).
         """
-        rotation, eye = self.model.pose(position, orientation)
-        shape = (self.model.height, self.model.width)
-        _, _, rgba, _, bodies = pybullet.getCameraImage(
-            self.model.width,
-            self.model.height,
-            viewMatrix=_view(rotation, eye),
-            projectionMatrix=self._projection,
-            lightDirection=self._light,
-            lightColor=(1.0, 1.0, 1.0),
-            lightAmbientCoeff=self._ambient,
-            lightDiffuseCoeff=1 - self._ambient,
-            lightSpecularCoeff=0.0,
-            shadow=0,
-            renderer=pybullet.ER_TINY_RENDERER,
-            physicsClientId=self._client,
-        )
-        image = np.asarray(rgba, dtype=np.uint8).reshape(*shape, 4)[..., :3].copy()
-        segmentation = np.asarray(bodies, dtype=np.int32).reshape(shape)
-        for plane in self._planes:
-            segmentation[segmentation == plane] = -1
-        # Nearly every pixel is empty: drawing all of them costs less than picking those that are.
-        rays = rotation.astype(np.float32) @ self._rays
-        background = self._background.colours(eye, rays, 1 / self.model.focal_length)
-        np.copyto(image, background.reshape(image.shape), where=(segmentation < 0)[..., None])
-        return Render(image, segmentation)
+        return self.look(self._whole, position, orientation)
 
+    def look(self, window: Window, position: ArrayLike, orientation: ArrayLike) -> Render:
+        """See some rows of the image, likewise.
 
-def add_noise(
-    image: NDArray[np.uint8], sigma: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Add white Gaussian noise of `sigma` grey levels to an image, clipped to [0, 255]."""
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noisy = np.rint(image + np.float32(sigma) * noise)
-    return np.asarray(np.clip(noisy, 0, 255), dtype=np.uint8)
+        Args:
+            window: which of them.
+            position: metres, world ENU, shape (3,).
+            orientation: quaternion x, y, z, w, body FLU to world ENU, shape (4,).
+        """
+        pose = self.model.pose(position, orientation)
+        seen = self._renderer.draw(window.ideal, *pose, depth=self.model.depth)
+        if window.maps is None:
+            return seen
+        depth = None if seen.depth is None else window.labels(seen.depth)
+        return Render(window.picture(seen.image), window.labels(seen.segmentation), depth)
 
 
 def look_at(eye: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
@@ -204,40 +241,3 @@ def look_at(eye: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
         raise SimulationError(f"look_at needs two different finite points, got {start}, {end}")
     down = -np.arctan2(z, level)
     return np.array(pybullet.getQuaternionFromEuler((0.0, down, np.arctan2(y, x))))
-
-
-def _planes(client: int) -> tuple[int, ...]:
-    bodies = (
-        pybullet.getBodyUniqueId(index, physicsClientId=client)
-        for index in range(pybullet.getNumBodies(physicsClientId=client))
-    )
-    return tuple(
-        body
-        for body in bodies
-        for shape in pybullet.getCollisionShapeData(body, -1, physicsClientId=client)
-        if shape[2] == pybullet.GEOM_PLANE
-    )
-
-
-def _view(rotation: NDArray[np.float64], eye: NDArray[np.float64]) -> list[float]:
-    matrix = np.eye(4)
-    # OpenGL's camera has y up and looks along -z.
-    matrix[:3, :3] = rotation.T * ((1.0,), (-1.0,), (-1.0,))
-    matrix[:3, 3] = -matrix[:3, :3] @ eye
-    flat: list[float] = matrix.T.ravel().tolist()
-    return flat
-
-
-def _projection(model: CameraModel) -> list[float]:
-    width, height = model.width, model.height
-    matrix = np.zeros((4, 4))
-    matrix[0, 0] = 2 * model.focal_length / width
-    matrix[1, 1] = 2 * model.focal_length / height
-    # TinyRenderer samples a pixel at its lower left corner: shift the picture by half a pixel.
-    matrix[0, 2] = 1 / width
-    matrix[1, 2] = 1 / height
-    matrix[2, 2] = -(FAR + NEAR) / (FAR - NEAR)
-    matrix[2, 3] = -2 * FAR * NEAR / (FAR - NEAR)
-    matrix[3, 2] = -1
-    flat: list[float] = matrix.T.ravel().tolist()
-    return flat

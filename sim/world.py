@@ -18,9 +18,11 @@ from liquid_nav_sim.bodies import add_scene, place_target
 from liquid_nav_sim.camera import Camera, CameraModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults import Fault, Faults
-from liquid_nav_sim.frames import FrameSensor, View
+from liquid_nav_sim.frames import FrameSource, View
+from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuNoise
 from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.shutter import Shutter
 from liquid_nav_sim.sources import Sampler, Sensors, Source
 from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
 from liquid_nav_sim.streams import streams
@@ -253,8 +255,9 @@ class World:
             sources.append(Sampler(clock, Imu(config.imu, draws["imu"])))
         if config.camera_timing is not None:
             clock = SensorClock(config.camera_timing, draws["camera_clock"])
-            camera = Camera(self.client, config.camera, self.scene)
-            frames = FrameSensor(camera, draws["camera"], self._bodies.target, self._stage)
+            shutter = Shutter(Camera(self.client, config.camera, self.scene))
+            chip = ImageSensor(config.camera, draws["camera"])
+            frames = FrameSource(clock, shutter, chip, self._bodies.target, self._stage)
             self.views = frames.views
-            sources.append(Sampler(clock, frames))
+            sources.append(frames)
         return sources

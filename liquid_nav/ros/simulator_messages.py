@@ -44,14 +44,14 @@ def image(frame: CameraFrame) -> Any:
 
 
 def camera_info(model: CameraModel, stamp: int) -> Any:
-    """``sensor_msgs/CameraInfo`` of an ideal pinhole camera at `stamp` ns."""
+    """``sensor_msgs/CameraInfo`` at `stamp` ns, with the distortion of the lens."""
     k = model.matrix
     fields = {
         "header": header(stamp, OPTICAL),
         "height": model.height,
         "width": model.width,
         "distortion_model": "plumb_bob",
-        "d": [0.0] * 5,
+        "d": list(model.distortion),
         "k": k.ravel().tolist(),
         "r": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         "p": np.hstack([k, np.zeros((3, 1))]).ravel().tolist(),

@@ -1,6 +1,5 @@
 """The camera against OpenCV's projection and the geometry of the horizon."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import pi, tan
 
@@ -8,76 +7,13 @@ import cv2
 import numpy as np
 import pybullet
 import pytest
-from numpy.typing import NDArray
 
+from camera_support import LARGE, along, euler, plain, project, random_view
 from liquid_nav_sim.bodies import add_scene
-from liquid_nav_sim.camera import Camera, CameraModel, add_noise, look_at
+from liquid_nav_sim.camera import Camera, CameraModel, look_at
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.scene import Appearance, Scene, Shape, Solid
+from liquid_nav_sim.scene import Shape, Solid
 from liquid_nav_sim.target import sample_target_scene
-
-GREY = np.full((64, 64, 3), 90, dtype=np.uint8)
-LARGE = CameraModel(width=320, height=240, horizontal_fov=1.4)
-
-
-def plain(ground: NDArray[np.uint8] = GREY, scale: float = 4.0, **solids: object) -> Scene:
-    """A scene under a sun in the zenith, so that the ground has its texture's own colours."""
-    look = Appearance(ground, scale, (0.2, 0.3, 1.0), (0.8, 0.9, 1.0), np.array([0.0, 0, 1]), 0.5)
-    return Scene(np.array([0.0, 0.0, 1.5]), 0.0, look, **solids)  # type: ignore[arg-type]
-
-
-def euler(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
-    return np.array(pybullet.getQuaternionFromEuler((roll, pitch, yaw)))
-
-
-def project(
-    points: NDArray[np.float64],
-    model: CameraModel,
-    position: NDArray[np.float64],
-    orientation: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Pixels by OpenCV, from a chain of elementary rotations independent of the camera's own."""
-    body_to_world = np.array(pybullet.getMatrixFromQuaternion(orientation)).reshape(3, 3)
-    up, _ = cv2.Rodrigues(np.array([0.0, -model.mount_pitch, 0.0]))
-    optical_to_level = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-    rotation = (body_to_world @ up @ optical_to_level).T
-    eye = position + body_to_world @ np.array(model.mount_position)
-    pixels, _ = cv2.projectPoints(
-        points, cv2.Rodrigues(rotation)[0], -rotation @ eye, model.matrix, None
-    )
-    return np.asarray(pixels.reshape(-1, 2))
-
-
-@pytest.fixture
-def client() -> Iterator[int]:
-    number = pybullet.connect(pybullet.DIRECT)
-    yield number
-    pybullet.disconnect(number)
-
-
-def random_view(
-    rng: np.random.Generator,
-) -> tuple[CameraModel, NDArray[np.float64], NDArray[np.float64]]:
-    model = replace(
-        LARGE,
-        mount_position=tuple(rng.uniform(-0.3, 0.3, 3)),
-        mount_pitch=float(rng.uniform(-0.5, 0.5)),
-    )
-    attitude = euler(rng.uniform(-0.7, 0.7), rng.uniform(-0.4, 0.4), rng.uniform(-pi, pi))
-    return model, rng.uniform((-5, -5, 2), (5, 5, 6)), attitude
-
-
-def along(
-    model: CameraModel,
-    position: NDArray[np.float64],
-    attitude: NDArray[np.float64],
-    u: float,
-    v: float,
-    distance: float,
-) -> NDArray[np.float64]:
-    rotation, eye = model.pose(position, attitude)
-    ray = rotation @ np.linalg.solve(model.matrix, [u, v, 1.0])
-    return np.asarray(eye + distance * ray)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -138,7 +74,8 @@ def test_ground_is_where_opencv_projects_it(client: int, seed: int) -> None:
     roll = euler(rng.uniform(-1, 1), 0, 0).tolist()
     facing = look_at(position, mark).tolist()
     attitude = np.array(pybullet.multiplyTransforms((0, 0, 0), facing, (0, 0, 0), roll)[1])
-    model = replace(random_view(rng)[0], mount_pitch=float(rng.uniform(-0.1, 0.1)))
+    pitch, yaw = rng.uniform(-0.1, 0.1, 2).tolist()
+    model = replace(random_view(rng)[0], mount_pitch=pitch, mount_yaw=yaw)
     unmarked, seen, white = (
         Camera(client, model, plain(ground, 64.0)).render(position, attitude).image[..., 0] * 1.0
         for ground in (black, marked, black + np.uint8(255))
@@ -256,18 +193,6 @@ def test_look_at_centres_its_target_without_roll() -> None:
         look_at((1, 2, 3), (1, 2, 3))
 
 
-def test_noise_has_its_sigma_and_stays_in_range() -> None:
-    grey = np.full((200, 200, 3), 128, dtype=np.uint8)
-    noisy = add_noise(grey, 5.0, np.random.default_rng(1))
-    assert noisy.dtype == np.uint8
-    assert noisy.mean() == pytest.approx(128, abs=0.1)
-    assert noisy.std() == pytest.approx(np.hypot(5, 12**-0.5), rel=0.02)
-    np.testing.assert_array_equal(noisy, add_noise(grey, 5.0, np.random.default_rng(1)))
-    np.testing.assert_array_equal(grey, add_noise(grey, 0.0, np.random.default_rng(1)))
-    white = add_noise(np.full_like(grey, 255), 5.0, np.random.default_rng(1))
-    assert white.min() > 220
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -278,6 +203,18 @@ def test_noise_has_its_sigma_and_stays_in_range() -> None:
         ("horizontal_fov", pi),
         ("horizontal_fov", float("nan")),
         ("mount_pitch", 2.0),
+        ("mount_yaw", 4.0),
+        ("mount_roll", float("nan")),
+        ("exposure", -0.01),
+        ("readout", 1.5),
+        ("exposure_samples", 0),
+        ("exposure_samples", 2.5),
+        ("row_groups", 0),
+        ("shot_noise", -1.0),
+        ("vignetting", 1.1),
+        ("auto_exposure", -1.0),
+        ("distortion", (0.1, 0.0)),
+        ("distortion", (0.1, 0.0, 0.0, 0.0, float("inf"))),
         ("noise_sigma", -1.0),
         ("mount_position", (0.0, 0.0)),
         ("mount_position", (0.0, 0.0, float("inf"))),
