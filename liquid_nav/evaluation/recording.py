@@ -4,6 +4,7 @@ One MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and `
 `liquid_nav.replay` reads the measurements out of it and leaves the truth aside.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,9 @@ GROUND_SIDE = 60.0
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 """Types of ``visualization_msgs/Marker``."""
 
+_TARGET_ID = 1
+"""Of the target's marker: before it comes the ground, after it the obstacles."""
+
 _NO_BYTES = np.zeros(0, np.uint8)
 
 
@@ -52,7 +56,7 @@ class SimulationRecorder:
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
     and as the transform from `WORLD` to `BODY`), where the camera sits on the body, the scene as
-    markers on `SCENE`, and at the end the outcome on `OUTCOME`.
+    markers on `SCENE` (what moves, with each state), and at the end the outcome on `OUTCOME`.
 
     A context manager: closes on leaving, and discards when an exception leaves.
 
@@ -123,6 +127,9 @@ class SimulationRecorder:
         self._recorder.write(STATE, odometry_message(truth), now)
         placed = _transform(WORLD, BODY, state.position, state.orientation, now)
         self._recorder.write(TF, placed, now)
+        scene = self._world.scene
+        if scene.route is not None:
+            self._recorder.write(SCENE, _markers(scene, now, moving_only=True), now)
 
 
 def _transform(
@@ -152,14 +159,22 @@ def _mount_quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([*(np.sin(angle / 2) * axis), np.cos(angle / 2)])
 
 
-def _markers(scene: Scene, stamp: int) -> Any:
-    """``visualization_msgs/MarkerArray`` of ground, target and obstacles."""
-    tone = (scene.appearance.ground.mean(axis=(0, 1)) / 255).tolist()
-    ground = Solid(
-        Shape.BOX, np.array([0.0, 0.0, -0.01]), (GROUND_SIDE, GROUND_SIDE, 0.02), tuple(tone)
-    )
-    drawn = [_marker(index, solid, stamp) for index, solid in enumerate((ground, *scene.solids))]
+def _markers(scene: Scene, stamp: int, moving_only: bool = False) -> Any:
+    """``visualization_msgs/MarkerArray`` of ground, target and obstacles, or what moves of them."""
+    solids = dict(enumerate((_ground(scene), *scene.solids)))
+    place = scene.target_position(stamp / SECOND)
+    if scene.target is not None and place is not None:
+        solids[_TARGET_ID] = replace(scene.target, position=place)
+    if moving_only:
+        solids = {_TARGET_ID: solids[_TARGET_ID]}
+    drawn = [_marker(index, solid, stamp) for index, solid in solids.items()]
     return message("visualization_msgs/msg/MarkerArray", markers=drawn)
+
+
+def _ground(scene: Scene) -> Solid:
+    red, green, blue = (scene.appearance.ground.mean(axis=(0, 1)) / 255).tolist()
+    centre, size = np.array([0.0, 0.0, -0.01]), (GROUND_SIDE, GROUND_SIDE, 0.02)
+    return Solid(Shape.BOX, centre, size, (red, green, blue))
 
 
 def _marker(index: int, solid: Solid, stamp: int) -> Any:
