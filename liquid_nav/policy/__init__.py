@@ -10,7 +10,8 @@ from liquid_nav.policy.bundle import (
 )
 from liquid_nav.policy.config import PolicyCamera, PolicyConfig
 from liquid_nav.policy.network import PolicyNetwork
-from liquid_nav.policy.policy import Memory, Policy, RawCommand
+from liquid_nav.policy.policy import Policy
+from liquid_nav.policy.runtime import Memory, RawCommand
 
 __all__ = [
     "Manifest",

@@ -1,39 +1,28 @@
 """A policy as the controller sees it: memory in, event in, memory and raw command out."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.policy.config import PolicyConfig
 from liquid_nav.policy.network import PolicyNetwork
-
-RawCommand = tuple[float, float, float, float]
-"""(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """All that a policy remembers between events. Never modified in place.
-
-    Attributes:
-        state: of the liquid core, shape (1, S).
-        latch: newest features of each channel, shape (1, L).
-
-    """
-
-    state: Tensor
-    latch: Tensor
+from liquid_nav.policy.runtime import Memory, RawCommand, Runtime, ScriptedRuntime, runtime_of
 
 
 class Policy:
-    """A policy network on the onboard path: batch of one, compiled by TorchScript, no gradients.
+    """A policy network on the onboard path: batch of one, no gradients.
+
+    It runs natively where it can, see `runtime_of`, and else by TorchScript. Weights are taken
+    once. One object belongs to one thread.
 
     Args:
         config: architecture of the network.
         network: the network, already compiled (as a bundle holds it) or not.
+        native: False to run by TorchScript alone.
+
+    Attributes:
+        network: compiled by TorchScript.
+        runtime: what evaluates it.
 
     """
 
@@ -41,14 +30,18 @@ class Policy:
     """Channels that the policy reads; it needs each of them alive to be trusted."""
 
     def __init__(
-        self, config: PolicyConfig, network: PolicyNetwork | torch.jit.ScriptModule
+        self,
+        config: PolicyConfig,
+        network: PolicyNetwork | torch.jit.ScriptModule,
+        native: bool = True,
     ) -> None:
         self.config = config
         if not isinstance(network, torch.jit.ScriptModule):
             network = torch.jit.script(network.eval())
         self.network = network
-        with torch.inference_mode():
-            self._initial = Memory(*network.initial(1))
+        choose = runtime_of if native else lambda _, network: ScriptedRuntime(network)
+        self.runtime: Runtime = choose(config, network)
+        self._initial = self.runtime.initial()
         self._warm_up()
 
     def initial(self) -> Memory:
@@ -66,7 +59,6 @@ class Policy:
             return f"the policy does not read {type(event).__name__}"
         return ""
 
-    @torch.inference_mode()
     def on_event(
         self, memory: Memory, event: Event, dt: int, age: int
     ) -> tuple[Memory, RawCommand]:
@@ -75,30 +67,23 @@ class Policy:
         Returns the new memory and the raw command right after the event. Raises TypeError for an
         event of a channel that is not in `channels`.
         """
-        state, latch, elapsed = memory.state, memory.latch, _tensor([dt / SECOND])
         if isinstance(event, ImuSample):
             rates, force = event.angular_velocity.tolist(), event.specific_force.tolist()
-            sample = _tensor([[*rates, *force, age / SECOND]])
-            state, latch, command = self.network.on_imu(state, latch, elapsed, sample)
-        elif isinstance(event, CameraFrame):
-            frame, aged = torch.from_numpy(event.image.copy()[None]), _tensor([age / SECOND])
-            state, latch, command = self.network.on_camera(state, latch, elapsed, frame, aged)
-        else:
-            raise TypeError(f"the policy does not read {type(event).__name__}")
-        return Memory(state, latch), _raw(command)
+            return self.runtime.on_imu(memory, dt / SECOND, [*rates, *force, age / SECOND])
+        if isinstance(event, CameraFrame):
+            return self.runtime.on_camera(memory, dt / SECOND, event.image, age / SECOND)
+        raise TypeError(f"the policy does not read {type(event).__name__}")
 
-    @torch.inference_mode()
     def query(self, memory: Memory, dt: int) -> RawCommand:
         """Raw command `dt` ns after the last event. Changes nothing."""
-        return _raw(self.network.query(memory.state, memory.latch, _tensor([dt / SECOND])))
+        return self.runtime.query(memory, dt / SECOND)
 
     @torch.no_grad()
     def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
         """State and time constant in seconds of every neuron of the core, N each, for plots."""
-        # Copies are no inference tensors, which TorchScript refuses where the same code has been
-        # specialised to gradients before, in this process.
-        _, time_constant = self.network.core.gates(memory.latch.clone(), memory.state.clone())
-        return memory.state[0].tolist(), time_constant[0].tolist()
+        state, latch = (torch.from_numpy(part[None]) for part in (memory.state, memory.latch))
+        _, time_constant = self.network.core.gates(latch, state)
+        return memory.state.tolist(), time_constant[0].tolist()
 
     def _warm_up(self) -> None:
         # TorchScript specialises its graphs over the first calls; that must not happen in flight.
@@ -109,13 +94,3 @@ class Policy:
             for event in (frame, sample):
                 memory, _ = self.on_event(self._initial, event, 0, 0)
                 self.query(memory, SECOND // 100)
-
-
-def _tensor(numbers: list[float] | list[list[float]]) -> Tensor:
-    # By way of numpy: torch.tensor takes five times as long over a handful of numbers.
-    return torch.from_numpy(np.array(numbers, np.float32))
-
-
-def _raw(command: Tensor) -> RawCommand:
-    vx, vy, vz, yaw_rate = command.tolist()[0]
-    return (vx, vy, vz, yaw_rate)

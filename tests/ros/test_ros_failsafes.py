@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from ros.node_support import OK, Vehicle, is_rest, save_small_bundle, vector
 from ros.ros_support import Spinner
@@ -203,7 +202,7 @@ def test_a_wall_is_not_flown_through_and_the_way_back_is_free(
     # A policy that pushes out for ever.
     push = [0.0, 0.0, 0.0, 0.0]
     push[axis] = out
-    vehicle.node._flight.policy.network = Pushing(tuple(push))
+    vehicle.node._flight.policy.runtime = Pushing(push)
     vehicle.sensing = True
     vehicle.until_reported("controller", "reason=geofence")
     vehicle.commands.clear()
@@ -214,13 +213,13 @@ def test_a_wall_is_not_flown_through_and_the_way_back_is_free(
 
 
 class Pushing:
-    """A policy network that always wants the same."""
+    """A policy runtime that always wants the same."""
 
-    def __init__(self, command: tuple[float, ...]):
-        self.command = torch.tensor([command])
+    def __init__(self, command: list[float]):
+        self.command = tuple(command)
 
-    def on_imu(self, state: Any, latch: Any, *_: Any) -> Any:
-        return state, latch, self.command
+    def on_imu(self, memory: Any, *_: Any) -> Any:
+        return memory, self.command
 
     on_camera = on_imu
 
