@@ -15,7 +15,7 @@ NATIVE = Path("liquid_nav/liquid/native")
 KERNEL = Extension(
     "liquid_nav.liquid.native._kernel",
     sources=[str(NATIVE / f"{name}.cpp") for name in ("baseline", "avx2", "avx512")],
-    depends=[str(NATIVE / f"{name}.h") for name in ("kernel", "simd", "ltc", "flow")],
+    depends=[str(NATIVE / f"{name}.h") for name in ("kernel", "simd", "ltc", "flow", "encoder")],
     language="c++",
     extra_compile_args=[
         "-std=c++17",

@@ -2,7 +2,6 @@
 
 import ctypes
 import math
-import weakref
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import native
+from liquid_nav.liquid.cell import RecurrentCell
 from liquid_nav.liquid.flow import LiquidFlow
 from liquid_nav.liquid.ltc import LTC
 
@@ -37,7 +37,7 @@ class NativeStep:
 
     """
 
-    def __init__(self, cell: LTC | LiquidFlow) -> None:
+    def __init__(self, cell: RecurrentCell) -> None:
         kernel = native.kernel
         if kernel is None:
             raise ConfigError("the native kernel is not built or switched off; script the cell")
@@ -55,18 +55,8 @@ class NativeStep:
         self.state: NDArray[Any] = initial.numpy().copy()
         self.input: NDArray[Any] = np.zeros(cell.input_size, self.state.dtype)
         self._flowed: NDArray[Any] = np.empty_like(self.state)
-        make = kernel.function(f"{name}_make", initial.dtype)
-        free = kernel.function(f"{name}_free", initial.dtype)
-        make.restype = ctypes.c_void_p
-        free.argtypes = (ctypes.c_void_p,)
         arrays = (self.input, self.state, self._flowed)
-        addresses = (ctypes.c_void_p(array.ctypes.data) for array in arrays)
-        # The kernel copies the parameters and keeps the addresses of the arrays.
-        pointer = make(ctypes.byref(sizes), native.pointers(parameters), *addresses)
-        self._finalizer = weakref.finalize(self, free, pointer)
-        self._step = kernel.function(f"{name}_step", initial.dtype)
-        self._step.argtypes = (ctypes.c_void_p, ctypes.c_double)
-        self._pointer = ctypes.c_void_p(pointer)
+        self._step = native.Instance(kernel, name, sizes, parameters, arrays)
 
     def flow(self, dt: float) -> NDArray[Any]:
         """State (N,) after dt seconds under `input`; the next call overwrites what it returns.
@@ -76,15 +66,12 @@ class NativeStep:
         """
         if not 0.0 <= dt < math.inf:
             raise ConfigError(f"dt must be finite seconds, not negative, got {dt}")
-        self._step(self._pointer, dt)
+        self._step(dt)
         return self._flowed
 
     def advance(self, dt: float) -> None:
         """Flow for dt seconds under `input`, and stay there. Raises what `flow` raises."""
         self.state[:] = self.flow(dt)
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a NativeStep holds memory of the kernel: copy or pickle the cell instead")
 
 
 def _folded(cell: LTC | LiquidFlow) -> tuple[str, ctypes.Structure, list[Tensor | None]]:

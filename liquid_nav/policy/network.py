@@ -21,7 +21,8 @@ class CameraEncoder(nn.Module):
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels, height, width = 3, config.camera.height, config.camera.width
+        self.height, self.width = config.camera.height, config.camera.width
+        channels, height, width = 3, self.height, self.width
         for out_channels in config.convolutions:
             layers += [nn.Conv2d(channels, out_channels, 3, stride=2, padding=1), nn.ReLU()]
             channels, height, width = out_channels, (height + 1) // 2, (width + 1) // 2

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LTC, LiquidFlow, NativeStep, make_cell
+from liquid_nav.liquid import NativeStep
 from liquid_nav.policy.config import PolicyConfig
+from liquid_nav.policy.native_camera import NativeCamera
+from liquid_nav.policy.network import PolicyNetwork
 
 RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
@@ -100,40 +102,34 @@ class ScriptedRuntime:
 
 
 class NativeRuntime:
-    """Evaluates dense layers by numpy and the liquid core by the native kernel.
+    """Evaluates frames and the liquid core by the native kernel, what is left by numpy.
 
-    The camera's convolutions stay with TorchScript. Weights are copied once, later changes of the
-    network are not seen. One object belongs to one thread.
+    Weights are copied once, later changes of the network are not seen. One object belongs to one
+    thread.
 
     Args:
-        config: architecture of the network.
-        network: a scripted `PolicyNetwork`.
+        network: what is evaluated, on the CPU, in float32.
 
     Raises:
         ConfigError: where the core has no native step, see `NativeStep`.
 
     """
 
-    def __init__(self, config: PolicyConfig, network: torch.jit.ScriptModule) -> None:
-        size = config.camera_features + config.imu_features
-        core = make_cell(config.cell, size, config.units, **config.cell_options)
-        if not isinstance(core, LTC | LiquidFlow):
-            raise ConfigError(f"the cell {config.cell!r} has no native step")
-        held = network.core.state_dict()
-        # TorchScript also holds buffers that the cell computes for itself.
-        core.load_state_dict({name: held[name] for name in core.state_dict()})
-        self._core = NativeStep(core)
+    @torch.no_grad()
+    def __init__(self, network: PolicyNetwork) -> None:
+        self._core = NativeStep(network.core)
+        self._camera = NativeCamera(network.camera)
         self._initial = Memory(self._core.state.copy(), self._core.input.copy())
-        weights = {name: value.numpy() for name, value in network.state_dict().items()}
         # W (offset + scale s) + b, with offset and scale moved into W and b.
-        weight = weights["imu.dense.weight"].astype(np.float64)
-        bias = weight @ weights["imu.offset"] + weights["imu.dense.bias"]
-        self._imu_weight = (weight * weights["imu.scale"]).astype(np.float32)
-        self._imu_bias = bias.astype(np.float32)
-        self._head_weight, self._head_bias = weights["head.weight"], weights["head.bias"]
-        self._scale = weights["scale"].tolist()
-        self._camera = network.camera
-        self._units, self._imu_at = config.units, config.units + config.camera_features
+        dense = network.imu.dense
+        weight, bias = dense.weight.double(), dense.bias.double()
+        self._imu_weight = (weight * network.imu.scale).float().numpy()
+        self._imu_bias = (weight @ network.imu.offset.double() + bias).float().numpy()
+        self._head_weight = network.head.weight.numpy().copy()
+        self._head_bias = network.head.bias.numpy().copy()
+        self._scale = network.scale.tolist()
+        self._units = network.core.units
+        self._imu_at = self._units + network.camera_features
 
     def initial(self) -> Memory:
         """See `Runtime.initial`."""
@@ -144,9 +140,7 @@ class NativeRuntime:
     ) -> tuple[Memory, RawCommand]:
         """See `Runtime.on_camera`."""
         known = self._flowed(memory, dt)
-        with torch.inference_mode():
-            features = self._camera(torch.from_numpy(image.copy()[None]), _tensor([age]))
-        known[self._units : self._imu_at] = features.numpy()[0]
+        known[self._units : self._imu_at] = self._camera(image, age)
         return self._noted(known)
 
     def on_imu(
@@ -186,10 +180,15 @@ def runtime_of(config: PolicyConfig, network: torch.jit.ScriptModule) -> Runtime
     A bundle of another version may hold a network that computes something else than ours under
     the same names. Commands after a frame, a sample and some time therefore have to agree.
     """
-    scripted = ScriptedRuntime(network)
+    scripted, held = ScriptedRuntime(network), network.state_dict()
     try:
-        native = NativeRuntime(config, network)
-    except ConfigError:
+        # Initial weights are drawn and thrown away: nobody's random numbers are to change by that.
+        with torch.random.fork_rng(devices=()):
+            ours = PolicyNetwork(config)
+        # TorchScript also holds buffers that modules compute for themselves.
+        ours.load_state_dict({name: held[name] for name in ours.state_dict()})
+        native = NativeRuntime(ours)
+    except (ConfigError, KeyError, RuntimeError):
         return scripted
     apart = np.abs(_probe(native, config) - _probe(scripted, config)).max()
     return native if apart < _AGREEMENT else scripted

@@ -316,13 +316,20 @@ def test_a_native_step_refuses_what_it_cannot_do() -> None:
     for bad in (-1e-3, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="dt must be finite seconds, not negative"):
             step.flow(bad)
-    with pytest.raises(TypeError, match="copy or pickle the cell"):
-        copy.copy(step)
+    with pytest.raises(TypeError, match="copy or pickle what it was made of"):
+        copy.deepcopy(step)
     with pytest.raises(ConfigError, match="an LTC or a LiquidFlow"):
         NativeStep(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
     native.kernel = None
     with pytest.raises(ConfigError, match="not built or switched off"):
         NativeStep(seeded_cell("ltc", {}))  # type: ignore[arg-type]
+
+
+@needs_kernel
+def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "VERSION", native.VERSION + 1)
+    with pytest.warns(UserWarning, match="of another version: build it again"):
+        assert native.select("") is None
 
 
 @needs_kernel

@@ -10,8 +10,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import AutoNCP, native
 from liquid_nav.policy import Memory, Policy, PolicyConfig, PolicyNetwork, RawCommand, load_policy
+from liquid_nav.policy.native_camera import NativeCamera
+from liquid_nav.policy.network import CameraEncoder
 from liquid_nav.policy.runtime import NativeRuntime, ScriptedRuntime
 from support import frame, sample, small_network
 
@@ -172,8 +175,35 @@ def test_weights_that_are_not_finite_are_seen_in_the_command() -> None:
     assert isinstance(healthy, NativeRuntime)
     with torch.no_grad():
         network.imu.dense.bias.fill_(float("nan"))
-    broken = NativeRuntime(config, torch.jit.script(network))
+    broken = NativeRuntime(network)
     memory, command = broken.on_imu(broken.initial(), 0.0, [0.0] * 7)
     assert np.isnan(command).all()
     _, command = broken.on_imu(memory, 0.01, [0.0] * 7)
     assert np.isnan(command).all()
+
+
+@needs_kernel
+@pytest.mark.parametrize("instruction_set", native.available())
+@pytest.mark.parametrize("convolutions", [(1,), (16,), (5, 18, 3), (16, 24, 32, 32)])
+def test_every_instruction_set_encodes_frames(
+    instruction_set: str, convolutions: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "kernel", native.select(instruction_set))
+    torch.manual_seed(2)
+    encoder = CameraEncoder(replace(UNEVEN, convolutions=convolutions))
+    camera = NativeCamera(encoder)
+    for seed, age in enumerate((0.0, 0.04, 1e3)):
+        image = np.random.default_rng(seed).integers(0, 256, (23, 37, 3), np.uint8)
+        with torch.no_grad():
+            expected = encoder(torch.from_numpy(image[None]), torch.tensor([age]))[0].numpy()
+        np.testing.assert_allclose(camera(image, age), expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_kernel
+def test_a_native_camera_wants_float32_and_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = CameraEncoder(UNEVEN)
+    with pytest.raises(ConfigError, match="in float32"):
+        NativeCamera(encoder.double())
+    monkeypatch.setattr(native, "kernel", None)
+    with pytest.raises(ConfigError, match="not built or switched off"):
+        NativeCamera(encoder.float())

@@ -9,13 +9,20 @@ instruction set: "baseline", "avx2" or "avx512".
 import ctypes
 import importlib.machinery
 import os
+import warnings
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from liquid_nav.errors import ConfigError
+
+VERSION = 2
+"""Of the interface of the library; baseline.cpp has it too. An older build is not used."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 """All that the library may hold, narrowest first."""
@@ -45,6 +52,18 @@ class FlowSizes(ctypes.Structure):
         ("inputs", ctypes.c_int64),
         ("units", ctypes.c_int64),
         ("input_limit", ctypes.c_double),
+    )
+
+
+class EncoderSizes(ctypes.Structure):
+    """Sizes of a frame encoder; channels are those of the image and of each convolution."""
+
+    _fields_ = (
+        ("height", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("convolutions", ctypes.c_int64),
+        ("features", ctypes.c_int64),
+        ("channels", ctypes.POINTER(ctypes.c_int64)),
     )
 
 
@@ -79,6 +98,49 @@ class Kernel:
         """Run `name` from and into contiguous tensors of one dtype; None is a null pointer."""
         dtype = next(value.dtype for value in inputs if value is not None)
         self.function(name, dtype)(ctypes.byref(sizes), pointers(inputs), pointers(outputs))
+
+
+class Instance:
+    """An object of the kernel that reads and writes arrays of its user; call it with one number.
+
+    Args:
+        kernel: where it comes from.
+        name: ``ltc``, ``flow`` or ``encoder``.
+        sizes: of it.
+        parameters: contiguous tensors, of which it keeps copies.
+        arrays: contiguous arrays, whose memory it keeps to use in every call.
+
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        name: str,
+        sizes: ctypes.Structure,
+        parameters: list[Tensor | None],
+        arrays: Sequence[NDArray[Any]],
+    ) -> None:
+        dtype = next(value.dtype for value in parameters if value is not None)
+        make = kernel.function(f"{name}_make", dtype)
+        free = kernel.function(f"{name}_free", dtype)
+        make.restype = ctypes.c_void_p
+        free.argtypes = (ctypes.c_void_p,)
+        addresses = (ctypes.c_void_p(array.ctypes.data) for array in arrays)
+        pointer = make(ctypes.byref(sizes), pointers(parameters), *addresses)
+        self._arrays = arrays
+        self._finalizer = weakref.finalize(self, free, pointer)
+        self._step = kernel.function(f"{name}_step", dtype)
+        self._step.argtypes = (ctypes.c_void_p, ctypes.c_double)
+        self._pointer = ctypes.c_void_p(pointer)
+
+    def __call__(self, number: float) -> None:
+        """Compute from the arrays, and a number, into them."""
+        self._step(self._pointer, number)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "this holds memory of the kernel: copy or pickle what it was made of instead"
+        )
 
 
 def pointers(values: list[Tensor | None]) -> Any:
@@ -117,7 +179,10 @@ def _load() -> ctypes.CDLL | None:
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_kernel{suffix}")
         if path.is_file():
-            return ctypes.CDLL(str(path))
+            library = ctypes.CDLL(str(path))
+            if getattr(library, f"version_{VERSION}", None) is not None:
+                return library
+            warnings.warn(f"{path} is of another version: build it again, by make", stacklevel=2)
     return None
 
 

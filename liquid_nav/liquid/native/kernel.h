@@ -4,6 +4,7 @@
 // Arrays are contiguous; the order of `in` and `out` is told at each template.
 #pragma once
 
+#include "encoder.h"
 #include "flow.h"
 #include "ltc.h"
 
@@ -33,3 +34,14 @@ CELL(ltc, LtcSizes, LtcStep, float, float32)
 CELL(ltc, LtcSizes, LtcStep, double, float64)
 CELL(flow, FlowSizes, FlowStep, float, float32)
 CELL(flow, FlowSizes, FlowStep, double, float64)
+
+EXPORT void *JOIN(encoder_make, float32, NAME)(const EncoderSizes *n, const float *const *in,
+                                               const uint8_t *image, float *result) {
+    return new Encoder<float>(*n, in, image, result);
+}
+EXPORT void JOIN(encoder_step, float32, NAME)(void *encoder, double number) {
+    (*static_cast<Encoder<float> *>(encoder))(float(number));
+}
+EXPORT void JOIN(encoder_free, float32, NAME)(void *encoder) {
+    delete static_cast<Encoder<float> *>(encoder);
+}
