@@ -1,6 +1,7 @@
 """Three-vectors and rotations in plain Python floats, several times faster than small arrays."""
 
 from collections.abc import Sequence
+from math import cos, sin
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
@@ -35,3 +36,17 @@ def cross(first: Sequence[float], second: Sequence[float]) -> Vector:
     a, b, c = first
     x, y, z = second
     return (b * z - c * y, c * x - a * z, a * y - b * x)
+
+
+def rotation_of(roll: float, pitch: float, yaw: float) -> Matrix:
+    """Rows of Rz(yaw) Ry(pitch) Rx(roll), radians."""
+    a, b, c = roll / 2, pitch / 2, yaw / 2
+    (sa, ca), (sb, cb), (sc, cc) = ((sin(half), cos(half)) for half in (a, b, c))
+    return rotation_matrix(
+        (
+            sa * cb * cc - ca * sb * sc,
+            ca * sb * cc + sa * cb * sc,
+            ca * cb * sc - sa * sb * cc,
+            ca * cb * cc + sa * sb * sc,
+        )
+    )

@@ -20,7 +20,7 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults import Fault, Faults
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
-from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuNoise
+from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuModel
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.shutter import Shutter
 from liquid_nav_sim.sources import Sampler, Sensors, Source
@@ -63,7 +63,7 @@ class WorldConfig:
 
     vehicle: VehicleParameters = QUAD_250
     camera: CameraModel = NOSE_CAMERA
-    imu: ImuNoise = PX4_DEFAULT
+    imu: ImuModel = PX4_DEFAULT
     camera_timing: SensorTiming | None = field(
         default_factory=lambda: SensorTiming(
             rate=30, jitter=0.002, latency=0.025, latency_jitter=0.01, drop=0.05

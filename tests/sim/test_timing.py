@@ -65,6 +65,35 @@ def test_drops_have_their_rate_and_no_memory() -> None:
     assert abs(np.corrcoef(lost[:-1], lost[1:])[0, 1]) < 0.04
 
 
+@pytest.mark.parametrize(("drop", "burst"), [(0.05, 4.0), (0.3, 10.0), (0.5, 2.5)])
+def test_losses_come_in_bursts_of_their_mean_length(drop: float, burst: float) -> None:
+    _, arrivals = draw(SensorTiming(rate=200, drop=drop, burst=burst), 100_000)
+    lost = np.isnan(arrivals)
+    # Each burst stands for `burst` draws of a loss, so that the mean spreads as much more.
+    assert lost.mean() == pytest.approx(
+        drop, abs=4 * (2 * burst * drop * (1 - drop) / len(lost)) ** 0.5
+    )
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(int), [0]])))
+    lengths = edges[1::2] - edges[::2]
+    spread = (burst * (burst - 1)) ** 0.5
+    assert lengths.mean() == pytest.approx(burst, abs=4 * spread / len(lengths) ** 0.5)
+    # Lengths of bursts are geometric: the chance that one ends does not depend on its age.
+    assert (lengths == 1).mean() == pytest.approx(1 / burst, abs=4 * 0.5 / len(lengths) ** 0.5)
+
+
+def test_bursts_shorter_than_those_of_chance_are_those_of_chance() -> None:
+    plain, bursty = SensorTiming(rate=30, drop=0.6), SensorTiming(rate=30, drop=0.6, burst=2.0)
+    assert np.array_equal(draw(plain, 500), draw(bursty, 500), equal_nan=True)
+
+
+@pytest.mark.parametrize("drift", [-20_000, -50, 0, 50, 20_000])
+def test_a_fast_clock_measures_more_often_and_stamps_rightly(drift: float) -> None:
+    stamps, arrivals = draw(SensorTiming(rate=200, drift=drift, latency=0.003))
+    rate = (COUNT - 1) / (stamps[-1] - stamps[0])
+    assert rate == pytest.approx(200 * (1 + drift * 1e-6), rel=1e-9)
+    np.testing.assert_allclose(arrivals - stamps, 0.003, atol=1e-9)
+
+
 def test_phase_is_uniform_over_a_period() -> None:
     phases = np.array([draw(SensorTiming(rate=10), 1, seed)[0][0] for seed in range(2000)])
     counts, _ = np.histogram(phases, bins=10, range=(0, 0.1))
@@ -95,12 +124,21 @@ durations = st.floats(0, 9.9, allow_subnormal=False)
     latency=durations,
     latency_jitter=durations,
     drop=st.floats(0, 0.99),
+    burst=st.floats(1, 1e6),
+    drift=st.floats(-1e5, 1e5),
     seed=st.integers(0, 2**32),
 )
 def test_time_keeps_its_order(
-    rate: float, jitter: float, latency: float, latency_jitter: float, drop: float, seed: int
+    rate: float,
+    jitter: float,
+    latency: float,
+    latency_jitter: float,
+    drop: float,
+    burst: float,
+    drift: float,
+    seed: int,
 ) -> None:
-    timing = SensorTiming(rate, jitter, latency, latency_jitter, drop)
+    timing = SensorTiming(rate, jitter, latency, latency_jitter, drop, burst, drift)
     clock = SensorClock(timing, np.random.default_rng(seed))
     last_stamp, last_arrival = -1, 0
     for _ in range(100):
@@ -124,6 +162,10 @@ def test_time_keeps_its_order(
         ("latency_jitter", float("inf")),
         ("drop", 1),
         ("drop", -0.1),
+        ("burst", 0.9),
+        ("burst", float("nan")),
+        ("drift", 2e5),
+        ("drift", float("nan")),
     ],
 )
 def test_a_bad_timing_is_refused_by_name(name: str, value: float) -> None:
