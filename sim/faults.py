@@ -13,6 +13,7 @@ import numpy as np
 
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.rotation import Vector
 
 
 class FaultKind(str, Enum):
@@ -139,13 +140,13 @@ class Faults:
                 first *= 1 - fault.magnitude
         return (first, *others)
 
-    def wind(self, wind: Sequence[float], time: int) -> tuple[float, ...]:
+    def wind(self, wind: Vector, time: int) -> Vector:
         """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""
-        east, *others = wind
+        east, north, up = wind
         for fault in self._faults:
             if fault.kind is FaultKind.WIND_STEP and fault.acts(time):
                 east += fault.magnitude
-        return (east, *others)
+        return (east, north, up)
 
     def _spoil(self, event: Event, fault: Fault) -> Event | None:
         kind = fault.kind

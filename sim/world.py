@@ -225,7 +225,8 @@ class World:
         config, dt = self.config, self.config.step / SECOND
         before = self.state
         thrusts = self._autopilot.update(self._command, before, dt)
-        wind = self._faults.wind(self._wind.advance(dt).tolist(), self.time)
+        wind = self._wind.advance(dt, before.position.item(2), before.linear_velocity.tolist())
+        wind = self._faults.wind(wind, self.time)
         self._vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
         pybullet.stepSimulation(physicsClientId=self.client)
         self.state = self._vehicle.observe(dt)

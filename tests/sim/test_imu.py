@@ -88,7 +88,7 @@ def test_allan_deviation_of_an_hour_gives_the_densities(hour: NDArray[np.float64
 def test_numbers_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = errors(PX4_DEFAULT, 0.01, 300)
     monkeypatch.setattr(
-        "liquid_nav_sim.imu.Normals", lambda rng, width: Normals(rng, width, rows=7)
+        "liquid_nav_sim.imu.Normals", lambda rng, width: Normals(rng, width, most=7)
     )
     assert np.array_equal(errors(PX4_DEFAULT, 0.01, 300), whole)
 

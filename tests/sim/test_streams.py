@@ -25,8 +25,8 @@ def test_a_stream_that_is_added_leaves_the_others_as_they_are() -> None:
         assert streams(7)[name].random() == np.random.default_rng(child).random()
 
 
-@pytest.mark.parametrize("rows", [1, 7, 256])
-def test_normals_are_those_drawn_row_by_row(rows: int) -> None:
-    normals, plain = Normals(np.random.default_rng(3), 5, rows), np.random.default_rng(3)
+@pytest.mark.parametrize("most", [1, 7, 256])
+def test_normals_are_those_drawn_row_by_row(most: int) -> None:
+    normals, plain = Normals(np.random.default_rng(3), 5, most), np.random.default_rng(3)
     for _ in range(600):
         assert normals.row() == plain.standard_normal(5).tolist()
