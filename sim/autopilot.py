@@ -1,12 +1,15 @@
-"""The inner loops of an autopilot: velocity setpoint in, rotor thrusts out."""
+"""The inner loops of an autopilot: a setpoint in, rotor thrusts out."""
 
 import math
 
 from liquid_nav.command import Command
+from liquid_nav_sim.airframe import VehicleParameters
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.rotation import Vector, cross, rotate, rotate_back, rotation_matrix
+from liquid_nav_sim.mixer import Mixer
+from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate, rotate_back, rotation_matrix
+from liquid_nav_sim.rotors import PerRotor
+from liquid_nav_sim.setpoints import AttitudeSetpoint, Setpoint
 from liquid_nav_sim.state import GRAVITY, VehicleState
-from liquid_nav_sim.vehicle import ROTOR_SIGNS, VehicleParameters
 
 MAX_TILT = math.radians(30)
 """Largest tilt that the velocity loop asks for, radians."""
@@ -15,35 +18,129 @@ MAX_VERTICAL_ACCELERATION = 5.0
 """Largest vertical acceleration that the velocity loop asks for, m/s^2."""
 
 _TAN_MAX_TILT = math.tan(MAX_TILT)
-_INTEGRAL_SHARE = 0.25
-"""Integral gain over the square of the proportional one; 0.25 is critical damping."""
-
-RotorThrusts = tuple[float, float, float, float]
 
 
 class Autopilot:
-    """A cascade of velocity, attitude and body-rate loops, and a mixer.
+    """A cascade of velocity, attitude and body-rate loops, and a mixer; a setpoint enters at its.
 
-    A reference runs ahead of the vehicle: it takes a velocity setpoint smoothly and turns with the
-    heading. The velocity loop feeds its acceleration forward and corrects what is left, so that
-    the integral learns the wind and not the setpoint; as the integral of a velocity error, it also
-    holds the height. Every bandwidth is a fixed share of the motors', so the gains suit any
-    quadrotor. Like a real autopilot it has the true state from an estimator of its own, assumed
-    good.
+    Every bandwidth is a fixed share of the motors', so the gains suit any quadrotor. Like a real
+    autopilot it has the true state from an estimator of its own, assumed good, and measures the
+    voltage of the battery. It knows the airframe as it should be: what is randomised about the one
+    that flies, it does not know.
+
+    A rotor that is sped up turns the body at once, long before its drag does. The torque of yaw
+    passes a low-pass that cancels this, as PX4 filters it for the same reason.
 
     Args:
         parameters: the airframe to fly.
     """
 
     def __init__(self, parameters: VehicleParameters) -> None:
-        self._parameters = parameters
         # A fast motor does not make the physics step shorter: keep the loops slow enough for it.
         motors = 1 / max(parameters.motor_time_constant, 0.02)
         self._rate_gain = 0.5 * motors
         self._attitude_gain = 0.2 * motors
-        self._velocity_gain = (0.08 * motors, 0.08 * motors, 0.15 * motors)
+        self._velocity = VelocityLoop(parameters, motors)
+        self._mass, self._inertia = parameters.mass, parameters.inertia
+        self._max_thrust = parameters.max_thrust
+        self._mixer = Mixer(parameters)
+        # How long the drag at hover takes to turn a rotor's angular momentum into the body's.
+        self._yaw_lag = parameters.rotor_inertia / (
+            2
+            * parameters.drag_torque_ratio
+            * parameters.thrust_coefficient
+            * parameters.hover_speed
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the reference and the wind; the next state is where it starts from."""
+        self._velocity.reset()
+        self._yaw_torque = 0.0
+
+    def update(
+        self, setpoint: Setpoint, state: VehicleState, dt: float, full_thrust: float | None = None
+    ) -> PerRotor:
+        """One turn of all loops that the setpoint needs.
+
+        Args:
+            setpoint: what to do.
+            state: where the vehicle is now.
+            dt: seconds until the next update.
+            full_thrust: the most that one rotor gives now, N; None if the battery is full.
+
+        Returns:
+            Thrust setpoints of the rotors, N, in the order of `airframe.ROTOR_SIGNS`.
+
+        Raises:
+            SimulationError: on a velocity setpoint that is not finite.
+        """
+        attitude = rotation_matrix(state.orientation.tolist())
+        rates: Vector = tuple(state.angular_velocity.tolist())
+        if isinstance(setpoint, Command):
+            velocity: Vector = tuple(state.linear_velocity.tolist())
+            x, y, z = self._velocity.update(setpoint, attitude, velocity, rates, dt)
+            # The level component of the thrust follows the tilt; the vertical one must not wait.
+            thrust = self._mass * (z + GRAVITY) / max(attitude[2][2], 0.5)
+            up = rotate_back(attitude, (x, y, z + GRAVITY))
+            rates_wanted = self._tilt(up, attitude[2], setpoint.yaw_rate)
+        else:
+            self._velocity.reset()
+            thrust = self._mass * setpoint.thrust
+            if isinstance(setpoint, AttitudeSetpoint):
+                up = rotate_back(attitude, _up(setpoint, attitude))
+                rates_wanted = self._tilt(up, attitude[2], setpoint.yaw_rate)
+            else:
+                rates_wanted = (setpoint.roll_rate, setpoint.pitch_rate, setpoint.yaw_rate)
+        roll, pitch, yaw = self._torque(rates_wanted, rates)
+        if self._yaw_lag > 0.0:
+            share = 1 - math.exp(-dt / self._yaw_lag)
+            yaw = self._yaw_torque = self._yaw_torque + share * (yaw - self._yaw_torque)
+        full = self._max_thrust if full_thrust is None else full_thrust
+        return self._mixer.mix(thrust, (roll, pitch, yaw), full)
+
+    def _tilt(self, up: Vector, vertical: Vector, yaw_rate: float) -> Vector:
+        """Attitude loop: rates that turn the body's up axis along `up`; all of it in body FLU."""
+        x, y, z = up
+        sine = math.hypot(x, y)
+        gain = self._attitude_gain * math.atan2(sine, z) / sine if sine > 0 else 0.0
+        # Turning about the vertical, not about the body's up axis, keeps the tilt as it is.
+        return (
+            yaw_rate * vertical[0] - gain * y,
+            yaw_rate * vertical[1] + gain * x,
+            yaw_rate * vertical[2],
+        )
+
+    def _torque(self, wanted: Vector, rates: Vector) -> Vector:
+        """Body-rate loop, body FLU."""
+        (sx, sy, sz), (wx, wy, wz), (ix, iy, iz) = wanted, rates, self._inertia
+        gx, gy, gz = cross(rates, (ix * wx, iy * wy, iz * wz))
+        gain = self._rate_gain
+        return (
+            gx + ix * gain * (sx - wx),
+            gy + iy * gain * (sy - wy),
+            gz + iz * gain * (sz - wz),
+        )
+
+
+class VelocityLoop:
+    """Velocity setpoint in, acceleration out.
+
+    A reference runs ahead of the vehicle: it takes a velocity setpoint smoothly and turns with the
+    heading. The loop feeds its acceleration forward and corrects what is left, so that the integral
+    learns the wind and not the setpoint; as the integral of a velocity error, it also holds the
+    height.
+
+    Args:
+        parameters: the airframe.
+        motors: bandwidth of the motors, rad/s.
+    """
+
+    def __init__(self, parameters: VehicleParameters, motors: float) -> None:
+        self._level_gain, self._vertical_gain = 0.08 * motors, 0.15 * motors
         self._reference_rate = 0.09 * motors
-        self._drag = (parameters.drag[0] + parameters.drag[1]) / 2 / parameters.mass
+        x, y, _ = parameters.rotor_drag
+        self._drag = (x + y) / 2 * 4 * parameters.hover_speed / parameters.mass
         self._max_climb = min(
             MAX_VERTICAL_ACCELERATION,
             GRAVITY * (parameters.thrust_to_weight * math.cos(MAX_TILT) - 1),
@@ -51,66 +148,36 @@ class Autopilot:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the reference and the wind; the next state is where it starts from."""
-        self._reference: Vector | None = None
+        """Forget the reference and the wind."""
+        self._started = False
+        self._reference: Vector = (0.0, 0.0, 0.0)
         self._integral: Vector = (0.0, 0.0, 0.0)
 
     def update(
-        self, setpoint: Command | tuple[float, float, float, float], state: VehicleState, dt: float
-    ) -> RotorThrusts:
-        """One turn of all loops.
+        self, setpoint: Command, attitude: Matrix, velocity: Vector, rates: Vector, dt: float
+    ) -> Vector:
+        """The acceleration to ask for, world ENU, m/s^2, within the limits.
 
         Args:
-            setpoint: vx, vy, vz in m/s in the heading frame, and yaw rate in rad/s.
-            state: where the vehicle is now.
+            setpoint: in the heading frame.
+            attitude: rows of the rotation from body to world.
+            velocity: m/s, world ENU.
+            rates: angular velocity, rad/s, body FLU.
             dt: seconds until the next update.
-
-        Returns:
-            Thrust setpoints of the rotors, N, in the order of `vehicle.ROTOR_SIGNS`.
 
         Raises:
             SimulationError: on a setpoint that is not finite.
         """
-        vx, vy, vz, yaw_rate = setpoint.vector if isinstance(setpoint, Command) else setpoint
-        if not math.isfinite(vx + vy + vz + yaw_rate):
+        sx, sy, sz = setpoint.vx, setpoint.vy, setpoint.vz
+        if not math.isfinite(sx + sy + sz + setpoint.yaw_rate):
             raise SimulationError(f"a velocity setpoint must be finite, got {setpoint!r}")
-        attitude = rotation_matrix(state.orientation.tolist())
-        # The heading: where the body's x axis points, seen from above.
-        level = max(math.hypot(attitude[0][0], attitude[1][0]), 1e-9)
-        angular_velocity = state.angular_velocity.tolist()
-        ax, ay, az = self._acceleration(
-            (vx, vy, vz),
-            (attitude[0][0] / level, attitude[1][0] / level),
-            rotate(attitude, angular_velocity)[2],
-            state.linear_velocity.tolist(),
-            dt,
-        )
-        # The level component of the thrust follows the tilt; its vertical component must not wait.
-        thrust = self._parameters.mass * (az + GRAVITY) / max(attitude[2][2], 0.5)
-        torque = self._torque(
-            rotate_back(attitude, (ax, ay, az + GRAVITY)), attitude[2], yaw_rate, angular_velocity
-        )
-        return mix(thrust, torque, self._parameters)
-
-    def _acceleration(
-        self,
-        setpoint: Vector,
-        heading: tuple[float, float],
-        turn: float,
-        velocity: Vector,
-        dt: float,
-    ) -> Vector:
-        """Velocity loop: the acceleration to ask for, world ENU, within the limits.
-
-        Takes the setpoint in the heading frame, cosine and sine of the heading, the rate at which
-        the heading turns, and the velocity in world ENU.
-        """
-        cosine, sine = heading
+        cosine, sine = _heading(attitude)
+        turn = rotate(attitude, rates)[2]
         vx, vy, vz = velocity
-        if self._reference is None:
+        if not self._started:
+            self._started = True
             self._reference = (cosine * vx + sine * vy, cosine * vy - sine * vx, vz)
         rx, ry, rz = self._reference
-        sx, sy, sz = setpoint
         fx, fy = self._reference_rate * (sx - rx), self._reference_rate * (sy - ry)
         fz = self._reference_rate * (sz - rz)
         # Half of the tilt is kept for wind and errors.
@@ -120,72 +187,41 @@ class Autopilot:
         # A reference that turns with the heading accelerates towards the centre of its turn; and
         # the drag of still air is known, the integral need not learn it.
         fx, fy = fx - turn * ry + self._drag * rx, fy + turn * rx + self._drag * ry
-        error = (cosine * rx - sine * ry - vx, sine * rx + cosine * ry - vy, rz - vz)
-        forward = (cosine * fx - sine * fy, sine * fx + cosine * fy, fz)
-        wanted = [
-            f + i + gain * e
-            for f, i, gain, e in zip(
-                forward, self._integral, self._velocity_gain, error, strict=True
-            )
-        ]
-        z = min(max(wanted[2], -MAX_VERTICAL_ACCELERATION), self._max_climb)
-        x, y = _shorten(wanted[0], wanted[1], (z + GRAVITY) * _TAN_MAX_TILT)
+        ex, ey, ez = cosine * rx - sine * ry - vx, sine * rx + cosine * ry - vy, rz - vz
+        level, vertical = self._level_gain, self._vertical_gain
+        ix, iy, iz = self._integral
+        wx = cosine * fx - sine * fy + ix + level * ex
+        wy = sine * fx + cosine * fy + iy + level * ey
+        wz = fz + iz + vertical * ez
+        z = min(max(wz, -MAX_VERTICAL_ACCELERATION), self._max_climb)
+        x, y = _shorten(wx, wy, (z + GRAVITY) * _TAN_MAX_TILT)
+        # The integral gain is a quarter of the square of the proportional one: critical damping.
         # Anti-windup by back-calculation: what the limits cut off is taken out of the integral.
-        ix, iy, iz = [
-            i + dt * gain * (gain * _INTEGRAL_SHARE * e + given - asked)
-            for i, gain, e, given, asked in zip(
-                self._integral, self._velocity_gain, error, (x, y, z), wanted, strict=True
-            )
-        ]
-        self._integral = (ix, iy, iz)
+        self._integral = (
+            ix + dt * level * (level / 4 * ex + x - wx),
+            iy + dt * level * (level / 4 * ey + y - wy),
+            iz + dt * vertical * (vertical / 4 * ez + z - wz),
+        )
         return (x, y, z)
 
-    def _torque(
-        self, thrust: Vector, vertical: Vector, yaw_rate: float, angular_velocity: Vector
-    ) -> Vector:
-        """Attitude and body-rate loops: torque that turns the up axis along `thrust`; body FLU."""
-        tx, ty, tz = thrust
-        sine = math.hypot(tx, ty)
-        gain = self._attitude_gain * math.atan2(sine, tz) / sine if sine > 0 else 0.0
-        wx, wy, wz = angular_velocity
-        ix, iy, iz = self._parameters.inertia
-        gx, gy, gz = cross(angular_velocity, (ix * wx, iy * wy, iz * wz))
-        # Turning about the vertical, not about the body's up axis, keeps the tilt as it is.
-        return (
-            gx + ix * self._rate_gain * (yaw_rate * vertical[0] - gain * ty - wx),
-            gy + iy * self._rate_gain * (yaw_rate * vertical[1] + gain * tx - wy),
-            gz + iz * self._rate_gain * (yaw_rate * vertical[2] - wz),
-        )
+
+def _heading(attitude: Matrix) -> tuple[float, float]:
+    """Cosine and sine of the heading: where the body's x axis points, seen from above."""
+    x, y = attitude[0][0], attitude[1][0]
+    level = max(math.hypot(x, y), 1e-9)
+    return x / level, y / level
 
 
-def mix(thrust: float, torque: Vector, parameters: VehicleParameters) -> RotorThrusts:
-    """Share collective thrust and torque out among the rotors.
-
-    Where the rotors cannot give all of it, roll and pitch go first, then yaw, then thrust: the
-    vehicle keeps its attitude, and gives up heading and height for it.
-
-    Args:
-        thrust: of all rotors, N.
-        torque: N m, body FLU.
-        parameters: the airframe.
-
-    Returns:
-        Thrusts in [0, full], N, in the order of `vehicle.ROTOR_SIGNS`.
-    """
-    full, lever = parameters.max_thrust, parameters.lever
-    roll, pitch = torque[0] / (4 * lever), torque[1] / (4 * lever)
-    yaw = torque[2] / (4 * parameters.drag_torque_ratio)
-    # Roll and pitch together move the rotors apart by up to 2 (|roll| + |pitch|) <= full.
-    scale = full / max(full, 2 * (abs(roll) + abs(pitch)))
-    roll, pitch = scale * roll, scale * pitch
-    # With yaw it is 2 (max(|roll|, |pitch|) + |yaw|) at least.
-    room = full / 2 - max(abs(roll), abs(pitch))
-    yaw = min(max(yaw, -room), room)
-    shares = [y * roll - x * pitch - spin * yaw for x, y, spin in ROTOR_SIGNS]
-    collective = min(max(thrust / 4, -min(shares)), full - max(shares))
-    # Rounding alone could leave the range by the last digit.
-    a, b, c, d = [min(max(collective + share, 0.0), full) for share in shares]
-    return (a, b, c, d)
+def _up(setpoint: AttitudeSetpoint, attitude: Matrix) -> Vector:
+    """Where the body's up axis shall point, world ENU, under the heading of `attitude`."""
+    cosine, sine = _heading(attitude)
+    forward = math.sin(setpoint.pitch) * math.cos(setpoint.roll)
+    left = -math.sin(setpoint.roll)
+    return (
+        cosine * forward - sine * left,
+        sine * forward + cosine * left,
+        math.cos(setpoint.pitch) * math.cos(setpoint.roll),
+    )
 
 
 def _shorten(x: float, y: float, length: float) -> tuple[float, float]:

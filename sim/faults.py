@@ -5,7 +5,6 @@ is the same flight until it begins, and its noise is the same after it.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -14,6 +13,7 @@ import numpy as np
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.rotation import Vector
+from liquid_nav_sim.rotors import PerRotor
 
 
 class FaultKind(str, Enum):
@@ -132,13 +132,13 @@ class Faults:
         self._arrived[channel] = arrival
         return event if arrival == event.arrival else replace(event, arrival=arrival)
 
-    def thrusts(self, setpoints: Sequence[float], time: int) -> tuple[float, ...]:
+    def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
         """Thrust setpoints that the rotors follow at `time` ns, N, (4,)."""
-        first, *others = setpoints
+        first, second, third, fourth = setpoints
         for fault in self._faults:
             if fault.kind is FaultKind.MOTOR_LOSS and fault.acts(time):
                 first *= 1 - fault.magnitude
-        return (first, *others)
+        return (first, second, third, fourth)
 
     def wind(self, wind: Vector, time: int) -> Vector:
         """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""

@@ -9,6 +9,7 @@ STREAMS = (
     "imu_clock",
     "camera",
     "camera_clock",
+    "vehicle",
 )
 """Names of the streams, in the order of their seeds: a new one goes to the end.
 

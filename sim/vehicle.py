@@ -1,125 +1,39 @@
-"""A quadrotor as one rigid body in PyBullet: rotors with lag, air drag, exact gyroscopic torque."""
+"""A quadrotor as one rigid body in PyBullet: rotors, air drag, exact gyroscopic torque."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.airframe import ROTOR_SIGNS, VehicleParameters
 from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_matrix
+from liquid_nav_sim.rotors import PerRotor, Rotors
 from liquid_nav_sim.state import GRAVITY, VehicleState
 
-ROTOR_SIGNS = ((1, -1, 1), (-1, 1, 1), (1, 1, -1), (-1, -1, -1))
-"""Per rotor the signs of x and y, body FLU, and the spin, +1 counter-clockwise seen from above.
-
-Front right, rear left, front left, rear right: the order of PX4's quad X.
-"""
-
-
-@dataclass(frozen=True)
-class VehicleParameters:
-    """A quadrotor in X configuration, its rotors in the plane of the centre of mass.
-
-    Attributes:
-        mass: kg.
-        inertia: principal moments about the centre of mass, kg m^2, body FLU, (3,).
-        arm_length: centre of mass to rotor axis, metres.
-        thrust_to_weight: full thrust of all rotors over the weight.
-        drag_torque_ratio: torque about its axis that a rotor feels from the air, per thrust,
-            metres.
-        motor_time_constant: of the first-order lag from thrust setpoint to thrust, seconds.
-        drag: air drag per airspeed along each body axis, N s/m, (3,). It is linear, as the drag
-            of rotors is at the few m/s flown here (Faessler et al., RA-L 2018).
-        collision_radius, collision_height: of the upright cylinder that touches things, metres.
-
-    Raises:
-        SimulationError: on a field out of its range.
-    """
-
-    mass: float
-    inertia: Vector
-    arm_length: float
-    thrust_to_weight: float
-    drag_torque_ratio: float
-    motor_time_constant: float
-    drag: Vector
-    collision_radius: float
-    collision_height: float
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("mass", 0.01, 100.0),
-            ("arm_length", 0.01, 5.0),
-            ("thrust_to_weight", 1.5, 20.0),
-            ("drag_torque_ratio", 0.001, 1.0),
-            ("motor_time_constant", 0.001, 1.0),
-            ("collision_radius", 0.01, 5.0),
-            ("collision_height", 0.01, 5.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SimulationError(
-                    f"VehicleParameters.{name} must be in [{low:g}, {high:g}], got {value!r}"
-                )
-        if len(self.inertia) != 3 or not all(0 < i < math.inf for i in self.inertia):
-            raise SimulationError(
-                "VehicleParameters.inertia must be three positive finite moments, "
-                f"got {self.inertia!r}"
-            )
-        if 2 * max(self.inertia) > sum(self.inertia):
-            raise SimulationError(
-                "VehicleParameters.inertia must have no moment above the sum of the other two, "
-                f"or no body has it, got {self.inertia!r}"
-            )
-        if len(self.drag) != 3 or not all(0 <= d < math.inf for d in self.drag):
-            raise SimulationError(
-                f"VehicleParameters.drag must be three finite numbers from 0 up, got {self.drag!r}"
-            )
-
-    @property
-    def hover_thrust(self) -> float:
-        """Thrust of one rotor that carries a quarter of the weight, N."""
-        return self.mass * GRAVITY / 4
-
-    @property
-    def max_thrust(self) -> float:
-        """Full thrust of one rotor, N."""
-        return self.thrust_to_weight * self.hover_thrust
-
-    @property
-    def lever(self) -> float:
-        """Distance of each rotor axis from the body's x axis, and from its y axis, metres."""
-        return self.arm_length / math.sqrt(2)
-
-
-QUAD_250 = VehicleParameters(
-    mass=0.6,
-    inertia=(2.2e-3, 2.6e-3, 4.0e-3),
-    arm_length=0.125,
-    thrust_to_weight=3.0,
-    drag_torque_ratio=0.014,
-    motor_time_constant=0.03,
-    drag=(0.15, 0.15, 0.2),
-    collision_radius=0.18,
-    collision_height=0.08,
-)
-"""A small quadrotor, 0.25 m from rotor to rotor across the diagonal, with 5 inch propellers."""
+AIR_DENSITY = 1.225
+"""Of the standard atmosphere at sea level, kg/m^3."""
 
 
 class Vehicle:
     """One quadrotor in a PyBullet client.
 
-    A step is `apply`, `pybullet.stepSimulation`, `observe`; gravity and step time are the caller's.
+    A step is `apply`, `pybullet.stepSimulation`, `observe`; gravity and step time are the caller's,
+    and the ground is the plane z = 0.
+
+    Forces: the rotors' thrust, more of it near the ground; their drag, linear in the airspeed and
+    in their speed (Faessler et al., RA-L 2018; Foerster 2015); the drag of the hull along the
+    airspeed v, density / 2 * area * |v| v. Torques: of the thrusts, of the air on the rotors, and
+    of rotors that speed up or are turned over.
+
     Bullet takes its gyroscopic torque at the start of the step, which feeds energy to a tumbling
     body: 3.7 % in 10 s at 7 rad/s and 2.5 ms steps. `apply` turns it into the mean of both ends of
     the step, which keeps energy and angular momentum: there both stay within 0.001 %, at 20 rad/s
     within 0.01 %, and neither drifts. As in every Bullet body, velocities are half a step behind
     poses (leapfrog).
 
-    Left out: the rotors' own angular momentum, blade flapping, ground effect.
+    Left out: blade flapping, the drag of a turning body, air that the vehicle itself stirs.
 
     Args:
         client: PyBullet client to make the body in.
@@ -127,12 +41,22 @@ class Vehicle:
 
     Attributes:
         body: id of the body in the client.
-        rotor_thrusts: what the rotors give at this instant, N, in the order of `ROTOR_SIGNS`, (4,).
+        rotors: what turns.
     """
 
-    def __init__(self, client: int, parameters: VehicleParameters = QUAD_250) -> None:
+    def __init__(self, client: int, parameters: VehicleParameters) -> None:
         self.parameters = parameters
         self._client = client
+        self._inertia = parameters.inertia
+        self._lever = parameters.lever
+        self._rotor_drag = parameters.rotor_drag
+        x, y, z = parameters.body_drag_area
+        self._body_drag: Vector = (
+            AIR_DENSITY / 2 * x,
+            AIR_DENSITY / 2 * y,
+            AIR_DENSITY / 2 * z,
+        )
+        self._rotor_radius, self._ground_effect = parameters.rotor_radius, parameters.ground_effect
         self.body = _create_body(client, parameters)
         self.reset((0.0, 0.0, 0.0), 0.0)
 
@@ -142,7 +66,7 @@ class Vehicle:
         yaw: float,
         linear_velocity: Sequence[float] | NDArray[np.float64] = (0.0, 0.0, 0.0),
     ) -> None:
-        """Place the vehicle level, not turning, with its rotors at hover thrust.
+        """Place the vehicle level, not turning, with its rotors at hover and its battery full.
 
         Args:
             position: metres, world ENU, shape (3,).
@@ -156,46 +80,40 @@ class Vehicle:
         pybullet.resetBaseVelocity(
             self.body, linear_velocity, (0.0, 0.0, 0.0), physicsClientId=self._client
         )
-        self.rotor_thrusts = [self.parameters.hover_thrust] * 4
+        self.rotors = Rotors(self.parameters)
         self._read()
 
-    def apply(
-        self,
-        rotor_thrust_setpoints: Sequence[float] | NDArray[np.float64],
-        wind: Sequence[float] | NDArray[np.float64],
-        dt: float,
-    ) -> None:
-        """Put thrust and drag of the coming step on the body; call once before each step.
-
-        The motors follow their exact exponential, and the body feels its mean over the step.
+    def apply(self, rotor_thrust_setpoints: PerRotor, wind: Vector, dt: float) -> None:
+        """Put forces and torques of the coming step on the body; call once before each step.
 
         Args:
-            rotor_thrust_setpoints: N, clipped to what a rotor can give, shape (4,).
-            wind: velocity of the air, m/s, world ENU, shape (3,).
+            rotor_thrust_setpoints: N, clipped to what a rotor can give, (4,).
+            wind: velocity of the air, m/s, world ENU, (3,).
             dt: length of the step, seconds.
         """
-        p, full = self.parameters, self.parameters.max_thrust
-        thrust = roll = pitch = yaw = 0.0
-        remaining = math.exp(-dt / p.motor_time_constant)
-        mean = (1 - remaining) * p.motor_time_constant / dt
-        for rotor, (x, y, spin) in enumerate(ROTOR_SIGNS):
-            setpoint = min(max(float(rotor_thrust_setpoints[rotor]), 0.0), full)
-            deviation = self.rotor_thrusts[rotor] - setpoint
-            self.rotor_thrusts[rotor] = setpoint + deviation * remaining
-            force = setpoint + deviation * mean
-            thrust += force
-            roll += y * force
-            pitch -= x * force
-            # The air turns a rotor, and with it the body, against its spin.
-            yaw -= spin * force
-        torque = (p.lever * roll, p.lever * pitch, p.drag_torque_ratio * yaw)
+        rotors = self.rotors
+        rotors.advance(rotor_thrust_setpoints, dt)
+        # Signs as in `ROTOR_SIGNS`.
+        a, b, c, d = self._near_ground(rotors.thrusts)
+        torque = (
+            self._lever * (b + c - a - d),
+            self._lever * (b + d - a - c),
+            rotors.reaction,
+        )
         (vx, vy, vz), (ux, uy, uz) = self._velocity, wind
         ax, ay, az = rotate_back(self._attitude, (vx - ux, vy - uy, vz - uz))
-        dx, dy, dz = p.drag
+        airspeed = math.sqrt(ax * ax + ay * ay + az * az)
+        (rx, ry, rz), (bx, by, bz) = self._rotor_drag, self._body_drag
+        turning = rotors.mean_speed_sum
+        force = (
+            -(rx * turning + bx * airspeed) * ax,
+            -(ry * turning + by * airspeed) * ay,
+            a + b + c + d - (rz * turning + bz * airspeed) * az,
+        )
         pybullet.applyExternalForce(
             self.body,
             -1,
-            (-dx * ax, -dy * ay, thrust - dz * az),
+            force,
             (0.0, 0.0, 0.0),
             pybullet.LINK_FRAME,
             physicsClientId=self._client,
@@ -203,7 +121,9 @@ class Vehicle:
         pybullet.applyExternalTorque(
             self.body,
             -1,
-            _with_mean_gyroscopic_torque(torque, self._angular_velocity, p.inertia, dt),
+            with_mean_gyroscopic_torque(
+                torque, self._angular_velocity, self._inertia, rotors.angular_momentum, dt
+            ),
             pybullet.LINK_FRAME,
             physicsClientId=self._client,
         )
@@ -225,7 +145,25 @@ class Vehicle:
             specific_force=np.array(rotate_back(self._attitude, force)),
         )
 
+    def _near_ground(self, thrusts: PerRotor) -> PerRotor:
+        """Thrusts as the ground raises them, each by the height of its rotor."""
+        if self._ground_effect == 0.0:
+            return thrusts
+        height, row, lever = self._position[2], self._attitude[2], self._lever
+        forward, left = lever * row[0], lever * row[1]
+        a, b, c, d = thrusts
+        return (
+            a * self._raise(height + forward - left),
+            b * self._raise(height - forward + left),
+            c * self._raise(height + forward + left),
+            d * self._raise(height - forward - left),
+        )
+
+    def _raise(self, height: float) -> float:
+        return ground_effect(height, self._rotor_radius, self._ground_effect)
+
     def _read(self) -> None:
+        self._position: Vector
         self._position, self._quaternion = pybullet.getBasePositionAndOrientation(
             self.body, physicsClientId=self._client
         )
@@ -235,28 +173,43 @@ class Vehicle:
         self._angular_velocity: Vector = rotate_back(self._attitude, spin)
 
 
-def _with_mean_gyroscopic_torque(
-    torque: Vector, angular_velocity: Vector, inertia: Vector, dt: float
+def ground_effect(height: float, radius: float, factor: float = 1.0) -> float:
+    """Thrust of a rotor near the ground over its thrust in free air, at the same power.
+
+    1 / (1 - factor (R / 4 z)^2), by Cheeseman and Bennett (1955) with a factor of 1. Below half a
+    radius, where they have no data, it stays what it is there.
+
+    Args:
+        height: z of the rotor above the ground, metres.
+        radius: R, metres.
+        factor: in [0, 3]; more than 1 for several rotors close together.
+    """
+    near = radius / (4 * max(height, radius / 2))
+    return 1 / (1 - factor * near * near)
+
+
+def with_mean_gyroscopic_torque(
+    torque: Vector, angular_velocity: Vector, inertia: Vector, rotor_momentum: float, dt: float
 ) -> Vector:
     """Torque for Bullet so that the gyroscopic torque acts as the mean of both ends of the step.
 
-    Bullet itself subtracts w x I w of the start. The end solves the trapezoidal rule; a step turns
-    the body by a small angle, of which three fixed-point rounds leave an error of fourth order.
+    Bullet itself subtracts w x I w of the start, and knows nothing of the rotors' angular momentum
+    along z. The end solves the trapezoidal rule; a step turns the body by a small angle, of which
+    three fixed-point rounds leave an error of fourth order.
     """
     (tx, ty, tz), (wx, wy, wz), (ix, iy, iz) = torque, angular_velocity, inertia
-    gx, gy, gz = gyroscopic = cross(angular_velocity, (ix * wx, iy * wy, iz * wz))
+    bx, by, bz = cross(angular_velocity, (ix * wx, iy * wy, iz * wz))
+    gx, gy, gz = ex, ey, ez = bx + rotor_momentum * wy, by - rotor_momentum * wx, bz
     half = dt / 2
     for _ in range(3):
-        ex, ey, ez = (
-            wx + half * (2 * tx - gx - gyroscopic[0]) / ix,
-            wy + half * (2 * ty - gy - gyroscopic[1]) / iy,
-            wz + half * (2 * tz - gz - gyroscopic[2]) / iz,
-        )
-        gyroscopic = cross((ex, ey, ez), (ix * ex, iy * ey, iz * ez))
+        ux = wx + half * (2 * tx - gx - ex) / ix
+        uy = wy + half * (2 * ty - gy - ey) / iy
+        uz = wz + half * (2 * tz - gz - ez) / iz
+        ex, ey, ez = cross((ux, uy, uz), (ix * ux, iy * uy, iz * uz + rotor_momentum))
     return (
-        tx + (gx - gyroscopic[0]) / 2,
-        ty + (gy - gyroscopic[1]) / 2,
-        tz + (gz - gyroscopic[2]) / 2,
+        tx + bx - (gx + ex) / 2,
+        ty + by - (gy + ey) / 2,
+        tz + bz - (gz + ez) / 2,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event
+from liquid_nav_sim.airframe import VehicleParameters
 from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene, place_target
@@ -21,7 +22,9 @@ from liquid_nav_sim.faults import Fault, Faults
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuModel
+from liquid_nav_sim.randomisation import VehicleRandomisation
 from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.setpoints import Setpoint
 from liquid_nav_sim.shutter import Shutter
 from liquid_nav_sim.sources import Sampler, Sensors, Source
 from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
@@ -29,7 +32,8 @@ from liquid_nav_sim.streams import streams
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.task import Attempt, Task
 from liquid_nav_sim.timing import SensorClock, SensorTiming
-from liquid_nav_sim.vehicle import QUAD_250, Vehicle, VehicleParameters
+from liquid_nav_sim.vehicle import Vehicle
+from liquid_nav_sim.vehicle_files import QUAD_250
 from liquid_nav_sim.wind import Wind, WindModel
 
 NOSE_CAMERA = CameraModel(mount_position=(0.12, 0.0, 0.0))
@@ -49,7 +53,8 @@ class WorldConfig:
     """Everything about a world that is not drawn per flight.
 
     Attributes:
-        vehicle: the quadrotor.
+        vehicle: the quadrotor, as its autopilot knows it.
+        randomisation: how far the one that flies may differ from that.
         camera, imu: sensor models; a camera among the rotors sees them.
         camera_timing, imu_timing: their clocks and links; None for a sensor that is not fitted.
         wind: the air.
@@ -62,6 +67,7 @@ class WorldConfig:
     """
 
     vehicle: VehicleParameters = QUAD_250
+    randomisation: VehicleRandomisation = field(default_factory=VehicleRandomisation)
     camera: CameraModel = NOSE_CAMERA
     imu: ImuModel = PX4_DEFAULT
     camera_timing: SensorTiming | None = field(
@@ -80,6 +86,7 @@ class WorldConfig:
     step: int = SECOND // 250
 
     def __post_init__(self) -> None:
+        self.randomisation.check(self.vehicle)
         if self.appearance not in FAMILIES:
             raise SimulationError(
                 f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
@@ -99,7 +106,7 @@ class World:
 
     `reset` begins a flight; then `next_event` hands over one measurement at a time, in order of
     arrival, and `command` takes a setpoint, until `outcome` says how it ended. Scene and
-    disturbances (wind, sensor noise, timing) draw from separate streams of the seed.
+    disturbances (vehicle, wind, sensor noise, timing) draw from separate streams of the seed.
 
     Args:
         config: the world.
@@ -111,6 +118,7 @@ class World:
         time: ns since the start of the flight.
         scene: what is flown in.
         attempt: how the flight goes at its task.
+        vehicle: parameters drawn for the vehicle of this flight.
         state: the true state at `time`.
         views: what was true at the stamp of each frame that was not dropped.
 
@@ -166,7 +174,10 @@ class World:
         pybullet.setGravity(0, 0, -GRAVITY, physicsClientId=client)
         pybullet.setTimeStep(config.step / SECOND, physicsClientId=client)
         self._bodies = add_scene(client, self.scene)
-        self._vehicle = Vehicle(client, config.vehicle)
+        self.vehicle: VehicleParameters = config.randomisation.draw(
+            config.vehicle, draws["vehicle"]
+        )
+        self._vehicle = Vehicle(client, self.vehicle)
         self._vehicle.reset(self.scene.start_position, self.scene.start_yaw)
         self._autopilot = Autopilot(config.vehicle)
         self._wind = Wind(config.wind, draws["wind"])
@@ -175,13 +186,13 @@ class World:
         self._sensors = Sensors(self._sources(draws), self._faults)
         self.time = 0
         self.state: VehicleState = self._vehicle.observe(config.step / SECOND)
-        self._command = Command(0)
+        self._setpoint: Setpoint = Command(0)
         self.outcome = None
         self._flying = True
 
-    def command(self, command: Command) -> None:
+    def command(self, setpoint: Setpoint) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on."""
-        self._command = command
+        self._setpoint = setpoint
 
     def inject(self, fault: Fault) -> None:
         """Let a fault act in this flight; `reset` mends it.
@@ -219,17 +230,18 @@ class World:
     def clearance(self) -> float:
         """Metres from the vehicle's hull to the nearest obstacle."""
         distances = [solid.distance(self.state.position) for solid in self.scene.obstacles]
-        return min(distances, default=float("inf")) - self.config.vehicle.collision_radius
+        return min(distances, default=float("inf")) - self.vehicle.collision_radius
 
     def _step(self) -> None:
         config, dt = self.config, self.config.step / SECOND
         before = self.state
-        thrusts = self._autopilot.update(self._command, before, dt)
+        vehicle = self._vehicle
+        thrusts = self._autopilot.update(self._setpoint, before, dt, vehicle.rotors.full_thrust)
         wind = self._wind.advance(dt, before.position.item(2), before.linear_velocity.tolist())
         wind = self._faults.wind(wind, self.time)
-        self._vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
+        vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
         pybullet.stepSimulation(physicsClientId=self.client)
-        self.state = self._vehicle.observe(dt)
+        self.state = vehicle.observe(dt)
         start, self.time = self.time, self.time + config.step
         # Where Bullet will look for contacts in the next step.
         self._stage(self.time)

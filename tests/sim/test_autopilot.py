@@ -1,4 +1,4 @@
-"""The autopilot flies the simulated vehicle, and its mixer keeps the order of priority."""
+"""The autopilot flies the simulated vehicles by velocity, attitude and body rates."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,26 +9,22 @@ import pytest
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav_sim.autopilot import MAX_TILT, Autopilot, mix
+from liquid_nav_sim.airframe import VehicleParameters
+from liquid_nav_sim.autopilot import MAX_TILT, Autopilot
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.rotation import Vector
+from liquid_nav_sim.setpoints import AttitudeSetpoint, RateSetpoint, Setpoint
 from liquid_nav_sim.state import GRAVITY
-from liquid_nav_sim.vehicle import QUAD_250, ROTOR_SIGNS, Vehicle, VehicleParameters
+from liquid_nav_sim.vehicle import AIR_DENSITY, Vehicle
+from liquid_nav_sim.vehicle_files import QUAD_250, VEHICLES, load_vehicle
 
-DT = 0.0025
+DT = 0.004
 HEIGHT = 5.0
-CRAZYFLIE = VehicleParameters(
-    mass=0.03,
-    inertia=(1.4e-5, 1.4e-5, 2.2e-5),
-    arm_length=0.046,
-    thrust_to_weight=2.25,
-    drag_torque_ratio=0.006,
-    motor_time_constant=0.072,
-    drag=(0.01, 0.01, 0.012),
-    collision_radius=0.06,
-    collision_height=0.04,
-)
+AIRFRAMES = {name: load_vehicle(name) for name in VEHICLES}
 
-Setpoint = tuple[float, float, float, float]
+
+def velocity(vx: float, vy: float, vz: float, yaw_rate: float) -> Command:
+    return Command(0, vx=vx, vy=vy, vz=vz, yaw_rate=yaw_rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +36,7 @@ class Flight:
     position: NDArray[np.float64]
     attitude: NDArray[np.float64]
     yaw_rate: NDArray[np.float64]
+    rates: NDArray[np.float64]
 
     @property
     def sag(self) -> float:
@@ -58,8 +55,8 @@ class Flight:
 
 
 def fly(
-    *legs: tuple[float, Setpoint | Command],
-    wind: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    *legs: tuple[float, Setpoint],
+    wind: Vector = (0.0, 0.0, 0.0),
     parameters: VehicleParameters = QUAD_250,
     yaw: float = 0.0,
     dt: float = DT,
@@ -73,7 +70,8 @@ def fly(
     state, samples = vehicle.observe(dt), []
     for seconds, setpoint in legs:
         for _ in range(round(seconds / dt)):
-            vehicle.apply(autopilot.update(setpoint, state, dt), wind, dt)
+            full = vehicle.rotors.full_thrust
+            vehicle.apply(autopilot.update(setpoint, state, dt, full), wind, dt)
             pybullet.stepSimulation(physicsClientId=client)
             state = vehicle.observe(dt)
             attitude = np.array(pybullet.getMatrixFromQuaternion(state.orientation)).reshape(3, 3)
@@ -94,11 +92,11 @@ def fly(
     )
     turn = np.einsum("nj,nj->n", attitude[:, 2], rate)
     time = np.arange(1, len(level) + 1, dtype=np.float64) * dt
-    return Flight(time, level, position, attitude, turn)
+    return Flight(time, level, position, attitude, turn, rate)
 
 
 def test_forward_step() -> None:
-    flight = fly((4.0, (2.0, 0.0, 0.0, 0.0)), yaw=0.4)
+    flight = fly((4.0, velocity(2.0, 0.0, 0.0, 0.0)), yaw=0.4)
     speed = flight.velocity[:, 0]
     assert speed[flight.time >= 1.0].min() > 1.9
     assert speed.max() < 2.0 * 1.06
@@ -113,7 +111,7 @@ def test_forward_step() -> None:
 
 
 def test_left_step() -> None:
-    flight = fly((3.0, (0.0, 1.5, 0.0, 0.0)))
+    flight = fly((3.0, velocity(0.0, 1.5, 0.0, 0.0)))
     assert flight.position[-1, 1] > 3.0
     assert flight.velocity[-1, 1] == pytest.approx(1.5, abs=0.02)
     # It leans to the left: its left side is the lower one.
@@ -123,7 +121,7 @@ def test_left_step() -> None:
 
 @pytest.mark.parametrize("climb", [1.0, -1.0])
 def test_climb_step(climb: float) -> None:
-    flight = fly((2.5, (0.0, 0.0, climb, 0.0)))
+    flight = fly((2.5, velocity(0.0, 0.0, climb, 0.0)))
     speed = flight.velocity[:, 2] / climb
     assert speed[flight.time >= 1.3].min() > 0.95
     assert speed.max() < 1.03
@@ -131,7 +129,7 @@ def test_climb_step(climb: float) -> None:
 
 
 def test_yaw_rate_step_turns_left() -> None:
-    flight = fly((2.0, (0.0, 0.0, 0.0, 1.0)))
+    flight = fly((2.0, velocity(0.0, 0.0, 0.0, 1.0)))
     assert flight.heading[-1] == pytest.approx(2.0, abs=0.1)
     np.testing.assert_allclose(flight.yaw_rate[flight.time > 0.3], 1.0, atol=0.02)
     np.testing.assert_allclose(flight.position[-1], (0, 0, HEIGHT), atol=1e-3)
@@ -139,7 +137,7 @@ def test_yaw_rate_step_turns_left() -> None:
 
 def test_coordinated_turn() -> None:
     """Forward flight with a yaw rate is a circle of radius v / yaw rate."""
-    flight = fly((2.0 + 2 * math.pi, (2.0, 0.0, 0.0, 1.0)))
+    flight = fly((2.0 + 2 * math.pi, velocity(2.0, 0.0, 0.0, 1.0)))
     late = flight.time > 2.0
     np.testing.assert_allclose(flight.velocity[late], [[2.0, 0.0, 0.0]] * late.sum(), atol=0.08)
     circle = flight.position[late, :2]
@@ -149,22 +147,27 @@ def test_coordinated_turn() -> None:
 
 
 def test_no_steady_error_in_wind() -> None:
-    flight = fly((8.0, (0.0, 0.0, 0.0, 0.0)), wind=(2.0, 0.0, 0.0))
+    flight = fly((8.0, velocity(0.0, 0.0, 0.0, 0.0)), wind=(2.0, 0.0, 0.0))
     assert np.abs(flight.velocity[-1]).max() < 0.003
     assert np.abs(flight.velocity).max() < 0.25
-    assert flight.tilt[-1] == pytest.approx(
-        math.atan(QUAD_250.drag[0] * 2.0 / (QUAD_250.mass * GRAVITY)), rel=0.05
-    )
+    linear = 4 * QUAD_250.hover_speed * QUAD_250.rotor_drag[0]
+    quadratic = AIR_DENSITY / 2 * QUAD_250.body_drag_area[0]
+    push = linear * 2.0 + quadratic * 2.0**2
+    assert flight.tilt[-1] == pytest.approx(math.atan(push / (QUAD_250.mass * GRAVITY)), rel=0.05)
     assert flight.sag < 0.02
 
 
 def test_the_wind_is_remembered_through_a_turn() -> None:
-    flight = fly((5.0, (0.0, 0.0, 0.0, 0.0)), (3.0, (0.0, 0.0, 0.0, 1.0)), wind=(2.0, 0.0, 0.0))
+    flight = fly(
+        (5.0, velocity(0.0, 0.0, 0.0, 0.0)),
+        (3.0, velocity(0.0, 0.0, 0.0, 1.0)),
+        wind=(2.0, 0.0, 0.0),
+    )
     assert np.abs(flight.velocity[flight.time > 5.0]).max() < 0.03
 
 
 def test_reversal_keeps_height_and_tilt_limit() -> None:
-    flight = fly((2.0, (3.0, 0.0, 0.0, 0.0)), (3.0, (-3.0, 0.0, 0.0, 0.0)))
+    flight = fly((2.0, velocity(3.0, 0.0, 0.0, 0.0)), (3.0, velocity(-3.0, 0.0, 0.0, 0.0)))
     assert flight.velocity[-1, 0] == pytest.approx(-3.0, abs=0.06)
     assert flight.velocity[:, 0].min() > -3.0 * 1.06
     assert flight.tilt.max() < MAX_TILT * 1.1
@@ -173,7 +176,8 @@ def test_reversal_keeps_height_and_tilt_limit() -> None:
 
 def test_an_impossible_wind_does_not_wind_up() -> None:
     """Held at the tilt limit by a gale for seconds, it does not shoot off when the gale ends."""
-    heavy = replace(QUAD_250, drag=(1.0, 1.0, 1.0))
+    drag = 1.0 / (4 * QUAD_250.hover_speed)
+    heavy = replace(QUAD_250, rotor_drag=(drag, drag, drag))
     client = pybullet.connect(pybullet.DIRECT)
     pybullet.setGravity(0, 0, -GRAVITY, physicsClientId=client)
     pybullet.setTimeStep(DT, physicsClientId=client)
@@ -182,7 +186,7 @@ def test_an_impossible_wind_does_not_wind_up() -> None:
     state, slowest = vehicle.observe(DT), 0.0
     for step in range(round(10.0 / DT)):
         wind = (12.0 if step * DT < 5.0 else 0.0, 0.0, 0.0)
-        vehicle.apply(autopilot.update((0.0, 0.0, 0.0, 0.0), state, DT), wind, DT)
+        vehicle.apply(autopilot.update(velocity(0.0, 0.0, 0.0, 0.0), state, DT), wind, DT)
         pybullet.stepSimulation(physicsClientId=client)
         state = vehicle.observe(DT)
         slowest = min(slowest, float(state.linear_velocity[0]))
@@ -193,21 +197,126 @@ def test_an_impossible_wind_does_not_wind_up() -> None:
 
 @pytest.mark.parametrize("dt", [0.001, 0.02])
 def test_any_physics_step(dt: float) -> None:
-    flight = fly((2.0, (2.0, 0.0, 0.0, 0.5)), dt=dt)
+    flight = fly((2.0, velocity(2.0, 0.0, 0.0, 0.5)), dt=dt)
     np.testing.assert_allclose(flight.velocity[-1], (2, 0, 0), atol=0.08)
 
 
-def test_any_airframe() -> None:
-    flight = fly((4.0, (1.0, 0.0, 0.0, 0.5)), parameters=CRAZYFLIE)
-    np.testing.assert_allclose(flight.velocity[-1], (1, 0, 0), atol=0.05)
-    assert flight.velocity[:, 0].max() < 1.1
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_vehicle_takes_a_velocity_step(name: str) -> None:
+    flight = fly((6.0, velocity(1.0, 0.0, 0.0, 0.0)), parameters=AIRFRAMES[name], yaw=0.4)
+    speed = flight.velocity[:, 0]
+    assert speed[flight.time >= 4.0].min() > 0.97
+    assert speed.max() < 1.08
+    assert np.abs(flight.velocity[:, 1]).max() < 0.05
     assert flight.sag < 0.03
 
 
-def test_a_command_is_a_setpoint() -> None:
-    by_command = fly((0.5, Command(0, vx=1.0, vy=-0.5, vz=0.2, yaw_rate=0.3)))
-    by_tuple = fly((0.5, (1.0, -0.5, 0.2, 0.3)))
-    np.testing.assert_array_equal(by_command.velocity, by_tuple.velocity)
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_vehicle_takes_a_climb_step(name: str) -> None:
+    flight = fly((6.0, velocity(0.0, 0.0, 0.8, 0.0)), parameters=AIRFRAMES[name])
+    speed = flight.velocity[:, 2]
+    assert speed[flight.time >= 4.0].min() > 0.8 * 0.95
+    assert speed.max() < 0.8 * 1.08
+    assert flight.tilt.max() < 1e-6
+
+
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_vehicle_takes_a_yaw_rate_step(name: str) -> None:
+    flight = fly((4.0, velocity(0.0, 0.0, 0.0, 1.0)), parameters=AIRFRAMES[name])
+    np.testing.assert_allclose(flight.yaw_rate[flight.time > 1.5], 1.0, atol=0.03)
+    assert flight.yaw_rate.max() < 1.1
+    np.testing.assert_allclose(flight.position[-1], (0, 0, HEIGHT), atol=0.01)
+
+
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_vehicle_hovers_in_wind(name: str) -> None:
+    flight = fly(
+        (15.0, velocity(0.0, 0.0, 0.0, 0.0)), wind=(2.0, -1.0, 0.5), parameters=AIRFRAMES[name]
+    )
+    assert np.abs(flight.velocity[flight.time > 12.0]).max() < 0.03
+    assert np.abs(flight.velocity).max() < 0.6
+    assert np.abs(flight.yaw_rate).max() < 0.01
+
+
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_vehicle_takes_an_attitude(name: str) -> None:
+    """It leans as asked about its own heading, and turns meanwhile."""
+    parameters = AIRFRAMES[name]
+    setpoint = AttitudeSetpoint(roll=0.2, pitch=-0.3, yaw_rate=0.0, thrust=GRAVITY)
+    flight = fly((2.0, setpoint), parameters=parameters, yaw=0.7)
+    attitude = flight.attitude
+    pitch = np.arcsin(-attitude[:, 2, 0])
+    roll = np.arctan2(attitude[:, 2, 1], attitude[:, 2, 2])
+    late = flight.time > 1.8
+    np.testing.assert_allclose(roll[late], 0.2, atol=0.02)
+    np.testing.assert_allclose(pitch[late], -0.3, atol=0.02)
+    assert roll.max() < 0.2 * 1.1
+    assert pitch.min() > -0.3 * 1.1
+    np.testing.assert_allclose(flight.heading, 0.7, atol=0.05)
+
+
+@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("axis", range(3))
+def test_every_vehicle_takes_body_rates(name: str, axis: int) -> None:
+    parameters, wanted = AIRFRAMES[name], [0.0, 0.0, 0.0]
+    wanted[axis] = 1.0
+    setpoint = RateSetpoint(*wanted, thrust=GRAVITY)
+    # Roll and pitch as long as it takes, not as long as it turns over.
+    seconds = max(6.0 if axis == 2 else 0.0, 12 * parameters.motor_time_constant)
+    flight = fly((seconds, setpoint), parameters=parameters)
+    np.testing.assert_allclose(flight.rates[-1], wanted, atol=0.05)
+    assert flight.rates[:, axis].max() < 1.15
+    assert np.abs(np.delete(flight.rates, axis, axis=1)).max() < 0.05
+
+
+@pytest.mark.parametrize("kind", [AttitudeSetpoint, RateSetpoint])
+def test_thrust_is_that_of_all_rotors_over_the_mass(
+    kind: type[AttitudeSetpoint] | type[RateSetpoint],
+) -> None:
+    still = replace(
+        QUAD_250, rotor_drag=(0.0, 0.0, 0.0), body_drag_area=(0.0, 0.0, 0.0), ground_effect=0.0
+    )
+    flight = fly((1.0, kind(thrust=GRAVITY)), (1.0, kind(thrust=12.0)), parameters=still)
+    np.testing.assert_allclose(flight.position[flight.time <= 1.0], [[0, 0, HEIGHT]] * 250)
+    climbing = flight.velocity[flight.time > 1.4, 2]
+    assert (climbing[-1] - climbing[0]) / (DT * (len(climbing) - 1)) == pytest.approx(
+        12.0 - GRAVITY, rel=1e-3
+    )
+
+
+def test_a_velocity_setpoint_takes_over_from_body_rates_without_a_jolt() -> None:
+    flight = fly(
+        (0.3, RateSetpoint(pitch_rate=1.5, thrust=GRAVITY)), (4.0, velocity(0.0, 0.0, 0.0, 0.0))
+    )
+    np.testing.assert_allclose(flight.velocity[-1], (0, 0, 0), atol=0.05)
+    assert np.abs(flight.velocity[:, :2]).max() < 1.5
+    assert flight.tilt.max() < MAX_TILT * 1.2
+
+
+def test_a_flat_battery_still_keeps_the_attitude() -> None:
+    """The mixer knows how much the rotors can give: what is short is height, not attitude."""
+    battery = replace(QUAD_250.battery, capacity=0.004)
+    flight = fly((6.0, velocity(1.0, 0.0, 0.0, 0.0)), parameters=replace(QUAD_250, battery=battery))
+    falling = flight.velocity[:, 2] < -0.5
+    assert falling.sum() > 0
+    before = flight.time < flight.time[falling][0]
+    assert flight.sag > 1.0
+    assert flight.tilt[before].max() < MAX_TILT
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1000.0])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *[(AttitudeSetpoint, name) for name in ("roll", "pitch", "yaw_rate", "thrust")],
+        *[(RateSetpoint, name) for name in ("roll_rate", "pitch_rate", "yaw_rate", "thrust")],
+    ],
+)
+def test_a_setpoint_out_of_range_is_named(
+    kind: type[AttitudeSetpoint], name: str, value: float
+) -> None:
+    with pytest.raises(SimulationError, match=rf"{kind.__name__}\.{name}"):
+        kind(**{name: value})
 
 
 def test_reset_forgets() -> None:
@@ -215,7 +324,7 @@ def test_reset_forgets() -> None:
     vehicle, autopilot = Vehicle(client, QUAD_250), Autopilot(QUAD_250)
     state = vehicle.observe(DT)
     pybullet.disconnect(client)
-    setpoint = (2.0, 1.0, 0.5, 0.3)
+    setpoint = velocity(2.0, 1.0, 0.5, 0.3)
     first = autopilot.update(setpoint, state, DT)
     assert autopilot.update(setpoint, state, DT) != first
     autopilot.reset()
@@ -230,52 +339,4 @@ def test_a_setpoint_must_be_finite(axis: int, value: float) -> None:
     pybullet.disconnect(client)
     vx, vy, vz, yaw_rate = (value if i == axis else 0.0 for i in range(4))
     with pytest.raises(SimulationError, match="finite"):
-        Autopilot(QUAD_250).update((vx, vy, vz, yaw_rate), state, DT)
-
-
-def wrench(thrusts: tuple[float, ...]) -> NDArray[np.float64]:
-    """Thrust and torque that rotor thrusts give, (4,)."""
-    x, y, spin = np.array(ROTOR_SIGNS, dtype=float).T
-    lever, ratio = QUAD_250.arm_length / math.sqrt(2), QUAD_250.drag_torque_ratio
-    return np.array([np.ones(4), lever * y, -lever * x, -ratio * spin]) @ thrusts
-
-
-def test_mixer_gives_what_rotors_can() -> None:
-    rng = np.random.default_rng(0)
-    for thrusts in rng.uniform(0, QUAD_250.max_thrust, (200, 4)):
-        thrust, *torque = wrench(tuple(thrusts))
-        np.testing.assert_allclose(
-            mix(thrust, (torque[0], torque[1], torque[2]), QUAD_250), thrusts, atol=1e-12
-        )
-
-
-def test_mixer_priority_is_roll_and_pitch_then_yaw_then_thrust() -> None:
-    rng, full = np.random.default_rng(1), QUAD_250.max_thrust
-    seen = {"roll and pitch": 0, "yaw": 0, "thrust": 0}
-    for _ in range(2000):
-        thrust = float(rng.uniform(-0.5, 1.5)) * 4 * full
-        roll, pitch = (float(t) for t in rng.uniform(-0.6, 0.6, 2))
-        yaw = float(rng.uniform(-0.15, 0.15))
-        thrusts = mix(thrust, (roll, pitch, yaw), QUAD_250)
-        assert min(thrusts) >= 0
-        assert max(thrusts) <= full
-        given = wrench(thrusts)
-        spread = max(thrusts) - min(thrusts)
-        # What a step of the ladder gives up, it gives up only because nothing below is left.
-        if not np.allclose(given[1:3], (roll, pitch), atol=1e-9):
-            seen["roll and pitch"] += 1
-            assert spread == pytest.approx(full)
-            np.testing.assert_allclose(
-                given[1:3] / np.hypot(*given[1:3]), np.array([roll, pitch]) / np.hypot(roll, pitch)
-            )
-        elif not np.isclose(given[3], yaw, atol=1e-9):
-            seen["yaw"] += 1
-            assert spread == pytest.approx(full)
-            assert abs(given[3]) < abs(yaw)
-        elif not np.isclose(given[0], thrust, atol=1e-9):
-            seen["thrust"] += 1
-            if given[0] < thrust:
-                assert max(thrusts) == pytest.approx(full)
-            else:
-                assert min(thrusts) == pytest.approx(0, abs=1e-9)
-    assert min(seen.values()) > 50, seen
+        Autopilot(QUAD_250).update(velocity(vx, vy, vz, yaw_rate), state, DT)
