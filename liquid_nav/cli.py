@@ -50,6 +50,7 @@ EXTRAS = {
     "rosbags": "replay",
     "ruamel": "replay",
     "tensorboard": "train",
+    "tomli": "sim",
     "zstandard": "replay",
 }
 """Which extra of the package brings a module that may be missing."""
@@ -76,6 +77,8 @@ class Fly:
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the shipped one)")
     ] = None
     """Directory of the model bundle to fly."""
+    vehicle: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "racing_250"
+    """What flies: crazyflie, racing_250, survey_1500, or a .toml file of parameters like theirs."""
     gui: bool = False
     """Show the simulator's window and fly in real time; the ground drawn for it may change pixels
     of the camera, and so commands."""
@@ -174,6 +177,10 @@ def _fly(arguments: list[str]) -> int:
     if options.gui:
         _check_display()
 
+    from liquid_nav_sim.vehicle_files import load_vehicle
+
+    vehicle = load_vehicle(options.vehicle)
+
     import torch
 
     from liquid_nav.policy import load_policy
@@ -188,11 +195,11 @@ def _fly(arguments: list[str]) -> int:
     pybullet = _import_pybullet()
 
     from liquid_nav.evaluation.report import evaluate
-    from liquid_nav_sim.world import World, WorldConfig
+    from liquid_nav_sim.world import World, WorldConfig, nose_camera
 
     seen = manifest.config.camera
     camera = replace(
-        WorldConfig().camera,
+        nose_camera(vehicle),
         width=seen.width,
         height=seen.height,
         horizontal_fov=seen.horizontal_fov,
@@ -201,7 +208,7 @@ def _fly(arguments: list[str]) -> int:
     directories += [options.json.parent] if options.json is not None else []
     directories += [options.record] if options.record is not None else []
     with made_directories(*directories):
-        world = World(WorldConfig(camera=camera), gui=options.gui)
+        world = World(WorldConfig(vehicle=vehicle, camera=camera), gui=options.gui)
         try:
             evaluation = evaluate(
                 policy,

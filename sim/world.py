@@ -36,8 +36,14 @@ from liquid_nav_sim.vehicle import Vehicle
 from liquid_nav_sim.vehicle_files import QUAD_250
 from liquid_nav_sim.wind import Wind, WindModel
 
-NOSE_CAMERA = CameraModel(mount_position=(0.12, 0.0, 0.0))
-"""The default camera, at the front of `QUAD_250`, where no rotor stands in its view."""
+
+def nose_camera(vehicle: VehicleParameters) -> CameraModel:
+    """A camera at the front of a vehicle, where no rotor stands in its view."""
+    return CameraModel(mount_position=(0.96 * vehicle.arm_length, 0.0, 0.0))
+
+
+NOSE_CAMERA = nose_camera(QUAD_250)
+"""The default camera."""
 
 
 class Outcome(str, Enum):
