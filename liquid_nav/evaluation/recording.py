@@ -72,7 +72,7 @@ class SimulationRecorder:
     def __init__(self, path: Path, world: World) -> None:
         model = world.config.camera
         camera = PolicyCamera(model.width, model.height, model.horizontal_fov)
-        self._recorder, self._world = FlightRecorder(path, camera), world
+        self._recorder, self._world = FlightRecorder(path, camera, model.distortion), world
         self._next_state: int | None = None
 
     def __enter__(self) -> "SimulationRecorder":

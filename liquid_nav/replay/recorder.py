@@ -5,6 +5,7 @@ float64, stamps are in headers and arrivals are log times.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +30,10 @@ BODY, OPTICAL, WORLD, HEADING = "base_link", "camera_optical_frame", "odom", "ba
 """Frames of the messages: FLU, optical (REP-103), ENU, and FLU turned level."""
 
 
+NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
+"""Of an ideal pinhole camera."""
+
+
 class FlightRecorder:
     """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
 
@@ -37,15 +42,18 @@ class FlightRecorder:
     Args:
         path: the file.
         camera: the camera that frames come from.
+        distortion: of its lens, Brown-Conrady k1, k2, p1, p2, k3 as in OpenCV.
 
     Raises:
         OSError: when the file cannot be written.
 
     """
 
-    def __init__(self, path: Path, camera: PolicyCamera) -> None:
+    def __init__(
+        self, path: Path, camera: PolicyCamera, distortion: Sequence[float] = NO_DISTORTION
+    ) -> None:
         self._writer = McapWriter(path)
-        self._camera = camera
+        self._camera, self._distortion = camera, distortion
         # Found by their type even where nothing was ever sent.
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
 
@@ -88,7 +96,7 @@ class FlightRecorder:
 
     def _messages(self, event: Event) -> list[tuple[str, Any]]:
         if isinstance(event, CameraFrame):
-            info = camera_info(self._camera, header(event.stamp, OPTICAL))
+            info = camera_info(self._camera, header(event.stamp, OPTICAL), self._distortion)
             return [(CAMERA_INFO, info), (CAMERA, _image(event))]
         if isinstance(event, ImuSample):
             return [(IMU, imu_message(event))]
@@ -103,10 +111,12 @@ class FlightRecorder:
         return []
 
 
-def camera_info(camera: PolicyCamera, head: Any) -> Any:
-    """``sensor_msgs/CameraInfo`` of an ideal pinhole camera with the header `head`.
+def camera_info(
+    camera: PolicyCamera, head: Any, distortion: Sequence[float] = NO_DISTORTION
+) -> Any:
+    """``sensor_msgs/CameraInfo`` with the header `head`.
 
-    Pixel centres are at whole coordinates, as in OpenCV.
+    Pixel centres are at whole coordinates and `distortion` is k1, k2, p1, p2, k3, as in OpenCV.
     """
     focal = camera.width / 2 / math.tan(camera.horizontal_fov / 2)
     cx, cy = (camera.width - 1) / 2, (camera.height - 1) / 2
@@ -124,7 +134,7 @@ def camera_info(camera: PolicyCamera, head: Any) -> Any:
         height=camera.height,
         width=camera.width,
         distortion_model="plumb_bob",
-        d=np.zeros(5),
+        d=np.array(distortion, np.float64),
         k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1]),
         r=np.eye(3).ravel(),
         p=np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0]),

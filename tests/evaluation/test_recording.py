@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from liquid_nav.command import Command
 from liquid_nav.evaluation.recording import OUTCOME, SCENE, STATE, TF, TF_STATIC, SimulationRecorder
 from liquid_nav.events import SECOND
-from liquid_nav.replay.recorder import COMMAND, IMU
+from liquid_nav.replay.recorder import CAMERA_INFO, COMMAND, IMU
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.topics import Topics, find
 from liquid_nav_sim.camera import CameraModel
@@ -24,6 +24,7 @@ from liquid_nav_sim.world import World, WorldConfig
 STORE = get_typestore(Stores.ROS2_JAZZY)
 """Message definitions of another source than the writer's."""
 
+LENS = (-0.1, 0.02, 0.001, -0.002, 0.0)
 TURNING = (1.0, 0.3, 0.2, 0.8)
 
 
@@ -31,7 +32,7 @@ TURNING = (1.0, 0.3, 0.2, 0.8)
 def flown(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[int, VehicleState], Path]:
     """A flight of 1.5 s, the true state at each time at which an event came, and its file."""
     path = tmp_path_factory.mktemp("recording") / "flight.mcap"
-    camera = CameraModel(mount_position=(0.1, 0.02, -0.03), mount_pitch=0.3)
+    camera = CameraModel(mount_position=(0.1, 0.02, -0.03), mount_pitch=0.3, distortion=LENS)
     world = World(WorldConfig(camera=camera, task=TargetTask(time_limit=1.5)))
     truth = {}
     with SimulationRecorder(path, world) as recorder:
@@ -93,6 +94,15 @@ def test_the_camera_is_where_it_looks_from(flown) -> None:
     # It looks along its z axis, 0.3 rad up; its x axis is to the right.
     np.testing.assert_allclose(turn.apply([0, 0, 1]), [np.cos(0.3), 0, np.sin(0.3)], atol=1e-12)
     np.testing.assert_allclose(turn.apply([1, 0, 0]), [0, -1, 0], atol=1e-12)
+
+
+def test_the_camera_is_described_by_its_calibration(flown) -> None:
+    world, _, path = flown
+    infos = [info for _, info in messages(path)[CAMERA_INFO]]
+    assert len(infos) > 30
+    for info in infos:
+        np.testing.assert_allclose(info.k.reshape(3, 3), world.config.camera.matrix)
+        np.testing.assert_array_equal(info.d, LENS)
 
 
 def test_the_scene_is_drawn_solid_by_solid(flown) -> None:
