@@ -28,6 +28,7 @@ class Channel(str, Enum):
     GOAL = "goal"
     ODOMETRY = "odometry"
     OPERATOR = "operator"
+    DVS = "dvs"
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:

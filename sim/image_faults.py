@@ -22,7 +22,7 @@ def black(image: Image) -> Image:
 
 
 def wrong_exposure(image: Image, gain: float) -> Image:
-    """Light times `gain`, clipped at white: far above 1 bright parts are lost, far below 1 dark ones.
+    """Light times `gain`, clipped at white: too bright, or so dark that levels are lost.
 
     Raises:
         SimulationError: on a gain that is not positive and finite.

@@ -10,6 +10,8 @@ STREAMS = (
     "camera",
     "camera_clock",
     "vehicle",
+    "dvs",
+    "dvs_clock",
 )
 """Names of the streams, in the order of their seeds: a new one goes to the end.
 

@@ -18,6 +18,7 @@ from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene, place_target
 from liquid_nav_sim.camera import Camera, CameraModel
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.event_camera import EventCamera, EventCameraModel
 from liquid_nav_sim.faults import Fault, Faults
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
@@ -45,6 +46,9 @@ def nose_camera(vehicle: VehicleParameters) -> CameraModel:
 NOSE_CAMERA = nose_camera(QUAD_250)
 """The default camera."""
 
+NOSE_EVENT_CAMERA = EventCameraModel(NOSE_CAMERA)
+"""An event camera in its place."""
+
 
 class Outcome(str, Enum):
     """How a flight ended. A collision is a contact, which Bullet reports within 5 mm."""
@@ -63,6 +67,8 @@ class WorldConfig:
         randomisation: how far the one that flies may differ from that.
         camera, imu: sensor models; a camera among the rotors sees them.
         camera_timing, imu_timing: their clocks and links; None for a sensor that is not fitted.
+        event_camera, event_camera_timing: likewise; its clock's rate is that of its renders. Not
+            fitted by default.
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
@@ -86,6 +92,8 @@ class WorldConfig:
             rate=200, jitter=0.0003, latency=0.001, latency_jitter=0.0005, drop=0.005
         )
     )
+    event_camera: EventCameraModel = NOSE_EVENT_CAMERA
+    event_camera_timing: SensorTiming | None = None
     wind: WindModel = field(default_factory=WindModel)
     appearance: str = "train"
     task: Task = field(default_factory=TargetTask)
@@ -279,4 +287,9 @@ class World:
             frames = FrameSource(clock, shutter, chip, self._bodies.target, self._stage)
             self.views = frames.views
             sources.append(frames)
+        if config.event_camera_timing is not None:
+            clock = SensorClock(config.event_camera_timing, draws["dvs_clock"])
+            camera = Camera(self.client, config.event_camera.camera, self.scene)
+            dvs = EventCamera(camera, config.event_camera, draws["dvs"], self._stage)
+            sources.append(Sampler(clock, dvs))
         return sources

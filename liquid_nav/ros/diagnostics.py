@@ -140,7 +140,8 @@ class Monitor:
             *(
                 self.intakes[channel].status(channel.value, health.channels[channel], now, elapsed)
                 for channel in Channel
-                if channel is not Channel.OPERATOR
+                # The one is told of with the controller, the other has no topic.
+                if channel not in (Channel.OPERATOR, Channel.DVS)
             ),
             Status(WARN if fault else OK, "backend", fault or "OK", {}),
             Status(
