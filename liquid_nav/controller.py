@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
+from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event, Odometry, OperatorStop
 from liquid_nav.policy import Memory, Policy, RawCommand
 from liquid_nav.safety import SafetyConfig, SafetyLayer
 from liquid_nav.screening import FreezeDetector, defect
@@ -55,7 +55,7 @@ class Health:
         policy_faults: outputs of the policy that were not finite, and errors in it; each reset its
             memory.
         last_policy_fault: what the last of them was.
-        unknown: events of no kind that is known here; they were ignored.
+        unknown: events of no channel that is taken in (see `TAKEN_IN`); they were left be.
         clock_resets: times that the clock went back and the controller started afresh. Counts,
             here and of the channels, outlive that; stamps and latencies do not.
 
@@ -65,7 +65,7 @@ class Health:
     mode: Mode = Mode.HOVER
     reason: str = "no event yet"
     channels: dict[Channel, ChannelHealth] = field(
-        default_factory=lambda: {channel: ChannelHealth() for channel in Channel}
+        default_factory=lambda: {channel: ChannelHealth() for channel in TAKEN_IN}
     )
     policy_faults: int = 0
     last_policy_fault: str = ""

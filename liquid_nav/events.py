@@ -29,6 +29,11 @@ class Channel(str, Enum):
     ODOMETRY = "odometry"
     OPERATOR = "operator"
     DVS = "dvs"
+    RANGE = "range"
+
+
+TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel.OPERATOR)
+"""Channels of what a controller takes in. It counts the events of any other, and leaves them be."""
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -177,6 +182,27 @@ class Odometry(Event):
             ("angular_velocity", 3),
         ):
             object.__setattr__(self, name, _vector(f"Odometry.{name}", getattr(self, name), size))
+
+
+@dataclass(frozen=True, eq=False)
+class RangeSample(Event):
+    """A distance along the beam of a range finder, as in ``sensor_msgs/Range``.
+
+    Attributes:
+        distance: metres; by REP-117 infinite where nothing is in range, minus infinite where it is
+            too close to tell, and not a number where the sensor failed.
+
+    """
+
+    channel: ClassVar[Channel] = Channel.RANGE
+
+    distance: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.distance, (int, float, np.integer, np.floating)):
+            raise EventError(f"RangeSample.distance must be a number, got {self.distance!r}")
+        object.__setattr__(self, "distance", float(self.distance))
 
 
 @dataclass(frozen=True, eq=False)

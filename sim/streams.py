@@ -12,6 +12,10 @@ STREAMS = (
     "vehicle",
     "dvs",
     "dvs_clock",
+    "range_finder",
+    "range_finder_clock",
+    "odometry",
+    "odometry_clock",
 )
 """Names of the streams, in the order of their seeds: a new one goes to the end.
 

@@ -23,7 +23,9 @@ from liquid_nav_sim.faults import Fault, Faults
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuModel
+from liquid_nav_sim.odometry import Odometer, OdometryModel
 from liquid_nav_sim.randomisation import VehicleRandomisation
+from liquid_nav_sim.range_finder import RangeFinder, RangeFinderModel
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.setpoints import Setpoint
 from liquid_nav_sim.shutter import Shutter
@@ -65,10 +67,10 @@ class WorldConfig:
     Attributes:
         vehicle: the quadrotor, as its autopilot knows it.
         randomisation: how far the one that flies may differ from that.
-        camera, imu: sensor models; a camera among the rotors sees them.
-        camera_timing, imu_timing: their clocks and links; None for a sensor that is not fitted.
-        event_camera, event_camera_timing: likewise; its clock's rate is that of its renders. Not
-            fitted by default.
+        camera, imu, range_finder, odometry: sensor models; a camera among the rotors sees them.
+        event_camera: likewise; the rate of its clock is that of its renders.
+        camera_timing, imu_timing, event_camera_timing, range_finder_timing, odometry_timing: their
+            clocks and links; None for a sensor that is not fitted.
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
@@ -82,6 +84,8 @@ class WorldConfig:
     randomisation: VehicleRandomisation = field(default_factory=VehicleRandomisation)
     camera: CameraModel = NOSE_CAMERA
     imu: ImuModel = PX4_DEFAULT
+    range_finder: RangeFinderModel = field(default_factory=RangeFinderModel)
+    odometry: OdometryModel = field(default_factory=OdometryModel)
     camera_timing: SensorTiming | None = field(
         default_factory=lambda: SensorTiming(
             rate=30, jitter=0.002, latency=0.025, latency_jitter=0.01, drop=0.05
@@ -94,6 +98,8 @@ class WorldConfig:
     )
     event_camera: EventCameraModel = NOSE_EVENT_CAMERA
     event_camera_timing: SensorTiming | None = None
+    range_finder_timing: SensorTiming | None = None
+    odometry_timing: SensorTiming | None = None
     wind: WindModel = field(default_factory=WindModel)
     appearance: str = "train"
     task: Task = field(default_factory=TargetTask)
@@ -197,9 +203,9 @@ class World:
         self._wind = Wind(config.wind, draws["wind"])
         self._faults = Faults()
         self.views: dict[int, View] = {}
-        self._sensors = Sensors(self._sources(draws), self._faults)
         self.time = 0
         self.state: VehicleState = self._vehicle.observe(config.step / SECOND)
+        self._sensors = Sensors(self._sources(draws), self._faults)
         self._setpoint: Setpoint = Command(0)
         self.outcome = None
         self._flying = True
@@ -292,4 +298,12 @@ class World:
             camera = Camera(self.client, config.event_camera.camera, self.scene)
             dvs = EventCamera(camera, config.event_camera, draws["dvs"], self._stage)
             sources.append(Sampler(clock, dvs))
+        if config.range_finder_timing is not None:
+            clock = SensorClock(config.range_finder_timing, draws["range_finder_clock"])
+            body, rng = self._vehicle.body, draws["range_finder"]
+            sources.append(Sampler(clock, RangeFinder(self.client, config.range_finder, body, rng)))
+        if config.odometry_timing is not None:
+            clock = SensorClock(config.odometry_timing, draws["odometry_clock"])
+            odometer = Odometer(config.odometry, self.state, draws["odometry"])
+            sources.append(Sampler(clock, odometer))
         return sources

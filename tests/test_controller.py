@@ -20,6 +20,7 @@ from liquid_nav.events import (
     ImuSample,
     Odometry,
     OperatorStop,
+    RangeSample,
 )
 from liquid_nav.policy import Policy
 from liquid_nav.safety import SafetyConfig, Staleness
@@ -291,10 +292,10 @@ def test_events_of_an_unknown_kind_are_counted(policy: Policy) -> None:
     controller = flown(policy, [frame(0.0), sample(0.0)])
     before, asked = controller.memory, controller.command(1)
     controller.on_event(Thermal(0, 1))
-    for event in (Event(0, 1), Radar(0, 1), None, "frame"):
+    for event in (Event(0, 1), Radar(0, 1), RangeSample(0, 1, 2.0), None, "frame"):
         controller.on_event(event)  # type: ignore[arg-type]
     assert (controller.memory, controller.command(1)) == (before, asked)
-    assert controller.health.unknown == 4
+    assert controller.health.unknown == 5
     assert controller.health.channels[Channel.CAMERA].last_rejection == (
         "the policy does not read Thermal"
     )

@@ -7,7 +7,7 @@ import pytest
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError, EventError
-from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, yaw_of
+from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, RangeSample, yaw_of
 
 
 def test_latency_is_arrival_less_stamp() -> None:
@@ -34,6 +34,14 @@ def test_an_image_is_a_view_that_cannot_be_written() -> None:
     pixels[0, 0, 0] = 1  # The giver's own array stays writable.
 
 
+def test_a_range_may_be_out_of_range() -> None:
+    """REP-117: infinite beyond, minus infinite below, not a number in failure."""
+    for distance in (np.inf, -np.inf, np.float32(1.5), 2):
+        event = RangeSample(0, 0, distance)  # type: ignore[arg-type]
+        assert type(event.distance) is float
+        assert event.distance == distance
+
+
 def test_the_heading_is_that_of_the_nose() -> None:
     half = np.pi / 8
     assert yaw_of(np.array([0, 0, np.sin(half), np.cos(half)])) == pytest.approx(np.pi / 4)
@@ -55,6 +63,7 @@ def test_the_heading_is_that_of_the_nose() -> None:
         (lambda: Goal(0, 0, [1j, 0, 0]), "Goal.position must be 3 numbers"),
         (lambda: Goal(0, 0, [10**400, 0, 0]), "Goal.position must be 3 numbers"),
         (lambda: Goal(0, 0, None), "Goal.position must have shape"),
+        (lambda: RangeSample(0, 0, "far"), "RangeSample.distance must be a number"),  # type: ignore[arg-type]
         (
             lambda: Odometry(0, 0, np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)),
             "Odometry.orientation",

@@ -79,7 +79,7 @@ def fly(
         handed = time.perf_counter()
         controller.on_event(event)
         command = controller.command(event.arrival)
-        latencies[event.channel].append((time.perf_counter() - handed) * 1e6)
+        latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
         world.command(command)
         digest.update(struct.pack("<q4d", command.stamp, *command.vector))
         if world.time >= next_look:

@@ -110,9 +110,10 @@ class EpisodeBuilder:
         seen: bool,
         sight: tuple[float, float, float, float] | None = None,
     ) -> None:
-        """Append an event; a frame comes with its `sight` (see `Episode`)."""
-        elapsed = 0 if self._time is None else event.arrival - self._time
-        self._time = event.arrival
+        """Append an event; a frame comes with its `sight` (see `Episode`).
+
+        Events that are neither frames nor inertial samples are left out.
+        """
         imu = np.zeros(6)
         if isinstance(event, ImuSample):
             imu = np.concatenate((event.angular_velocity, event.specific_force))
@@ -122,6 +123,8 @@ class EpisodeBuilder:
             self._sight.append(sight)
         else:
             return
+        elapsed = 0 if self._time is None else event.arrival - self._time
+        self._time = event.arrival
         is_frame = isinstance(event, CameraFrame)
         self._rows.append((is_frame, elapsed / SECOND, event.latency / SECOND, imu, label, seen))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.errors import LiquidNavError, ReplayError
-from liquid_nav.events import Channel, Event, OperatorStop
+from liquid_nav.events import TAKEN_IN, Channel, Event, OperatorStop
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.recorder import BODY
 from liquid_nav.replay.recording import Recording
@@ -74,7 +74,7 @@ class Intake:
     def __init__(
         self, topics: Topics, camera: PolicyCamera, info: Any | None, imu_rotation: Rotation | None
     ) -> None:
-        self.refused = {channel: Refusals() for channel in Channel}
+        self.refused = {channel: Refusals() for channel in TAKEN_IN}
         self.seconds = 0.0
         self._rotation = imu_rotation
         try:

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel
+from liquid_nav.events import SECOND, TAKEN_IN, Channel
 from liquid_nav.replay.topics import Topics
 from liquid_nav.safety import SafetyConfig
 
@@ -186,7 +186,7 @@ def channel_of(name: str) -> Channel:
         ConfigError: on an unknown one.
 
     """
-    names = [channel.value for channel in Channel]
+    names = [channel.value for channel in TAKEN_IN]
     if name not in names:
         raise ConfigError(f"unknown channel {name!r}, choose from {', '.join(names)}")
     return Channel(name)

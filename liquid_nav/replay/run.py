@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
 from liquid_nav.policy import Policy
 from liquid_nav.replay.compare import Comparison, compare, held
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
@@ -150,8 +150,8 @@ def replay(
     cut, damage, controller = cut or Cut(), Damage(), Controller(policy, safety)
     intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
     series, failsafes, digest = _Series(), FailsafeLog(), hashlib.sha256()
-    channels = {channel: ChannelTimes() for channel in Channel}
-    counts = {channel: _Counts() for channel in Channel}
+    channels = {channel: ChannelTimes() for channel in TAKEN_IN}
+    counts = {channel: _Counts() for channel in TAKEN_IN}
     recorded: tuple[array[int], array[float], array[float]]
     recorded = (array("q"), array("d"), array("d"))
     period = round(SECOND / rate) if rate else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from liquid_nav.command import Mode
 from liquid_nav.controller import ChannelHealth, Health
-from liquid_nav.events import SECOND, Channel
+from liquid_nav.events import SECOND, TAKEN_IN, Channel
 from liquid_nav.ros.backends.messages import message_class
 
 TOPIC = "/diagnostics"
@@ -100,7 +100,7 @@ class Monitor:
     """
 
     intakes: dict[Channel, Intake] = field(
-        default_factory=lambda: {channel: Intake() for channel in Channel}
+        default_factory=lambda: {channel: Intake() for channel in TAKEN_IN}
     )
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
     qos: dict[str, str] = field(default_factory=dict)
@@ -139,9 +139,8 @@ class Monitor:
             Status(level, "controller", words, values),
             *(
                 self.intakes[channel].status(channel.value, health.channels[channel], now, elapsed)
-                for channel in Channel
-                # The one is told of with the controller, the other has no topic.
-                if channel not in (Channel.OPERATOR, Channel.DVS)
+                for channel in TAKEN_IN
+                if channel is not Channel.OPERATOR
             ),
             Status(WARN if fault else OK, "backend", fault or "OK", {}),
             Status(

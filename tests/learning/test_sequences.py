@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from liquid_nav.events import CameraFrame, Event, ImuSample
+from liquid_nav.events import CameraFrame, Event, ImuSample, RangeSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
 from liquid_nav.learning.imitation import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
@@ -33,6 +33,19 @@ def episode(events: list[Event], seed: int = 0) -> Episode:
         sight = tuple(rng.normal(size=4)) if isinstance(event, CameraFrame) else None
         builder.add(event, tuple(rng.normal(size=4)), k > len(events) // 2, sight)
     return builder.build("success")
+
+
+def test_events_that_are_not_learned_from_take_no_time_away() -> None:
+    label = (0.0,) * 4
+    plain, mixed = EpisodeBuilder(), EpisodeBuilder()
+    for builder in (plain, mixed):
+        for k, event in enumerate(log(1, 20)):
+            if builder is mixed:
+                builder.add(RangeSample(event.stamp, event.arrival - k % 3, 1.0), label, True)
+            builder.add(event, label, True, label if isinstance(event, CameraFrame) else None)
+    one, other = plain.build("success"), mixed.build("success")
+    assert one.dt.tolist() == other.dt.tolist()
+    assert len(one.dt) == 20
 
 
 @pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
