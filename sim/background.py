@@ -9,6 +9,8 @@ from liquid_nav_sim.scene import Appearance
 HAZE_LENGTH = 40.0
 """Metres over which haze takes all but 1/e of the ground's own colour."""
 
+_BLOCK = 4096  # pixels drawn at a time, so that what is computed for them stays in the cache
+
 _FARTHEST = 1e5  # metres; keeps texture coordinates of rays along the horizon finite
 
 
@@ -66,10 +68,14 @@ class Background:
         Returns:
             RGB, shape (N, 3).
         """
-        sky = rays[2] >= 0
-        colours = self._horizon + (self._zenith - self._horizon) * rays[2]
-        colours[:, ~sky] = self._ground(eye, rays[:, ~sky], pixel_angle)
-        levels: NDArray[np.uint8] = np.rint(colours.clip(0, 255)).astype(np.uint8).T
+        levels = np.empty((rays.shape[1], 3), dtype=np.uint8)
+        for start in range(0, len(levels), _BLOCK):
+            block = rays[:, start : start + _BLOCK]
+            colours = self._horizon + (self._zenith - self._horizon) * block[2]
+            ground = np.flatnonzero(block[2] < 0)
+            colours[:, ground] = self._ground(eye, block[:, ground], pixel_angle)
+            np.rint(colours, out=colours)
+            levels[start : start + _BLOCK] = colours.clip(0, 255, out=colours).T
         return levels
 
     def _ground(

@@ -84,10 +84,11 @@ class Renderer:
     Args:
         client: PyBullet client that holds the bodies.
         scene: what to see; its appearance gives light, ground and sky.
+        shadow: whether bodies cast shadows on one another; the ground shows none.
     """
 
-    def __init__(self, client: int, scene: Scene) -> None:
-        self._client = client
+    def __init__(self, client: int, scene: Scene, shadow: bool = False) -> None:
+        self._client, self._shadow = client, shadow
         self._background = Background(scene.appearance)
         self._light = scene.appearance.light.tolist()
         self._ambient = scene.appearance.ambient
@@ -119,7 +120,7 @@ class Renderer:
             lightAmbientCoeff=self._ambient,
             lightDiffuseCoeff=1 - self._ambient,
             lightSpecularCoeff=0.0,
-            shadow=0,
+            shadow=int(self._shadow),
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
