@@ -9,7 +9,7 @@ from liquid_nav_sim.mixer import Mixer
 from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate, rotate_back, rotation_matrix
 from liquid_nav_sim.rotors import PerRotor
 from liquid_nav_sim.setpoints import AttitudeSetpoint, Setpoint
-from liquid_nav_sim.state import GRAVITY, VehicleState
+from liquid_nav_sim.state import GRAVITY, Kinematics
 
 MAX_TILT = math.radians(30)
 """Largest tilt that the velocity loop asks for, radians."""
@@ -59,7 +59,7 @@ class Autopilot:
         self._yaw_torque = 0.0
 
     def update(
-        self, setpoint: Setpoint, state: VehicleState, dt: float, full_thrust: float | None = None
+        self, setpoint: Setpoint, state: Kinematics, dt: float, full_thrust: float | None = None
     ) -> PerRotor:
         """One turn of all loops that the setpoint needs.
 
@@ -75,11 +75,9 @@ class Autopilot:
         Raises:
             SimulationError: on a velocity setpoint that is not finite.
         """
-        attitude = rotation_matrix(state.orientation.tolist())
-        rates: Vector = tuple(state.angular_velocity.tolist())
+        attitude, rates = rotation_matrix(state.orientation), state.angular_velocity
         if isinstance(setpoint, Command):
-            velocity: Vector = tuple(state.linear_velocity.tolist())
-            x, y, z = self._velocity.update(setpoint, attitude, velocity, rates, dt)
+            x, y, z = self._velocity.update(setpoint, attitude, state.linear_velocity, rates, dt)
             # The level component of the thrust follows the tilt; the vertical one must not wait.
             thrust = self._mass * (z + GRAVITY) / max(attitude[2][2], 0.5)
             up = rotate_back(attitude, (x, y, z + GRAVITY))

@@ -200,13 +200,10 @@ class Imu:
     def feel(self, motion: Motion, stamp: int) -> list[float]:
         """What an ideal sensor in this place reads at `stamp` ns, as `read` takes it."""
         share = motion.share(stamp)
-        (ax, ay, az), (bx, by, bz) = (
-            motion.before.angular_velocity.tolist(),
-            motion.after.angular_velocity.tolist(),
-        )
+        (ax, ay, az), (bx, by, bz) = motion.before.angular_velocity, motion.after.angular_velocity
         rest = 1 - share
         rates = (rest * ax + share * bx, rest * ay + share * by, rest * az + share * bz)
-        force: Sequence[float] = motion.after.specific_force.tolist()
+        force: Sequence[float] = motion.after.specific_force
         if self._lever is not None:
             rate = SECOND / (motion.end - motion.start)
             turning = ((bx - ax) * rate, (by - ay) * rate, (bz - az) * rate)

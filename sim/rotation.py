@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import cos, sin
 
 Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
 
 

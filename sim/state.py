@@ -2,12 +2,25 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_nav_sim.rotation import Quaternion, Vector
+
 GRAVITY = 9.80665
 """Standard gravity, m/s^2."""
+
+
+class Kinematics(NamedTuple):
+    """A `VehicleState` in plain floats, which physics computes with: arrays cost ten times more."""
+
+    position: Vector
+    orientation: Quaternion
+    linear_velocity: Vector
+    angular_velocity: Vector
+    specific_force: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +42,11 @@ class VehicleState:
     angular_velocity: NDArray[np.float64]
     specific_force: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, kinematics: Kinematics) -> "VehicleState":
+        """The same in arrays."""
+        return cls(*map(np.array, kinematics))
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:
@@ -39,8 +57,8 @@ class Motion:
         start, end: ns.
     """
 
-    before: VehicleState
-    after: VehicleState
+    before: Kinematics
+    after: Kinematics
     start: int
     end: int
 
@@ -50,7 +68,8 @@ class Motion:
 
     def at(self, time: int) -> VehicleState:
         """State at `time` ns; that of the start before it, and of the end after it."""
-        return interpolate(self.before, self.after, self.share(time))
+        before, after = VehicleState.of(self.before), VehicleState.of(self.after)
+        return interpolate(before, after, self.share(time))
 
 
 def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:

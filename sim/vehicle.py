@@ -8,9 +8,9 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav_sim.airframe import ROTOR_SIGNS, VehicleParameters
-from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_matrix
+from liquid_nav_sim.rotation import Matrix, Quaternion, Vector, cross, rotate_back, rotation_matrix
 from liquid_nav_sim.rotors import PerRotor, Rotors
-from liquid_nav_sim.state import GRAVITY, VehicleState
+from liquid_nav_sim.state import GRAVITY, Kinematics
 
 AIR_DENSITY = 1.225
 """Of the standard atmosphere at sea level, kg/m^3."""
@@ -128,7 +128,7 @@ class Vehicle:
             physicsClientId=self._client,
         )
 
-    def observe(self, dt: float) -> VehicleState:
+    def observe(self, dt: float) -> Kinematics:
         """Read the true state after a step of `dt` seconds.
 
         The specific force comes from the change of velocity, so it contains contact forces.
@@ -137,12 +137,12 @@ class Vehicle:
         self._read()
         vx, vy, vz = self._velocity
         force = ((vx - ox) / dt, (vy - oy) / dt, (vz - oz) / dt + GRAVITY)
-        return VehicleState(
-            position=np.array(self._position),
-            orientation=np.array(self._quaternion),
-            linear_velocity=np.array(self._velocity),
-            angular_velocity=np.array(self._angular_velocity),
-            specific_force=np.array(rotate_back(self._attitude, force)),
+        return Kinematics(
+            self._position,
+            self._quaternion,
+            self._velocity,
+            self._angular_velocity,
+            rotate_back(self._attitude, force),
         )
 
     def _near_ground(self, thrusts: PerRotor) -> PerRotor:
@@ -164,6 +164,7 @@ class Vehicle:
 
     def _read(self) -> None:
         self._position: Vector
+        self._quaternion: Quaternion
         self._position, self._quaternion = pybullet.getBasePositionAndOrientation(
             self.body, physicsClientId=self._client
         )

@@ -139,7 +139,6 @@ class World:
         scene: what is flown in.
         attempt: how the flight goes at its task.
         vehicle: parameters drawn for the vehicle of this flight.
-        state: the true state at `time`.
         views: what was true at the stamp of each frame that was not dropped.
 
     Raises:
@@ -204,11 +203,19 @@ class World:
         self._faults = Faults()
         self.views: dict[int, View] = {}
         self.time = 0
-        self.state: VehicleState = self._vehicle.observe(config.step / SECOND)
+        self._kinematics = self._vehicle.observe(config.step / SECOND)
+        self._state: VehicleState | None = None
         self._sensors = Sensors(self._sources(draws), self._faults)
         self._setpoint: Setpoint = Command(0)
         self.outcome = None
         self._flying = True
+
+    @property
+    def state(self) -> VehicleState:
+        """The true state at `time`."""
+        if self._state is None:
+            self._state = VehicleState.of(self._kinematics)
+        return self._state
 
     def command(self, setpoint: Setpoint) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on."""
@@ -254,19 +261,18 @@ class World:
 
     def _step(self) -> None:
         config, dt = self.config, self.config.step / SECOND
-        before = self.state
-        vehicle = self._vehicle
+        before, vehicle = self._kinematics, self._vehicle
         thrusts = self._autopilot.update(self._setpoint, before, dt, vehicle.rotors.full_thrust)
-        wind = self._wind.advance(dt, before.position.item(2), before.linear_velocity.tolist())
+        wind = self._wind.advance(dt, before.position[2], before.linear_velocity)
         wind = self._faults.wind(wind, self.time)
         vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
         pybullet.stepSimulation(physicsClientId=self.client)
-        self.state = vehicle.observe(dt)
+        self._kinematics, self._state = vehicle.observe(dt), None
         start, self.time = self.time, self.time + config.step
         # Where Bullet will look for contacts in the next step.
         self._stage(self.time)
-        self.attempt.update(self.state.position, self.time / SECOND)
-        self._sensors.advance(Motion(before, self.state, start, self.time))
+        self.attempt.update(np.array(self._kinematics.position), self.time / SECOND)
+        self._sensors.advance(Motion(before, self._kinematics, start, self.time))
         if pybullet.getContactPoints(bodyA=self._vehicle.body, physicsClientId=self.client):
             self.outcome = Outcome.COLLISION
         elif self.attempt.succeeded:

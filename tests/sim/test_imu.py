@@ -12,7 +12,7 @@ from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.imu import ADIS16448, BMI088, MPU6050, NOISELESS, PX4_DEFAULT, Imu, ImuModel
 from liquid_nav_sim.rotation import rotate_back, rotation_of
-from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
+from liquid_nav_sim.state import GRAVITY, Kinematics, Motion
 from liquid_nav_sim.streams import Normals
 
 TRUTH = [0.1, -0.2, 0.3, 1.0, 2.0, GRAVITY]
@@ -151,14 +151,9 @@ def test_errors_are_drawn_whether_they_act_or_not() -> None:
 def spinning(rate: NDArray[np.float64], turning: NDArray[np.float64], force: list[float]) -> Motion:
     """Turning about the centre of mass: `rate` at 0.5 s, growing by `turning` rad/s each second."""
 
-    def state(time: float) -> VehicleState:
-        return VehicleState(
-            position=np.zeros(3),
-            orientation=np.array([0.0, 0.0, 0.0, 1.0]),
-            linear_velocity=np.zeros(3),
-            angular_velocity=rate + turning * (time - 0.5),
-            specific_force=np.array(force),
-        )
+    def state(time: float) -> Kinematics:
+        still, rates = (0.0, 0.0, 0.0), (rate + turning * (time - 0.5)).tolist()
+        return Kinematics(still, (0.0, 0.0, 0.0, 1.0), still, tuple(rates), tuple(force))
 
     return Motion(state(0.0), state(1.0), 0, SECOND)
 

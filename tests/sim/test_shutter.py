@@ -18,7 +18,7 @@ from liquid_nav_sim.camera import Camera, CameraModel
 from liquid_nav_sim.pinhole import Render
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.state import Motion, VehicleState
+from liquid_nav_sim.state import Kinematics, Motion
 from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.world import NOSE_CAMERA, World, WorldConfig
 
@@ -27,10 +27,10 @@ Path = Callable[[float], tuple[Any, Any]]
 """Position and orientation at a time in seconds after the stamp."""
 
 
-def state_at(path: Path, time: int) -> VehicleState:
+def state_at(path: Path, time: int) -> Kinematics:
     position, orientation = path((time - STAMP) / SECOND)
-    zero = np.zeros(3)
-    return VehicleState(np.array(position, dtype=float), orientation, zero, zero, zero)
+    zero = (0.0, 0.0, 0.0)
+    return Kinematics(tuple(position), tuple(orientation), zero, zero, zero)
 
 
 def expose(client: int, model: CameraModel, scene: Scene, path: Path) -> Render:
