@@ -10,6 +10,8 @@ from torch.nn import functional
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
+from liquid_nav.liquid.linear_scan import linear_scan
+from liquid_nav.liquid.resonance import growth, into_disc, resonant_flow, rest
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 GATES = ("input_and_state", "input")
@@ -28,6 +30,13 @@ class LiquidFlow(LiquidCell):
     events: exact at any time, where the closed form of CfC (Hasani et al. 2022) is no flow.
     Time constants start log-uniform between the limits.
 
+    With `max_frequency` the cell resonates: neurons i and i + N / 2 are a pair that turns as it
+    relaxes, see `resonance`, with one time constant and one angular frequency
+    2 pi max_frequency (2 s(W" x + b") - 1) for both, and v_inf = sqrt(1 / 2) tanh(W x + b). It
+    tells elapsed times apart by their phase, as a relaxation cannot, and models what oscillates.
+    Pairs start at phase zero on the unit circle, and a state must lie within the unit disc, pair by
+    pair, as every step keeps it.
+
     Args:
         input_size: I.
         units: N.
@@ -37,6 +46,10 @@ class LiquidFlow(LiquidCell):
             a linear recurrence, and an event that brings nothing new changes nothing.
         hidden: width of a hidden layer tanh(V x + c) that the gates read instead of x; without
             one, 0, the gates of a single event cannot tell what is not linearly separable.
+        max_frequency: hertz, the upper limit of the frequencies; 0 for a cell that only relaxes.
+        parallel: whether a sequence under gates that read the input alone is computed by a parallel
+            scan over time, `linear_scan`, of the same numbers to rounding (1e-5 in float32); by
+            default, None, on every device but the CPU. Scripted cells go event by event.
         lipschitz: where given, W and W' are scaled down to a spectral norm that makes both v_inf
             and log(tau) Lipschitz in x with this constant, see `step_lipschitz`. Costs two
             singular value decompositions a call.
@@ -44,12 +57,17 @@ class LiquidFlow(LiquidCell):
 
     Raises:
         ConfigError: on sizes below 1, limits that are not 0 < tau_min < tau_max < inf, an unknown
-            `gates`, a constant that is not positive and finite, a wiring that does not fit, or a
-            hidden layer together with `lipschitz` or a wiring.
+            `gates`, a constant that is not positive and finite, a wiring that does not fit, a
+            hidden layer or a frequency together with `lipschitz` or a wiring, a frequency with an
+            odd number of units or above 1e4 / tau_max, beyond which single precision loses the
+            phase, or `parallel` with gates that read the state.
     """
 
     input_limit: Final[float] = 1e6
     """Inputs are clamped to this magnitude, lest their weighted sum be infinity less infinity."""
+
+    parallel: Final[bool | None]
+    resonant: Final[bool]
 
     offset: Tensor
     scale: Tensor
@@ -64,6 +82,8 @@ class LiquidFlow(LiquidCell):
         tau_max: float = 10.0,
         gates: str = "input_and_state",
         hidden: int = 0,
+        max_frequency: float = 0.0,
+        parallel: bool | None = None,
         lipschitz: float | None = None,
         wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
@@ -76,10 +96,25 @@ class LiquidFlow(LiquidCell):
             raise ConfigError(
                 f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
             )
+        if not 0.0 <= max_frequency * tau_max <= 1e4:
+            raise ConfigError(
+                f"max_frequency must be from 0 to 1e4 / tau_max = {1e4 / tau_max:g} Hz, got "
+                f"{max_frequency}"
+            )
+        if max_frequency and (units % 2 or lipschitz is not None or wiring is not None):
+            raise ConfigError(
+                "max_frequency takes an even number of units, and neither lipschitz nor a wiring"
+            )
+        if parallel and gates != "input":
+            raise ConfigError(f"parallel takes gates='input', got {gates!r}")
         if lipschitz is not None and not 0.0 < lipschitz < math.inf:
             raise ConfigError(f"lipschitz must be positive and finite, got {lipschitz}")
         self.lipschitz = lipschitz
+        self.parallel = parallel
+        self.resonant = max_frequency > 0.0
         self.log_range = math.log(tau_max / tau_min)
+        # exp(-1000) is zero in double precision too.
+        self.forgotten = 1000.0 * tau_max
         self.wired = wiring is not None
         sensory, recurrent = wiring_masks(wiring, input_size, units)
         # Masks are kept with the weights, so that a saved model holds its wiring whole.
@@ -87,7 +122,8 @@ class LiquidFlow(LiquidCell):
         self.register_buffer("state_mask", recurrent.repeat(2, 1), persistent=self.wired)
         # Both heads lie in one product: rows 0 ... N - 1 are v_inf's, the others tau's. As torch's
         # tanh on a CPU costs ten sigmoids, v_inf is 2 s(y) - 1 with y = 2 (W x + b), and since
-        # log(tau) is affine in its sigmoid as well, one multiply-add serves both.
+        # log(tau) is affine in its sigmoid as well, one multiply-add serves both. Of a resonant
+        # cell, half of tau's rows are the frequencies'.
         rows = hidden or 2 * units
         self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         self.state_weight: nn.Parameter | None = None
@@ -98,13 +134,19 @@ class LiquidFlow(LiquidCell):
         log_min, log_range = math.log(tau_min), math.log(tau_max / tau_min)
         offset = torch.tensor([-1.0, log_min]).repeat_interleave(units)
         scale = torch.tensor([2.0, log_range]).repeat_interleave(units)
+        if self.resonant:
+            # A hair below sqrt(1 / 2), for the rounding of the target's norm.
+            offset[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
+            scale[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
+            offset[units + units // 2 :] = -2.0 * math.pi * max_frequency
+            scale[units + units // 2 :] = 4.0 * math.pi * max_frequency
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the weights anew; the time constants at rest are spread log-uniformly."""
+        """Draw the weights anew; at rest, time constants are log-uniform, frequencies uniform."""
         n = self.units
         limit = (self.input_size + n) ** -0.5
         for weight in (self.input_weight, self.state_weight):
@@ -117,18 +159,38 @@ class LiquidFlow(LiquidCell):
             self.bias.uniform_(-limit, limit)
             nn.init.xavier_uniform_(self.heads.weight, 2.0)
             bias = self.heads.bias.zero_()
-        bias[n:] = torch.logit((torch.arange(n, dtype=bias.dtype) + 0.5) / n)
+        for rows in bias[n:].chunk(2) if self.resonant else (bias[n:],):
+            rows.copy_(torch.logit((torch.arange(len(rows), dtype=bias.dtype) + 0.5) / len(rows)))
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, N)."""
-        return torch.zeros((batch, self.units), dtype=self.bias.dtype, device=self.bias.device)
+        """Zeros (B, N); of a resonant cell, pairs (1, 0)."""
+        v = torch.zeros((batch, self.units), dtype=self.bias.dtype, device=self.bias.device)
+        if self.resonant:
+            v[:, : self.units // 2] = 1.0
+        return v
 
     @torch.jit.export
     def gates(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Target v_inf (B, N) and time constant (B, N) in seconds, for u (B, I) and v (B, N)."""
+        """Target (B, N) and time constant (B, N) in seconds, for u (B, I) and v (B, N).
+
+        The target is v_inf; of a resonant cell, where pairs come to rest.
+        """
         self.check_gates(u, v)
-        return self._gates(self._drive(u), v)
+        values = self._gates(self._drive(u), v)
+        if self.resonant:
+            target, tau, _ = self._oscillation(values)
+            return target, torch.cat((tau, tau), 1)
+        return self._relaxation(values)
+
+    @torch.jit.export
+    def frequency(self, u: Tensor, v: Tensor) -> Tensor:
+        """Frequency (B, N) in hertz at which each neuron turns, negative clockwise; 0 of others."""
+        self.check_gates(u, v)
+        if not self.resonant:
+            return torch.zeros_like(v)
+        omega = self._oscillation(self._gates(self._drive(u), v))[2]
+        return torch.cat((omega, omega), 1) / (2.0 * math.pi)
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
@@ -138,8 +200,7 @@ class LiquidFlow(LiquidCell):
             scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
             if scanned is not None:
                 return scanned[:, 0]
-        v_inf, time_constant = self._gates(self._drive(u), v)
-        return exponential_flow(v, v_inf, time_constant, dt)
+        return self._flow(self._gates(self._drive(u), v), v, dt)
 
     def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """See `LiquidCell.forward`."""
@@ -152,8 +213,7 @@ class LiquidFlow(LiquidCell):
         # Indexing inside the loop would make the backward pass quadratic in T; unbind does not.
         elapsed = dt.unbind(1)
         for k, drive in enumerate(self._drive(u).unbind(1)):
-            v_inf, time_constant = self._gates(drive, v)
-            v = exponential_flow(v, v_inf, time_constant, elapsed[k])
+            v = self._flow(self._gates(drive, v), v, elapsed[k])
             states.append(v)
         return torch.stack(states, 1), v
 
@@ -161,12 +221,17 @@ class LiquidFlow(LiquidCell):
         """See `LiquidCell.bounds`: -1, 1, tau_min, tau_max.
 
         v_inf = 2 s - 1 with s in [0, 1] is within [-1, 1] in floating point, and a flow stays
-        between v and v_inf. The time constants' interval is wider by the rounding of the
-        exponential and of its argument.
+        between v and v_inf. A pair of a resonant cell stays in the unit disc, as its v_inf is in
+        it, and `into_disc` undoes what rounding adds. The time constants' interval is wider by the
+        rounding of the exponential and of its argument.
         """
         with torch.no_grad():
             one = torch.ones_like(self.offset[: self.units])
+            # Time constants are the second N rows; of a resonant cell, half of them, for pairs.
             log_min, log_range = self.offset[self.units :], self.scale[self.units :]
+            if self.resonant:
+                half = self.units // 2
+                log_min, log_range = log_min[:half].repeat(2), log_range[:half].repeat(2)
             log_max = log_min + log_range
             widest = torch.maximum(log_min.abs(), log_max.abs())
             slack = (8.0 + 4.0 * widest) * torch.finfo(one.dtype).eps
@@ -191,23 +256,71 @@ class LiquidFlow(LiquidCell):
 
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
-        if self.heads is not None or not scan.usable(u, dt, v, self.bias):
+        if not scan.usable(u, dt, v, self.bias):
+            return None
+        if u.shape[1] > 1 and self._in_parallel(v):
+            return self._parallel_scan(u, dt, v)
+        if self.resonant or self.heads is not None:
             return None
         return scan.flow_scan(self._drive(u), dt, v, self._weights()[1], self.offset, self.scale)
+
+    def _in_parallel(self, v: Tensor) -> bool:
+        if self.parallel is None:
+            return self.state_weight is None and v.device.type != "cpu"
+        return self.parallel
+
+    def _parallel_scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
+        values, dt = self._open(self._drive(u)), dt.unsqueeze(2)
+        if self.resonant:
+            target, tau, omega = self._oscillation(values)
+            change = torch.complex(*growth(tau, omega, self._limited(dt)))
+            term = -change * torch.complex(*target.chunk(2, 2))
+            states = linear_scan(1.0 + change, term, torch.complex(*v.chunk(2, 1)))
+            return into_disc(torch.cat((states.real, states.imag), 2))
+        v_inf, tau = self._relaxation(values)
+        change = torch.expm1(-self._limited(dt) / tau)
+        # The sum of the two terms of a convex combination may exceed its ends by a rounding.
+        return linear_scan(1.0 + change, -change * v_inf, v).clamp(-1.0, 1.0)
 
     def _drive(self, u: Tensor) -> Tensor:
         """Compute the input's share (..., 2N) of the gates, for u (..., I)."""
         u = u.clamp(-self.input_limit, self.input_limit)
         return functional.linear(u, self._weights()[0], self.bias)
 
-    def _gates(self, drive: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def _gates(self, drive: Tensor, v: Tensor) -> Tensor:
+        """Values of the gates (B, 2N), for the input's share (B, 2N) and v (B, N)."""
         weight = self._weights()[1]
         if weight is not None:
             drive = torch.addmm(drive, v, weight.t())
+        return self._open(drive)
+
+    def _open(self, drive: Tensor) -> Tensor:
         if self.heads is not None:
             drive = self.heads(2.0 * torch.sigmoid(2.0 * drive) - 1.0)
-        v_inf, log_tau = torch.addcmul(self.offset, self.scale, torch.sigmoid(drive)).chunk(2, 1)
+        return torch.addcmul(self.offset, self.scale, torch.sigmoid(drive))
+
+    def _flow(self, values: Tensor, v: Tensor, dt: Tensor) -> Tensor:
+        if self.resonant:
+            target, tau, omega = self._oscillation(values)
+            return resonant_flow(v, target, tau, omega, self._limited(dt))
+        v_inf, tau = self._relaxation(values)
+        return exponential_flow(v, v_inf, tau, dt)
+
+    def _relaxation(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Target and time constant (..., N) of a cell that only relaxes."""
+        v_inf, log_tau = values.chunk(2, -1)
         return v_inf, torch.exp(log_tau)
+
+    def _oscillation(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rest (..., N), time constant and angular frequency (..., N / 2) of a resonant cell."""
+        n = self.units
+        v_inf, log_tau, omega = values.split([n, n // 2, n // 2], -1)
+        tau = torch.exp(log_tau)
+        return rest(v_inf, tau, omega), tau, omega
+
+    def _limited(self, dt: Tensor) -> Tensor:
+        """Cut off what leaves nothing of any state, lest its phase or dt / tau be infinite."""
+        return dt.clamp(max=self.forgotten)
 
     def _weights(self) -> tuple[Tensor, Tensor | None]:
         """Weights in force, (2N, I) and (2N, N): masked by the wiring, scaled to the norm."""

@@ -32,8 +32,8 @@ class NativeStep:
         state: v, shape (N,), at first the cell's initial state; may be written to.
 
     Raises:
-        ConfigError: on another cell, an LTC with another solver, a LiquidFlow with a hidden layer,
-            or where the native kernel is not there; then script the cell.
+        ConfigError: on another cell, an LTC with another solver, a LiquidFlow with a hidden layer
+            or resonance, or where the native kernel is not there; then script the cell.
 
     """
 
@@ -47,8 +47,8 @@ class NativeStep:
             )
         if isinstance(cell, LTC) and cell.solver != "exponential":
             raise ConfigError(f"a native step takes exponential steps, not those of {cell.solver}")
-        if isinstance(cell, LiquidFlow) and cell.heads is not None:
-            raise ConfigError("a native step takes a LiquidFlow without hidden layer")
+        if isinstance(cell, LiquidFlow) and (cell.heads is not None or cell.resonant):
+            raise ConfigError("a native step takes a LiquidFlow without hidden layer or resonance")
         with torch.no_grad():
             initial = cell.initial_state(1)[0]
             name, sizes, parameters = _folded(cell)

@@ -21,6 +21,10 @@ CELL_CASES: list[tuple[str, dict[str, Any]]] = [
     ("ctrnn", {"max_substeps": 5}),
     ("liquid_flow", {"hidden": 6}),
     ("liquid_flow", {"lipschitz": 0.7}),
+    ("liquid_flow", {"gates": "input", "parallel": True}),
+    ("liquid_flow", {"max_frequency": 5.0}),
+    ("liquid_flow", {"max_frequency": 5.0, "hidden": 6}),
+    ("liquid_flow", {"max_frequency": 5.0, "gates": "input", "parallel": True}),
 ]
 BASELINE_CASES: list[tuple[str, dict[str, Any]]] = [
     ("cfc", {"backbone_units": 8}),
