@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from liquid_nav.liquid import make_cell, native
 
 BATCH, INPUTS = 32, 64
+KERNEL = native.kernel
+"""The kernel that is built, if one is; the cases switch it on and off."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,17 @@ def cases(length: int, units: int) -> dict[str, Case]:
         # All intervals of one length: `ncps` takes no batch of irregular ones.
         peer: Any = LTC(INPUTS, units)
         found["ncps LTC"] = (None, lambda: peer(u)[0], peer)
-    kernels = {"torch": None} | (
-        {f"native {native.kernel.instruction_set}": native.kernel} if native.kernel else {}
-    )
+    kernels = {"torch": None} | ({f"native {KERNEL.instruction_set}": KERNEL} if KERNEL else {})
     for name, options in (
         ("ltc", {}),
         ("liquid_flow", {}),
         ("liquid_flow", {"gates": "input"}),
+        ("liquid_flow", {"gates": "input", "parallel": True}),
+        ("liquid_flow", {"max_frequency": 5.0}),
     ):
         cell = make_cell(name, INPUTS, units, **options)
-        for way, kernel in kernels.items():
+        has_kernel = not {"parallel", "max_frequency"} & options.keys()
+        for way, kernel in (kernels if has_kernel else {"torch": None}).items():
             label = " ".join((name, *(f"{k}={v}" for k, v in options.items()), way))
             found[label] = (
                 kernel,
