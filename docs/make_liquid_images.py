@@ -17,6 +17,7 @@ CELLS: list[tuple[str, str, dict[str, Any]]] = [
     ("LTC, exponential", "ltc", {"max_substeps": 100}),
     ("LTC, fused", "ltc", {"solver": "fused"}),
     ("LiquidFlow", "liquid_flow", {}),
+    ("LiquidFlow, resonant", "liquid_flow", {"max_frequency": 5.0, "tau_min": 0.2}),
     ("CTRNN", "ctrnn", {}),
     ("CfC", "cfc", {}),
     ("GRU", "gru", {}),
@@ -29,7 +30,7 @@ END = 1.6
 
 def main() -> None:
     """Draw what a query at any time shows of four neurons, with dots at the events."""
-    figure, axes = plt.subplots(3, 3, figsize=(11, 8), layout="constrained")
+    figure, axes = plt.subplots(2, 5, figsize=(16, 6), layout="constrained")
     for (title, name, options), ax in zip(CELLS, axes.flat, strict=False):
         torch.manual_seed(1)
         cell = make_cell(name, 3, 4, **options)
@@ -48,7 +49,7 @@ def main() -> None:
         flows = "flows" if cell.continuous else "jumps"
         ax.set_title(f"{title}: {flows}")
         ax.vlines(EVENTS, *ax.get_ylim(), color="0.8", zorder=0)
-    axes[2, 1].set_xlabel("time / s")
+    axes[1, 2].set_xlabel("time / s")
     last = axes.flat[-1]
     draw_wiring(NCP(6, 4, 2, 3, 2, 4, 2), 4, last)
     last.set_title("NCP")

@@ -60,7 +60,8 @@ class LiquidFlow(LiquidCell):
             `gates`, a constant that is not positive and finite, a wiring that does not fit, a
             hidden layer or a frequency together with `lipschitz` or a wiring, a frequency with an
             odd number of units or above 1e4 / tau_max, beyond which single precision loses the
-            phase, or `parallel` with gates that read the state.
+            phase, `parallel` with gates that read the state, or a wiring with gates that do not, as
+            it would have recurrent synapses that are none.
     """
 
     input_limit: Final[float] = 1e6
@@ -105,6 +106,8 @@ class LiquidFlow(LiquidCell):
             raise ConfigError(
                 "max_frequency takes an even number of units, and neither lipschitz nor a wiring"
             )
+        if wiring is not None and gates == "input":
+            raise ConfigError("a wired LiquidFlow takes gates='input_and_state'")
         if parallel and gates != "input":
             raise ConfigError(f"parallel takes gates='input', got {gates!r}")
         if lipschitz is not None and not 0.0 < lipschitz < math.inf:

@@ -31,6 +31,8 @@ WIRINGS = [
 WIRED: list[tuple[str, dict[str, Any]]] = [
     ("ltc", {"max_step": 1.0}),
     ("ltc", {"solver": "rk4"}),
+    ("ltc", {"solver": "fused"}),
+    ("ltc", {"solver": "dopri5"}),
     ("liquid_flow", {}),
     ("liquid_flow", {"lipschitz": 0.8}),
     ("ctrnn", {"max_step": 1.0}),
@@ -97,7 +99,8 @@ def test_the_jacobian_has_the_zeros_of_the_wiring(
     sensory, recurrent = wiring.synapses(INPUTS)
     seen, felt = by_u.squeeze(1).numpy() != 0.0, by_v.squeeze(1).numpy() != 0.0
     own = np.eye(9, dtype=bool)
-    if options.get("solver") != "rk4":
+    # Stages and unfolds of one step go along several synapses.
+    if options.get("solver", "exponential") == "exponential":
         np.testing.assert_array_equal(seen, sensory != 0)
         # A neuron's own past is no synapse.
         np.testing.assert_array_equal(felt | own, (recurrent != 0) | own)
@@ -107,7 +110,9 @@ def test_the_jacobian_has_the_zeros_of_the_wiring(
         lambda u: cell(u.unsqueeze(1).expand(1, 9, -1), dt.double().expand(1, 9), v)[1][0], u
     )
     far = reach.astype(int) @ np.abs(sensory.astype(int)) > 0
-    assert not (steps.squeeze(1).numpy() != 0.0)[~far].any()
+    # Neurons share the step size of an adaptive solver, which leaks less than its tolerance.
+    leak = 1e-6 if options.get("solver") == "dopri5" else 0.0
+    assert not (np.abs(steps.squeeze(1).numpy()) > leak)[~far].any()
 
 
 def test_a_wired_ltc_starts_with_the_signs_of_its_wiring_and_is_bound_by_its_synapses() -> None:
@@ -137,6 +142,7 @@ def test_a_saved_cell_holds_its_wiring_whole() -> None:
         (lambda: make_cell("ctrnn", 5, 9, wiring={"kind": "Ring", "units": 9}), "AutoNCP, Fully"),
         (lambda: make_cell("ctrnn", 5, 9, wiring={"kind": "Random", "size": 9}), "size"),
         (lambda: make_cell("cfc", 5, 9, wiring=Random(9)), "backbone_layers=0"),
+        (lambda: make_cell("liquid_flow", 5, 9, gates="input", wiring=Random(9)), "wired LiquidFl"),
         (lambda: Random(9, sparsity=1.0), "sparsity"),
         (lambda: Random(0), "units must be at least 1"),
         (lambda: NCP(4, 3, 2, 5, 2, 3, 2), "sensory_fanout 5 is more than the 4 inter"),
