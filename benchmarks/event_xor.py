@@ -1,21 +1,25 @@
 """Event-XOR: the parity of a stream of bits of which only the changes are seen.
 
-The task of the CfC paper (Hasani et al. 2022, after Lechner and Hasani 2020): a stream of random
-bits is given as its runs, each an event with the bit (-1 or +1) and, as elapsed time, the length
-of the run. How long it lasted reaches the cells as dt alone; the label is the parity of the number
-of ones. Test streams have 32 bits and one label, that of the whole. No cell learns the parity of 32
-bits from nothing: training streams start with 4 bits and grow as they are understood, and as a
-stream cut after any of its runs is a stream as well, all of those are labelled at once. Streams are
-drawn anew in every step, so that none is seen twice.
+The task of the CfC paper (Hasani et al. 2022, after Lechner and Hasani 2020): a stream of 2 to 31
+fair bits is given as its runs, each an event with the bit (-1 or +1) and, as elapsed time, the
+length of the run, 1 s a bit. How long it lasted reaches the cells as dt alone; asked for is the
+parity of the number of ones. Published: CfC 99.42 %, with mixed memory 99.72 %, LTC 49.11 %.
+
+No cell learns the parity of 31 bits from nothing, and fair bits seldom make the long runs that
+decide. So training streams are drawn run by run, every length up to a longest one equally often,
+and the longest grows as the shorter ones are understood; as a stream cut after any of its runs is a
+stream as well, all of those are labelled at once. No stream is seen twice. The accuracy is that
+over 10,000 streams of fair bits, by the one answer after the last event.
 
     python benchmarks/event_xor.py --seeds 3
 
-Prints, cell by cell, the accuracy over 10,000 streams of each seed and the time that it took.
+Prints, cell by cell, the accuracy of each seed and the processor time that training took.
 """
 
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +28,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from liquid_nav.liquid import make_cell
+from liquid_nav.liquid import LTC, CfC, LiquidFlow, RecurrentCell
 
-BITS = 32
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "CfC": ("cfc", {}),
-    "LiquidFlow": ("liquid_flow", {"tau_min": 0.03, "tau_max": 3.0, "hidden": 128}),
-    "LTC": ("ltc", {"max_step": 0.1, "max_substeps": 6}),
-}
-"""What is measured: label, cell, options. A bit lasts 0.1 s."""
+SHORTEST, LONGEST = 2, 31
+"""Bits in a stream."""
+LONGEST_RUN = 12
+"""Bits in a run of training; one stream in a thousand has a longer run of ones."""
 
 
 @dataclass
@@ -43,55 +44,97 @@ class Options:
     """Which of the cells."""
     seeds: int = 3
     """Runs of each cell, with seeds 0, 1, ..."""
+    first_seed: int = 0
+    """Where the seeds begin."""
     units: int = 64
     """Neurons."""
-    steps: int = 5000
-    """Training steps at most; a run ends as well when it has learnt the task."""
     batch: int = 128
     """Streams in a step."""
-    seconds: float = 130.0
-    """Training time of one run at most."""
-    learning_rate: float = 3e-3
+    seconds: float = 100.0
+    """Processor time of one run at most; it ends as well when it has learnt the task."""
+    learning_rate: float = 5e-3
     """At the start; it falls to nothing along a cosine."""
 
 
-def streams(
-    rng: np.random.Generator, count: int, length: int = BITS
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw streams: bits u (B, T, 1), dt (B, T) s, which events there are and parities after each.
+def cfc(units: int) -> RecurrentCell:
+    """Build a CfC whose gates open one neuron after another, over the runs that there are.
+
+    With its usual start all neurons change over at once, near no time at all, and training has to
+    tear them apart. The published form is untouched; as in the chrono initialisation of Tallec and
+    Ollivier (2018), the range of times to be told apart is put into the biases.
+    """
+    cell = CfC(1, units, activation="relu")
+    times = LONGEST_RUN * (torch.arange(units) + 0.5) / units
+    heads = cell.rest[-1]
+    assert isinstance(heads, nn.Linear)
+    with torch.no_grad():
+        _, _, slope, offset = heads.bias.chunk(4)
+        slope.fill_(4.0)
+        offset.copy_(-4.0 * times)
+    return cell
+
+
+CELLS: dict[str, Callable[[int], RecurrentCell]] = {
+    "CfC": cfc,
+    "LiquidFlow, resonant": lambda units: LiquidFlow(
+        1, units, tau_min=1.0, tau_max=300.0, gates="input", max_frequency=1.0, parallel=True
+    ),
+    "LiquidFlow": lambda units: LiquidFlow(1, units, tau_min=0.3, tau_max=30.0, hidden=128),
+    "LTC": lambda units: LTC(1, units, max_step=1.0, max_substeps=6),
+}
+"""How to build each cell."""
+
+
+def fair_streams(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw streams: bits u (B, T, 1), dt (B, T) s, index of the last event (B, 1), parity (B, 1).
 
     Events after the last of a stream are padding.
     """
-    bits = rng.integers(0, 2, (count, length))
-    begins = np.ones((count, length), bool)
+    length = rng.integers(SHORTEST, LONGEST + 1, (count, 1))
+    bits = rng.integers(0, 2, (count, LONGEST)) * (np.arange(LONGEST) < length)
+    begins = np.ones((count, LONGEST), bool)
     begins[:, 1:] = bits[:, 1:] != bits[:, :-1]
+    begins &= np.arange(LONGEST) < length
     row, position = np.nonzero(begins)
     column = begins.cumsum(1)[row, position] - 1
     # A run ends where the next one of its stream begins, or with the stream.
-    end = np.append(position[1:], 0)
-    end[np.append(row[1:] != row[:-1], True)] = length
-    shape = (count, int(column.max()) + 1)
-    u = np.zeros((*shape, 1), np.float32)
-    dt, there, parity = (np.zeros(shape, kind) for kind in (np.float32, bool, np.float32))
-    u[row, column, 0] = 2.0 * bits[row, position] - 1.0
-    dt[row, column] = 0.1 * (end - position)
-    there[row, column] = True
-    parity[row, column] = bits.cumsum(1)[row, end - 1] % 2
+    is_last = np.append(row[1:] != row[:-1], True)
+    end = np.where(is_last, length[row, 0], np.append(position[1:], 0))
+    u, dt = np.zeros((2, count, int(column.max()) + 1), np.float32)
+    u[row, column] = 2.0 * bits[row, position] - 1.0
+    dt[row, column] = end - position
+    last, parity = column[is_last], bits.sum(1) % 2
     return (
-        torch.from_numpy(u),
+        torch.from_numpy(u).unsqueeze(2),
         torch.from_numpy(dt),
-        torch.from_numpy(there),
-        torch.from_numpy(parity),
+        torch.from_numpy(last).unsqueeze(1),
+        torch.from_numpy(parity).unsqueeze(1),
     )
+
+
+def streams_of_runs(
+    rng: np.random.Generator, count: int, events: int, longest: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw streams of runs of up to `longest` bits: u (B, T, 1), dt (B, T), parity (B, T) so far.
+
+    In three of ten calls runs are as long as fair bits make them, else every length is as likely.
+    """
+    runs = rng.integers(1, longest + 1, (count, events))
+    if rng.random() < 0.3:
+        runs = np.minimum(rng.geometric(0.5, (count, events)), longest)
+    bits = (rng.integers(0, 2, (count, 1)) + np.arange(events)) % 2
+    parity = (runs * bits).cumsum(1) % 2
+    u, dt, parity = (torch.from_numpy(x.astype(np.float32)) for x in (2 * bits - 1, runs, parity))
+    return u.unsqueeze(2), dt, parity
 
 
 class Classifier(nn.Module):
     """A cell, and a head of one hidden layer that reads its state after each event."""
 
-    def __init__(self, name: str, units: int, options: dict[str, Any]) -> None:
+    def __init__(self, cell: RecurrentCell) -> None:
         super().__init__()
-        self.cell = make_cell(name, 1, units, **options)
-        self.head = nn.Sequential(nn.Linear(units, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.cell = cell
+        self.head = nn.Sequential(nn.Linear(cell.units, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, u: Tensor, dt: Tensor) -> Tensor:
         """Logits (B, T) of odd parity."""
@@ -101,59 +144,61 @@ class Classifier(nn.Module):
 
 
 @torch.no_grad()
-def accuracy(model: Classifier, seed: int, count: int) -> float:
-    """Share of right answers after whole streams that training never draws."""
-    u, dt, there, parity = streams(np.random.default_rng((1, seed)), count)
-    right = (model(u, dt) > 0) == (parity > 0.5)
-    last = there.sum(1, keepdim=True) - 1
-    return float(right.gather(1, last).float().mean())
+def accuracy(model: Classifier, rng: np.random.Generator, count: int) -> float:
+    """Share of right answers after whole streams of fair bits."""
+    u, dt, last, parity = fair_streams(rng, count)
+    odd = model(u, dt).gather(1, last) > 0
+    return float((odd == (parity > 0)).float().mean())
 
 
 def train(label: str, seed: int, options: Options) -> tuple[float, float]:
-    """Train one cell; accuracy and seconds."""
+    """Train one cell; accuracy and seconds of processor time."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng((0, seed))
-    name, arguments = CELLS[label]
-    model = Classifier(name, options.units, arguments)
+    # Training, its check on the way and the test each have a stream of random numbers.
+    drawn, checked, tested = (np.random.default_rng((k, seed)) for k in range(3))
+    model = Classifier(CELLS[label](options.units))
     optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
-    begin, length = time.perf_counter(), 4
-    for step in range(options.steps):
-        spent = time.perf_counter() - begin
-        share = max(step / options.steps, spent / options.seconds)
-        if share >= 1.0:
-            break
-        optimiser.param_groups[0]["lr"] = options.learning_rate * (1 + np.cos(np.pi * share)) / 2
-        u, dt, there, parity = streams(rng, options.batch, length)
-        logits, wanted = model(u, dt)[there], parity[there]
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
-        right = float(((logits > 0) == (wanted > 0.5)).float().mean())
-        if right > 0.97:
-            length = min(length + 1, BITS)
+    begin, longest, right, step = time.process_time(), 2, 0.5, 0
+    while (spent := time.process_time() - begin) < options.seconds:
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * (1 + np.cos(np.pi * spent / options.seconds)) / 2
+        events = int(drawn.integers(2, 21 if longest == LONGEST_RUN else 6))
+        u, dt, parity = streams_of_runs(drawn, options.batch, events, longest)
+        logits = model(u, dt)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, parity)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        if step % 250 == 249:
-            so_far = accuracy(model, seed + 1000, 1000)
+        step += 1
+        right += 0.05 * (float(((logits > 0) == (parity > 0.5)).float().mean()) - right)
+        if right > 0.95 and longest < LONGEST_RUN:
+            longest, right = longest + 1, 0.9
+        if step % 250 == 0:
+            so_far = accuracy(model, checked, 2000)
             print(
-                f"{label} seed {seed} step {step + 1} bits {length} loss {loss.item():.3f} "
-                f"accuracy {so_far:.3f} {spent:.0f} s",
+                f"{label}, seed {seed}, step {step}: runs of {longest}, loss {loss.item():.3f}, "
+                f"accuracy {so_far:.3f}, {spent:.0f} s",
                 flush=True,
             )
-            if so_far == 1.0:
+            if so_far >= 0.9995:
                 break
-    return accuracy(model, seed, 10_000), time.perf_counter() - begin
+    return accuracy(model, tested, 10_000), time.process_time() - begin
 
 
 def main() -> None:
     """Measure and print."""
     options = tyro.cli(Options)
     torch.set_num_threads(1)
-    table = Table(title=f"event-XOR, {BITS} bits, {options.units} units, {options.seeds} seeds")
+    title = (
+        f"event-XOR, {options.units} units, {options.seeds} seeds; load {os.getloadavg()[0]:.1f}"
+    )
+    table = Table(title=title)
     for column in ("cell", "accuracy", "+-", "least", "s a run"):
         table.add_column(column, justify="left" if column == "cell" else "right")
     for label in options.cells:
-        runs = [train(label, seed, options) for seed in range(options.seeds)]
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        runs = [train(label, seed, options) for seed in seeds]
         reached = np.array([run[0] for run in runs]) * 100
         table.add_row(
             label,
