@@ -44,7 +44,8 @@ class CameraAdapter:
     What is too fine for the model is averaged and not aliased: the image is halved, by means over
     2 x 2 pixels, while it is far finer than the model's, and then each model pixel is the mean of
     up to 4 x 4 bilinear samples at most two pixels apart. Halving is several times cheaper than
-    looking up as many samples as there are pixels, which is what else it would take.
+    looking up as many samples as there are pixels, which is what else it would take, and costs
+    less than nothing where a JPEG is decoded at that scale, see `halvings`.
 
     Rays outside the camera's view, or beyond the angle up to which its distortion model is one to
     one, show the nearest edge of the image: a border of black would look like an obstacle.
@@ -74,29 +75,53 @@ class CameraAdapter:
         if self.calibrated:
             self._calibrate(info)
 
-    def adapt(self, image: Image) -> Image:
-        """See `image`, uint8 RGB (H, W, 3), through the model's camera; the result is a copy.
+    def halvings(self, width: int, height: int) -> int:
+        """How many times an image of this size, in pixels, is halved before all else.
 
         Raises:
-            MessageError: on an image of another size than the calibration's, or, without one, of
-                another aspect ratio than the model's.
+            MessageError: on another size than the calibration's, or, without one, on another
+                aspect ratio than the model's.
 
         """
-        height, width, _ = image.shape
-        size = (self.target.width, self.target.height)
+        target = self.target
         if not self.calibrated:
-            image = self._crop(image)
-        elif (width, height) != self._size:
+            if not abs(width / height / (target.width / target.height) - 1) <= _ASPECT_TOLERANCE:
+                raise MessageError(
+                    f"image is {width}x{height}, the model's camera {target.width}x{target.height}:"
+                    " another aspect ratio; publish a camera_info with a calibration"
+                )
+            if width * target.height != height * target.width:
+                # What is cropped off is counted in pixels.
+                return 0
+            return max(math.floor(math.log2(width / target.width / _SAMPLES)), 0)
+        if (width, height) != self._size:
             raise MessageError(
                 f"image is {width}x{height}, its camera_info says {self._size[0]}x{self._size[1]}"
             )
-        else:
-            image = self._sample(image)
+        return self._halvings
+
+    def adapt(self, image: Image, halved: int = 0) -> Image:
+        """See `image`, uint8 RGB (H, W, 3), through the model's camera; the result is a copy.
+
+        Args:
+            image: as the camera took it, or halved.
+            halved: how many times, at most as often as `halvings` says; an odd row or column over
+                is left out.
+
+        Raises:
+            MessageError: on an image that is not halved and of a size that `halvings` refuses.
+
+        """
+        height, width, _ = image.shape
+        if not halved:
+            self.halvings(width, height)
+        image = self._sample(image, halved) if self.calibrated else self._crop(image)
+        size = (self.target.width, self.target.height)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    def _sample(self, image: Image) -> Image:
+    def _sample(self, image: Image, halved: int) -> Image:
         """Look up every sample of every model pixel."""
-        for _ in range(self._halvings):
+        for _ in range(self._halvings - halved):
             rows, columns = image.shape[0] // 2, image.shape[1] // 2
             even = image[: 2 * rows, : 2 * columns]
             image = np.asarray(
@@ -112,12 +137,6 @@ class CameraAdapter:
         """Cut what is beyond the model's aspect ratio off both sides."""
         height, width, _ = image.shape
         aspect = self.target.width / self.target.height
-        if not abs(width / height / aspect - 1) <= _ASPECT_TOLERANCE:
-            raise MessageError(
-                f"image is {width}x{height}, the model's camera "
-                f"{self.target.width}x{self.target.height}: another aspect ratio; "
-                "publish a camera_info with a calibration"
-            )
         columns, rows = min(width, round(height * aspect)), min(height, round(width / aspect))
         left, top = (width - columns) // 2, (height - rows) // 2
         return image[top : top + rows, left : left + columns]

@@ -1,5 +1,6 @@
 """From the vehicle's camera to the model's: geometry, sampling, and calibrations that are none."""
 
+from array import array
 from math import inf, nan, pi, sqrt
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from liquid_nav.policy import PolicyCamera
 from liquid_nav.ros.camera import CameraAdapter
-from liquid_nav.ros.messages import MessageError
+from liquid_nav.ros.messages import MessageError, camera_frame, decode_image
 
 sensor_msgs = pytest.importorskip("sensor_msgs.msg", reason="ROS 2 messages are not installed")
 
@@ -233,3 +234,53 @@ def test_any_calibration_gives_an_image_or_an_error(
     except MessageError:
         return
     assert_array_equal(image, np.full((16, 16, 3), 77))
+
+
+def picture(size: tuple[int, int]) -> np.ndarray:
+    """Grain and sharp edges in colour, uint8 RGB."""
+    width, height = size
+    rng = np.random.default_rng(4)
+    grain = cv2.GaussianBlur(rng.normal(size=(height, width, 3)), (0, 0), 1.5)
+    image = (grain / grain.std() * 40 + 128).clip(0, 255).astype(np.uint8)
+    for _ in range(12):
+        x, y = rng.integers(0, width), rng.integers(0, height)
+        image[y : y + height // 6, x : x + width // 6] = rng.integers(0, 256, 3)
+    return image
+
+
+def jpeg(image: np.ndarray) -> Any:
+    data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    return sensor_msgs.CompressedImage(format="jpeg", data=array("B", data.tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("size", "info", "halvings"),
+    [
+        (EUROC[0], camera_info(*EUROC), 1),
+        ((640, 480), ideal(640, 480), 1),
+        ((1281, 961), ideal(1281, 961), 2),
+        ((2592, 1944), ideal(2592, 1944), 3),
+        ((640, 480), None, 1),
+        ((643, 480), None, 0),
+        ((1280, 960), None, 2),
+        ((320, 240), ideal(320, 240), 0),
+    ],
+)
+def test_a_jpeg_decoded_small_is_no_worse(size: tuple[int, int], info: Any, halvings: int) -> None:
+    """Nearer to the image before compression than by a full decode, whose chroma is stretched."""
+    adapter = CameraAdapter(TARGET, info)
+    assert adapter.halvings(*size) == halvings
+    image = picture(size)
+    message = jpeg(image)
+    true = adapter.adapt(image).astype(float)
+    whole = abs(adapter.adapt(decode_image(message)) - true)
+    small = abs(camera_frame(message, 0, adapter).image - true)
+    assert small.mean() < max(1.1 * whole.mean(), 1.0)
+    assert np.percentile(small, 99) <= np.percentile(whole, 99) + 1
+
+
+def test_a_jpeg_of_another_size_is_refused_though_its_half_would_fit() -> None:
+    adapter = CameraAdapter(TARGET, ideal(640, 480))
+    for size in ((641, 480), (640, 481), (641, 481), (320, 240)):
+        with pytest.raises(MessageError, match=f"{size[0]}x{size[1]}, its camera_info says"):
+            camera_frame(jpeg(picture(size)), 0, adapter)
