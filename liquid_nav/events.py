@@ -35,6 +35,9 @@ class Channel(str, Enum):
 TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel.OPERATOR)
 """Channels of what a controller takes in. It counts the events of any other, and leaves them be."""
 
+    # That of Enum is a function of Python, and channels are keys in every event.
+    __hash__ = str.__hash__
+
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
     try:
@@ -43,7 +46,7 @@ def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
         raise EventError(f"{name} must be {size} numbers: {error}") from error
     if vector.shape != (size,):
         raise EventError(f"{name} must have shape ({size},), got {vector.shape}")
-    vector.flags.writeable = False
+    vector.setflags(write=False)
     return vector
 
 
@@ -72,6 +75,8 @@ class Event:
     def __post_init__(self) -> None:
         for name in ("stamp", "arrival"):
             time = getattr(self, name)
+            if type(time) is int and time in _INT64:
+                continue
             if not isinstance(time, (int, np.integer)) or int(time) not in _INT64:
                 raise EventError(
                     f"{type(self).__name__}.{name} must be int nanoseconds of 64 bits, got {time!r}"

@@ -13,6 +13,10 @@ LONGEST = 1e9
 """Seconds; settings of time go no further, so that they stay whole numbers of ns."""
 
 
+FRESH = (Mode.NOMINAL, "")
+"""State of a channel that asks for no failsafe."""
+
+
 @dataclass(frozen=True)
 class Staleness:
     """When silence on a channel becomes a failsafe.
@@ -62,19 +66,22 @@ class Watch:
 
     def state(self, now: int) -> tuple[Mode, str]:
         """Failsafe that this channel asks for at `now` and why; `Mode.NOMINAL` for none."""
+        newest = self.newest
+        if newest is not None and now - newest <= self.hover and now >= self.recovered:
+            return FRESH
         name = self.channel.value
-        if self.newest is None:
+        if newest is None:
             return Mode.HOVER, f"{name}: nothing received yet"
-        if now - self.newest > self.land:
+        if now - newest > self.land:
             return Mode.LAND, f"{name}: stale for more than {self.land / SECOND:g} s"
-        if now - self.newest > self.hover:
+        if now - newest > self.hover:
             return Mode.HOVER, f"{name}: stale for more than {self.hover / SECOND:g} s"
-        if now < self.recovered:
-            return Mode.HOVER, f"{name}: recovering"
-        return Mode.NOMINAL, ""
+        return Mode.HOVER, f"{name}: recovering"
 
-    def changes(self) -> tuple[int, ...]:
-        """Instants at which `state` may change with no further event."""
-        if self.newest is None:
-            return ()
-        return (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)
+    def changes(self, start: int, end: int) -> list[int]:
+        """Instants after `start` and before `end` at which `state` may change with no event."""
+        # Those of staleness come after `hover`, and most ask for less.
+        if self.newest is None or (self.recovered <= start and end <= self.newest + self.hover):
+            return []
+        instants = (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)
+        return [instant for instant in instants if start < instant < end]

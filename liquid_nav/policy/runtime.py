@@ -148,7 +148,8 @@ class NativeRuntime:
     ) -> tuple[Memory, RawCommand]:
         """See `Runtime.on_imu`."""
         known = self._flowed(memory, dt)
-        features = self._imu_weight @ np.array(sample, np.float32)
+        # For a handful of numbers `dot` takes half of the time of the operator.
+        features = self._imu_weight.dot(np.array(sample, np.float32))
         features += self._imu_bias
         np.maximum(features, 0.0, out=known[self._imu_at :])
         return self._noted(known)
@@ -167,7 +168,7 @@ class NativeRuntime:
         return Memory(known[: self._units], known[self._units :]), self._read(known)
 
     def _read(self, known: NDArray[np.float32]) -> RawCommand:
-        outputs = self._head_weight @ known
+        outputs = self._head_weight.dot(known)
         outputs += self._head_bias
         a, b, c, d = map(math.tanh, outputs.tolist())
         p, q, r, s = self._scale

@@ -1,5 +1,6 @@
 """From serialised messages to objects read by attribute, by the definitions that came with them."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -8,6 +9,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from liquid_nav.errors import ReplayError
+from liquid_nav.replay import imu_cdr
 from liquid_nav.replay.records import Record, Topic
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -22,7 +24,7 @@ class Decoder:
     """Decodes records; definitions are parsed once per topic."""
 
     def __init__(self) -> None:
-        self._stores: dict[Topic, Typestore] = {}
+        self._decoders: dict[Topic, Callable[[Any], Any]] = {}
 
     def decode(self, record: Record) -> Any:
         """Turn a record's data into a message.
@@ -32,24 +34,38 @@ class Decoder:
 
         """
         topic, data = record.topic, record.data
-        if topic.encoding == "object":
-            return data
         try:
-            if topic not in self._stores:
-                self._stores[topic] = _store_of(topic)
-            if topic.encoding == "ros1":
-                return self._stores[topic].deserialize_ros1(data, topic.type)
-            if topic.encoding != "cdr":
-                raise ReplayError(f"{topic.name} is encoded as {topic.encoding!r}, not as cdr")
-            # No CDR starts so: rosbag2 compresses single messages when asked to.
-            if bytes(data[:4]) == _ZSTD_MAGIC:
-                data = _decompress(data)
-            return self._stores[topic].deserialize_cdr(data, topic.type)
+            decoder = self._decoders.get(topic)
+            if decoder is None:
+                decoder = self._decoders[topic] = _decoder_of(topic)
+            return decoder(data)
         except ReplayError:
             raise
         # The libraries raise whatever a broken definition or message trips them over.
         except Exception as error:
             raise ReplayError(f"{topic.name}: no {topic.type}: {error!r:.200}") from error
+
+
+def _decoder_of(topic: Topic) -> Callable[[Any], Any]:
+    if topic.encoding == "object":
+        return lambda data: data
+    store, kind = _store_of(topic), topic.type
+    if topic.encoding == "ros1":
+        return lambda data: store.deserialize_ros1(data, kind)
+    if topic.encoding != "cdr":
+        raise ReplayError(f"{topic.name} is encoded as {topic.encoding!r}, not as cdr")
+    standard = kind == imu_cdr.TYPE and all(
+        store.fielddefs[part] == STORE.fielddefs[part] for part in imu_cdr.PARTS
+    )
+
+    def decode(data: Any) -> Any:
+        # No CDR starts so: rosbag2 compresses single messages when asked to.
+        if data[:4] == _ZSTD_MAGIC:
+            data = _decompress(data)
+        message = imu_cdr.read_imu(data) if standard else None
+        return store.deserialize_cdr(data, kind) if message is None else message
+
+    return decode
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ import lz4.frame
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Footer, MessageIndex, Schema, Statistics
+from mcap.records import Channel, Footer, Schema, Statistics
 
 from liquid_nav.errors import ReplayError
 from liquid_nav.replay.records import Damage, Record, Topic
@@ -32,6 +32,8 @@ MAX_CHUNK = 1 << 28
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
+_INDEX = struct.Struct("<HI")
+_INDEX_ENTRY = 16
 _FOOTER_LENGTH = _HEAD.size + 20 + len(MAGIC)
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 # A chunk's head up to its compression; what follows is checked by the lengths.
@@ -83,12 +85,12 @@ class McapFile:
             for head, content in self._walk(file, size):
                 try:
                     if head.opcode == Opcode.MESSAGE_INDEX:
-                        index = MessageIndex.read(ReadDataStream(BytesIO(content)))
-                        topic = self._channels.get(index.channel_id)
+                        number, count = _indexed(content)
+                        topic = self._channels.get(number)
                         if topic is None:
-                            nameless += len(index.records)
+                            nameless += count
                         else:
-                            indexed[topic.name] += len(index.records)
+                            indexed[topic.name] += count
                         continue
                     batch = self._open(head, content)
                 # mcap raises whatever broken bytes trip it over.
@@ -112,7 +114,8 @@ class McapFile:
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
         """Messages in one record; a schema or a channel has none, and is remembered."""
         if head.opcode != Opcode.CHUNK:
-            return iter(self._one(head.opcode, memoryview(content)))
+            record = self._one(head.opcode, memoryview(content))
+            return iter(() if record is None else (record,))
         whole = len(content) == head.length
         data = _unpack_chunk(content, whole)
         return self._in_chunk(memoryview(data), head.start)
@@ -124,27 +127,31 @@ class McapFile:
             at += _HEAD.size
             if at + length > len(data):
                 break
-            yield from self._one(opcode, data[at : at + length])
+            record = self._one(opcode, data[at : at + length])
+            if record is not None:
+                yield record
             at += length
         if at != len(data):
             self._damage.note(f"{self._path.name}: the chunk at byte {start} ends early")
 
-    def _one(self, opcode: int, content: memoryview) -> Iterator[Record]:
+    def _one(self, opcode: int, content: memoryview) -> Record | None:
+        """Message in a record, or None."""
         if opcode == Opcode.MESSAGE:
             if len(content) < _MESSAGE.size:
                 self._damage.unreadable += 1
-                return
+                return None
             number, _, time, _ = _MESSAGE.unpack_from(content)
             topic = self._channels.get(number)
             if topic is None:
                 self._damage.unreadable += 1
                 self._damage.note(f"{self._path.name}: messages of channels that it does not name")
-                return
-            yield Record(topic, time, content[_MESSAGE.size :])
-        elif opcode == Opcode.SCHEMA:
+                return None
+            return Record(topic, time, content[_MESSAGE.size :])
+        if opcode == Opcode.SCHEMA:
             self._attempt(lambda: self._learn_schema(bytes(content)))
         elif opcode == Opcode.CHANNEL:
             self._attempt(lambda: self._learn_channel(bytes(content)))
+        return None
 
     def _attempt(self, read: Callable[[], _T]) -> _T | None:
         try:
@@ -273,6 +280,14 @@ class McapFile:
             if number in self._channels:
                 self._declared[self._channels[number].name] += count
         return True
+
+
+def _indexed(content: bytes) -> tuple[int, int]:
+    """Channel of a message index, and how many messages it tells of."""
+    number, size = _INDEX.unpack_from(content)
+    if size != len(content) - _INDEX.size or size % _INDEX_ENTRY:
+        raise ReplayError(f"a message index of {len(content)} bytes that says {size}")
+    return number, size // _INDEX_ENTRY
 
 
 def _unpack_chunk(content: bytes, whole: bool) -> bytes:

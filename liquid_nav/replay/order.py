@@ -1,6 +1,7 @@
 """Records by log time, as far as a bounded window can put them into that order."""
 
-import heapq
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from liquid_nav.events import SECOND
@@ -25,7 +26,7 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
     record is near it: then the clock did leap. After a leap back order starts afresh, so that
     arrivals go back as the recording's clock did.
     """
-    held: list[tuple[int, int, Record]] = []
+    held: deque[Record] = deque()
     newest: int | None = None
     released = -(2**63)
     size = 0
@@ -39,34 +40,44 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
         if record is not None:
             refuse(f"{record.topic.name}: a time that no neighbour shares")
 
-    for place, record in enumerate(records):
+    for record in records:
         if newest is not None and abs(record.time - newest) > LEAP:
             if doubted is None or abs(record.time - doubted.time) > LEAP:
                 disbelieve(doubted)
                 doubted = record
                 continue
             damage.note(f"the clock leaps by {(doubted.time - newest) / SECOND:.3f} s")
-            while held:
-                yield heapq.heappop(held)[2]
+            yield from held
+            held.clear()
             size, newest, released = 0, None, -(2**63)
             batch, doubted = [doubted, record], None
         else:
             disbelieve(doubted)
             batch, doubted = [record], None
-        for sub, entry in enumerate(batch):
+        for entry in batch:
             if entry.time < released:
                 refuse(f"messages out of order by more than {window / SECOND:g} s were dropped")
                 continue
-            heapq.heappush(held, (entry.time, 2 * place + sub, entry))
+            # Most come in order, and are last of all.
+            if newest is None or entry.time >= newest:
+                held.append(entry)
+                newest = entry.time
+            else:
+                held.insert(bisect_right(held, entry.time, key=_time), entry)
             size += _size(entry)
-            newest = entry.time if newest is None else max(newest, entry.time)
-        while held and newest is not None and (held[0][0] < newest - window or size > WINDOW_BYTES):
-            released, _, ready = heapq.heappop(held)
+        while (
+            held and newest is not None and (held[0].time < newest - window or size > WINDOW_BYTES)
+        ):
+            ready = held.popleft()
+            released = ready.time
             size -= _size(ready)
             yield ready
     disbelieve(doubted)
-    while held:
-        yield heapq.heappop(held)[2]
+    yield from held
+
+
+def _time(record: Record) -> int:
+    return record.time
 
 
 def _size(record: Record) -> int:

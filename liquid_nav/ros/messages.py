@@ -199,16 +199,15 @@ def imu_sample(message: Any, arrival: int, rotation: NDArray[np.float64] | None)
     for name in ("angular_velocity", "linear_acceleration"):
         if getattr(message, f"{name}_covariance")[0] == -1:
             raise MessageError(f"imu says by its covariance that it does not measure {name}")
-    force = _vector(message.linear_acceleration)
-    if not force.any():
+    acceleration = message.linear_acceleration
+    if not (acceleration.x or acceleration.y or acceleration.z):
         raise MessageError("imu has a linear_acceleration of zero; at rest it would show gravity")
+    rates, force = _vector(message.angular_velocity), _vector(acceleration)
     if rotation is None:
-        return ImuSample(stamp, arrival, _vector(message.angular_velocity), force)
+        return ImuSample(stamp, arrival, rates, force)
     # Readings that overflow become non-finite here, which is the controller's to reject.
     with np.errstate(over="ignore", invalid="ignore"):
-        return ImuSample(
-            stamp, arrival, rotation @ _vector(message.angular_velocity), rotation @ force
-        )
+        return ImuSample(stamp, arrival, rotation @ rates, rotation @ force)
 
 
 def odometry(message: Any, arrival: int) -> Odometry:
