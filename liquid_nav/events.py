@@ -31,12 +31,12 @@ class Channel(str, Enum):
     DVS = "dvs"
     RANGE = "range"
 
+    # That of Enum is a function of Python, and channels are keys in every event.
+    __hash__ = str.__hash__
+
 
 TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel.OPERATOR)
 """Channels of what a controller takes in. It counts the events of any other, and leaves them be."""
-
-    # That of Enum is a function of Python, and channels are keys in every event.
-    __hash__ = str.__hash__
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
