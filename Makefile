@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 # Built where there is a compiler, with the rest of the package; see setup.py.
 NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h)
+# Compiled likewise, by mypyc: an edit of these acts once they are compiled again.
+INNER_LOOP := $(patsubst %,sim/%.py,autopilot battery mixer rotation rotors vehicle)
 
 # ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
 # meet a ROS installation that is sourced, which the tests then use instead.
@@ -47,14 +49,14 @@ format: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
-	    liquid_nav/liquid/native/*.so
+	    liquid_nav/liquid/native/*.so sim/*.so
 
 # The constraints pin the build's tools as well, so nothing is built in isolation from them.
-$(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile $(NATIVE)
+$(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile $(NATIVE) $(INNER_LOOP)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo 'liquid_nav needs Python 3.10 or newer: make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel mypy
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
 	    --editable '.[sim,train,replay,viz,test,dev$(ROS)]'
 	mkdir -p $(VENV)/typing

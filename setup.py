@@ -1,8 +1,15 @@
-"""Find the packages and build the native kernel; metadata is in setup.cfg."""
+"""Find the packages, build the native kernel and compile the simulator's inner loop.
 
+Metadata is in setup.cfg.
+"""
+
+import shutil
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 # Packages whose directories do not bear their names; `liquid_nav` is not among them, since colcon
 # refuses a package mapped to its own name.
@@ -32,6 +39,63 @@ KERNEL = Extension(
     optional=True,
 )
 
+# What runs at every physics step. Compiled, it gives the same numbers several times faster; where
+# mypyc or a compiler is missing, Python runs the same sources.
+INNER_LOOP = ("autopilot", "battery", "mixer", "rotation", "rotors", "vehicle")
+COMPILED = "liquid_nav_sim.compiled__mypyc"
+
+
+def compiled_modules() -> list[Extension]:
+    """The modules of the inner loop as extensions, by mypyc: none without it."""
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        print("mypyc is not installed: Python runs the simulator's inner loop", file=sys.stderr)
+        return []
+    # mypy goes by the names of directories, and sim/ does not bear its package's.
+    build = Path("build/compiled")
+    package = build / "liquid_nav_sim"
+    shutil.rmtree(package, ignore_errors=True)
+    package.mkdir(parents=True)
+    for source in Path("sim").glob("*.py"):
+        shutil.copy(source, package)
+    sources = [str(package / f"{name}.py") for name in INNER_LOOP]
+    checks = ("--config-file=", f"--cache-dir={build / 'cache'}", "--ignore-missing-imports")
+    try:
+        extensions = mypycify(
+            [*checks, "--follow-imports=silent", *sources],
+            target_dir=str(build / "c"),
+            separate=[(sources, COMPILED.removesuffix("__mypyc"))],
+            debug_level="0",
+        )
+    except SystemExit:
+        print("mypyc failed: Python runs the simulator's inner loop", file=sys.stderr)
+        return []
+    for extension in extensions:
+        extension.optional = True
+        # Numbers must not depend on which instructions a machine has; nor the build on warnings.
+        options = [option for option in extension.extra_compile_args if option != "-Werror"]
+        extension.extra_compile_args = [*options, "-ffp-contract=off"]
+    return extensions
+
+
+class BuildExtensions(build_ext):
+    """Has mypyc write the sources of what it compiles, when something is built and not before."""
+
+    def finalize_options(self) -> None:
+        """Add the modules that mypyc compiles."""
+        if self.distribution.ext_modules == [KERNEL]:
+            self.distribution.ext_modules = [KERNEL, *compiled_modules()]
+        super().finalize_options()
+
+    def build_extension(self, extension: Extension) -> None:
+        """Build one, but no module whose code failed to build: it could not be imported."""
+        needs_code = extension.name.rpartition(".")[2] in INNER_LOOP
+        if needs_code and not Path(self.get_ext_fullpath(COMPILED)).exists():
+            raise CompileError(f"{COMPILED} was not built")
+        super().build_extension(extension)
+
+
 setup(
     packages=[
         *find_packages(include=["liquid_nav", "liquid_nav.*"]),
@@ -40,6 +104,7 @@ setup(
     ],
     package_dir=RENAMED,
     ext_modules=[KERNEL],
+    cmdclass={"build_ext": BuildExtensions},
     # Here, since colcon cannot read back the object that setuptools makes of it in setup.cfg.
     python_requires=">=3.10",
 )

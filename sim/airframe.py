@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from liquid_nav_sim.battery import BatteryParameters
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.rotation import Vector
 from liquid_nav_sim.state import GRAVITY
@@ -27,6 +26,41 @@ _RANGES = {
     "collision_radius": (0.01, 5.0),
     "collision_height": (0.01, 5.0),
 }
+
+
+@dataclass(frozen=True)
+class BatteryParameters:
+    """A battery, and how much of its power reaches the rotors.
+
+    Attributes:
+        capacity: A h.
+        full_voltage, empty_voltage: open-circuit, V; linear in the charge between them.
+        resistance: ohm, cables included.
+        efficiency: mechanical power of the rotors over electrical power, in (0, 1].
+
+    Raises:
+        SimulationError: on a field out of its range.
+    """
+
+    capacity: float
+    full_voltage: float
+    empty_voltage: float
+    resistance: float
+    efficiency: float
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("capacity", 0.001, 1000.0),
+            ("full_voltage", 1.0, 1000.0),
+            ("empty_voltage", 0.5, self.full_voltage),
+            ("resistance", 0.0, 10.0),
+            ("efficiency", 0.01, 1.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SimulationError(
+                    f"battery.{name} must be in [{low:g}, {high:g}], got {value!r}"
+                )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from liquid_nav_sim.airframe import VehicleParameters
-from liquid_nav_sim.battery import BatteryParameters
+from liquid_nav_sim.airframe import BatteryParameters, VehicleParameters
 from liquid_nav_sim.errors import SimulationError
 
 _BATTERY = "battery."

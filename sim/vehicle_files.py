@@ -7,8 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from liquid_nav_sim.airframe import VehicleParameters
-from liquid_nav_sim.battery import BatteryParameters
+from liquid_nav_sim.airframe import BatteryParameters, VehicleParameters
 from liquid_nav_sim.errors import SimulationError
 
 if sys.version_info >= (3, 11):

@@ -109,8 +109,8 @@ def test_shipped_models_are_found_by_the_package_that_holds_them() -> None:
     assert (shipped / "__init__.py").read_bytes() == (ROOT / "models/__init__.py").read_bytes()
 
 
-def build_kernel(tmp_path: Path, **environment: str) -> list[str]:
-    """Build the native kernel below `tmp_path`; names of what came out."""
+def build_extensions(tmp_path: Path, **environment: str) -> set[str]:
+    """Build what is compiled, below `tmp_path`; names of what came out, their package before."""
     where = ("--build-temp", tmp_path / "temp", "--build-lib", tmp_path / "lib")
     subprocess.run(
         [sys.executable, "setup.py", "build_ext", *where],
@@ -119,17 +119,41 @@ def build_kernel(tmp_path: Path, **environment: str) -> list[str]:
         capture_output=True,
         check=True,
     )
-    return [path.name for path in tmp_path.glob("lib/liquid_nav/liquid/native/*")]
+    made = [path for path in (tmp_path / "lib").rglob("*") if path.is_file()]
+    return {f"{path.parent.name}.{path.name.partition('.')[0]}" for path in made}
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
-def test_the_native_kernel_is_built_where_there_is_a_compiler(tmp_path: Path) -> None:
-    (name,) = build_kernel(tmp_path)
-    assert name.startswith("_kernel.")
+def test_the_extensions_are_built_where_there_is_a_compiler(tmp_path: Path) -> None:
+    compiled = {f"liquid_nav_sim.{name}" for name in (*inner_loop(), "compiled__mypyc")}
+    assert build_extensions(tmp_path) == {"native._kernel", *compiled}
 
 
 def test_without_a_compiler_the_package_builds_all_the_same(tmp_path: Path) -> None:
-    assert build_kernel(tmp_path, CC="false", CXX="false") == []
+    assert build_extensions(tmp_path, CC="false", CXX="false") == set()
+
+
+def test_what_is_compiled_is_as_new_as_its_source() -> None:
+    """A compiled module hides its source: an edit that is not compiled would be flown by nobody."""
+    for name in inner_loop():
+        source = ROOT / f"sim/{name}.py"
+        for module in (ROOT / "sim").glob(f"{name}.*.so"):
+            assert module.stat().st_mtime >= source.stat().st_mtime, f"run make: {source} is newer"
+
+
+def test_make_compiles_what_setup_compiles() -> None:
+    (line,) = re.findall(
+        r"^INNER_LOOP := .*,(.*)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert tuple(line.split()) == inner_loop()
+
+
+def inner_loop() -> tuple[str, ...]:
+    """What setup.py has compiled by mypyc."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INNER_LOOP":
+            return tuple(ast.literal_eval(node.value))
+    raise AssertionError("setup.py names no INNER_LOOP")
 
 
 def test_the_sources_of_the_native_kernel_are_declared() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_nav_sim.airframe import VehicleParameters
-from liquid_nav_sim.battery import Battery, BatteryParameters
+from liquid_nav_sim.airframe import BatteryParameters, VehicleParameters
+from liquid_nav_sim.battery import Battery
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.rotors import PerRotor, Rotors
 from liquid_nav_sim.vehicle_files import QUAD_250, VEHICLES, load_vehicle
