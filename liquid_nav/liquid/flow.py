@@ -11,7 +11,13 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow
 from liquid_nav.liquid.linear_scan import linear_scan
-from liquid_nav.liquid.resonance import growth, into_disc, resonant_flow, rest
+from liquid_nav.liquid.resonance import (
+    growth,
+    into_disc,
+    oscillation,
+    resonant_flow,
+    resonant_scan,
+)
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 GATES = ("input_and_state", "input")
@@ -49,7 +55,8 @@ class LiquidFlow(LiquidCell):
         max_frequency: hertz, the upper limit of the frequencies; 0 for a cell that only relaxes.
         parallel: whether a sequence under gates that read the input alone is computed by a parallel
             scan over time, `linear_scan`, of the same numbers to rounding (1e-5 in float32); by
-            default, None, on every device but the CPU. Scripted cells go event by event.
+            default, None, wherever the native kernel does not do it: on other devices than the CPU,
+            and of cells that it has not. Scripted cells go event by event.
         lipschitz: where given, W and W' are scaled down to a spectral norm that makes both v_inf
             and log(tau) Lipschitz in x with this constant, see `step_lipschitz`. Costs two
             singular value decompositions a call.
@@ -182,7 +189,7 @@ class LiquidFlow(LiquidCell):
         self.check_gates(u, v)
         values = self._gates(self._drive(u), v)
         if self.resonant:
-            target, tau, _ = self._oscillation(values)
+            target, tau, _ = oscillation(values)
             return target, torch.cat((tau, tau), 1)
         return self._relaxation(values)
 
@@ -192,7 +199,7 @@ class LiquidFlow(LiquidCell):
         self.check_gates(u, v)
         if not self.resonant:
             return torch.zeros_like(v)
-        omega = self._oscillation(self._gates(self._drive(u), v))[2]
+        omega = oscillation(self._gates(self._drive(u), v))[2]
         return torch.cat((omega, omega), 1) / (2.0 * math.pi)
 
     @torch.jit.export
@@ -263,19 +270,25 @@ class LiquidFlow(LiquidCell):
             return None
         if u.shape[1] > 1 and self._in_parallel(v):
             return self._parallel_scan(u, dt, v)
-        if self.resonant or self.heads is not None:
+        if self.heads is not None:
             return None
-        return scan.flow_scan(self._drive(u), dt, v, self._weights()[1], self.offset, self.scale)
+        drive, weight = self._drive(u), self._weights()[1]
+        if not self.resonant:
+            return scan.flow_scan(drive, dt, v, weight, self.offset, self.scale)
+        if weight is None:
+            return None
+        return resonant_scan(drive, self._limited(dt), v, weight, self.offset, self.scale)
 
     def _in_parallel(self, v: Tensor) -> bool:
-        if self.parallel is None:
-            return self.state_weight is None and v.device.type != "cpu"
-        return self.parallel
+        if self.parallel is not None:
+            return self.parallel
+        in_kernel = scan.has_kernel(v) and self.heads is None and not self.resonant
+        return self.state_weight is None and not in_kernel
 
     def _parallel_scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
         values, dt = self._open(self._drive(u)), dt.unsqueeze(2)
         if self.resonant:
-            target, tau, omega = self._oscillation(values)
+            target, tau, omega = oscillation(values)
             change = torch.complex(*growth(tau, omega, self._limited(dt)))
             term = -change * torch.complex(*target.chunk(2, 2))
             states = linear_scan(1.0 + change, term, torch.complex(*v.chunk(2, 1)))
@@ -304,8 +317,8 @@ class LiquidFlow(LiquidCell):
 
     def _flow(self, values: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         if self.resonant:
-            target, tau, omega = self._oscillation(values)
-            return resonant_flow(v, target, tau, omega, self._limited(dt))
+            target, tau, omega = oscillation(values)
+            return resonant_flow(v, target, tau, omega, self._limited(dt).unsqueeze(1))
         v_inf, tau = self._relaxation(values)
         return exponential_flow(v, v_inf, tau, dt)
 
@@ -313,13 +326,6 @@ class LiquidFlow(LiquidCell):
         """Target and time constant (..., N) of a cell that only relaxes."""
         v_inf, log_tau = values.chunk(2, -1)
         return v_inf, torch.exp(log_tau)
-
-    def _oscillation(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rest (..., N), time constant and angular frequency (..., N / 2) of a resonant cell."""
-        n = self.units
-        v_inf, log_tau, omega = values.split([n, n // 2, n // 2], -1)
-        tau = torch.exp(log_tau)
-        return rest(v_inf, tau, omega), tau, omega
 
     def _limited(self, dt: Tensor) -> Tensor:
         """Cut off what leaves nothing of any state, lest its phase or dt / tau be infinite."""

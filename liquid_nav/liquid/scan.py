@@ -29,6 +29,11 @@ def usable(*values: Tensor) -> bool:
     )
 
 
+def has_kernel(value: Tensor) -> bool:
+    """Whether the native kernel runs the scans of tensors like this one."""
+    return native.kernel is not None and native.kernel.takes(value)
+
+
 def ltc_scan(
     u: Tensor,
     dt: Tensor,

@@ -72,7 +72,7 @@ def test_with_gates_held_the_flow_of_a_sum_is_the_flow_of_its_parts(
         omega = 2.0 * torch.pi * cell.frequency(u, v)[:, :2]
 
         def flow(v: Tensor, dt: Tensor) -> Tensor:
-            return resonant_flow(v, target, tau[:, :2], omega, dt)
+            return resonant_flow(v, target, tau[:, :2], omega, dt.unsqueeze(1))
 
     else:
 

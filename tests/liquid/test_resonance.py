@@ -44,7 +44,7 @@ def test_the_flow_solves_the_equation_of_its_gates(dt: float) -> None:
 
     true = solve_ivp(slope, (0.0, dt), v[0].numpy(), "DOP853", rtol=1e-10, atol=1e-12).y[:, -1]
     flowed = resonant_flow(
-        v, rest(v_inf, tau, omega), tau, omega, torch.tensor([dt], dtype=torch.float64)
+        v, rest(v_inf, tau, omega), tau, omega, torch.tensor([[dt]], dtype=torch.float64)
     )
     np.testing.assert_allclose(flowed[0].numpy(), true, atol=1e-8)
 
@@ -65,7 +65,7 @@ def test_no_pair_leaves_the_disc_by_a_rounding(
     omega = 50.0 * torch.randn(len(v), P, generator=generator).to(dtype)
     target = rest(v_inf, tau, omega)
     for _ in range(3):
-        flowed = resonant_flow(v, target, tau, omega, torch.full((len(v),), dt, dtype=dtype))
+        flowed = resonant_flow(v, target, tau, omega, torch.full((len(v), 1), dt, dtype=dtype))
         x, y = flowed.chunk(2, 1)
         assert torch.all(x * x + y * y <= 1.0)
         assert torch.all(flowed.abs() <= 1.0)
@@ -77,7 +77,7 @@ def test_no_pair_leaves_the_disc_by_a_rounding(
 def test_without_damping_a_pair_keeps_its_radius_over_many_events() -> None:
     v = into_disc(torch.tensor([[1.0, 0.6, 0.0, 0.8]]))
     tau, omega = torch.full((1, 2), 1e30), torch.tensor([[3.0, -17.0]])
-    dt, still = torch.tensor([1e-3]), torch.zeros(1, 4)
+    dt, still = torch.tensor([[1e-3]]), torch.zeros(1, 4)
     for _ in range(4_000):
         v = resonant_flow(v, still, tau, omega, dt)
     radius = torch.hypot(*v.chunk(2, 1))
