@@ -122,6 +122,40 @@ def test_a_target_of_saturated_gates_is_in_the_disc() -> None:
         torch.testing.assert_close(states, cell.gates(u, v)[0])
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_gradients_equal_those_of_the_plain_loop() -> None:
+    eager: Any = seeded_cell("liquid_flow", {"max_frequency": 5.0}, input_size=5, units=18)
+    generator = torch.Generator().manual_seed(3)
+    gaps = torch.tensor([0.0, 0.0013, 0.07, 1.1, 1e6]).double()
+    leaves = [
+        torch.randn(7, 9, 5, generator=generator).double(),
+        gaps[torch.randint(len(gaps), (7, 9), generator=generator)],
+        0.9 * eager.initial_state(7),
+    ]
+    found = []
+    for cell in (eager, torch.jit.script(eager)):
+        u, dt, v = (leaf.clone().requires_grad_() for leaf in leaves)
+        states, last = cell(u, dt, v)
+        weights = torch.linspace(-1.0, 2.0, states.numel()).double().view_as(states)
+        loss = (weights * states).sum() + last.sum()
+        found.append([states, *torch.autograd.grad(loss, [u, dt, v, *eager.parameters()])])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-10)
+
+
+def test_a_long_sequence_saves_little() -> None:
+    cell = make_cell("liquid_flow", 64, 32, max_frequency=5.0)
+    saved: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        cell(torch.rand(32, 300, 64), torch.full((32, 300), 0.01), cell.initial_state(32))
+    assert 0 < sum(saved.values()) < 15e6
+
+
 @pytest.mark.parametrize(
     ("units", "options", "message"),
     [
