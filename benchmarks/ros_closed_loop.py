@@ -44,11 +44,11 @@ class End:
     overtaken: int = field(default=0, compare=False)
 
 
-def node(module: str, **parameters: object) -> subprocess.Popen[bytes]:
+def node(name: str, **parameters: object) -> subprocess.Popen[bytes]:
     """Start a node of ours in a process of its own."""
-    options = [f"{name}:={str(value).lower()}" for name, value in parameters.items()]
+    options = [f"{key}:={str(value).lower()}" for key, value in parameters.items()]
     arguments = [word for option in options for word in ("-p", option)]
-    script = f"from liquid_nav.ros.{module} import main; main()"
+    script = f"from liquid_nav.ros.executables import {name}; {name}()"
     return subprocess.Popen(
         [sys.executable, "-c", script, "--ros-args", "--log-level", "warn", *arguments]
     )
@@ -84,7 +84,7 @@ def over_ros(seed: int, episodes: int, minimum_rate: float, odometry: bool) -> d
         episodes=episodes,
         odometry_rate=50.0 if odometry else 0.0,
     )
-    controller = node("node", use_sim_time=True, autostart=True, minimum_rate=minimum_rate)
+    controller = node("controller", use_sim_time=True, autostart=True, minimum_rate=minimum_rate)
     try:
         while len(ends) < episodes:
             rclpy.spin_once(listener, timeout_sec=0.1)

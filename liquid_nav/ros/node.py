@@ -36,7 +36,6 @@ from liquid_nav.ros.parameters import (
     objection,
     read,
 )
-from liquid_nav.ros.process import run
 from liquid_nav.ros.sensors import Sensors
 from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
@@ -326,12 +325,3 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
         self._reports.publish(message(self.get_fully_qualified_name(), now, statuses))
-
-
-def main() -> None:
-    """Run `liquid_nav_node` until SIGINT or SIGTERM."""
-    run(ControllerNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -20,7 +20,6 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
-from liquid_nav.ros.process import run
 
 CLOCK = "/clock"
 _CLOCK_PERIOD = SECOND // 200
@@ -167,12 +166,3 @@ def _open(bag: str) -> Any:
     except (ReaderError, OSError) as error:
         raise ConfigError(f"{bag} cannot be read: {error}") from error
     return reader
-
-
-def main() -> None:
-    """Run `liquid_nav_player` to the end of the bag, or until SIGINT or SIGTERM."""
-    run(PlayerNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,6 @@ from liquid_nav.ros.backends.base import LARGEST
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.messages import MessageError, stamp_of
 from liquid_nav.ros.parameters import declare, read
-from liquid_nav.ros.process import run
 from liquid_nav.ros.simulator_outputs import Outputs
 from liquid_nav.ros.simulator_parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
 from liquid_nav_sim.errors import SimulationError
@@ -357,12 +356,3 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         """Give the world back and end."""
         self.world.close()
         self.destroy_node()
-
-
-def main() -> None:
-    """Run `liquid_nav_sim_node` until SIGINT or SIGTERM, or until its last flight is flown."""
-    run(SimulatorNode)
-
-
-if __name__ == "__main__":
-    main()

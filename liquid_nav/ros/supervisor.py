@@ -21,7 +21,6 @@ from liquid_nav.ros.backends import make_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
 from liquid_nav.ros.parameters import BACKEND_SPECS, EXECUTOR, Spec, backend_of, declare, read
-from liquid_nav.ros.process import run
 
 HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
 HEARTBEAT_PERIOD = 0.05
@@ -124,12 +123,3 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         """Let go of the back-end and end."""
         self._backend.close()
         self.destroy_node()
-
-
-def main() -> None:
-    """Run `liquid_nav_supervisor` until SIGINT or SIGTERM."""
-    run(SupervisorNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -188,20 +188,24 @@ def is_rest(message: TwistStamped) -> bool:
 
 
 class Process:
-    """A node of ours in a process of its own; with ``with`` it is ended whatever happens."""
+    """A node of ours in a process of its own; with ``with`` it is ended whatever happens.
 
-    def __init__(self, module: str, *arguments: str):
+    Options are those of `subprocess.Popen`.
+    """
+
+    def __init__(self, name: str, *arguments: str, **options: Any):
         self.popen = subprocess.Popen(
             [
                 sys.executable,
                 "-c",
-                f"from liquid_nav.ros.{module} import main; main()",
+                f"from liquid_nav.ros.executables import {name}; {name}()",
                 "--ros-args",
                 # Whatever fails in a test leaves no file in the home directory.
-                *(("-p", "black_box.seconds:=0.0") if module == "node" else ()),
+                *(("-p", "black_box.seconds:=0.0") if name == "controller" else ()),
                 *arguments,
             ],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
+            **options,
         )
 
     def __enter__(self) -> "Process":

@@ -182,7 +182,7 @@ def test_a_signal_that_ends_the_node_leaves_the_file(
     world = ros.node("world")
     commands: list[TwistStamped] = []
     world.create_subscription(TwistStamped, "cmd_vel", commands.append, 10)
-    with Process("node", *words) as controller:
+    with Process("controller", *words) as controller:
         bring_up(ros, world)
         client = world.create_client(SetBool, "liquid_nav_node/stop")
         ros.until_matched(client)

@@ -40,7 +40,7 @@ def test_the_shipped_policy_reaches_the_target(ros: Spinner) -> None:
     drone = parameters(pace="lock_step", seed=SEED, lock_step_timeout=60.0)
     with (
         Process("simulator", *drone) as simulator,
-        Process("node", *parameters(use_sim_time=True)) as controller,
+        Process("controller", *parameters(use_sim_time=True)) as controller,
     ):
         bring_up(ros, observer)
         ros.until(lambda: told, 240, "the end of the flight")

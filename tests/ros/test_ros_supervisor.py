@@ -1,6 +1,7 @@
 """The supervisor in its own process, and what it does when the controller's dies."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def silence_after_a_kill(ros: Spinner, bundle: Path) -> float:
     world = ros.node("world")
     heard: list[TwistStamped] = []
     ear = world.create_subscription(TwistStamped, "cmd_vel", heard.append, 50)
-    with Process("node", "-p", f"model:={bundle}") as controller, Process("supervisor") as guard:
+    with Process("controller", "-p", f"model:={bundle}") as controller, Process("supervisor") as guard:
         bring_up(ros, world)
         ros.until(lambda: ear.handle.get_publisher_count() == 2, what="a match with both")
         is_watching(ros, world)
@@ -84,7 +85,7 @@ def test_a_signal_ends_with_a_zero_command(
     ear = world.create_subscription(TwistStamped, "cmd_vel", commands.append, 50)
     bundle = save_small_bundle(tmp_path)
     files = ("--params-file", str(PARAMETERS))
-    with Process("node", *files, "-p", f"model:={bundle}") as controller:
+    with Process("controller", *files, "-p", f"model:={bundle}") as controller:
         bring_up(ros, world)
         ros.until_matched(ear)
         ros.until(lambda: commands, what="the first hover")
@@ -102,8 +103,21 @@ def test_a_signal_ends_with_a_zero_command(
         assert is_rest(commands[-1])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_controller_imports_ends_it_without_a_word(
+    ros: Spinner, number: signal.Signals
+) -> None:
+    with Process("controller", stderr=subprocess.PIPE) as controller:
+        maps = Path(f"/proc/{controller.popen.pid}/maps")
+        # Torch is the largest of what is imported, and takes longest.
+        ros.until(lambda: "libtorch" in maps.read_text(), what="the midst of the imports")
+        assert controller.end(ros, number) == 0
+        assert controller.popen.stderr is not None
+        assert controller.popen.stderr.read() == b""
+
+
 def test_a_controller_that_cannot_start_is_one_line(ros: Spinner) -> None:
-    with Process("node", "-p", "model:=/nowhere/at/all", "-p", "autostart:=true") as controller:
+    with Process("controller", "-p", "model:=/nowhere/at/all", "-p", "autostart:=true") as controller:
         assert controller.popen.wait(60) == MISCONFIGURED
 
 
