@@ -58,7 +58,10 @@ def silence_after_a_kill(ros: Spinner, bundle: Path) -> float:
     world = ros.node("world")
     heard: list[TwistStamped] = []
     ear = world.create_subscription(TwistStamped, "cmd_vel", heard.append, 50)
-    with Process("controller", "-p", f"model:={bundle}") as controller, Process("supervisor") as guard:
+    with (
+        Process("controller", "-p", f"model:={bundle}") as controller,
+        Process("supervisor") as guard,
+    ):
         bring_up(ros, world)
         ros.until(lambda: ear.handle.get_publisher_count() == 2, what="a match with both")
         is_watching(ros, world)
@@ -117,7 +120,9 @@ def test_a_signal_while_the_controller_imports_ends_it_without_a_word(
 
 
 def test_a_controller_that_cannot_start_is_one_line(ros: Spinner) -> None:
-    with Process("controller", "-p", "model:=/nowhere/at/all", "-p", "autostart:=true") as controller:
+    with Process(
+        "controller", "-p", "model:=/nowhere/at/all", "-p", "autostart:=true"
+    ) as controller:
         assert controller.popen.wait(60) == MISCONFIGURED
 
 
