@@ -1,7 +1,9 @@
 """Fly the simulator: a simulated drone, the controller, and the supervisor."""
 
+from pathlib import Path
+
 from launch import LaunchDescription
-from launch.actions import ExecuteProcess, OpaqueFunction
+from launch.actions import OpaqueFunction
 
 from liquid_nav.ros import launching
 
@@ -16,9 +18,9 @@ ARGUMENTS = (
     (
         "record",
         "false",
-        "Record every topic to a bag by `ros2 bag record`, which needs rosbag2; see record_to.",
+        "Record each flight to an MCAP that `liquid-nav replay` reads, see record_to.",
     ),
-    ("record_to", "liquid_nav_flight", "Folder of the bag; it must not be there yet."),
+    ("record_to", "liquid_nav_flights", "Folder of the recordings."),
     ("namespace", "", "Namespace of the drone."),
     (
         "params_file",
@@ -48,16 +50,14 @@ def setup(context):
     # The simulator takes what the back-end twist sends.
     common = {"use_sim_time": True, "backend": "twist"}
     model = launching.chosen(context, "model")
-    recorder = ExecuteProcess(
-        cmd=["ros2", "bag", "record", "--all", "-o", launching.value(context, "record_to")],
-        output="screen",
-    )
+    # A process may have another folder than the launch that starts it.
+    folder = Path(launching.value(context, "record_to")).expanduser().absolute()
+    recorded = {"flight_log": str(folder)} if launching.flag(context, "record") else {}
     return [
         *launching.middleware(),
-        *([recorder] if launching.flag(context, "record") else []),
         launching.simulator(context, simulated),
         # Simulated failsafes fill no one's home directory.
-        launching.controller(context, {**common, **model, "black_box.seconds": 0.0}),
+        launching.controller(context, {**common, **model, **recorded, "black_box.seconds": 0.0}),
         launching.supervisor(context, common),
     ]
 

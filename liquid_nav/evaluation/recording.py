@@ -27,6 +27,7 @@ from liquid_nav.replay.recorder import (
 )
 from liquid_nav.replay.topics import TRUTH
 from liquid_nav.replay.writer import header, message, vector3
+from liquid_nav.safety import SafetyConfig
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.world import World
@@ -63,16 +64,18 @@ class SimulationRecorder:
     Args:
         path: the file.
         world: what is flown in; its flight begins before the first event.
+        safety: settings that it is flown with, see `FlightRecorder`.
 
     Raises:
         OSError: when the file cannot be written.
 
     """
 
-    def __init__(self, path: Path, world: World) -> None:
+    def __init__(self, path: Path, world: World, safety: SafetyConfig | None = None) -> None:
         model = world.config.camera
         camera = PolicyCamera(model.width, model.height, model.horizontal_fov)
-        self._recorder, self._world = FlightRecorder(path, camera, model.distortion), world
+        self._recorder = FlightRecorder(path, camera, model.distortion, safety)
+        self._world = world
         self._next_state: int | None = None
 
     def __enter__(self) -> "SimulationRecorder":

@@ -25,6 +25,7 @@ from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, CameraFrame, Event
 from liquid_nav.policy import Policy
+from liquid_nav.safety import SafetyConfig
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import Outcome, World
 
@@ -129,7 +130,8 @@ def evaluate(
         OSError: when a file cannot be written; the others are whole or absent.
     """
     console = console or Console(highlight=False)
-    controller = Controller(policy)
+    safety = SafetyConfig()
+    controller = Controller(policy, safety)
     flights: list[Flight] = []
     with Interruption() as interruption, ExitStack() as stack:
         video: FlightVideo | None = None
@@ -146,7 +148,7 @@ def evaluate(
                     recorder = None
                     if record is not None:
                         recorder = recordings.enter_context(
-                            _recorder(record / recording_name(seed + index), world)
+                            _recorder(record / recording_name(seed + index), world, safety)
                         )
                     watch = _watcher(world, filming, interruption, real_time, recorder)
                     flight = fly(world, controller, seed + index, watch)
@@ -179,11 +181,11 @@ def recording_name(seed: int) -> str:
     return f"flight_{seed}.mcap"
 
 
-def _recorder(path: Path, world: World) -> "SimulationRecorder":
+def _recorder(path: Path, world: World, safety: SafetyConfig) -> "SimulationRecorder":
     # Flying needs none of the packages that recordings need.
     from liquid_nav.evaluation.recording import SimulationRecorder
 
-    return SimulationRecorder(path, world)
+    return SimulationRecorder(path, world, safety)
 
 
 def _watcher(

@@ -22,7 +22,7 @@ from liquid_nav.policy import PolicyCamera, RawCommand
 from liquid_nav.replay.intake import Intake, find_camera_info, find_imu_rotation
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.records import Damage
-from liquid_nav.replay.timeline import Cut, Recorded, timeline
+from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import FLAGS, Topics, find
 from liquid_nav.screening import defect
 
@@ -186,7 +186,7 @@ def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
         )
 
 
-def _episodes(items: Iterator[Event | Recorded], pieces: Pieces, tally: Tally) -> Iterator[Episode]:
+def _episodes(items: Iterator[Item], pieces: Pieces, tally: Tally) -> Iterator[Episode]:
     """Cut a flight into episodes; every event in them has a label."""
     piece = _Piece()
     for event, label in _labelled(items, pieces.hold, tally):
@@ -202,7 +202,7 @@ def _episodes(items: Iterator[Event | Recorded], pieces: Pieces, tally: Tally) -
 
 
 def _labelled(
-    items: Iterator[Event | Recorded], hold: float, tally: Tally
+    items: Iterator[Item], hold: float, tally: Tally
 ) -> Iterator[tuple[Event, RawCommand | None]]:
     """Measurements, each with the command in force at it, or None."""
     newest: Recorded | None = None

@@ -1,7 +1,7 @@
 """``liquid-nav replay``: a recorded flight in a table, and in files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +25,13 @@ from liquid_nav.replay.options import (
     delays_of,
     load_config,
     numbers_of,
-    safety_of,
     topics_of,
 )
 from liquid_nav.replay.output import ReplayOutput
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.report import write_report
 from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.settings import limited
 from liquid_nav.replay.summary import figures, print_beside, print_summary
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
@@ -53,23 +53,30 @@ class Prepared:
     Attributes:
         topics: which topic is what.
         policy: what flies.
-        safety: settings of the safety layer.
+        limits: that hold in place of those that were recorded, or of the defaults.
         cut: which part.
         camera_info: calibration, or None.
         imu_rotation: from the IMU's frame to body FLU, or None.
         rate: Hz of queries in silences.
         notes: in words, what was found.
 
+    Raises:
+        ConfigError: on a limit that is unknown or out of range.
+
     """
 
     topics: Topics
     policy: Policy
-    safety: SafetyConfig
+    limits: Mapping[str, float]
     cut: Cut
     camera_info: Any
     imu_rotation: Any
     rate: float
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # Before a flight is replayed for nothing.
+        limited(SafetyConfig(), self.limits)
 
     def replay(
         self,
@@ -82,7 +89,7 @@ class Prepared:
             recording,
             self.topics,
             self.policy,
-            safety=self.safety,
+            limits=self.limits,
             cut=self.cut,
             camera_info=self.camera_info,
             imu_rotation=self.imu_rotation,
@@ -115,9 +122,7 @@ def prepare(options: Options, model: Path, recording: Recording) -> Prepared:
     if comparing and topics.command is None:
         raise ConfigError("--compare needs recorded commands, and no topic of them is found")
     info, rotation, notes = _calibration(options, config, recording, topics)
-    return Prepared(
-        topics, policy, safety_of(config.limits), cut, info, rotation, options.rate, notes
-    )
+    return Prepared(topics, policy, config.limits, cut, info, rotation, options.rate, notes)
 
 
 def change(options: Options, prepared: Prepared) -> Prepared:
@@ -127,7 +132,7 @@ def change(options: Options, prepared: Prepared) -> Prepared:
     return replace(
         prepared,
         policy=policy,
-        safety=safety_of(vars(prepared.safety.limits) | limits),
+        limits={**prepared.limits, **limits},
         cut=replace(
             prepared.cut,
             drop=frozenset(map(channel_of, options.drop)),

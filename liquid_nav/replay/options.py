@@ -1,7 +1,7 @@
 """Options of ``liquid-nav replay``: the command line, and the YAML file for the rest."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -11,11 +11,9 @@ import tyro
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel
 from liquid_nav.replay.topics import Topics
-from liquid_nav.safety import SafetyConfig
 
 Name = Annotated[
     str | None, tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: by type)")
@@ -108,7 +106,7 @@ class Config:
         topics: by role.
         camera_model: calibration, as ``sensor_msgs/CameraInfo``, or None.
         imu_rotation: unit quaternion x, y, z, w, or None.
-        limits: that the controller flew with.
+        limits: that the controller flew with, in place of recorded ones.
 
     """
 
@@ -162,21 +160,6 @@ def topics_of(options: Options, config: Config) -> Topics:
         "command": options.cmd,
     }
     return replace(config.topics, **{k: v for k, v in given.items() if v is not None})
-
-
-def safety_of(limits: Mapping[str, float]) -> SafetyConfig:
-    """Settings of the safety layer with other limits.
-
-    Raises:
-        ConfigError: on a limit that is unknown or out of range.
-
-    """
-    known = asdict(CommandLimits())
-    for name in limits:
-        if name not in known:
-            raise ConfigError(f"unknown limit {name!r}, choose from {', '.join(known)}")
-    chosen = replace(CommandLimits(), **limits)
-    return SafetyConfig(limits=chosen, landing_speed=min(SafetyConfig.landing_speed, chosen.vz))
 
 
 def channel_of(name: str) -> Channel:

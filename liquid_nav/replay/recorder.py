@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 from liquid_nav.command import Command
 from liquid_nav.events import CameraFrame, Event, Goal, ImuSample, Odometry, OperatorStop
 from liquid_nav.policy.config import PolicyCamera
+from liquid_nav.replay.settings import Reconfigured, encode
 from liquid_nav.replay.writer import McapWriter, header, message, twist, vector3
+from liquid_nav.safety import SafetyConfig
 
 CAMERA = "/camera/image_raw"
 CAMERA_INFO = "/camera/camera_info"
@@ -25,6 +27,7 @@ ODOMETRY = "/odom"
 GOAL = "/goal_pose"
 COMMAND = "/liquid_nav/command"
 OPERATOR_STOP = "/liquid_nav/operator_stop"
+SETTINGS = "/liquid_nav/settings"
 
 BODY, OPTICAL, WORLD, HEADING = "base_link", "camera_optical_frame", "odom", "base_stabilized"
 """Frames of the messages: FLU, optical (REP-103), ENU, and FLU turned level."""
@@ -43,6 +46,8 @@ class FlightRecorder:
         path: the file.
         camera: the camera that frames come from.
         distortion: of its lens, Brown-Conrady k1, k2, p1, p2, k3 as in OpenCV.
+        safety: settings in force from the first record on, which a replay then takes; None for
+            settings that nobody knows.
 
     Raises:
         OSError: when the file cannot be written.
@@ -50,10 +55,16 @@ class FlightRecorder:
     """
 
     def __init__(
-        self, path: Path, camera: PolicyCamera, distortion: Sequence[float] = NO_DISTORTION
+        self,
+        path: Path,
+        camera: PolicyCamera,
+        distortion: Sequence[float] = NO_DISTORTION,
+        safety: SafetyConfig | None = None,
     ) -> None:
         self._writer = McapWriter(path)
         self._camera, self._distortion = camera, distortion
+        # Written with the first record, as its time is not known before.
+        self._initial = safety
         # Found by their type even where nothing was ever sent.
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
 
@@ -78,11 +89,13 @@ class FlightRecorder:
 
     def event(self, event: Event) -> None:
         """Record an event, at its arrival; events of no kind known here are left out."""
+        self._begin(event.arrival)
         for topic, content in self._messages(event):
             self._writer.write(topic, content, event.arrival, event.stamp)
 
     def command(self, command: Command) -> None:
         """Record a command, at the time for which it was asked."""
+        self._begin(command.stamp)
         content = message(
             "geometry_msgs/msg/TwistStamped",
             header=header(command.stamp, HEADING),
@@ -93,6 +106,16 @@ class FlightRecorder:
     def write(self, topic: str, content: Any, time: int) -> None:
         """Record a further message at `time` ns, see `liquid_nav.replay.writer.message`."""
         self._writer.write(topic, content, time)
+    def reconfigured(self, change: Reconfigured) -> None:
+        """Record a change of settings."""
+        self._begin(change.arrival)
+        content = message("std_msgs/msg/String", data=encode(change.safety))
+        self._writer.write(SETTINGS, content, change.arrival)
+
+    def _begin(self, now: int) -> None:
+        if self._initial is not None:
+            initial, self._initial = self._initial, None
+            self.reconfigured(Reconfigured(now, initial))
 
     def _messages(self, event: Event) -> list[tuple[str, Any]]:
         if isinstance(event, CameraFrame):

@@ -4,7 +4,7 @@ import hashlib
 import struct
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.intake import Intake, Refusals
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.records import Damage
+from liquid_nav.replay.settings import Reconfigured, differences, limited
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
 from liquid_nav.replay.topics import Topics
@@ -115,6 +116,7 @@ def replay(
     policy: Policy,
     *,
     safety: SafetyConfig | None = None,
+    limits: Mapping[str, float] | None = None,
     cut: Cut | None = None,
     camera_info: Any | None = None,
     imu_rotation: NDArray[np.float64] | None = None,
@@ -129,7 +131,8 @@ def replay(
         topics: which topic is what, see `liquid_nav.replay.topics.find`; with a topic of commands,
             the controller is asked at the time of each of them, and they are compared.
         policy: what flies.
-        safety: settings of the safety layer.
+        safety: settings of the safety layer until the recording says others.
+        limits: that hold in place of those in the settings, by name.
         cut: part of the recording, and changes to it.
         camera_info: calibration of the camera, see `find_camera_info`.
         imu_rotation: from the IMU's frame to body FLU, see `find_imu_rotation`.
@@ -140,14 +143,17 @@ def replay(
     Raises:
         ReplayError: when the recording cannot be read at all; what is merely damaged is in
             `Replay.damage`.
-        ConfigError: on a rate that is not from 0 (never) to 10000 Hz.
+        ConfigError: on a rate that is not from 0 (never) to 10000 Hz, or limits that make no
+            sense with the settings.
         OSError: when the file cannot be read any more.
 
     """
     if not 0 <= rate <= 10_000:
         raise ConfigError(f"rate must be from 0 to 10000 Hz, got {rate}")
     begin = time.perf_counter()
-    cut, damage, controller = cut or Cut(), Damage(), Controller(policy, safety)
+    cut, damage = cut or Cut(), Damage()
+    settings = limited(safety or SafetyConfig(), limits or {})
+    controller, told = Controller(policy, settings), []
     intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
     series, failsafes, digest = _Series(), FailsafeLog(), hashlib.sha256()
     channels = {channel: ChannelTimes() for channel in TAKEN_IN}
@@ -155,14 +161,14 @@ def replay(
     recorded: tuple[array[int], array[float], array[float]]
     recorded = (array("q"), array("d"), array("d"))
     period = round(SECOND / rate) if rate else None
-    start = end = None
+    start = end = asked = None
 
     def query_until(now: int) -> None:
         """Ask for commands in the silence since the last one."""
-        if period is None or end is None:
+        if period is None or asked is None:
             return
         # No more than an hour: a clock that leaps must not keep us for a year.
-        for instant in range(end + period, min(now, end + 3600 * SECOND), period):
+        for instant in range(asked + period, min(now, asked + 3600 * SECOND), period):
             command = controller.command(instant)
             series.add(command, False)
             failsafes.add(command, controller.command)
@@ -174,6 +180,16 @@ def replay(
             recorded[1].extend(item.vector)
             recorded[2].extend(controller.command(item.arrival).vector)
             continue
+        if isinstance(item, Reconfigured):
+            told.append(_told(item, start))
+            changed = limited(item.safety, limits or {})
+            if changed != settings and start is None:
+                controller = Controller(policy, changed)
+            elif changed != settings:
+                controller.reconfigure(changed, item.arrival)
+                asked = item.arrival
+            settings = changed
+            continue
         _enter(controller, item, counts[item.channel])
         command = controller.command(item.arrival)
         channels[item.channel].add(item)
@@ -181,7 +197,7 @@ def replay(
         failsafes.add(command)
         digest.update(struct.pack("<q4d", command.stamp, *command.vector))
         start = item.arrival if start is None else start
-        end = item.arrival
+        end = asked = item.arrival
         if watch is not None:
             watch(item, command, controller)
         if progress is not None and number % 64 == 0:
@@ -217,7 +233,7 @@ def replay(
         times_of=channels,
         channels=figures,
         damage=damage,
-        notes=_notes(topics, policy, figures, intake),
+        notes=[*told, *_notes(topics, policy, figures, intake)],
         policy_faults=controller.health.policy_faults,
         covers=intake.covers,
         comparison=comparison,
@@ -242,6 +258,11 @@ def _enter(controller: Controller, event: Event, counts: _Counts) -> None:
         counts.rejected += 1
         counts.last_rejection = after.last_rejection
     counts.late += after.late > late
+
+
+def _told(change: Reconfigured, start: int | None) -> str:
+    when = "" if start is None else f" from {(change.arrival - start) / SECOND:.3f} s on"
+    return f"settings as recorded{when}: {differences(change.safety)}"
 
 
 def _worded(refused: Refusals) -> dict[str, int]:

@@ -11,6 +11,7 @@ from liquid_nav.replay.intake import Intake
 from liquid_nav.replay.order import LEAP, WINDOW
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.records import Damage, Message
+from liquid_nav.replay.settings import Reconfigured, decode
 from liquid_nav.replay.topics import Topics
 from liquid_nav.ros.messages import stamp_of
 
@@ -65,23 +66,24 @@ class Recorded(NamedTuple):
     vector: tuple[float, float, float, float]
 
 
+Item = Event | Recorded | Reconfigured
+
+
 def timeline(
     recording: Recording, topics: Topics, intake: Intake, cut: Cut, damage: Damage
-) -> Iterator[Event | Recorded]:
-    """Give events and recorded commands by (arrival, place in the recording).
+) -> Iterator[Item]:
+    """Give events, recorded commands and settings by (arrival, place in the recording).
 
+    Settings come from before the start too, since they are in force after it.
     `damage` is complete, counts included, only where the recording was read to its end.
     """
-    waiting: list[tuple[int, int, Event | Recorded]] = []
+    waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
-    first = progress = stamp = None
+    first = progress = None
     messages = recording.messages(topics.names - {topics.camera_info}, damage, cut.window)
+    if cut.clock == "stamp":
+        messages = _by_stamp(messages)
     for place, message in enumerate(messages):
-        if cut.clock == "stamp":
-            stamp = _stamp(message, stamp)
-            if stamp is None:
-                continue
-            message = message._replace(time=stamp)
         now = message.time
         if first is None:
             first = progress = now
@@ -96,7 +98,11 @@ def timeline(
                 yield heapq.heappop(waiting)[2]
             progress = now
         progress = max(progress, now)
-        item = None if elapsed < cut.start * SECOND else _item(message, topics, intake, cut)
+        item: Item | None = None
+        if message.topic.name == topics.settings:
+            item = _settings(message, damage)
+        elif elapsed >= cut.start * SECOND:
+            item = _item(message, topics, intake, cut)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
         while waiting and waiting[0][0] <= progress - slack:
@@ -115,6 +121,27 @@ def _item(message: Message, topics: Topics, intake: Intake, cut: Cut) -> Event |
     if event is not None and (delay := cut.delay.get(event.channel)):
         event = replace(event, arrival=event.arrival + delay)
     return event
+
+
+def _settings(message: Message, damage: Damage) -> Reconfigured | None:
+    try:
+        return Reconfigured(message.time, decode(message.content.data))
+    except ConfigError as error:
+        damage.undecodable[message.topic.name] += 1
+        damage.note(f"{message.topic.name}: {error}")
+        return None
+
+
+def _by_stamp(messages: Iterator[Message]) -> Iterator[Message]:
+    """Messages at their stamps; those before the first that has one, at that."""
+    early: list[Message] = []
+    stamp = None
+    for message in messages:
+        stamp = _stamp(message, stamp)
+        early.append(message)
+        if stamp is not None:
+            yield from (each._replace(time=stamp) for each in early)
+            early.clear()
 
 
 def _stamp(message: Message, newest: int | None) -> int | None:

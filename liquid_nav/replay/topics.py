@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from liquid_nav.errors import ReplayError
-from liquid_nav.replay.recorder import OPERATOR_STOP
+from liquid_nav.replay.recorder import OPERATOR_STOP, SETTINGS
 from liquid_nav.replay.records import Topic
 
 NONE = "none"
@@ -21,6 +21,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "goal": ("geometry_msgs/msg/PoseStamped",),
     "command": ("geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/Twist"),
     "operator": ("std_msgs/msg/Bool",),
+    "settings": ("std_msgs/msg/String",),
 }
 """Message types that a role may have."""
 
@@ -42,6 +43,7 @@ class Topics:
     goal: str | None = None
     command: str | None = None
     operator: str | None = None
+    settings: str | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -54,7 +56,8 @@ def find(topics: Mapping[str, Topic], chosen: Topics, comparing: bool, goals: bo
 
     One that is chosen is taken. Of camera, IMU and odometry, the only topic of their types is
     taken; so are the goal's if `goals`, and the recorded commands if `comparing`, for else a pose
-    or a twist may be anything. The camera's info is the one beside its images.
+    or a twist may be anything. The camera's info is the one beside its images;
+    the operator's stop and the settings are known by our names for them.
 
     Raises:
         ReplayError: when a chosen topic is not there or of another type, when several topics
@@ -70,9 +73,10 @@ def find(topics: Mapping[str, Topic], chosen: Topics, comparing: bool, goals: bo
         found["camera_info"] = _one(topics, "camera_info", chosen.camera_info, False)
     else:
         found["camera_info"] = _info_beside(topics, camera)
-    ours = topics.get(OPERATOR_STOP)
-    own = OPERATOR_STOP if ours is not None and ours.type in TYPES["operator"] else NONE
-    found["operator"] = _one(topics, "operator", chosen.operator or own, False)
+    for role, name in (("operator", OPERATOR_STOP), ("settings", SETTINGS)):
+        ours = topics.get(name)
+        own = name if ours is not None and ours.type in TYPES[role] else NONE
+        found[role] = _one(topics, role, getattr(chosen, role) or own, False)
     if not any(found[role] for role in ("camera", "imu", "odometry", "goal")):
         raise ReplayError(
             "the recording holds nothing that a controller takes in; its topics are "

@@ -22,9 +22,9 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, Event, Odometry, OperatorStop
 from liquid_nav.policy import Policy, load_policy
+from liquid_nav.replay.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, make_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.black_box import BlackBox, BoxConfig
 from liquid_nav.ros.diagnostics import TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.parameters import (
@@ -36,13 +36,14 @@ from liquid_nav.ros.parameters import (
     objection,
     read,
 )
+from liquid_nav.ros.recorders import Recorder, make_recorders
 from liquid_nav.ros.sensors import Sensors
 from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 _PATIENCE_FOR_FILES = 4.0
-"""s that the end of the node waits for the black box; launch kills after 10."""
+"""s that the end of the node waits for what is being recorded; launch kills after 10."""
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Flight:
     sensors: Sensors
     liquid_state: LiquidStatePublisher
     monitor: Monitor
-    black_box: BlackBox
+    recorders: list[Recorder]
 
 
 class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
@@ -121,10 +122,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
         liquid_state = LiquidStatePublisher(self, settings.values["liquid_state_rate"])
-        box_config = BoxConfig.of(settings.values, self.get_fully_qualified_name())
-        black_box = BlackBox(box_config, policy.config.camera, self.get_logger())
+        recorders = make_recorders(self, settings.values, policy.config.camera)
         self._flight = Flight(
-            settings, policy, controller, backend, sensors, liquid_state, monitor, black_box
+            settings, policy, controller, backend, sensors, liquid_state, monitor, recorders
         )
         self.get_logger().info(f"configured: task {manifest.task}, commands by {name}")
         return SUCCESS
@@ -134,7 +134,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight = self._flight
         assert flight is not None
         flight.controller.reset()
-        flight.black_box.start()
+        for recorder in flight.recorders:
+            recorder.start(flight.settings.safety)
         self._pose = None
         self._active = True
         if self._stopped:
@@ -171,6 +172,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._rest("node ends")
         self._release()
         self.destroy_node()
+        # rclpy leaves this one, and with it the node stays in the graph until its lease is over.
+        self._state_machine.destroy_when_not_in_use()
 
     def create_publisher(self, *args: Any, **options: Any) -> Any:
         """As the base class; a reader of incompatible QoS is reported, back-ends' included."""
@@ -200,7 +203,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         assert flight is not None
         counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
-        flight.black_box.event(event)
+        for recorder in flight.recorders:
+            recorder.add(event)
         flight.controller.on_event(event)
         if counters.rejected > before:
             flight.monitor.intakes[event.channel].reject(counters.last_rejection)
@@ -216,7 +220,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def _send(self, flight: Flight, now: int) -> None:
         command = flight.controller.command(now)
         flight.backend.send(command, self._pose, self._fresh(flight, now))
-        flight.black_box.command(command)
+        for recorder in flight.recorders:
+            recorder.add(command)
         self._sent = time.monotonic()
 
     @staticmethod
@@ -264,7 +269,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._timers_made = []
         command = Command(now, mode=Mode.HOVER, reason=why)
         flight.backend.send(command, self._pose, self._fresh(flight, now))
-        flight.black_box.end(command)
+        for recorder in flight.recorders:
+            recorder.end(command)
         self._active = False
         self._beats.publish(heartbeat(False))
         for publisher in self._publishers_made:
@@ -275,7 +281,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         if self._flight is not None:
             self._flight.liquid_state.close()
             self._flight.backend.close()
-            self._flight.black_box.wait(_PATIENCE_FOR_FILES)
+            for recorder in self._flight.recorders:
+                recorder.wait(_PATIENCE_FOR_FILES / len(self._flight.recorders))
             self._flight = None
 
     # Parameters and diagnostics.
@@ -291,7 +298,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             return
         settings = Settings.of(read(self, SPECS))
         if settings.safety != flight.settings.safety:
-            flight.controller.reconfigure(settings.safety, self._now())
+            now = self._now()
+            if self._active:
+                for recorder in flight.recorders:
+                    recorder.add(Reconfigured(now, settings.safety))
+            flight.controller.reconfigure(settings.safety, now)
         flight.settings = settings
         if self._active:
             self._timers_made[0].timer_period_ns = round(SECOND * self._patience(flight))
@@ -320,8 +331,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             guarded = self._beats.get_subscription_count() > 0
             words = "OK" if guarded else "none listens to the heartbeat"
             statuses.append(Status(0 if guarded else WARN, "supervisor", words, {}))
-            recorder = flight.black_box.status()
-            statuses += [] if recorder is None else [recorder]
+            statuses += [recorder.status() for recorder in flight.recorders]
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
         self._reports.publish(message(self.get_fully_qualified_name(), now, statuses))

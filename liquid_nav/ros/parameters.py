@@ -138,6 +138,7 @@ SPECS = (
     Spec("black_box.folder", "~/.ros/liquid_nav", "Where the files go."),
     Spec("black_box.after", 5.0, "s from a failsafe or a stop to its file.", (0.0, 60.0)),
     Spec("black_box.pause", 30.0, "s between two files, at least.", (0.0, 3600.0)),
+    Spec("flight_log", "", "Folder for an MCAP of each whole flight; empty for none."),
     EXECUTOR,
     Spec(
         "autostart",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -24,7 +25,7 @@ _LARGEST_KEPT = 32 << 20
 """Bytes, the most that glibc takes: images of up to 11 million pixels."""
 
 
-def run(make: Callable[[], Any]) -> None:
+def run(make: Callable[[], Any]) -> NoReturn:
     """Run a node with a `close` on one thread until SIGINT or SIGTERM, and end it in order.
 
     An exception in a callback is logged, and the node goes on: a controller that leaves because
@@ -46,7 +47,7 @@ def run(make: Callable[[], Any]) -> None:
     except (LiquidNavError, ParameterException) as error:
         rclpy.try_shutdown()
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(MISCONFIGURED) from None
+        _leave(MISCONFIGURED)
     executor = make_executor(node.get_parameter("executor").value)
     executor.add_node(node)
     while not ended and rclpy.ok():
@@ -55,6 +56,19 @@ def run(make: Callable[[], Any]) -> None:
         node.close()
     executor.shutdown(timeout_sec=1.0)
     rclpy.try_shutdown()
+    _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process at once.
+
+    All that has an end is ended by now. The interpreter would go through every object that was ever
+    imported, which took more than 5 s on a busy machine: by then `ros2 launch` sends SIGTERM, and
+    says that the process has died.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def keep_memory() -> None:

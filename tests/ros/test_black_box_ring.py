@@ -6,7 +6,9 @@ import numpy as np
 
 from liquid_nav.command import Command
 from liquid_nav.events import CameraFrame, ImuSample
+from liquid_nav.replay.settings import Reconfigured
 from liquid_nav.ros.black_box import Ring
+from liquid_nav.safety import SafetyConfig
 from support import frame, sample
 
 
@@ -28,7 +30,7 @@ def test_it_never_takes_more_than_its_limit() -> None:
         ring.add(frame(k), float(k))
         assert ring.size <= 1_000_000
     assert len(ring) == 1_000_000 // (1000 + 48 * 64 * 3)
-    ring.clear()
+    ring.clear(SafetyConfig())
     assert (len(ring), ring.size, ring.snapshot()) == (0, 0, [])
     ring.add(frame(0.0), 0.0)
     assert ring.size == 1000 + 48 * 64 * 3
@@ -64,3 +66,18 @@ def test_what_it_says_to_hold_is_no_less_than_what_it_takes() -> None:
     finally:
         tracemalloc.stop()
     assert 0.5 * ring.size < taken <= ring.size
+
+
+def test_settings_that_are_still_in_force_outlive_their_entry() -> None:
+    ring = Ring(10.0, 10**9)
+    first, second = SafetyConfig(recovery=1.0), SafetyConfig(recovery=2.0)
+    ring.clear(first)
+    ring.add(sample(0), 0.0)
+    ring.add(Reconfigured(1, second), 1.0)
+    ring.add(sample(10), 10.5)
+    assert ring.safety == first
+    assert len(ring) == 2
+    ring.add(sample(12), 12.0)
+    assert ring.safety == second
+    ring.clear(first)
+    assert ring.safety == first

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from liquid_nav.ros.parameters import SPECS
+from ros.log_support import identical, replayed
 from ros.ros_support import Spinner
 
 ROOT = Path(__file__).parents[2]
@@ -202,12 +203,17 @@ def test_a_wrong_argument_ends_the_launch_in_one_line(
 
 
 @with_launch
-def test_the_simulator_is_flown_to_the_target(ros: Spinner, tmp_path: Path) -> None:
+def test_the_simulator_is_flown_to_the_target_and_recorded(ros: Spinner, tmp_path: Path) -> None:
     flight = ("sim.launch.py", "seed:=100000", "episodes:=1", "pace:=lock_step")
-    with Launched(tmp_path / "log", *flight) as launched:
+    record = ("record:=true", f"record_to:={tmp_path / 'flights'}")
+    with Launched(tmp_path / "log", *flight, *record) as launched:
         ros.until(lambda: launched.popen.poll() is not None, 300, "the end of the flight")
         assert "success" in launched.text()
         assert "Traceback" not in launched.text()
+    (path,) = (tmp_path / "flights").iterdir()
+    result = replayed(path, ROOT / "models" / "target")
+    assert identical(result)
+    assert result.damage.lost == 0
 
 
 @with_launch

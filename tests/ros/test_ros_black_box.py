@@ -124,7 +124,6 @@ def test_a_stale_camera_leads_to_one_file_that_replays_to_what_was_sent(
             recording,
             topics,
             load_policy(bundle)[0],
-            safety=vehicle.node._flight.settings.safety,
             camera_info=find_camera_info(recording, topics),
         )
     assert result.comparison is not None

@@ -1,0 +1,24 @@
+"""Flights that a node recorded, replayed beside what it sent."""
+
+from pathlib import Path
+
+from liquid_nav.policy import load_policy
+from liquid_nav.replay.intake import find_camera_info
+from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.run import Replay, replay
+from liquid_nav.replay.topics import Topics, find
+
+
+def replayed(path: Path, bundle: Path) -> Replay:
+    with Recording(path) as recording:
+        topics = find(recording.topics, Topics(), comparing=True, goals=False)
+        info = find_camera_info(recording, topics)
+        return replay(recording, topics, load_policy(bundle)[0], camera_info=info)
+
+
+def identical(result: Replay) -> bool:
+    """Whether all commands are what was sent but the last, which is the node's own: it leaves."""
+    assert result.comparison is not None
+    sent, commands = result.comparison.reference, result.comparison.commands
+    assert len(sent) > 50
+    return sent[:-1].tobytes() == commands[:-1].tobytes() and not sent[-1].any()
