@@ -106,6 +106,7 @@ class FlightRecorder:
     def write(self, topic: str, content: Any, time: int) -> None:
         """Record a further message at `time` ns, see `liquid_nav.replay.writer.message`."""
         self._writer.write(topic, content, time)
+
     def reconfigured(self, change: Reconfigured) -> None:
         """Record a change of settings."""
         self._begin(change.arrival)
