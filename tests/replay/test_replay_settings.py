@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin
 
-from liquid_nav.command import Command, CommandLimits
+from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel
@@ -21,7 +21,7 @@ from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.settings import Reconfigured, decode, differences, encode, limited
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
-from liquid_nav.replay.writer import McapWriter, message
+from liquid_nav.replay.writer import message
 from liquid_nav.safety import Geofence, SafetyConfig, Staleness
 from replay.replay_support import events, rewrite_bag
 
@@ -185,14 +185,11 @@ def test_settings_that_are_none_are_counted_and_left_out(
     with FlightRecorder(tmp_path / "f.mcap", flow_policy.config.camera) as recorder:
         for event in events(0.2):
             recorder.event(event)
-        recorder.command(Command(SECOND))
-    with McapWriter(tmp_path / "g.mcap") as writer:
-        with Recording(tmp_path / "f.mcap") as recording:
-            topics = recording.topics.keys()
-            for each in recording.messages(topics):
-                writer.write(each.topic.name, each.content, each.time)
-        writer.write(SETTINGS, message("std_msgs/msg/String", data='{"recovery": -1}'), SECOND)
-    result = replayed(tmp_path / "g.mcap", flow_policy)
+        wrong = message("std_msgs/msg/String", data='{"recovery": -1}')
+        recorder.write(SETTINGS, wrong, SECOND)
+    with Recording(tmp_path / "f.mcap") as recording:
+        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        result = replay(recording, topics, flow_policy)
     assert result.damage.undecodable == {SETTINGS: 1}
     assert any("recovery must be in" in note for note in result.damage.notes)
     assert result.events > 40
