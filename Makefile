@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 # Built where there is a compiler, with the rest of the package; see setup.py.
-NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h)
+NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h sim/native/*.cpp)
 # Compiled likewise, by mypyc: an edit of these acts once they are compiled again.
 INNER_LOOP := $(patsubst %,sim/%.py,autopilot battery mixer rotation rotors vehicle)
 

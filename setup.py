@@ -39,6 +39,24 @@ KERNEL = Extension(
     optional=True,
 )
 
+# Likewise optional: without it the simulator renders by PyBullet alone. No fused products, so that
+# pixels do not depend on the machine.
+RAYCAST = Extension(
+    "liquid_nav_sim._raycast",
+    sources=["sim/native/raycast.cpp"],
+    language="c++",
+    extra_compile_args=[
+        "-std=c++17",
+        "-O3",
+        "-g0",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=off",
+        "-fvisibility=hidden",
+    ],
+    optional=True,
+)
+
 # What runs at every physics step. Compiled, it gives the same numbers several times faster; where
 # mypyc or a compiler is missing, Python runs the same sources.
 INNER_LOOP = ("autopilot", "battery", "mixer", "rotation", "rotors", "vehicle")
@@ -84,8 +102,8 @@ class BuildExtensions(build_ext):
 
     def finalize_options(self) -> None:
         """Add the modules that mypyc compiles."""
-        if self.distribution.ext_modules == [KERNEL]:
-            self.distribution.ext_modules = [KERNEL, *compiled_modules()]
+        if self.distribution.ext_modules == [KERNEL, RAYCAST]:
+            self.distribution.ext_modules = [KERNEL, RAYCAST, *compiled_modules()]
         super().finalize_options()
 
     def build_extension(self, extension: Extension) -> None:
@@ -103,7 +121,7 @@ setup(
         *(f"{name}.{sub}" for name, path in RENAMED.items() for sub in find_packages(path)),
     ],
     package_dir=RENAMED,
-    ext_modules=[KERNEL],
+    ext_modules=[KERNEL, RAYCAST],
     cmdclass={"build_ext": BuildExtensions},
     # Here, since colcon cannot read back the object that setuptools makes of it in setup.cfg.
     python_requires=">=3.10",

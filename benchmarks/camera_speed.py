@@ -21,13 +21,13 @@ from rich.table import Table
 
 from liquid_nav_sim.appearance import sample_appearance
 from liquid_nav_sim.bodies import add_scene
-from liquid_nav_sim.camera import Camera, CameraModel
+from liquid_nav_sim.camera import RENDERERS, Camera, CameraModel
 from liquid_nav_sim.event_camera import EventCameraModel, Pixels
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.pinhole import Renderer
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.state import Motion, VehicleState
+from liquid_nav_sim.state import Kinematics, Motion
 
 OBJECTS = 10
 EYE = (0.0, 0.0, 1.5)
@@ -71,14 +71,14 @@ def milliseconds(call: Callable[[], object], seconds: float) -> float:
 
 def frame(camera: Camera) -> Callable[[], object]:
     """Expose one frame and read it out, of a camera at rest."""
-    shutter, zero = Shutter(camera), np.zeros(3)
+    shutter, still, nowhere = Shutter(camera), (0.0, 0.0, 0.0), np.zeros(3)
     chip = ImageSensor(camera.model, np.random.default_rng(0))
-    state = VehicleState(np.array(EYE), np.array(ATTITUDE), zero, zero, zero)
+    state = Kinematics(EYE, ATTITUDE, still, still, still)
     step = Motion(state, state, 0, 10**10)
     stamp = 10**9
 
     def take() -> None:
-        light = shutter.open(stamp).advance(step, lambda _: zero)
+        light = shutter.open(stamp).advance(step, lambda _: nowhere)
         assert light is not None
         chip.develop(light.image, stamp)
 
@@ -107,12 +107,14 @@ def main() -> None:
     small = CameraModel()
     for count in (0, 10, 30, 100):
         where, what = scene(count)
-        row("default", small, count, frame(Camera(where, small, what)))
+        for renderer in RENDERERS:
+            row(renderer, small, count, frame(Camera(where, small, what, renderer)))
     where, what = scene(OBJECTS)
     for width, height in SIZES[1:]:
         model = replace(small, width=width, height=height)
-        row("default", model, OBJECTS, frame(Camera(where, model, what)))
-    for name, shadow in (("bodies and background alone", False), ("the same with shadow", True)):
+        for renderer in RENDERERS:
+            row(renderer, model, OBJECTS, frame(Camera(where, model, what, renderer)))
+    for name, shadow in (("bullet without read-out", False), ("the same with shadow", True)):
         renderer, pose = Renderer(where, what, shadow), small.pose(EYE, ATTITUDE)
         row(name, small, OBJECTS, partial(renderer.draw, small.pinhole, *pose))
     for name, changes in (
@@ -125,7 +127,7 @@ def main() -> None:
     ):
         extra = {"shot_noise": 0.1} if "shot" in name else {}
         model = replace(small, **changes, **extra)
-        row(name, model, OBJECTS, frame(Camera(where, model, what)))
+        row(f"bullet, {name}", model, OBJECTS, frame(Camera(where, model, what)))
     camera = Camera(where, small, what)
     light = camera.render(EYE, ATTITUDE).image
     chip = Pixels(EventCameraModel(camera=small), light, 0, np.random.default_rng(0))

@@ -19,7 +19,7 @@ from liquid_nav_sim.image_faults import black, lens_dirt, noise_burst, wrong_exp
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.state import Motion, VehicleState
+from liquid_nav_sim.state import Kinematics, Motion
 
 IMAGES = Path(__file__).parent / "images"
 MODEL = CameraModel(width=320, height=240, horizontal_fov=1.5, noise_sigma=0.0)
@@ -49,11 +49,11 @@ def scene() -> Scene:
     return Scene(np.array([0.0, 0.0, 1.6]), 0.0, look, obstacles=tuple(solids))
 
 
-def state(time: float, turn: float) -> VehicleState:
+def state(time: float, turn: float) -> Kinematics:
     """Turning on the spot; time in seconds."""
     orientation = pybullet.getQuaternionFromEuler((0.0, 0.05, turn * time))
-    zero = np.zeros(3)
-    return VehicleState(np.array([0.0, 0.0, 1.6]), np.array(orientation), zero, zero, zero)
+    still = (0.0, 0.0, 0.0)
+    return Kinematics((0.0, 0.0, 1.6), orientation, still, still, still)
 
 
 class Studio:

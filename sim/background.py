@@ -11,7 +11,8 @@ HAZE_LENGTH = 40.0
 
 _BLOCK = 4096  # pixels drawn at a time, so that what is computed for them stays in the cache
 
-_FARTHEST = 1e5  # metres; keeps texture coordinates of rays along the horizon finite
+FARTHEST = 1e5
+"""Metres, which keep the texture coordinates of rays along the horizon finite."""
 
 
 class Background:
@@ -24,6 +25,12 @@ class Background:
 
     Args:
         appearance: how the scene looks.
+
+    Attributes:
+        sizes: texels along a side of each level of the mipmap, the finest first, int32.
+        offsets: of the first texel of each level, int32.
+        texels: sunlit colours of all levels, row by row, 0 to 255, float32 of shape (3, N).
+        horizon, zenith: colours of the sky, 0 to 255, float32 of shape (3, 1).
 
     Raises:
         SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale not positive.
@@ -48,12 +55,12 @@ class Background:
             half = size // 2 if size % 2 == 0 else 1
             block = size // half
             levels.append(levels[-1].reshape(half, block, half, block, 3).mean(axis=(1, 3)))
-        self._sizes = np.array([len(level) for level in levels], dtype=np.int32)
-        self._offsets = np.concatenate(([0], np.cumsum(self._sizes**2)[:-1])).astype(np.int32)
-        self._texels = np.concatenate([level.reshape(-1, 3) for level in levels]).T.copy()
+        self.sizes = np.array([len(level) for level in levels], dtype=np.int32)
+        self.offsets = np.concatenate(([0], np.cumsum(self.sizes**2)[:-1])).astype(np.int32)
+        self.texels = np.concatenate([level.reshape(-1, 3) for level in levels]).T.copy()
         self._scale = np.float32(appearance.ground_scale)
-        self._horizon = 255 * np.array(appearance.sky_horizon, dtype=np.float32)[:, None]
-        self._zenith = 255 * np.array(appearance.sky_zenith, dtype=np.float32)[:, None]
+        self.horizon = 255 * np.array(appearance.sky_horizon, dtype=np.float32)[:, None]
+        self.zenith = 255 * np.array(appearance.sky_zenith, dtype=np.float32)[:, None]
 
     def colours(
         self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
@@ -71,7 +78,7 @@ class Background:
         levels = np.empty((rays.shape[1], 3), dtype=np.uint8)
         for start in range(0, len(levels), _BLOCK):
             block = rays[:, start : start + _BLOCK]
-            colours = self._horizon + (self._zenith - self._horizon) * block[2]
+            colours = self.horizon + (self.zenith - self.horizon) * block[2]
             ground = np.flatnonzero(block[2] < 0)
             colours[:, ground] = self._ground(eye, block[:, ground], pixel_angle)
             np.rint(colours, out=colours)
@@ -82,14 +89,14 @@ class Background:
         self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
     ) -> NDArray[np.float32]:
         height = np.float32(max(float(eye[2]), 1e-3))
-        distance = np.minimum(height / -rays[2], np.float32(_FARTHEST))
+        distance = np.minimum(height / -rays[2], np.float32(FARTHEST))
         # A footprint is `distance * angle` wide and longer by distance / height; the geometric
         # mean of the two trades blur across for aliasing along.
         footprint = np.float32(pixel_angle) * distance * np.sqrt(distance / height)
-        texel = self._scale / np.float32(self._sizes[0])
+        texel = self._scale / np.float32(self.sizes[0])
         level = np.rint(np.log2(np.maximum(footprint / texel, 1))).astype(np.int32)
-        level = np.minimum(level, len(self._sizes) - 1)
-        size, offset = self._sizes[level], self._offsets[level]
+        level = np.minimum(level, len(self.sizes) - 1)
+        size, offset = self.sizes[level], self.offsets[level]
         place = eye[:2, None].astype(np.float32) + rays[:2] * distance
         place *= size.astype(np.float32) / self._scale
         place -= np.float32(0.5)
@@ -100,12 +107,12 @@ class Background:
         below = offset + row * size
         above = offset + (row + 1) % size * size
         lower_left, lower_right, upper_left, upper_right = (
-            self._texels.take(index, axis=1)
+            self.texels.take(index, axis=1)
             for index in (below + column, below + next_column, above + column, above + next_column)
         )
         lower = lower_left + (lower_right - lower_left) * right
         upper = upper_left + (upper_right - upper_left) * right
         clear = np.exp(distance / np.float32(-HAZE_LENGTH))
         ground = lower + (upper - lower) * top
-        hazy: NDArray[np.float32] = self._horizon + (ground - self._horizon) * clear
+        hazy: NDArray[np.float32] = self.horizon + (ground - self.horizon) * clear
         return hazy

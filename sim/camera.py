@@ -1,7 +1,9 @@
 """A camera that is bolted to a body and rolls and pitches with it: its model, and its view."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, cos, hypot, inf, isfinite, pi, sin, tan
+from types import MappingProxyType
 
 import numpy as np
 import pybullet
@@ -10,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.lens import STRAIGHT, Distortion, Window, check_one_to_one, windows
 from liquid_nav_sim.pinhole import Pinhole, Render, Renderer
+from liquid_nav_sim.raycaster import RayCaster
 from liquid_nav_sim.scene import Scene
+
+RENDERERS: Mapping[str, type[Renderer] | type[RayCaster]] = MappingProxyType(
+    {"bullet": Renderer, "raycast": RayCaster}
+)
+"""What draws the scene: PyBullet's software renderer, the reference, or the faster ray caster."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +195,21 @@ class Camera:
         client: PyBullet client that holds the bodies.
         model: intrinsics, lens and mount.
         scene: what to see; its appearance gives light, ground and sky.
+        renderer: name in `RENDERERS`.
 
     Attributes:
         model: intrinsics, lens and mount.
+
+    Raises:
+        SimulationError: if there is no such renderer here.
     """
 
-    def __init__(self, client: int, model: CameraModel, scene: Scene) -> None:
+    def __init__(
+        self, client: int, model: CameraModel, scene: Scene, renderer: str = "bullet"
+    ) -> None:
+        check_renderer("renderer", renderer)
         self.model = model
-        self._renderer = Renderer(client, scene)
+        self._renderer = RENDERERS[renderer](client, scene)
         self._whole = windows(model.pinhole, model.distortion, 1)[0]
 
     def render(self, position: ArrayLike, orientation: ArrayLike) -> Render:
@@ -220,6 +235,16 @@ class Camera:
             return seen
         depth = None if seen.depth is None else window.labels(seen.depth)
         return Render(window.picture(seen.image), window.labels(seen.segmentation), depth)
+
+
+def check_renderer(field: str, name: str) -> None:
+    """See that there is a renderer of that name.
+
+    Raises:
+        SimulationError: if there is none, naming the `field`.
+    """
+    if name not in RENDERERS:
+        raise SimulationError(f"{field} must be one of {', '.join(RENDERERS)}, got {name!r}")
 
 
 def look_at(eye: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:

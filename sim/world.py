@@ -16,7 +16,7 @@ from liquid_nav_sim.airframe import VehicleParameters
 from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
 from liquid_nav_sim.bodies import add_scene, place_target
-from liquid_nav_sim.camera import Camera, CameraModel
+from liquid_nav_sim.camera import Camera, CameraModel, check_renderer
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.event_camera import EventCamera, EventCameraModel
 from liquid_nav_sim.faults import Fault, Faults
@@ -74,6 +74,7 @@ class WorldConfig:
         wind: the air.
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
+        renderer: what draws for the cameras, see `liquid_nav_sim.camera.RENDERERS`.
         step: physics step, ns.
 
     Raises:
@@ -103,6 +104,7 @@ class WorldConfig:
     wind: WindModel = field(default_factory=WindModel)
     appearance: str = "train"
     task: Task = field(default_factory=TargetTask)
+    renderer: str = "bullet"
     step: int = SECOND // 250
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class WorldConfig:
                 f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
                 f"got {self.appearance!r}"
             )
+        check_renderer("WorldConfig.renderer", self.renderer)
         if not isinstance(self.task, Task):
             raise SimulationError(f"WorldConfig.task must be a Task, got {self.task!r}")
         if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
@@ -294,14 +297,14 @@ class World:
             sources.append(Sampler(clock, Imu(config.imu, draws["imu"])))
         if config.camera_timing is not None:
             clock = SensorClock(config.camera_timing, draws["camera_clock"])
-            shutter = Shutter(Camera(self.client, config.camera, self.scene))
+            shutter = Shutter(Camera(self.client, config.camera, self.scene, config.renderer))
             chip = ImageSensor(config.camera, draws["camera"])
             frames = FrameSource(clock, shutter, chip, self._bodies.target, self._stage)
             self.views = frames.views
             sources.append(frames)
         if config.event_camera_timing is not None:
             clock = SensorClock(config.event_camera_timing, draws["dvs_clock"])
-            camera = Camera(self.client, config.event_camera.camera, self.scene)
+            camera = Camera(self.client, config.event_camera.camera, self.scene, config.renderer)
             dvs = EventCamera(camera, config.event_camera, draws["dvs"], self._stage)
             sources.append(Sampler(clock, dvs))
         if config.range_finder_timing is not None:

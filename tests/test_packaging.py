@@ -127,7 +127,7 @@ def build_extensions(tmp_path: Path, **environment: str) -> set[str]:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
 def test_the_extensions_are_built_where_there_is_a_compiler(tmp_path: Path) -> None:
     compiled = {f"liquid_nav_sim.{name}" for name in (*inner_loop(), "compiled__mypyc")}
-    assert build_extensions(tmp_path) == {"native._kernel", *compiled}
+    assert build_extensions(tmp_path) == {"native._kernel", "liquid_nav_sim._raycast", *compiled}
 
 
 def test_without_a_compiler_the_package_builds_all_the_same(tmp_path: Path) -> None:
