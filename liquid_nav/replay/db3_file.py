@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from liquid_nav.errors import ReplayError
@@ -117,10 +118,15 @@ class Db3File:
 def _rows(
     connection: sqlite3.Connection, after: int, count: int
 ) -> list[tuple[int, int, int, bytes]]:
-    return connection.execute(
+    """Rows by their ids, in order, from the first above `after` on."""
+    rows = connection.execute(
         "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT ?",
         (after, count),
     ).fetchall()
+    # What a broken page says need be neither; taken at its word it would be read for ever.
+    if any(b <= a for a, b in pairwise((after, *(row[0] for row in rows)))):
+        raise sqlite3.DatabaseError("rows out of order")
+    return rows
 
 
 def _definitions(connection: sqlite3.Connection) -> dict[str, tuple[str, bool]]:

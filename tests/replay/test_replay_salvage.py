@@ -287,6 +287,24 @@ def imu_record(time: int) -> Record:
     return Record(Topic(IMU, "sensor_msgs/msg/Imu"), time, b"")
 
 
+def test_a_database_whose_pages_go_round_in_circles_is_read_to_an_end(
+    flow_policy: Policy, tmp_path: Path
+) -> None:
+    """A leaf of the table with its first row and its last exchanged."""
+    record(tmp_path / "f.mcap", flow_policy, [sample(k / 100, seed=k) for k in range(4)])
+    rewrite_bag(tmp_path / "f.mcap", tmp_path / "db", StoragePlugin.SQLITE3)
+    path = tmp_path / "db" / "db.db3"
+    data = bytearray(path.read_bytes())
+    # https://www.sqlite.org/fileformat.html, 1.6: kind of page, two bytes of count, cell pointers.
+    (page,) = (at for at in range(0, len(data), 4096) if data[at] == 13 and data[at + 4] == 8)
+    first, last = slice(page + 8, page + 10), slice(page + 22, page + 24)
+    data[first], data[last] = data[last], data[first]
+    path.write_bytes(data)
+    messages, damage = read(path)
+    assert len(messages) < 8
+    assert any("out of order" in note for note in damage.notes)
+
+
 def test_the_window_sorts_what_it_can_and_counts_the_rest() -> None:
     damage, start = Damage(), 10**18
     times = [start, start + 5, start + 3, start + 2 * WINDOW, start + 4, start + 2 * WINDOW + 1]

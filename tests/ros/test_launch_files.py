@@ -210,6 +210,8 @@ def test_the_simulator_is_flown_to_the_target_and_recorded(ros: Spinner, tmp_pat
         ros.until(lambda: launched.popen.poll() is not None, 300, "the end of the flight")
         assert "success" in launched.text()
         assert "Traceback" not in launched.text()
+    # The process that makes the file may outlive the node.
+    ros.until(lambda: list((tmp_path / "flights").glob("*.mcap")), what="the recording")
     (path,) = (tmp_path / "flights").iterdir()
     result = replayed(path, ROOT / "models" / "target")
     assert identical(result)
