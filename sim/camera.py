@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, cos, hypot, inf, isfinite, pi, sin, tan
+from math import cos, hypot, inf, isfinite, pi, sin, tan
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +10,7 @@ import pybullet
 from numpy.typing import ArrayLike, NDArray
 
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.lens import STRAIGHT, Distortion, Window, check_one_to_one, windows
+from liquid_nav_sim.lens import STRAIGHT, Distortion, Window, check_lens, windows
 from liquid_nav_sim.pinhole import Pinhole, Render, Renderer
 from liquid_nav_sim.raycaster import RayCaster
 from liquid_nav_sim.scene import Scene
@@ -114,13 +114,17 @@ class CameraModel:
             ("distortion", 5, "five finite numbers, k1, k2, p1, p2, k3"),
         ):
             values = getattr(self, name)
-            if len(values) != count or not all(map(isfinite, values)):
+            try:
+                finite = len(values) == count and all(map(isfinite, values))
+            except TypeError:
+                finite = False
+            if not finite:
                 raise SimulationError(f"CameraModel.{name} must be {what}, got {values!r}")
         # A list would do as well, were it not for `windows`, which remembers by value.
         object.__setattr__(self, "distortion", tuple(map(float, self.distortion)))
         if self.distortion != STRAIGHT:
             try:
-                check_one_to_one(self._border(), self.distortion)
+                check_lens(self.pinhole, self.distortion)
             except SimulationError as error:
                 raise SimulationError(
                     f"CameraModel.distortion {self.distortion} does not go with a horizontal_fov "
@@ -177,13 +181,6 @@ class CameraModel:
             roll = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
             mount = turn @ mount @ roll
         return body @ mount, np.asarray(position, dtype=np.float64) + body @ self.mount_position
-
-    def _border(self) -> NDArray[np.float64]:
-        """Points around the image's edge at unit distance, optical frame, shape (2, N)."""
-        side = np.linspace(-1, 1, 2 * ceil(max(self.width, self.height) / 16) + 9)
-        one = np.ones_like(side)
-        x, y = np.concatenate([(side, one), (side, -one), (one, side), (-one, side)], axis=1)
-        return np.stack([x * self.width, y * self.height]) / (2 * self.focal_length)
 
 
 class Camera:

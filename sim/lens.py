@@ -32,8 +32,12 @@ WIDEST = 10.0
 
 Label = TypeVar("Label", bound=np.generic)
 
+LARGEST_SIDE = 32_000
+"""Pixels of an ideal image along a side, which `cv2.remap` counts in 16 bits."""
+
 _NEWTON_STEPS = 20
 _RADIAL_STEPS = 64
+_BORDER_POINTS = 65
 
 
 def distort(rays: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float64]:
@@ -63,22 +67,35 @@ def undistort(points: NDArray[np.float64], distortion: Distortion) -> NDArray[np
     return rays
 
 
-def check_one_to_one(border: NDArray[np.float64], distortion: Distortion) -> None:
+def check_lens(pinhole: Pinhole, distortion: Distortion) -> None:
     """See that a lens maps one to one from the centre out to the border of the image.
 
     Args:
-        border: distorted coordinates of points all around the border, shape (2, N).
-        distortion: of the lens.
+        pinhole: the camera, were its lens ideal.
+        distortion: of its lens.
 
     Raises:
-        SimulationError: if it does not, or looks almost sideways there.
+        SimulationError: if it does not, or looks almost sideways there, or needs more pixels of an
+            ideal image than OpenCV can sample.
     """
+    u, v = np.meshgrid(
+        np.linspace(-0.5, pinhole.width - 0.5, _BORDER_POINTS),
+        np.linspace(-0.5, pinhole.height - 0.5, _BORDER_POINTS),
+    )
+    edge = np.ones_like(u, dtype=bool)
+    edge[1:-1, 1:-1] = False
+    border = np.stack([u[edge] - pinhole.cx, v[edge] - pinhole.cy]) / pinhole.focal
     rays = undistort(border, distortion)
     if np.hypot(*rays).max() > WIDEST:
         raise SimulationError("it would see rays more than 84 degrees off the optical axis")
     for share in np.linspace(0, 1, _RADIAL_STEPS):
         if not _distort(share * rays, distortion)[2].min() > 0:
             raise SimulationError("the lens folds the image: two rays would share a pixel")
+    side = SAMPLES * pinhole.focal * float(np.ptp(rays, axis=1).max())
+    if side > LARGEST_SIDE:
+        raise SimulationError(
+            f"it takes an ideal image {side:.0f} pixels wide, at most {LARGEST_SIDE} will do"
+        )
 
 
 def _distort(
@@ -142,7 +159,7 @@ def windows(pinhole: Pinhole, distortion: Distortion, count: int) -> tuple[Windo
 
     Args:
         pinhole: the camera, were its lens ideal.
-        distortion: of its lens; one that `check_one_to_one` passes.
+        distortion: of its lens; one that `check_lens` passes.
         count: of groups.
     """
     edges = [round(pinhole.height * group / count) for group in range(count + 1)]

@@ -1,6 +1,7 @@
 """An ideal pinhole camera, and PyBullet's software renderer as one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pybullet
@@ -24,9 +25,6 @@ class Pinhole:
         width, height: pixels.
         focal: focal length, pixels.
         cx, cy: where the optical axis meets the image, pixels.
-        rays: unit vectors through the pixels' centres, optical frame (x right, y down, z forward),
-            float32 of shape (3, height * width).
-        projection: OpenGL's projection matrix by columns.
     """
 
     width: int
@@ -34,14 +32,21 @@ class Pinhole:
     focal: float
     cx: float
     cy: float
-    rays: NDArray[np.float32] = field(init=False, repr=False, compare=False)
-    projection: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def rays(self) -> NDArray[np.float32]:
+        """Unit vectors through the pixels' centres, row by row, shape (3, height * width).
+
+        Optical frame: x right, y down, z forward.
+        """
         v, u = np.indices((self.height, self.width)).reshape(2, -1)
         rays = np.stack([(u - self.cx) / self.focal, (v - self.cy) / self.focal, np.ones(u.size)])
         rays /= np.linalg.norm(rays, axis=0)
-        object.__setattr__(self, "rays", rays.astype(np.float32))
+        return rays.astype(np.float32)
+
+    @cached_property
+    def projection(self) -> tuple[float, ...]:
+        """OpenGL's projection matrix by columns."""
         matrix = np.zeros((4, 4))
         matrix[0, 0] = 2 * self.focal / self.width
         matrix[1, 1] = 2 * self.focal / self.height
@@ -51,7 +56,7 @@ class Pinhole:
         matrix[2, 2] = -(FAR + NEAR) / (FAR - NEAR)
         matrix[2, 3] = -2 * FAR * NEAR / (FAR - NEAR)
         matrix[3, 2] = -1
-        object.__setattr__(self, "projection", tuple(matrix.T.ravel().tolist()))
+        return tuple(matrix.T.ravel().tolist())
 
     def crop(self, left: int, top: int, width: int, height: int) -> "Pinhole":
         """The camera whose image is a part of this one's."""

@@ -213,6 +213,8 @@ def test_look_at_centres_its_target_without_roll() -> None:
         ("shot_noise", -1.0),
         ("vignetting", 1.1),
         ("auto_exposure", -1.0),
+        ("distortion", None),
+        ("distortion", ("k1", 0.0, 0.0, 0.0, 0.0)),
         ("distortion", (0.1, 0.0)),
         ("distortion", (0.1, 0.0, 0.0, 0.0, float("inf"))),
         ("noise_sigma", -1.0),

@@ -66,8 +66,8 @@ def test_corners_on_the_ground_appear_where_opencv_projects_them(
     scene = plain(ground, 4.0)  # squares of 2 m
     model = replace(
         LARGE,
-        width=640,
-        height=480,
+        width=480,
+        height=360,
         distortion=LENSES[lens],
         mount_roll=float(rng.uniform(-pi, pi)),
         mount_pitch=float(rng.uniform(-0.1, 0.1)),
@@ -120,6 +120,11 @@ def test_distortion_is_opencvs_and_undistortion_its_inverse(lens: str) -> None:
 def test_a_lens_that_does_not_map_one_to_one_is_refused(fov: float, distortion: Any) -> None:
     with pytest.raises(SimulationError, match=r"CameraModel\.distortion .*horizontal_fov"):
         CameraModel(horizontal_fov=fov, distortion=distortion)
+
+
+def test_a_lens_that_takes_too_many_pixels_is_refused() -> None:
+    with pytest.raises(SimulationError, match=r"CameraModel\.distortion .* pixels wide"):
+        CameraModel(8192, 6144, 1.18, distortion=(-0.32, 0.05, 0.0, 0.0, 0.0))
 
 
 def test_a_straight_edge_is_averaged_and_not_aliased(client: int) -> None:

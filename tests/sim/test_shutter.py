@@ -7,6 +7,7 @@ from math import tan
 from typing import Any
 
 import numpy as np
+import pybullet
 import pytest
 from numpy.typing import NDArray
 
@@ -33,12 +34,19 @@ def state_at(path: Path, time: int) -> Kinematics:
     return Kinematics(tuple(position), tuple(orientation), zero, zero, zero)
 
 
-def expose(client: int, model: CameraModel, scene: Scene, path: Path) -> Render:
-    """The frame of `STAMP`, in steps of 2 ms."""
+def expose(
+    client: int,
+    model: CameraModel,
+    scene: Scene,
+    path: Path,
+    move: Callable[[float], None] = lambda _: None,
+) -> Render:
+    """The frame of `STAMP`, in steps of 2 ms; `move` moves bodies, at times as of a path."""
     shutter, step, staged = Shutter(Camera(client, model, scene)), SECOND // 500, []
 
     def stage(time: int) -> NDArray[np.float64]:
         staged.append(time)
+        move((time - STAMP) / SECOND)
         return np.array([0.0, 0.0, time])
 
     exposure, now, frame = shutter.open(STAMP), STAMP - shutter.lead - step // 2, None
@@ -128,6 +136,25 @@ def test_a_streak_is_as_long_as_speed_times_exposure(client: int, exposure: floa
     assert streak.sum() == pytest.approx(spot.sum(), rel=0.01)
     # The stamp is the middle of the exposure.
     np.testing.assert_allclose(centroid(streak), centroid(spot), atol=0.2)
+
+
+def test_what_moves_before_a_camera_at_rest_is_blurred_and_skewed_alike(client: int) -> None:
+    speed, depth = 12.0, 6.0
+    scene = bright(ball(np.array([depth, 0.0, 1.5]), 0.4))
+    body = add_scene(client, scene).obstacles[0]
+    model = replace(LARGE, exposure=0.02, readout=0.03, exposure_samples=8)
+
+    def sideways(t: float) -> tuple[Any, Any]:
+        return (0, speed * t, 1.5), euler(0, 0, 0)
+
+    def move(t: float) -> None:
+        where = (depth, -speed * t, 1.5)
+        pybullet.resetBasePositionAndOrientation(body, where, (0, 0, 0, 1), physicsClientId=client)
+
+    by_camera = expose(client, model, scene, sideways).image[..., 0]
+    by_body = expose(client, model, scene, lambda t: sideways(0), move).image[..., 0]
+    np.testing.assert_allclose(centroid(by_camera), centroid(by_body), atol=0.05)
+    np.testing.assert_allclose(spread(by_camera), spread(by_body), rtol=0.01)
 
 
 def spread(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
