@@ -79,6 +79,11 @@ class Fly:
     """Directory of the model bundle to fly."""
     vehicle: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "racing_250"
     """What flies: crazyflie, racing_250, survey_1500, or a .toml file of parameters like theirs."""
+    faults: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
+    ] = None
+    """What breaks in every flight, a .toml file with a table [[fault]] for each: see
+    docs/simulator.md."""
     gui: bool = False
     """Show the simulator's window and fly in real time; the ground drawn for it may change pixels
     of the camera, and so commands."""
@@ -177,9 +182,11 @@ def _fly(arguments: list[str]) -> int:
     if options.gui:
         _check_display()
 
+    from liquid_nav_sim.fault_schedule import read_faults
     from liquid_nav_sim.vehicle_files import load_vehicle
 
     vehicle = load_vehicle(options.vehicle)
+    faults = () if options.faults is None else read_faults(options.faults)
 
     import torch
 
@@ -208,7 +215,8 @@ def _fly(arguments: list[str]) -> int:
     directories += [options.json.parent] if options.json is not None else []
     directories += [options.record] if options.record is not None else []
     with made_directories(*directories):
-        world = World(WorldConfig(vehicle=vehicle, camera=camera), gui=options.gui)
+        config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults)
+        world = World(config, gui=options.gui)
         try:
             evaluation = evaluate(
                 policy,

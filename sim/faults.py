@@ -1,53 +1,135 @@
-"""What breaks in flight: sensors that fall silent, freeze or lie, a weak motor, a gust that stays.
-
-Faults draw nothing at random and take nothing from the streams of the seed: a flight with a fault
-is the same flight until it begins, and its noise is the same after it.
-"""
+"""What may break in flight, when, and by how much."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-import numpy as np
-
-from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
+from liquid_nav.events import SECOND, Channel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.rotation import Vector
-from liquid_nav_sim.rotors import PerRotor
 
 
 class FaultKind(str, Enum):
     """What breaks. Each says what its `magnitude` is; the others take none and ignore it.
 
-    A drop is silence. A freeze repeats the last values under new stamps. A delay is added to the
-    latency, and the link still keeps the order. The bias is added to each axis of the gyroscope,
-    NaN to every value of the IMU. A motor loss is of rotor 0, front right; a wind step blows east.
+    Of any sensor:
+
+    - `drop`: silence.
+    - `freeze`: the last values again and again, under new stamps.
+    - `delay`: s that are added to the latency; the link still keeps the order.
+    - `clock_jump`: s by which its clock is off; a stamp that would be after its arrival is set to
+      it, as drivers do.
+    - `nan`: not a number in place of every value.
+    - `bias`: added to each axis of the gyroscope, rad/s, of the accelerometer, m/s^2, or to the
+      range, m.
+    - `noise`: standard deviation of white noise on each axis of the gyroscope, rad/s, of the
+      accelerometer, m/s^2, of the position, m, on the range, m, or on each value of each pixel,
+      grey levels.
+
+    Of the camera, see `liquid_nav_sim.image_faults`: `black` images; `exposure` times magnitude;
+    `dirt` that covers that share of the lens, another pattern each time.
+
+    Of the odometry: `jump` of the position by m along `direction`.
+
+    Of the vehicle: `motor_loss` of that share of the thrust of `rotor`; `motor_stuck`, which leaves
+    `rotor` with the setpoint that it had; `wind_step` of m/s along `direction`; `mass_change` by
+    that share of the mass, at its centre.
     """
 
     CAMERA_DROP = "camera_drop"
     CAMERA_FREEZE = "camera_freeze"
     CAMERA_BLACK = "camera_black"
     CAMERA_DELAY = "camera_delay"
+    CAMERA_CLOCK_JUMP = "camera_clock_jump"
+    CAMERA_DIRT = "camera_dirt"
+    CAMERA_EXPOSURE = "camera_exposure"
+    CAMERA_NOISE = "camera_noise"
     IMU_DROP = "imu_drop"
     IMU_FREEZE = "imu_freeze"
     IMU_DELAY = "imu_delay"
+    IMU_CLOCK_JUMP = "imu_clock_jump"
     IMU_BIAS = "imu_bias"
+    IMU_ACCEL_BIAS = "imu_accel_bias"
+    IMU_NOISE = "imu_noise"
+    IMU_ACCEL_NOISE = "imu_accel_noise"
     IMU_NAN = "imu_nan"
+    DVS_DROP = "dvs_drop"
+    DVS_FREEZE = "dvs_freeze"
+    DVS_DELAY = "dvs_delay"
+    RANGE_DROP = "range_drop"
+    RANGE_FREEZE = "range_freeze"
+    RANGE_DELAY = "range_delay"
+    RANGE_CLOCK_JUMP = "range_clock_jump"
+    RANGE_BIAS = "range_bias"
+    RANGE_NOISE = "range_noise"
+    RANGE_NAN = "range_nan"
+    ODOMETRY_DROP = "odometry_drop"
+    ODOMETRY_FREEZE = "odometry_freeze"
+    ODOMETRY_DELAY = "odometry_delay"
+    ODOMETRY_CLOCK_JUMP = "odometry_clock_jump"
+    ODOMETRY_JUMP = "odometry_jump"
+    ODOMETRY_NOISE = "odometry_noise"
+    ODOMETRY_NAN = "odometry_nan"
     MOTOR_LOSS = "motor_loss"
+    MOTOR_STUCK = "motor_stuck"
     WIND_STEP = "wind_step"
+    MASS_CHANGE = "mass_change"
+
+    @property
+    def channel(self) -> Channel | None:
+        """The sensor that breaks, or None."""
+        return _CHANNELS.get(self.value.partition("_")[0])
+
+    @property
+    def effect(self) -> str:
+        """What happens to it, without its name: "freeze" of `camera_freeze`."""
+        return self.value.partition("_")[2]
 
 
-_MAGNITUDES: dict[FaultKind, tuple[float, float, str]] = {
-    FaultKind.CAMERA_DELAY: (0.0, 10.0, "s"),
-    FaultKind.IMU_DELAY: (0.0, 10.0, "s"),
-    FaultKind.IMU_BIAS: (-10.0, 10.0, "rad/s"),
-    FaultKind.MOTOR_LOSS: (0.0, 1.0, "of its thrust"),
-    FaultKind.WIND_STEP: (-50.0, 50.0, "m/s"),
+_CHANNELS = {
+    channel.value: channel
+    for channel in (Channel.CAMERA, Channel.IMU, Channel.DVS, Channel.RANGE, Channel.ODOMETRY)
 }
 
-_FREEZES = (FaultKind.CAMERA_FREEZE, FaultKind.IMU_FREEZE)
-_CHANNELS = {"camera": Channel.CAMERA, "imu": Channel.IMU}
-"""By the first word of the kinds that are faults of a sensor."""
+
+class Magnitudes(NamedTuple):
+    """What the magnitude of a kind of fault may be.
+
+    Attributes:
+        low, high: bounds.
+        unit: for the message.
+        drawn: bounds of those that come by chance.
+    """
+
+    low: float
+    high: float
+    unit: str
+    drawn: tuple[float, float]
+
+
+_DELAY = Magnitudes(0.0, 10.0, "s", (0.05, 0.5))
+_CLOCK_JUMP = Magnitudes(-10.0, 10.0, "s", (-0.5, 0.5))
+
+MAGNITUDES: dict[FaultKind, Magnitudes] = {
+    **{kind: _DELAY for kind in FaultKind if kind.effect == "delay"},
+    **{kind: _CLOCK_JUMP for kind in FaultKind if kind.effect == "clock_jump"},
+    FaultKind.CAMERA_DIRT: Magnitudes(0.0, 1.0, "of the lens", (0.05, 0.5)),
+    FaultKind.CAMERA_EXPOSURE: Magnitudes(0.01, 100.0, "times the light", (0.1, 5.0)),
+    FaultKind.CAMERA_NOISE: Magnitudes(0.0, 100.0, "grey levels", (10.0, 60.0)),
+    FaultKind.IMU_BIAS: Magnitudes(-10.0, 10.0, "rad/s", (-0.3, 0.3)),
+    FaultKind.IMU_ACCEL_BIAS: Magnitudes(-100.0, 100.0, "m/s^2", (-2.0, 2.0)),
+    FaultKind.IMU_NOISE: Magnitudes(0.0, 10.0, "rad/s", (0.05, 1.0)),
+    FaultKind.IMU_ACCEL_NOISE: Magnitudes(0.0, 100.0, "m/s^2", (0.5, 10.0)),
+    FaultKind.RANGE_BIAS: Magnitudes(-100.0, 100.0, "m", (-1.0, 1.0)),
+    FaultKind.RANGE_NOISE: Magnitudes(0.0, 100.0, "m", (0.05, 1.0)),
+    FaultKind.ODOMETRY_JUMP: Magnitudes(-100.0, 100.0, "m", (-3.0, 3.0)),
+    FaultKind.ODOMETRY_NOISE: Magnitudes(0.0, 100.0, "m", (0.05, 1.0)),
+    FaultKind.MOTOR_LOSS: Magnitudes(0.0, 1.0, "of its thrust", (0.05, 0.4)),
+    FaultKind.WIND_STEP: Magnitudes(-50.0, 50.0, "m/s", (1.0, 6.0)),
+    FaultKind.MASS_CHANGE: Magnitudes(-0.9, 5.0, "of the mass", (-0.2, 0.3)),
+}
+"""Of the kinds that take one."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +138,12 @@ class Fault:
 
     Attributes:
         kind: what breaks; a name of `FaultKind` is taken too.
-        start: when it begins, ns since the start of the flight; sensors go by their stamps.
+        start: when it begins, ns since the start of the flight; sensors go by the time at which
+            they measure.
         duration: seconds; 0 for the rest of the flight.
         magnitude: how much, see `FaultKind`.
+        rotor: of the faults of a motor: 0 front right, 1 rear left, 2 front left, 3 rear right.
+        direction: of a wind step or a jump, world ENU, shape (3,); its length does not matter.
 
     Raises:
         SimulationError: on an unknown kind or a field out of its range.
@@ -68,6 +153,8 @@ class Fault:
     start: int
     duration: float = 0.0
     magnitude: float = 0.0
+    rotor: int = 0
+    direction: Vector = (1.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         try:
@@ -81,86 +168,26 @@ class Fault:
             raise SimulationError(
                 f"Fault.duration must be finite and not negative, got {self.duration!r}"
             )
-        low, high, unit = _MAGNITUDES.get(self.kind, (-math.inf, math.inf, ""))
+        low, high, unit, _ = MAGNITUDES.get(self.kind, Magnitudes(-math.inf, math.inf, "", (0, 0)))
         if not low <= self.magnitude <= high:
             raise SimulationError(
                 f"Fault.magnitude of {self.kind.value} must be in [{low:g}, {high:g}] {unit}, "
                 f"got {self.magnitude!r}"
             )
-
-    @property
-    def channel(self) -> Channel | None:
-        """The sensor that breaks, or None."""
-        return _CHANNELS.get(self.kind.value.partition("_")[0])
+        if not (isinstance(self.rotor, int) and 0 <= self.rotor < 4):
+            raise SimulationError(f"Fault.rotor must be 0, 1, 2 or 3, got {self.rotor!r}")
+        if len(self.direction) != 3 or not 0 < math.hypot(*self.direction) < math.inf:
+            raise SimulationError(
+                f"Fault.direction must be three finite numbers, not all 0, got {self.direction!r}"
+            )
 
     def acts(self, time: int) -> bool:
         """Whether it lasts at `time` ns."""
         elapsed = time - self.start
         return elapsed >= 0 and (self.duration == 0 or elapsed < self.duration * SECOND)
 
-
-class Faults:
-    """The faults of one flight, and what they make of measurements, thrusts and wind.
-
-    Those that overlap act one after the other, in the order in which they were added.
-    """
-
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-        self._last: dict[Channel, Event] = {}
-        self._arrived: dict[Channel, int] = {}
-
-    def add(self, fault: Fault) -> None:
-        """Let a fault act from its start on."""
-        self._faults.append(fault)
-
-    def measured(self, event: Event) -> Event | None:
-        """What becomes of a measurement on its way; None when it never arrives.
-
-        Give it all that would arrive, in the order of the stamps of each channel.
-        """
-        channel, frozen = event.channel, False
-        for fault in self._faults:
-            if fault.channel is channel and fault.acts(event.stamp):
-                spoilt = self._spoil(event, fault)
-                if spoilt is None:
-                    return None
-                event, frozen = spoilt, frozen or fault.kind in _FREEZES
-        if not frozen:
-            self._last[channel] = event
-        arrival = max(event.arrival, self._arrived.get(channel, 0))
-        self._arrived[channel] = arrival
-        return event if arrival == event.arrival else replace(event, arrival=arrival)
-
-    def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
-        """Thrust setpoints that the rotors follow at `time` ns, N, (4,)."""
-        first, second, third, fourth = setpoints
-        for fault in self._faults:
-            if fault.kind is FaultKind.MOTOR_LOSS and fault.acts(time):
-                first *= 1 - fault.magnitude
-        return (first, second, third, fourth)
-
-    def wind(self, wind: Vector, time: int) -> Vector:
-        """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""
-        east, north, up = wind
-        for fault in self._faults:
-            if fault.kind is FaultKind.WIND_STEP and fault.acts(time):
-                east += fault.magnitude
-        return (east, north, up)
-
-    def _spoil(self, event: Event, fault: Fault) -> Event | None:
-        kind = fault.kind
-        if kind in (FaultKind.CAMERA_DROP, FaultKind.IMU_DROP):
-            return None
-        if kind in _FREEZES:
-            last = self._last.setdefault(event.channel, event)
-            return replace(last, stamp=event.stamp, arrival=event.arrival)
-        if kind in (FaultKind.CAMERA_DELAY, FaultKind.IMU_DELAY):
-            return replace(event, arrival=event.arrival + round(fault.magnitude * SECOND))
-        if isinstance(event, CameraFrame):
-            return replace(event, image=np.zeros_like(event.image))
-        assert isinstance(event, ImuSample)
-        if kind is FaultKind.IMU_BIAS:
-            return replace(event, angular_velocity=event.angular_velocity + fault.magnitude)
-        nothing = np.full(3, math.nan)
-        return replace(event, angular_velocity=nothing, specific_force=nothing)
+    def vector(self) -> Vector:
+        """`magnitude` along `direction`, world ENU."""
+        x, y, z = self.direction
+        scale = self.magnitude / math.hypot(x, y, z)
+        return (scale * x, scale * y, scale * z)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from liquid_nav.events import Event
-from liquid_nav_sim.faults import Faults
+from liquid_nav_sim.fault_effects import Faults
 from liquid_nav_sim.state import Motion
 from liquid_nav_sim.timing import SensorClock
 

@@ -16,6 +16,8 @@ STREAMS = (
     "range_finder_clock",
     "odometry",
     "odometry_clock",
+    "faults",
+    "random_faults",
 )
 """Names of the streams, in the order of their seeds: a new one goes to the end.
 

@@ -128,6 +128,16 @@ class Vehicle:
             physicsClientId=self._client,
         )
 
+    def load(self, factor: float) -> None:
+        """Let the vehicle weigh `factor` times its own mass, with the same inertia, from now on."""
+        pybullet.changeDynamics(
+            self.body,
+            -1,
+            mass=factor * self.parameters.mass,
+            localInertiaDiagonal=self._inertia,
+            physicsClientId=self._client,
+        )
+
     def observe(self, dt: float) -> Kinematics:
         """Read the true state after a step of `dt` seconds.
 

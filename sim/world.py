@@ -11,7 +11,7 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.events import SECOND, Event
+from liquid_nav.events import SECOND, CameraFrame, Event
 from liquid_nav_sim.airframe import VehicleParameters
 from liquid_nav_sim.appearance import FAMILIES
 from liquid_nav_sim.autopilot import Autopilot
@@ -19,7 +19,9 @@ from liquid_nav_sim.bodies import add_scene, place_target
 from liquid_nav_sim.camera import Camera, CameraModel, check_renderer
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.event_camera import EventCamera, EventCameraModel
-from liquid_nav_sim.faults import Fault, Faults
+from liquid_nav_sim.fault_effects import Faults
+from liquid_nav_sim.fault_schedule import RandomFaults
+from liquid_nav_sim.faults import Fault
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuModel
@@ -72,6 +74,8 @@ class WorldConfig:
         camera_timing, imu_timing, event_camera_timing, range_finder_timing, odometry_timing: their
             clocks and links; None for a sensor that is not fitted.
         wind: the air.
+        faults: what breaks in every flight; see `liquid_nav_sim.fault_schedule.read_faults`.
+        random_faults: what breaks by chance, drawn for each flight; None for nothing.
         appearance: family that scenes are drawn from, "train" or "held-out".
         task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
         renderer: what draws for the cameras, see `liquid_nav_sim.camera.RENDERERS`.
@@ -102,6 +106,8 @@ class WorldConfig:
     range_finder_timing: SensorTiming | None = None
     odometry_timing: SensorTiming | None = None
     wind: WindModel = field(default_factory=WindModel)
+    faults: tuple[Fault, ...] = ()
+    random_faults: RandomFaults | None = None
     appearance: str = "train"
     task: Task = field(default_factory=TargetTask)
     renderer: str = "bullet"
@@ -115,6 +121,8 @@ class WorldConfig:
                 f"got {self.appearance!r}"
             )
         check_renderer("WorldConfig.renderer", self.renderer)
+        if not all(isinstance(fault, Fault) for fault in self.faults):
+            raise SimulationError(f"WorldConfig.faults must be Faults, got {self.faults!r}")
         if not isinstance(self.task, Task):
             raise SimulationError(f"WorldConfig.task must be a Task, got {self.task!r}")
         if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
@@ -203,7 +211,14 @@ class World:
         self._vehicle.reset(self.scene.start_position, self.scene.start_yaw)
         self._autopilot = Autopilot(config.vehicle)
         self._wind = Wind(config.wind, draws["wind"])
-        self._faults = Faults()
+        self._faults = Faults(draws["faults"])
+        for fault in config.faults:
+            self._faults.add(fault)
+        if config.random_faults is not None:
+            limit = config.task.time_limit
+            for fault in config.random_faults.draw(draws["random_faults"], limit):
+                self._faults.add(fault)
+        self._mass = 1.0
         self.views: dict[int, View] = {}
         self.time = 0
         self._kinematics = self._vehicle.observe(config.step / SECOND)
@@ -223,6 +238,15 @@ class World:
     def command(self, setpoint: Setpoint) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on."""
         self._setpoint = setpoint
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every fault of this flight: by configuration, by chance, and injected, in this order."""
+        return self._faults.all
+
+    def view(self, frame: CameraFrame) -> View:
+        """What was true when a frame was exposed, whatever its stamp says."""
+        return self.views[self._faults.measured_at(frame)]
 
     def inject(self, fault: Fault) -> None:
         """Let a fault act in this flight; `reset` mends it.
@@ -268,6 +292,10 @@ class World:
         thrusts = self._autopilot.update(self._setpoint, before, dt, vehicle.rotors.full_thrust)
         wind = self._wind.advance(dt, before.position[2], before.linear_velocity)
         wind = self._faults.wind(wind, self.time)
+        mass = self._faults.mass(self.time)
+        if mass != self._mass:
+            vehicle.load(mass)
+            self._mass = mass
         vehicle.apply(self._faults.thrusts(thrusts, self.time), wind, dt)
         pybullet.stepSimulation(physicsClientId=self.client)
         self._kinematics, self._state = vehicle.observe(dt), None

@@ -82,6 +82,7 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["fly", "--task", "acrobatics"], "unknown task 'acrobatics'"),
         (["fly", "--vehicle", "zeppelin"], "unknown vehicle 'zeppelin': choose from crazyflie"),
         (["fly", "--vehicle", "no.toml", "--out", "new"], "vehicle no.toml: No such file"),
+        (["fly", "--faults", "no.toml", "--out", "new"], "faults no.toml: No such file"),
         (["fly", "--episodes", "-3"], "--episodes must be at least 1, got -3"),
         (["fly", "--episodes", "0"], "--episodes must be at least 1, got 0"),
         (["fly", "--episodes", "many"], "--episodes"),

@@ -42,7 +42,7 @@ class TargetExpert:
     def on_event(self, event: Event) -> None:
         """Learn from a frame whether the target has come into view."""
         if isinstance(event, CameraFrame):
-            self.seen |= self._world.views[event.stamp].target_pixels > 0
+            self.seen |= self._world.view(event).target_pixels > 0
 
     def command(self) -> RawCommand:
         """What to do now: (vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""

@@ -90,7 +90,7 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
         label = expert.command()
         seen = None
         if isinstance(event, CameraFrame):
-            seen = sight(world.views[event.stamp], world.config.camera)
+            seen = sight(world.view(event), world.config.camera)
         builder.add(event, label, expert.seen, seen)
         command: RawCommand = label
         if controller is not None:

@@ -12,8 +12,6 @@ from liquid_nav_sim.faults import Fault, FaultKind
 
 REAL_TIME, LOCK_STEP = "real_time", "lock_step"
 
-_FAULTS = ("", *(kind.value for kind in FaultKind))
-
 SPECS = (
     Spec("task", "target", "What to fly.", choices=("target",)),
     replace(EXECUTOR, default="single"),  # In lock-step it answers sooner than `events`.
@@ -45,6 +43,7 @@ SPECS = (
     ),
     Spec("fault.duration", 0.0, "Simulated s that it lasts; 0: until ~/reset.", (0.0, 3600.0)),
     Spec("fault.magnitude", 0.0, "How much; its unit and range go by the kind.", (-100.0, 100.0)),
+    Spec("fault.rotor", 0, "Of a fault of a motor: 0 front right, then PX4's order.", (0, 3)),
     Spec("seed", 0, "Scene and disturbances of the flight that ~/reset begins.", (0, 2**31 - 1)),
     Spec("episodes", 0, "Flights after which the node ends; 0 for no end.", (0, 2**31 - 1)),
 )
@@ -92,7 +91,7 @@ class Settings:
             SimulationError: if they describe none.
 
         """
-        kind, duration, magnitude = (
-            self.values[f"fault.{name}"] for name in ("kind", "duration", "magnitude")
+        kind, duration, magnitude, rotor = (
+            self.values[f"fault.{name}"] for name in ("kind", "duration", "magnitude", "rotor")
         )
-        return Fault(kind, start, duration, magnitude)
+        return Fault(kind, start, duration, magnitude, rotor)

@@ -13,7 +13,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.odometry import Odometer, OdometryModel
-from liquid_nav_sim.state import Motion, VehicleState
+from liquid_nav_sim.state import Kinematics, Motion, VehicleState
 from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.world import World, WorldConfig
 
@@ -21,19 +21,25 @@ EXACT = OdometryModel(**{field.name: 0.0 for field in fields(OdometryModel)})
 ATTITUDE = Rotation.from_euler("ZYX", (0.7, 0.2, -0.3))
 
 
-def state(position: Any) -> VehicleState:
-    return VehicleState(
-        position=np.array(position, dtype=float),
-        orientation=ATTITUDE.as_quat(),
-        linear_velocity=np.array([1.0, -2.0, 0.5]),
-        angular_velocity=np.array([0.1, 0.2, -0.3]),
-        specific_force=np.zeros(3),
+def state(position: Any) -> Kinematics:
+    x, y, z = map(float, position)
+    a, b, c, d = ATTITUDE.as_quat().tolist()
+    return Kinematics(
+        position=(x, y, z),
+        orientation=(a, b, c, d),
+        linear_velocity=(1.0, -2.0, 0.5),
+        angular_velocity=(0.1, 0.2, -0.3),
+        specific_force=(0.0, 0.0, 0.0),
     )
+
+
+def odometer_of(model: OdometryModel, seed: int) -> Odometer:
+    return Odometer(model, VehicleState.of(state((0, 0, 1))), np.random.default_rng(seed))
 
 
 def path(model: OdometryModel, seed: int, metres: float, seconds: float, steps: int) -> Odometry:
     """The last estimate after a straight way east."""
-    odometer = Odometer(model, state((0, 0, 1)), np.random.default_rng(seed))
+    odometer = odometer_of(model, seed)
     for k in range(1, steps + 1):
         here, stamp = state((metres * k / steps, 0, 1)), round(k * seconds / steps * SECOND)
         estimate = odometer.measure(Motion(here, here, stamp - 1, stamp), stamp, stamp)
@@ -101,7 +107,7 @@ def test_a_wrong_scale_is_one_for_a_flight() -> None:
 
 def test_noise_is_white_and_as_large_as_asked() -> None:
     model = OdometryModel(0.03, 0.02, 0.2, 0.05, 0.0, 0.0)
-    odometer = Odometer(model, state((0, 0, 1)), np.random.default_rng(0))
+    odometer = odometer_of(model, 0)
     here = state((0, 0, 1))
     estimates = [odometer.measure(Motion(here, here, k, k + 1), k + 1, k + 1) for k in range(2000)]
     for name, sigma in (

@@ -12,7 +12,7 @@ import pytest
 from liquid_nav.events import SECOND, RangeSample
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.range_finder import RangeFinder, RangeFinderModel
-from liquid_nav_sim.state import Motion, VehicleState
+from liquid_nav_sim.state import Kinematics, Motion
 from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.world import World, WorldConfig
 
@@ -44,6 +44,11 @@ def client() -> Iterator[int]:
     pybullet.disconnect(client)
 
 
+def still(position: tuple[float, float, float], orientation: Any) -> Kinematics:
+    none = (0.0, 0.0, 0.0)
+    return Kinematics(position, tuple(orientation), none, none, none)
+
+
 def read(
     client: int,
     model: RangeFinderModel,
@@ -55,7 +60,7 @@ def read(
     """Readings at a place, tilted by roll and pitch."""
     orientation = np.array(pybullet.getQuaternionFromEuler((*tilt, 0.3)))
     pybullet.resetBasePositionAndOrientation(2, position, orientation, physicsClientId=client)
-    state = VehicleState(np.array(position), orientation, *(np.zeros(3) for _ in range(3)))
+    state = still(position, orientation.tolist())
     finder = RangeFinder(client, model, 2, np.random.default_rng(seed))
     samples = [finder.measure(Motion(state, state, 0, SECOND), k, k + 1) for k in range(count)]
     return [sample.distance for sample in samples if isinstance(sample, RangeSample)]
@@ -115,9 +120,7 @@ def test_readings_go_in_steps(client: int) -> None:
 
 
 def test_lost_samples_leave_the_noise_of_the_others_alone(client: int) -> None:
-    state = VehicleState(
-        np.array([0, 0, 2.0]), np.array([0, 0, 0, 1.0]), *(np.zeros(3) for _ in range(3))
-    )
+    state = still((0.0, 0.0, 2.0), (0.0, 0.0, 0.0, 1.0))
     motion = Motion(state, state, 0, SECOND)
 
     def flight(lost: set[int]) -> dict[int, float]:
