@@ -1,6 +1,6 @@
 """What a frame costs: objects, resolution, shadow, and each thing a camera model can do.
 
-One thread, the quickest of many. The scene is a forest: solids of each shape all around, a
+One thread, CPU time, the quickest of many. The scene is a forest: solids of each shape all around, a
 quarter of them in view. Run it with
 
     python benchmarks/camera_speed.py [--seconds 0.5]
@@ -59,13 +59,13 @@ def forest(count: int) -> Scene:
 
 
 def milliseconds(call: Callable[[], object], seconds: float) -> float:
-    """Time of the quickest of many calls: what it takes when nothing else runs."""
+    """CPU time of the quickest of many calls: what it takes when nothing else runs."""
     call()
     times, end = [], time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
-        begin = time.perf_counter()
+        begin = time.process_time()
         call()
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     return 1000 * min(times)
 
 
