@@ -1,7 +1,7 @@
 """What a frame costs: objects, resolution, shadow, and each thing a camera model can do.
 
-One thread, CPU time, the quickest of many. The scene is a forest: solids of each shape all around, a
-quarter of them in view. Run it with
+One thread, CPU time, the quickest of many. The scene is a forest: solids of each shape all around,
+a quarter of them in view. Run it with
 
     python benchmarks/camera_speed.py [--seconds 0.5]
 """
