@@ -30,14 +30,14 @@ edges are averaged and not aliased."""
 WIDEST = 10.0
 """Largest tangent of the angle between a ray and the optical axis: 84 degrees."""
 
-Label = TypeVar("Label", bound=np.generic)
-
 LARGEST_SIDE = 32_000
 """Pixels of an ideal image along a side, which `cv2.remap` counts in 16 bits."""
 
 _NEWTON_STEPS = 20
 _RADIAL_STEPS = 64
 _BORDER_POINTS = 65
+
+Label = TypeVar("Label", bound=np.generic)
 
 
 def distort(rays: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float64]:

@@ -125,13 +125,12 @@ class RayCaster:
         self._view["range"] = NEAR, FAR
         self._collect(client)
         # What has no mass stays, unless the scene says that its target moves.
-        moving = {
-            body
-            for body in self._bodies
+        self._moving = [
+            (body, rows)
+            for body, rows in self._bodies.items()
             if scene.route is not None
             or pybullet.getDynamicsInfo(body, -1, physicsClientId=client)[0] > 0
-        }
-        self._moving = [(body, rows) for body, rows in self._bodies.items() if body in moving]
+        ]
         for body, rows in self._bodies.items():
             self._place(body, rows)
 

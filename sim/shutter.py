@@ -28,6 +28,11 @@ class Shutter:
         camera: draws.
 
     Attributes:
+        camera: draws.
+        windows: the groups of rows.
+        samples: instants of each group.
+        middle: number of the one whose segmentation and depth are kept.
+        schedule: all instants in their order: ns after the stamp, group and number in it.
         lead, lag: ns from the first light to the stamp, and from the stamp to the last light.
     """
 
@@ -36,11 +41,10 @@ class Shutter:
         groups = min(model.row_groups, model.height) if model.readout else 1
         samples = model.exposure_samples if model.exposure else 1
         self.windows = windows(model.pinhole, model.distortion, groups)
-        self.middle = samples // 2
-        self.samples = samples
+        self.samples, self.middle = samples, samples // 2
         shares = (np.arange(samples) + 0.5) / samples - 0.5
         rows = np.array([(window.first + window.end - 1) / 2 for window in self.windows])
-        delays = model.readout * rows / model.height if model.readout else 0 * rows
+        delays = model.readout * rows / model.height
         offsets = np.rint(SECOND * (delays[:, None] + model.exposure * shares)).astype(np.int64)
         self.schedule: list[tuple[int, int, int]] = sorted(
             (offset, group, sample)
