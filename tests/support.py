@@ -1,5 +1,7 @@
 """What many tests share: small networks, and events made by hand."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -7,10 +9,17 @@ from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.policy import PolicyConfig, PolicyNetwork
 
 
-def small_network(cell: str = "liquid_flow", seed: int = 0) -> tuple[PolicyConfig, PolicyNetwork]:
+def small_network(
+    cell: str = "liquid_flow", seed: int = 0, **cell_options: Any
+) -> tuple[PolicyConfig, PolicyNetwork]:
     """An untrained network whose commands depend visibly on state and latch."""
     config = PolicyConfig(
-        cell=cell, units=12, convolutions=(4, 4, 4), camera_features=8, imu_features=6
+        cell=cell,
+        units=12,
+        cell_options=cell_options,
+        convolutions=(4, 4, 4),
+        camera_features=8,
+        imu_features=6,
     )
     torch.manual_seed(seed)
     network = PolicyNetwork(config)

@@ -1,6 +1,7 @@
 """Wirings, and that the cells obey them."""
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ def test_a_wiring_draws_the_same_every_time_and_survives_json(wiring: Wiring) ->
         np.testing.assert_array_equal(first, second)
         assert set(np.unique(first)) <= {-1, 0, 1}
     assert sorted(n for layer in wiring.layers.values() for n in layer) == list(range(9))
+    with pytest.raises(FrozenInstanceError):
+        wiring.units = 3  # type: ignore[misc]
 
 
 def test_another_seed_draws_another_wiring() -> None:

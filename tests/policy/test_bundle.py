@@ -27,8 +27,8 @@ from support import frame, sample, small_network
 FILES = ("policy.pt", "weights.safetensors", "manifest.json")
 
 
-def write(path: Path, cell: str = "liquid_flow", seed: int = 0) -> Path:
-    config, network = small_network(cell, seed)
+def write(path: Path, cell: str = "liquid_flow", seed: int = 0, **cell_options: Any) -> Path:
+    config, network = small_network(cell, seed, **cell_options)
     save_bundle(path, network, Manifest("target", config, {"seed": seed}, {"success": 1}))
     return path
 
@@ -45,10 +45,16 @@ def copy(source: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
-def test_saved_trained_and_flown_are_the_same_policy(tmp_path: Path, cell: str) -> None:
-    config, network = small_network(cell)
-    path = write(tmp_path / "model", cell)
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [("liquid_flow", {}), ("ltc", {}), ("liquid_flow", {"max_frequency": 2.0})],
+    ids=str,
+)
+def test_saved_trained_and_flown_are_the_same_policy(
+    tmp_path: Path, cell: str, options: dict[str, Any]
+) -> None:
+    config, network = small_network(cell, **options)
+    path = write(tmp_path / "model", cell, **options)
     flying, manifest = load_policy(path)
     trainable, _ = load_network(path)
     assert manifest.config == config
