@@ -182,6 +182,28 @@ def test_a_render_repeats_to_the_byte_and_clients_do_not_mix(client: int) -> Non
     pybullet.disconnect(other)
 
 
+def test_pybullet_built_without_numpy_is_understood(
+    client: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = sample_target_scene(np.random.default_rng(4))
+    add_scene(client, scene)
+    model = replace(LARGE, width=32, height=24, depth=True)
+    pose = (scene.start_position, euler(0, 0, scene.start_yaw))
+    arrays = Camera(client, model, scene).render(*pose)
+    take = pybullet.getCameraImage
+
+    def tuples(*args: object, **named: object) -> tuple[object, ...]:
+        width, height, *images = take(*args, **named)
+        return (width, height, *(tuple(np.ravel(image).tolist()) for image in images))
+
+    monkeypatch.setattr(pybullet, "getCameraImage", tuples)
+    found = Camera(client, model, scene).render(*pose)
+    np.testing.assert_array_equal(found.image, arrays.image)
+    np.testing.assert_array_equal(found.segmentation, arrays.segmentation)
+    assert found.depth is not None
+    np.testing.assert_array_equal(found.depth, arrays.depth)
+
+
 def test_look_at_centres_its_target_without_roll() -> None:
     rng = np.random.default_rng(0)
     for eye, target in rng.uniform(-5, 5, (20, 2, 3)):
