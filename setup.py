@@ -59,7 +59,17 @@ RAYCAST = Extension(
 
 # What runs at every physics step. Compiled, it gives the same numbers several times faster; where
 # mypyc or a compiler is missing, Python runs the same sources.
-INNER_LOOP = ("autopilot", "battery", "mixer", "rotation", "rotors", "vehicle")
+INNER_LOOP = (
+    "autopilot",
+    "battery",
+    "imu_specimen",
+    "mixer",
+    "normals",
+    "rotation",
+    "rotors",
+    "sensor_clock",
+    "vehicle",
+)
 COMPILED = "liquid_nav_sim.compiled__mypyc"
 
 

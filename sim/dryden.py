@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector
-from liquid_nav_sim.streams import Normals
 
 FOOT = 0.3048
 """Metres."""

@@ -241,8 +241,8 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _take(self, events: EventBatch) -> None:
         samples = [event for event in events if isinstance(event, ImuSample)]
         if samples:
-            readings = [(*s.angular_velocity, *s.specific_force) for s in samples]
-            mean = np.mean(readings, axis=0, dtype=np.float64).astype(np.float32)
+            readings = np.array([(s.angular_velocity, s.specific_force) for s in samples])
+            mean = readings.mean(axis=0).ravel().astype(np.float32)
             self._inertial = np.clip(mean, -IMU_RANGE, IMU_RANGE)
             self._inertial_stamp = samples[-1].stamp
         frames = [event for event in events if isinstance(event, CameraFrame)]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from liquid_nav.events import CameraFrame
 from liquid_nav_sim.image_sensor import ImageSensor
 from liquid_nav_sim.pinhole import Render
+from liquid_nav_sim.sensor_clock import SensorClock
 from liquid_nav_sim.shutter import Exposure, Shutter, Stage
 from liquid_nav_sim.state import Motion, VehicleState
-from liquid_nav_sim.timing import SensorClock
 
 
 @dataclass(frozen=True, eq=False)

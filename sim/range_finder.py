@@ -8,9 +8,9 @@ import pybullet
 
 from liquid_nav.events import RangeSample
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector, rotate, rotation_matrix
 from liquid_nav_sim.state import Motion
-from liquid_nav_sim.streams import Normals
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from liquid_nav.events import Event
 from liquid_nav_sim.fault_effects import Faults
+from liquid_nav_sim.sensor_clock import SensorClock
 from liquid_nav_sim.state import Motion
-from liquid_nav_sim.timing import SensorClock
 
 
 class Source(Protocol):

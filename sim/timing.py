@@ -1,10 +1,7 @@
-"""When a sensor measures, when its measurement arrives, and which ones never do."""
+"""Clocks and links of sensors: their rates, their latencies, their losses."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
 
 
@@ -53,57 +50,3 @@ class SensorTiming:
             raise SimulationError(
                 f"sensor drift must be in [-100000, 100000] ppm, got {self.drift}"
             )
-
-
-class SensorClock:
-    """Draws the stamps and arrivals of one sensor, in order of stamp.
-
-    The grid starts at a random phase. Stamps strictly increase: jitter is cut at 0.45 periods. The
-    link keeps the order: a measurement never overtakes an earlier one.
-
-    Losses come as in Gilbert's model (1960, "Capacity of a burst-noise channel"): the link is up or
-    down, and goes from one to the other with fixed probabilities between measurements.
-
-    Args:
-        timing: clock and link.
-        rng: source of phase, jitter, latency and drops.
-
-    Attributes:
-        stamp: of the next measurement, ns.
-        arrival: of that measurement, ns, or None where it is dropped.
-    """
-
-    def __init__(self, timing: SensorTiming, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._period = SECOND / (timing.rate * (1 + 1e-6 * timing.drift))
-        self._phase = float(rng.uniform(0.0, self._period))
-        self._jitter, self._bound = timing.jitter * SECOND, 0.45 * self._period
-        self._latency, self._latency_jitter = timing.latency, timing.latency_jitter
-        recover = min(1 / timing.burst, 1 - timing.drop)
-        self._stay_down = 1 - recover
-        self._go_down = recover * timing.drop / (1 - timing.drop)
-        self._lost_below = timing.drop
-        self._tick = 0
-        self._last_arrival = 0
-        self.stamp = 0
-        self.arrival: int | None = None
-        self.advance()
-
-    def advance(self) -> None:
-        """Move to the next measurement."""
-        rng, bound = self._rng, self._bound
-        jitter, latency, luck = (
-            rng.standard_normal(),
-            rng.standard_exponential(),
-            rng.random(),
-        )
-        offset = min(max(jitter * self._jitter, -bound), bound)
-        self.stamp = max(0, round(self._phase + self._tick * self._period + offset))
-        self._tick += 1
-        if luck < self._lost_below:
-            self.arrival, self._lost_below = None, self._stay_down
-            return
-        self._lost_below = self._go_down
-        delay = self._latency + latency * self._latency_jitter
-        self._last_arrival = max(self.stamp + round(delay * SECOND), self._last_arrival)
-        self.arrival = self._last_arrival

@@ -8,8 +8,8 @@ import numpy as np
 
 from liquid_nav_sim.dryden import Dryden
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector
-from liquid_nav_sim.streams import Normals
 
 SLOWEST_FIELD = 1.0
 """m/s at which turbulence and discrete gusts pass at least: in hover and in still air too, the

@@ -24,11 +24,13 @@ from liquid_nav_sim.fault_schedule import RandomFaults
 from liquid_nav_sim.faults import Fault
 from liquid_nav_sim.frames import FrameSource, View
 from liquid_nav_sim.image_sensor import ImageSensor
-from liquid_nav_sim.imu import PX4_DEFAULT, Imu, ImuModel
+from liquid_nav_sim.imu import PX4_DEFAULT, ImuModel
+from liquid_nav_sim.imu_specimen import Imu
 from liquid_nav_sim.odometry import Odometer, OdometryModel
 from liquid_nav_sim.randomisation import VehicleRandomisation
 from liquid_nav_sim.range_finder import RangeFinder, RangeFinderModel
 from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.sensor_clock import SensorClock
 from liquid_nav_sim.setpoints import Setpoint
 from liquid_nav_sim.shutter import Shutter
 from liquid_nav_sim.sources import Sampler, Sensors, Source
@@ -36,7 +38,7 @@ from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
 from liquid_nav_sim.streams import streams
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.task import Attempt, Task
-from liquid_nav_sim.timing import SensorClock, SensorTiming
+from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.vehicle import Vehicle
 from liquid_nav_sim.vehicle_files import QUAD_250
 from liquid_nav_sim.wind import Wind, WindModel

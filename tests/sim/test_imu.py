@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.imu import ADIS16448, BMI088, MPU6050, NOISELESS, PX4_DEFAULT, Imu, ImuModel
+from liquid_nav_sim.imu import ADIS16448, BMI088, MPU6050, NOISELESS, PX4_DEFAULT, ImuModel
+from liquid_nav_sim.imu_specimen import Imu
 from liquid_nav_sim.rotation import rotate_back, rotation_of
 from liquid_nav_sim.state import GRAVITY, Kinematics, Motion
-from liquid_nav_sim.streams import Normals
 
 TRUTH = [0.1, -0.2, 0.3, 1.0, 2.0, GRAVITY]
 
@@ -83,14 +83,6 @@ def test_allan_deviation_of_an_hour_gives_the_densities(hour: NDArray[np.float64
     np.testing.assert_allclose(read_white, white, rtol=0.1)
     read_walk = np.sqrt((deviations[30] ** 2 - white**2 / 30) * 3 / 30)
     np.testing.assert_allclose(read_walk, walk, rtol=0.1)
-
-
-def test_numbers_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = errors(PX4_DEFAULT, 0.01, 300)
-    monkeypatch.setattr(
-        "liquid_nav_sim.imu.Normals", lambda rng, width: Normals(rng, width, most=7)
-    )
-    assert np.array_equal(errors(PX4_DEFAULT, 0.01, 300), whole)
 
 
 # Errors of the specimen

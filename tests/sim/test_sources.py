@@ -19,9 +19,10 @@ from liquid_nav_sim.fault_effects import Faults
 from liquid_nav_sim.fault_schedule import RandomFaults
 from liquid_nav_sim.faults import FaultKind
 from liquid_nav_sim.imu import MPU6050
+from liquid_nav_sim.sensor_clock import SensorClock
 from liquid_nav_sim.sources import Sampler, Sensors
 from liquid_nav_sim.state import Kinematics, Motion
-from liquid_nav_sim.timing import SensorClock, SensorTiming
+from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.wind import WindModel
 from liquid_nav_sim.world import World, WorldConfig
 

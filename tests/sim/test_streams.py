@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from liquid_nav_sim.streams import STREAMS, Normals, streams
+from liquid_nav_sim.normals import Normals
+from liquid_nav_sim.streams import STREAMS, streams
 
 
 def test_a_stream_depends_on_the_seed_and_its_name_alone() -> None:

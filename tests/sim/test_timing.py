@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.timing import SensorClock, SensorTiming
+from liquid_nav_sim.sensor_clock import SensorClock
+from liquid_nav_sim.timing import SensorTiming
 
 COUNT = 20_000
 
