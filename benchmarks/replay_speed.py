@@ -1,29 +1,37 @@
-"""How fast a recorded flight replays, and in how much memory, with the shipped model.
+"""How fast a recorded flight replays with the shipped model.
 
-A recording is generated: IMU at 200 Hz, and a 640x480 camera at 20 Hz in JPEG, or raw to make it
-large. One thread. Run it with
+A recording is generated: IMU at 200 Hz, and a 640x480 camera at 20 Hz in JPEG or raw. It is read,
+decoded and replayed on one thread, first with nothing but the statistics, then with what
+`liquid-nav replay --out` writes. Run it with
 
-    python benchmarks/replay_speed.py [--seconds 60] [--raw]
+    python benchmarks/replay_speed.py [--seconds 30] [--raw]
 
-`pip install liquid_nav[replay]` brings what it needs.
+`pip install liquid_nav[replay,viz]` brings what it needs.
 """
 
 import importlib.resources
-import resource
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import tyro
 
-from liquid_nav.events import SECOND, ImuSample
-from liquid_nav.policy import load_policy
+from liquid_nav.command import Command
+from liquid_nav.controller import Controller
+from liquid_nav.events import SECOND, Event, ImuSample
+from liquid_nav.policy import Policy, load_policy
 from liquid_nav.policy.config import PolicyCamera
+from liquid_nav.replay.film import ReplayFilm
 from liquid_nav.replay.intake import find_camera_info
+from liquid_nav.replay.output import ReplayOutput
 from liquid_nav.replay.recorder import CAMERA, CAMERA_INFO, IMU, OPTICAL, camera_info, imu_message
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.run import replay
@@ -37,8 +45,10 @@ WIDTH, HEIGHT = 640, 480
 class Options:
     """Generate a recording and replay it."""
 
-    seconds: float = 60.0
+    seconds: float = 30.0
     """Length of the flight."""
+    rounds: int = 5
+    """Replays that write nothing; the others take one each."""
     raw: bool = False
     """Raw images instead of JPEG."""
 
@@ -86,6 +96,13 @@ def picture(image: np.ndarray, head: object, raw: bool) -> object:
     )
 
 
+def outputs(folder: Path, policy: Policy) -> Iterator[tuple[str, list[Any]]]:
+    """What a replay may write beside its summary: a name, and the context managers that do it."""
+    yield "nothing", []
+    yield "replay.mcap", [ReplayOutput(folder / "replay.mcap", policy)]
+    yield "replay.mcap and video", [ReplayOutput(folder / "replay.mcap", policy), ReplayFilm()]
+
+
 def main() -> None:
     """Measure and print."""
     options = tyro.cli(Options)
@@ -95,20 +112,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flight.mcap"
         generate(path, options)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        size = path.stat().st_size / 2**20
-        with Recording(path) as recording:
-            topics = find(recording.topics, Topics(), comparing=False, goals=False)
-            info = find_camera_info(recording, topics)
-            begin = time.process_time()
-            result = replay(recording, topics, policy, camera_info=info)
-            cpu = time.process_time() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{size:.0f} MB, {result.duration:.0f} s of flight, {result.events} events")
-    print(f"{result.duration / result.wall:.1f}x real time by the wall clock")
-    print(f"{result.duration / cpu:.1f}x real time by processor time, {1e3 * cpu:.0f} ms")
-    print(f"{result.decode / result.wall:.0%} of it for decoding and adapting images")
-    print(f"peak memory {peak:.0f} MiB, {before:.0f} MiB of it before the replay")
+        print(f"{path.stat().st_size / 2**20:.0f} MiB, one core, load {os.getloadavg()[0]:.1f}")
+        for round_ in range(options.rounds):
+            for name, watching in outputs(Path(folder), policy):
+                if round_ and watching:
+                    continue
+                measure(path, policy, name, watching)
+
+
+def measure(path: Path, policy: Policy, name: str, watching: list[Any]) -> None:
+    """Replay once and print."""
+    with Recording(path) as recording, ExitStack() as stack:
+        watches = [stack.enter_context(each).watch for each in watching]
+
+        def watch(event: Event, command: Command, controller: Controller) -> None:
+            for each in watches:
+                each(event, command, controller)
+
+        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        info = find_camera_info(recording, topics)
+        begin = time.process_time()
+        result = replay(
+            recording, topics, policy, camera_info=info, watch=watch if watches else None
+        )
+        cpu = time.process_time() - begin
+    print(
+        f"{result.duration:.0f} s of flight, {result.events} events, writing {name}: "
+        f"{result.duration / result.wall:.1f}x real time by the wall clock, "
+        f"{result.duration / cpu:.1f}x by processor time, "
+        f"{result.decode / result.wall:.0%} for decoding and adapting images"
+    )
 
 
 if __name__ == "__main__":

@@ -145,9 +145,12 @@ def count_substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[int]:
     # A compiled graph cannot depend on values; the substeps in excess are identities.
     if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
         return [max_substeps] * dt.shape[1]
-    longest = torch.floor(dt.detach().amax(0) / max_step)
-    counts: list[int] = (longest.to(torch.long) + 1).clamp(1, max_substeps).tolist()
-    return counts
+    longest: list[float] = dt.detach().amax(0).tolist()
+    # Written so that what is no number costs no more than the longest gap.
+    return [
+        int(t / max_step) + 1 if t < max_step * (max_substeps - 1) else max_substeps
+        for t in longest
+    ]
 
 
 def substep(dt: Tensor, index: int, max_step: float, max_substeps: int) -> Tensor:

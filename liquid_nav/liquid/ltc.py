@@ -172,7 +172,7 @@ class LTC(LiquidCell):
     def gates(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Target v_inf (B, N) and time constant (B, N) in seconds, for u (B, I) and v (B, N)."""
         self.check_gates(u, v)
-        return self._gates(self._drive(u), v, self._recurrent(), self._capacitance())
+        return self._gates(self._rest(), torch.cat((u, v), 1), self._all(), self._capacitance())
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
@@ -183,6 +183,9 @@ class LTC(LiquidCell):
             if scanned is not None:
                 return scanned[:, 0]
         count = self._substeps(dt.unsqueeze(1))[0]
+        if count == 1 and self.solver == "exponential":
+            v_inf, time_constant = self.gates(u, v)
+            return exponential_flow(v, v_inf, time_constant, dt)
         drive, recurrent, capacitance = (
             self._drive(u),
             self._recurrent(),
@@ -293,11 +296,23 @@ class LTC(LiquidCell):
             self.recurrent_reversal,
         )
 
+    def _all(self) -> Synapses:
+        """Sensory synapses, then recurrent ones: from sources (u, v)."""
+        sensory, recurrent = self._sensory(), self._recurrent()
+        return (
+            torch.cat((sensory[0], recurrent[0]), 1),
+            torch.cat((sensory[1], recurrent[1]), 1),
+            torch.cat((sensory[2], recurrent[2]), 2),
+        )
+
+    def _rest(self) -> Tensor:
+        """Conductance and current (N, 2, 1) of the leak."""
+        leak = self._leak()
+        return torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2)
+
     def _drive(self, u: Tensor) -> Tensor:
         """Sum conductance and current (N, 2, B) of leak and sensory synapses, for u (B, I)."""
-        leak = self._leak()
-        total = torch.stack((leak, leak * self.v_leak), 1).unsqueeze(2)
-        return _add_synapses(total, u, self._sensory())
+        return _add_synapses(self._rest(), u, self._sensory())
 
     def _gates(
         self, drive: Tensor, v: Tensor, recurrent: Synapses, capacitance: Tensor

@@ -34,7 +34,7 @@ def ltc_forward(
     for part, x in zip(drive.split(COLUMNS, 2), columns.split(COLUMNS, 1), strict=True):
         part.copy_(_gates(part, _open(x, sensory), sensory))
     states = v.new_empty(length, v.shape[1], batch)
-    v, capacitance = v.t(), capacitance.unsqueeze(1)
+    v, capacitance = v.t().contiguous(), capacitance.unsqueeze(1)
     for k, elapsed in enumerate(dt.unbind(1)):
         now = drive[:, :, k * batch : (k + 1) * batch]
         for rest, _ in _substeps(elapsed, max_step, max_substeps):
@@ -65,11 +65,14 @@ def ltc_backward(
     sensory_grads = [torch.zeros_like(part) for part in sensory]
     column = capacitance.unsqueeze(1)
     capacitance_grad = torch.zeros_like(column)
-    carry = torch.zeros_like(v.t())
+    # What is not contiguous costs several times as much to multiply.
+    starts = torch.cat((v.unsqueeze(1), states[:, :-1]), 1).permute(1, 2, 0).contiguous()
+    grads = grad.permute(1, 2, 0).contiguous()
+    carry = torch.zeros_like(starts[0])
     for k in reversed(range(length)):
         here = slice(k * batch, (k + 1) * batch)
-        carry = carry + grad[:, k].t()
-        x = (states[:, k - 1] if k else v).t()
+        carry = carry + grads[k]
+        x = starts[k]
         trajectory = []
         for rest, ends in _substeps(dt[:, k], max_step, max_substeps):
             opening = _open(x, recurrent)
@@ -183,7 +186,7 @@ def _split(tensors: Sequence[Tensor]) -> tuple[Synapses, Synapses]:
 
 def _columns(u: Tensor) -> Tensor:
     """Inputs (B, T, I) as columns (I, T B)."""
-    return u.permute(2, 1, 0).flatten(1)
+    return u.permute(2, 1, 0).flatten(1).contiguous()
 
 
 def _substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ from liquid_nav.replay.records import Damage, Record
 WINDOW = SECOND
 """Nanoseconds by which a record may come after one with a later time and still be put before it."""
 
-WINDOW_BYTES = 64 << 20
+WINDOW_BYTES = 8 << 20
 """Bytes of records held back at most; where more would be, the window is shorter."""
 
 LEAP = 60 * SECOND

@@ -206,9 +206,9 @@ def replay(
     comparison = None
     if topics.command is not None:
         comparison = compare(
-            np.array(recorded[0], np.int64),
-            np.array(recorded[1], np.float64).reshape(-1, 4),
-            np.array(recorded[2], np.float64).reshape(-1, 4),
+            np.frombuffer(recorded[0], np.int64),
+            np.frombuffer(recorded[1], np.float64).reshape(-1, 4),
+            np.frombuffer(recorded[2], np.float64).reshape(-1, 4),
         )
     figures = {
         channel: times.statistics(
@@ -224,10 +224,10 @@ def replay(
         topics=topics,
         start=start,
         end=end,
-        times=np.array(series.times, np.int64),
-        commands=np.array(series.vectors, np.float64).reshape(-1, 4),
-        modes=np.array(series.modes, np.uint8),
-        at_event=np.array(series.at_event, np.bool_),
+        times=np.frombuffer(series.times, np.int64),
+        commands=np.frombuffer(series.vectors, np.float64).reshape(-1, 4),
+        modes=np.frombuffer(series.modes, np.uint8),
+        at_event=np.frombuffer(series.at_event, np.bool_),
         digest=digest.digest(),
         failsafes=failsafes.entries,
         times_of=channels,

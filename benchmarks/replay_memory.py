@@ -1,0 +1,130 @@
+"""How much memory a replay takes of a recording that is larger than the memory.
+
+A recording is generated: IMU at 200 Hz and raw 640x480 images at 20 Hz, black but for some noise at
+the top, so that the file is sparse: it has the length asked for, and takes a hundredth of it on the
+disk. Then `liquid-nav replay` runs over it, once for a summary and once with all that it writes.
+Run it with
+
+    python benchmarks/replay_memory.py [--gigabytes 10]
+
+`pip install liquid_nav[replay,viz]` brings what it needs.
+"""
+
+import importlib.resources
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from mcap.writer import Writer
+
+from liquid_nav.events import SECOND, ImuSample
+from liquid_nav.replay.decoding import STORE
+from liquid_nav.replay.recorder import CAMERA, IMU, OPTICAL, imu_message
+from liquid_nav.replay.writer import header, message
+
+WIDTH, HEIGHT, NOISE = 640, 480, 4096
+
+
+@dataclass(frozen=True)
+class Options:
+    """Generate a sparse recording and replay it."""
+
+    gigabytes: float = 10.0
+    """Length of the recording, 10^9 bytes."""
+
+
+class SparseFile(io.FileIO):
+    """A file that is written with a hole for what ends in many zeros."""
+
+    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
+        """Write all of `data`."""
+        data = bytes(data)
+        kept = len(data.rstrip(b"\0"))
+        if len(data) - kept < NOISE:
+            return super().write(data)
+        super().write(data[:kept])
+        self.seek(len(data) - kept, os.SEEK_CUR)
+        return len(data)
+
+
+def generate(path: Path, length: float) -> None:
+    """Write a recording of so many bytes."""
+    rng = np.random.default_rng(0)
+    pixels = np.zeros(HEIGHT * WIDTH * 3, np.uint8)
+    with SparseFile(path, "wb") as file:
+        # A chunk would be compressed, or have a checksum.
+        writer = Writer(file, use_chunking=False, enable_data_crcs=False)  # type: ignore[arg-type]
+        writer.start("ros2")
+        channels = {}
+        for topic, kind in ((IMU, "sensor_msgs/msg/Imu"), (CAMERA, "sensor_msgs/msg/Image")):
+            text, _ = STORE.generate_msgdef(kind, ros_version=2)
+            schema = writer.register_schema(kind, "ros2msg", text.encode())
+            channels[topic] = writer.register_channel(topic, "cdr", schema)
+
+        def write(topic: str, content: object, now: int) -> None:
+            data = bytes(STORE.serialize_cdr(content, content.__msgtype__))  # type: ignore[attr-defined]
+            writer.add_message(channels[topic], now + 1_000_000, data, now)
+
+        k = 0
+        while file.tell() < length:
+            now = SECOND + k * SECOND // 200
+            rates, force = rng.normal(size=3), rng.normal((0.0, 0.0, 9.8))
+            write(IMU, imu_message(ImuSample(now, now + 1_000_000, rates, force)), now)
+            if k % 10 == 0:
+                pixels[:NOISE] = rng.integers(0, 256, NOISE, np.uint8)
+                image = message(
+                    "sensor_msgs/msg/Image",
+                    header=header(now, OPTICAL),
+                    height=HEIGHT,
+                    width=WIDTH,
+                    encoding="rgb8",
+                    is_bigendian=0,
+                    step=3 * WIDTH,
+                    data=pixels,
+                )
+                write(CAMERA, image, now)
+            k += 1
+        writer.finish()  # type: ignore[no-untyped-call]
+
+
+def peak_of(*arguments: str) -> tuple[float, float]:
+    """Peak memory in MB, 10^6 bytes, and seconds of `liquid-nav` with these arguments."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "liquid_nav.cli", *arguments], stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"liquid-nav {' '.join(arguments)} ended with {process.returncode}")
+    return usage.ru_maxrss * 1024 / 1e6, time.perf_counter() - begin
+
+
+def main() -> None:
+    """Measure and print."""
+    options = tyro.cli(Options)
+    model = str(importlib.resources.files("liquid_nav_models") / "target")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flight.mcap"
+        generate(path, 1e7)
+        small, _ = peak_of("replay", str(path), "--model", model)
+        generate(path, options.gigabytes * 1e9)
+        stat = path.stat()
+        print(
+            f"{stat.st_size / 1e9:.2f} GB, {stat.st_blocks * 512 / 1e6:.0f} MB of them on the disk"
+        )
+        print(f"a recording of 10 MB: {small:.0f} MB")
+        for what, more in (("summary", []), ("all outputs", ["--out", str(Path(folder) / "out")])):
+            peak, seconds = peak_of("replay", str(path), "--model", model, *more)
+            print(f"{what}: {peak:.0f} MB, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
