@@ -98,13 +98,16 @@ class Wind:
     Args:
         model: distribution to draw from.
         rng: source of the draws.
+
+    Attributes:
+        ahead: where the steady wind blows to, east and north of a unit vector.
     """
 
     def __init__(self, model: WindModel, rng: np.random.Generator) -> None:
         self._model = model
         self._dryden = Dryden(model.turbulence, rng.spawn(1)[0]) if model.turbulence else None
         self._speed, direction = rng.uniform(0, model.steady), rng.uniform(-math.pi, math.pi)
-        self._ahead = (math.cos(direction), math.sin(direction))
+        self.ahead = (math.cos(direction), math.sin(direction))
         self._normals = Normals(rng, 3)
         x, y, z = self._normals.row()
         self._gust = (model.gust * x, model.gust * y, model.gust * z)
@@ -124,7 +127,7 @@ class Wind:
         Returns:
             Velocity of the air where the vehicle is, m/s, world ENU, shape (3,).
         """
-        model, (east, north), speed = self._model, self._ahead, self._speed
+        model, (east, north), speed = self._model, self.ahead, self._speed
         keep = math.exp(-dt / model.gust_time)
         kick = model.gust * math.sqrt(1 - keep * keep)
         (gx, gy, gz), (nx, ny, nz) = self._gust, self._normals.row()

@@ -156,7 +156,7 @@ def test_turbulence_leaves_gusts_and_steady_wind_as_they_are() -> None:
     for _ in range(10):
         one.advance(0.004)
         other.advance(0.004)
-    assert (one._gust, one._speed, one._ahead) == (other._gust, other._speed, other._ahead)
+    assert (one._gust, one._speed, one.ahead) == (other._gust, other._speed, other.ahead)
 
 
 @pytest.mark.parametrize(
