@@ -110,6 +110,20 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
         raise SimulationError(f"faults {path}: {error}") from error
 
 
+def script_of(faults: Iterable[Fault]) -> str:
+    """Write faults as a script that `read_faults` reads."""
+    return "\n".join(
+        f"[[fault]]\n"
+        f'kind = "{fault.kind.value}"\n'
+        f"start = {fault.start / SECOND!r}\n"
+        f"duration = {float(fault.duration)!r}\n"
+        f"magnitude = {float(fault.magnitude)!r}\n"
+        f"rotor = {fault.rotor}\n"
+        f"direction = {list(map(float, fault.direction))!r}\n"
+        for fault in faults
+    )
+
+
 def faults_of(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
     """Make faults of mappings, as from a script.
 

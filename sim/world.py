@@ -176,6 +176,7 @@ class World:
             ):
                 pybullet.configureDebugVisualizer(pane, 0, physicsClientId=self.client)
         self.outcome: Outcome | None = None
+        self._faults = Faults(np.random.default_rng(0))
         self._flying = False
 
     def close(self) -> None:

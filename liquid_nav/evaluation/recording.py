@@ -28,6 +28,7 @@ from liquid_nav.replay.recorder import (
 from liquid_nav.replay.topics import TRUTH
 from liquid_nav.replay.writer import header, message, vector3
 from liquid_nav.safety import SafetyConfig
+from liquid_nav_sim.fault_schedule import script_of
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.world import World
@@ -35,6 +36,7 @@ from liquid_nav_sim.world import World
 STATE = f"{TRUTH}/odom"
 SCENE = f"{TRUTH}/scene"
 OUTCOME = f"{TRUTH}/outcome"
+FAULTS = f"{TRUTH}/faults"
 TF, TF_STATIC = "/tf", "/tf_static"
 
 PERIOD = SECOND // 100
@@ -57,7 +59,8 @@ class SimulationRecorder:
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
     and as the transform from `WORLD` to `BODY`), where the camera sits on the body, the scene as
-    markers on `SCENE` (what moves, with each state), and at the end the outcome on `OUTCOME`.
+    markers on `SCENE` (what moves, with each state), and at the end the outcome on `OUTCOME` and on
+    `FAULTS` what was broken, if anything, as a script that `liquid-nav fly --faults` takes.
 
     A context manager: closes on leaving, and discards when an exception leaves.
 
@@ -93,7 +96,11 @@ class SimulationRecorder:
             self._recorder.discard()
 
     def close(self) -> None:
-        """Note the outcome, finish the file and give it its name."""
+        """Note outcome and faults, finish the file and give it its name."""
+        faults = self._world.faults
+        if faults:
+            script = message("std_msgs/msg/String", data=script_of(faults))
+            self._recorder.write(FAULTS, script, self._world.time)
         outcome = self._world.outcome
         if outcome is not None:
             said = message("std_msgs/msg/String", data=outcome.value)

@@ -11,12 +11,22 @@ from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.recording import OUTCOME, SCENE, STATE, TF, TF_STATIC, SimulationRecorder
+from liquid_nav.evaluation.recording import (
+    FAULTS,
+    OUTCOME,
+    SCENE,
+    STATE,
+    TF,
+    TF_STATIC,
+    SimulationRecorder,
+)
 from liquid_nav.events import SECOND
 from liquid_nav.replay.recorder import CAMERA_INFO, COMMAND, IMU
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.topics import Topics, find
 from liquid_nav_sim.camera import CameraModel
+from liquid_nav_sim.fault_schedule import read_faults
+from liquid_nav_sim.faults import Fault, FaultKind
 from liquid_nav_sim.state import VehicleState
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import World, WorldConfig
@@ -124,6 +134,22 @@ def test_the_scene_is_drawn_solid_by_solid(flown) -> None:
             [marker.color.r, marker.color.g, marker.color.b], solid.colour, atol=1e-6
         )
     assert [content.data for _, content in messages(path)[OUTCOME]] == ["timeout"]
+
+
+def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
+    assert FAULTS not in messages(flown[2])
+    faults = (Fault(FaultKind.IMU_BIAS, 100_000_000, 0.25, -0.1), Fault(FaultKind.MOTOR_STUCK, 7))
+    config = WorldConfig(camera_timing=None, faults=faults[:1], task=TargetTask(time_limit=0.2))
+    world = World(config)
+    with SimulationRecorder(tmp_path / "broken.mcap", world) as recorder:
+        world.reset(1)
+        world.inject(faults[1])
+        while (event := world.next_event()) is not None:
+            recorder.event(event)
+    world.close()
+    ((_, script),) = messages(tmp_path / "broken.mcap")[FAULTS]
+    (tmp_path / "again.toml").write_text(script.data)
+    assert read_faults(tmp_path / "again.toml") == faults
 
 
 def test_a_replay_takes_the_measurements_and_leaves_the_truth(flown) -> None:

@@ -1,5 +1,6 @@
 """Faults by chance and by script: drawn as configured, read as written, and every typo named."""
 
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from liquid_nav.events import SECOND
 from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.fault_schedule import RandomFaults, faults_of, read_faults
+from liquid_nav_sim.fault_schedule import RandomFaults, faults_of, read_faults, script_of
 from liquid_nav_sim.faults import MAGNITUDES, Fault, FaultKind
 from liquid_nav_sim.world import World, WorldConfig
 
@@ -131,6 +132,16 @@ def test_any_script_makes_faults_or_one_error(entries: list[Any]) -> None:
     except SimulationError as raised:
         error = str(raised)
     assert error.startswith("fault ") if error is not None else len(faults) == len(entries)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_was_drawn_is_read_back_as_it_was_written(seed: int) -> None:
+    faults = RandomFaults(rate=1.0).draw(np.random.default_rng(seed), 20.0)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "drawn.toml"
+        file.write_text(script_of(faults))
+        assert read_faults(file) == faults
 
 
 # By chance
