@@ -69,7 +69,7 @@ def draw_allan() -> None:
 
 def blow(model: WindModel, seconds: float, dt: float) -> NDArray[np.float64]:
     """The wind in hover at 10 m, along and across the mean wind and up, shape (steps, 3)."""
-    wind = Wind(model, np.random.default_rng(11))
+    wind = Wind(model, np.random.default_rng(13))
     east, north = wind.ahead
     air = np.array([wind.advance(dt, altitude=10.0) for _ in range(round(seconds / dt))])
     turn = np.array([[east, north, 0.0], [-north, east, 0.0], [0.0, 0.0, 1.0]])
@@ -80,12 +80,12 @@ def draw_wind() -> None:
     """Three kinds of air in hover."""
     dt, seconds = 0.02, 60.0
     turbulent = WindModel(steady=10.0, gust=0.0, turbulence=15.4)
-    ramp = DiscreteGust(start=15.0, velocity=(0.0, 0.0, 3.0), length=40.0)
-    back = DiscreteGust(start=35.0, velocity=(0.0, 0.0, -3.0), length=40.0)
+    ramp = DiscreteGust(start=15.0, velocity=(0.0, 0.0, 3.0), length=80.0)
+    back = DiscreteGust(start=35.0, velocity=(0.0, 0.0, -3.0), length=80.0)
     kinds = {
         "default: steady wind and gusts": WindModel(),
         "Dryden, moderate (30 kn at 6 m)": turbulent,
-        "1 - cosine gusts up and down": WindModel(steady=10, gust=0, discrete=(ramp, back)),
+        "1 - cosine gust upwards, and back": WindModel(steady=10, gust=0, discrete=(ramp, back)),
     }
     figure, axes = plt.subplots(3, 1, figsize=(10, 6.5), sharex=True, layout="constrained")
     time = np.arange(round(seconds / dt)) * dt
@@ -103,6 +103,7 @@ def draw_wind() -> None:
         axis.set_ylabel("m/s")
         axis.grid(alpha=0.15)
     axes[0].legend(frameon=False, ncols=3, loc="upper right")
+    axes[0].set_ylim(-1.5, 2.5)
     axes[-1].set_xlabel("s")
     figure.savefig(IMAGES / "wind.png", dpi=110)
     plt.close(figure)
