@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav_sim.dryden import intensities
-from liquid_nav_sim.imu import ADIS16448, MPU6050, PX4_DEFAULT, Imu, ImuModel
+from liquid_nav_sim.imu import ADIS16448, MPU6050, PX4_DEFAULT, ImuModel
+from liquid_nav_sim.imu_specimen import Imu
 from liquid_nav_sim.state import GRAVITY
 from liquid_nav_sim.wind import DiscreteGust, Wind, WindModel
 
