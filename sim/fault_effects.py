@@ -80,9 +80,10 @@ class Faults:
 
         Give it all that would arrive, in the order of the stamps of each channel.
         """
-        if not self._active:
-            return event
         channel, time, frozen = event.channel, event.stamp, False
+        if not self._active:
+            self._last[channel] = event
+            return event
         for active in self._acting(time):
             kind = active.fault.kind
             if kind.channel is not channel:

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import math
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,7 @@ import numpy as np
 from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults import MAGNITUDES, Fault, FaultKind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from liquid_nav_sim.toml_files import is_number, read_toml
 
 
 @dataclass(frozen=True)
@@ -90,14 +85,7 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
     Raises:
         SimulationError: on a file that cannot be read, or a fault that cannot be.
     """
-    try:
-        script = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise SimulationError(f"faults {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SimulationError(f"faults {path}: not a text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SimulationError(f"faults {path}: not TOML: {error}") from error
+    script = read_toml(Path(path), f"faults {path}")
     for name in script:
         if name != "fault":
             raise SimulationError(f"faults {path}: unknown table {name}, each fault is a [[fault]]")
@@ -153,7 +141,7 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
         kind = entry["kind"]
         raise SimulationError(f"{where}: unknown kind {kind!r}, {_choice(str(kind), kinds)}")
     for name in ("start", "duration", "magnitude"):
-        if not _is_number(entry.get(name, 0.0)):
+        if not is_number(entry.get(name, 0.0)):
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
     if not 0 <= entry["start"] < math.inf:
         raise SimulationError(
@@ -163,7 +151,7 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
     if not (
         isinstance(direction, (list, tuple))
         and len(direction) == 3
-        and all(map(_is_number, direction))
+        and all(map(is_number, direction))
     ):
         raise SimulationError(f"{where}: direction must be three numbers, got {direction!r}")
     values = {**entry, "start": round(entry["start"] * SECOND), "direction": tuple(direction)}
@@ -177,7 +165,3 @@ def _choice(name: str, names: tuple[str, ...]) -> str:
     """What was meant, or what there is."""
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,7 +1,6 @@
 """Vehicles by name or by file: one readable TOML file for each set of parameters."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -9,11 +8,7 @@ from typing import Any, TypeVar
 
 from liquid_nav_sim.airframe import BatteryParameters, VehicleParameters
 from liquid_nav_sim.errors import SimulationError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from liquid_nav_sim.toml_files import is_number, read_toml
 
 _Kind = TypeVar("_Kind", VehicleParameters, BatteryParameters)
 
@@ -36,22 +31,14 @@ def load_vehicle(vehicle: str | Path) -> VehicleParameters:
             unknown, of a wrong type or out of its range.
     """
     name = str(vehicle)
+    if name not in VEHICLES and not name.endswith(".toml"):
+        raise SimulationError(
+            f"unknown vehicle {name!r}: choose from {', '.join(VEHICLES)}, or give a .toml file"
+        )
+    file = _SHIPPED / f"{name}.toml" if name in VEHICLES else Path(vehicle)
+    table = read_toml(file, f"vehicle {name}")
     try:
-        if name in VEHICLES:
-            text = (_SHIPPED / f"{name}.toml").read_text("utf-8")
-        elif name.endswith(".toml"):
-            text = Path(vehicle).read_text("utf-8")
-        else:
-            raise SimulationError(
-                f"unknown vehicle {name!r}: choose from {', '.join(VEHICLES)}, or give a .toml file"
-            )
-        return _parameters(tomllib.loads(text))
-    except OSError as error:
-        raise SimulationError(f"vehicle {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SimulationError(f"vehicle {name}: not a text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SimulationError(f"vehicle {name}: not TOML: {error}") from error
+        return _parameters(table)
     except _FieldError as error:
         raise SimulationError(f"vehicle {name}: {error}") from error
 
@@ -82,21 +69,17 @@ def _made(kind: type[_Kind], table: Mapping[str, Any], prefix: str, **others: An
             raise _FieldError(f"field {prefix}{name} is missing")
         value = table[name]
         if type_ is float:
-            if not _is_number(value):
+            if not is_number(value):
                 raise _FieldError(f"{prefix}{name} must be a number, got {value!r}")
             values[name] = float(value)
         else:
-            if not (isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))):
+            if not (isinstance(value, list) and len(value) == 3 and all(map(is_number, value))):
                 raise _FieldError(f"{prefix}{name} must be a list of three numbers, got {value!r}")
             values[name] = tuple(map(float, value))
     try:
         return kind(**values, **others)
     except SimulationError as error:
         raise _FieldError(str(error)) from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 QUAD_250 = load_vehicle("racing_250")

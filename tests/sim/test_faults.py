@@ -235,6 +235,20 @@ def test_reset_mends(world: World) -> None:
     assert world.faults == ()
 
 
+def test_what_freezes_in_flight_keeps_its_last_values(world: World) -> None:
+    world.reset(3)
+    last = world.next_event(SECOND)
+    while not isinstance(last, ImuSample) or last.stamp < START:
+        last = world.next_event(SECOND)
+    world.inject(Fault(FaultKind.IMU_FREEZE, world.time))
+    later = [e for e in iter(lambda: world.next_event(SECOND), None) if e.channel is Channel.IMU]
+    frozen = [e for e in later if e.stamp >= world.faults[0].start]
+    # What was on its way is not frozen; the newest of it is what is repeated.
+    known = [last, *(e for e in later if e.stamp < world.faults[0].start)]
+    assert len(frozen) > 50
+    assert {values(event) for event in frozen} == {values(known[-1])}
+
+
 def test_a_fault_without_duration_lasts(world: World) -> None:
     events = fly(world, Fault(FaultKind.CAMERA_BLACK, START))
     late = [e for e in events if isinstance(e, CameraFrame) and e.stamp >= START]

@@ -1,0 +1,42 @@
+"""Reads TOML files, with one error for whatever is wrong with them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from liquid_nav_sim.errors import SimulationError
+
+if sys.version_info >= (3, 11):
+    from importlib.resources.abc import Traversable
+
+    import tomllib
+else:
+    from importlib.abc import Traversable
+
+    import tomli as tomllib
+
+
+def read_toml(file: Path | Traversable, what: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        file: where it is.
+        what: begins the message of an error.
+
+    Raises:
+        SimulationError: on a file that cannot be read, or is not TOML in UTF-8.
+    """
+    try:
+        table: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SimulationError(f"{what}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SimulationError(f"{what}: not a text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SimulationError(f"{what}: not TOML: {error}") from error
+    return table
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, which True and False are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
