@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -53,6 +53,9 @@ class EventBatch(Sequence[Event]):
 
     def __getitem__(self, index: Any) -> Any:
         return self._events[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EventBatch) or len(self) != len(other):
