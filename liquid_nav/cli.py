@@ -23,7 +23,8 @@ from liquid_nav import __version__
 from liquid_nav.errors import BundleError, ConfigError, LiquidNavError
 from liquid_nav.evaluation.files import PLOT, RESULT, VIDEO, made_directories
 
-TASKS = ("target",)
+TASKS = ("target", "forest", "gates", "follow")
+PILOTS = ("policy", "expert")
 
 USAGE = """\
 usage: liquid-nav [--help] [--version] COMMAND ...
@@ -31,7 +32,7 @@ usage: liquid-nav [--help] [--version] COMMAND ...
 Drone navigation by a continuous-time (liquid) neural controller.
 
 commands:
-  fly      fly a policy in the simulator and show what happened
+  fly      fly a task in the simulator and show what happened
   train    train a policy in the simulator
   replay   replay a recorded flight through the controller
   dataset  make training data of recorded flights
@@ -60,7 +61,7 @@ _Command = TypeVar("_Command")
 
 @dataclass(frozen=True)
 class Fly:
-    """Fly a policy closed loop in the simulator and show what happened.
+    """Fly a task closed loop in the simulator and show what happened.
 
     A row is printed for each flight. With --out, DIR gets flights.mp4 (onboard and outside view),
     flights.png (the flights from above) and result.json. Ctrl-C leaves whole files of the flights
@@ -68,7 +69,11 @@ class Fly:
     """
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "target"
-    """What to fly: target."""
+    """What to fly: target, forest, gates or follow."""
+    difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
+    """How hard, from 0 to 1."""
+    pilot: Annotated[str, tyro.conf.arg(metavar="PILOT")] = "policy"
+    """Who flies: policy, or expert, the one that knows the scene and that policies learn from."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
     """How many flights, at least 1."""
     seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
@@ -76,7 +81,7 @@ class Fly:
     model: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the shipped one)")
     ] = None
-    """Directory of the model bundle to fly."""
+    """Directory of the model bundle to fly; it must have been trained for the task."""
     vehicle: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "racing_250"
     """What flies: crazyflie, racing_250, survey_1500, or a .toml file of parameters like theirs."""
     faults: Annotated[
@@ -166,7 +171,11 @@ def _parse(kind: type[_Command], name: str, arguments: list[str]) -> _Command:
 
 def _fly(arguments: list[str]) -> int:
     options = _parse(Fly, "fly", arguments)
-    _check_task(options.task)
+    _check_task(options.task, options.difficulty)
+    if options.pilot not in PILOTS:
+        raise ConfigError(f"--pilot must be {' or '.join(PILOTS)}, got {options.pilot!r}")
+    if options.pilot == "expert" and options.model is not None:
+        raise ConfigError("--model is for --pilot policy, the expert has none")
     if options.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, got {options.episodes}")
     if options.seed < 0:
@@ -190,21 +199,28 @@ def _fly(arguments: list[str]) -> int:
 
     import torch
 
-    from liquid_nav.policy import load_policy
+    from liquid_nav.policy import PolicyCamera, load_policy
 
     # More threads do not help a batch of one, and could change the order of its sums.
     torch.set_num_threads(1)
-    model = options.model or _shipped_model(options.task)
-    policy, manifest = load_policy(model)
-    if manifest.task != options.task:
-        raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
+    policy, seen = None, PolicyCamera()
+    if options.pilot == "policy":
+        model = options.model or _shipped_model(options.task)
+        policy, manifest = load_policy(model)
+        if manifest.task != options.task:
+            raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
+        seen = manifest.config.camera
 
     pybullet = _import_pybullet()
 
+    from liquid_nav.controller import Controller
     from liquid_nav.evaluation.report import evaluate
+    from liquid_nav.learning.expert import ExpertPilot
+    from liquid_nav.learning.experts import expert_of
+    from liquid_nav.safety import SafetyConfig
+    from liquid_nav_sim.tasks import make_task
     from liquid_nav_sim.world import World, WorldConfig, nose_camera
 
-    seen = manifest.config.camera
     camera = replace(
         nose_camera(vehicle),
         width=seen.width,
@@ -215,11 +231,12 @@ def _fly(arguments: list[str]) -> int:
     directories += [options.json.parent] if options.json is not None else []
     directories += [options.record] if options.record is not None else []
     with made_directories(*directories):
-        config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults)
+        safety, task = SafetyConfig(), make_task(options.task, options.difficulty)
+        config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults, task=task)
         world = World(config, gui=options.gui)
         try:
             evaluation = evaluate(
-                policy,
+                ExpertPilot(expert_of(world)) if policy is None else Controller(policy, safety),
                 world,
                 options.episodes,
                 options.seed,
@@ -228,6 +245,7 @@ def _fly(arguments: list[str]) -> int:
                 video_episodes=options.video_episodes,
                 real_time=options.gui,
                 record=options.record,
+                safety=None if policy is None else safety,
             )
         except pybullet.error as error:
             if not options.gui:
@@ -244,6 +262,8 @@ def _train(arguments: list[str]) -> int:
 
     from liquid_nav.learning.imitation import TrainingConfig, train
     from liquid_nav.policy import PolicyConfig, PolicyNetwork, read_manifest
+    from liquid_nav_sim.tasks import make_task
+    from liquid_nav_sim.world import WorldConfig
 
     @dataclass(frozen=True)
     class Train:
@@ -254,12 +274,14 @@ def _train(arguments: list[str]) -> int:
         """
 
         task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
-        """What to learn: target."""
+        """What to learn: target, forest, gates or follow."""
         config: Annotated[TrainingConfig, tyro.conf.arg(name="")]
         out: Annotated[
             Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/TASK)")
         ] = None
         """Directory of the run."""
+        difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
+        """How hard the flights are, from 0 to 1."""
         cell: Annotated[
             str | None,
             tyro.conf.arg(metavar="CELL", help_behavior_hint=f"(default: {PolicyConfig.cell})"),
@@ -280,7 +302,7 @@ def _train(arguments: list[str]) -> int:
         """Model bundle to start from; its weights are learnt on."""
 
     options = _parse(Train, "train", arguments)
-    _check_task(options.task)
+    _check_task(options.task, options.difficulty)
     out = options.out or Path("runs") / options.task
     _check_destinations(out, None)
     policy = PolicyConfig() if options.start is None else read_manifest(options.start).config
@@ -291,7 +313,14 @@ def _train(arguments: list[str]) -> int:
     )
     # Fails here, before there is a run directory, where the architecture makes no sense.
     PolicyNetwork(policy)
-    bundle = train(out, options.config, policy, recorded=options.recorded, start=options.start)
+    bundle = train(
+        out,
+        options.config,
+        policy,
+        WorldConfig(task=make_task(options.task, options.difficulty)),
+        recorded=options.recorded,
+        start=options.start,
+    )
     print(f"trained: {bundle}")
     return 0
 
@@ -371,9 +400,11 @@ def _dataset(arguments: list[str]) -> int:
     return 0
 
 
-def _check_task(task: str) -> None:
+def _check_task(task: str, difficulty: float) -> None:
     if task not in TASKS:
         raise ConfigError(f"unknown task {task!r}, choose from {', '.join(TASKS)}")
+    if not 0 <= difficulty <= 1:
+        raise ConfigError(f"--difficulty must be in [0, 1], got {difficulty}")
 
 
 def _check_destinations(out: Path | None, json: Path | None) -> None:
@@ -429,9 +460,15 @@ def _import_pybullet() -> ModuleType:
 def _shipped_model(task: str) -> Path:
     """Directory of the bundle that comes with the package."""
     try:
-        return Path(str(importlib.resources.files("liquid_nav_models") / task))
+        model = Path(str(importlib.resources.files("liquid_nav_models") / task))
     except ModuleNotFoundError as error:
         raise BundleError("no model comes with this installation, give one with --model") from error
+    if not model.is_dir():
+        raise BundleError(
+            f"no model for task {task!r} comes with liquid_nav: train one with liquid-nav train "
+            f"{task} and give it with --model, or fly with --pilot expert"
+        )
+    return model
 
 
 if __name__ == "__main__":

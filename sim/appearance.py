@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from colorsys import hsv_to_rgb
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -67,30 +67,97 @@ def checks(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class AppearanceFamily:
-    """Grounds that belong together.
+class Palette:
+    """A range of colours.
 
     Attributes:
-        patterns: kinds of texture.
+        hue: degrees.
+        saturation, value: in [0, 1].
+    """
+
+    hue: tuple[float, float]
+    saturation: tuple[float, float]
+    value: tuple[float, float]
+
+    def sample(self, rng: np.random.Generator) -> tuple[float, float, float]:
+        """Draw an RGB colour, in [0, 1]."""
+        hue, saturation, value = (
+            rng.uniform(*limits) for limits in (self.hue, self.saturation, self.value)
+        )
+        return hsv_to_rgb(hue / 360, saturation, value)
+
+
+@dataclass(frozen=True)
+class AppearanceFamily:
+    """Looks that belong together.
+
+    Attributes:
+        patterns: kinds of ground texture.
         hue: range of the ground's hue, degrees.
+        bark: colours of trunks.
+        paint: colours of gates.
+        fog_length: range of `Appearance.fog_length` in fog, metres.
     """
 
     patterns: tuple[Pattern, ...]
     hue: tuple[float, float]
+    bark: Palette
+    paint: Palette
+    fog_length: tuple[float, float]
 
 
 FAMILIES: Mapping[str, AppearanceFamily] = MappingProxyType(
     {
-        "train": AppearanceFamily((cloudy, tiles, patches), (50.0, 160.0)),
-        "held-out": AppearanceFamily((stripes, checks), (20.0, 42.0)),
+        "train": AppearanceFamily(
+            patterns=(cloudy, tiles, patches),
+            hue=(50.0, 160.0),
+            bark=Palette((12.0, 40.0), (0.25, 0.6), (0.15, 0.5)),
+            paint=Palette((15.0, 40.0), (0.85, 1.0), (0.8, 1.0)),
+            fog_length=(14.0, 60.0),
+        ),
+        "held-out": AppearanceFamily(
+            patterns=(stripes, checks),
+            hue=(20.0, 42.0),
+            bark=Palette((0.0, 360.0), (0.0, 0.15), (0.3, 0.9)),
+            paint=Palette((290.0, 325.0), (0.7, 1.0), (0.7, 1.0)),
+            fog_length=(8.0, 12.0),
+        ),
     }
 )
-"""Families by name: greens and greys to train on; browns with other patterns held out. They share
-no pattern and no hue."""
+"""Families by name: greens and greys, brown trunks and orange gates to train on; browns with other
+patterns, birches, purple gates and thicker fog held out. They share nothing that is drawn from a
+range or a list of theirs."""
+
+FOG_SHARE = 0.3
+"""Share of scenes with weather that lie in fog."""
+
+
+def family_of(name: str) -> AppearanceFamily:
+    """The family of that name in `FAMILIES`.
+
+    Raises:
+        SimulationError: if it does not exist.
+    """
+    if name not in FAMILIES:
+        raise SimulationError(f"appearance must be one of {', '.join(FAMILIES)}; got {name!r}")
+    return FAMILIES[name]
+
+
+def sample_weather(rng: np.random.Generator, family: str) -> Appearance:
+    """Draw an appearance as `sample_appearance` does, in fog with probability `FOG_SHARE`.
+
+    Fog is as bright as the horizon, and the sky above it as grey.
+    """
+    look = sample_appearance(rng, family)
+    foggy, length = rng.random() < FOG_SHARE, rng.uniform(*family_of(family).fog_length)
+    if not foggy:
+        return look
+    grey = (float(np.mean(look.sky_horizon)),) * 3
+    return replace(look, fog_length=float(length), sky_horizon=grey, sky_zenith=grey)
 
 
 def sample_appearance(rng: np.random.Generator, family: str) -> Appearance:
-    """Draw an appearance; same stream, same bytes.
+    """Draw an appearance without fog; same stream, same bytes.
 
     Args:
         rng: where the randomness comes from.
@@ -99,9 +166,7 @@ def sample_appearance(rng: np.random.Generator, family: str) -> Appearance:
     Raises:
         SimulationError: if the family does not exist.
     """
-    if family not in FAMILIES:
-        raise SimulationError(f"appearance must be one of {', '.join(FAMILIES)}; got {family!r}")
-    kinds = FAMILIES[family]
+    kinds = family_of(family)
     size = int(rng.choice([64, 128]))
     pattern = kinds.patterns[rng.integers(len(kinds.patterns))](size, rng)
     grain = 0.08 * rng.standard_normal((size, size))

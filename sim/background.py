@@ -7,7 +7,7 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scene import Appearance
 
 HAZE_LENGTH = 40.0
-"""Metres over which haze takes all but 1/e of the ground's own colour."""
+"""Metres over which haze takes all but 1/e of the ground's own colour, without fog."""
 
 _BLOCK = 4096  # pixels drawn at a time, so that what is computed for them stays in the cache
 
@@ -31,9 +31,12 @@ class Background:
         offsets: of the first texel of each level, int32.
         texels: sunlit colours of all levels, row by row, 0 to 255, float32 of shape (3, N).
         horizon, zenith: colours of the sky, 0 to 255, float32 of shape (3, 1).
+        haze_length, fog_length: metres over which haze takes all but 1/e of the ground's colour,
+            and fog of that of objects; infinite without fog.
 
     Raises:
-        SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale not positive.
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale or the fog's
+            length not positive.
     """
 
     def __init__(self, appearance: Appearance) -> None:
@@ -48,6 +51,13 @@ class Background:
             raise SimulationError(
                 f"Appearance.ground_scale must be positive metres, got {appearance.ground_scale}"
             )
+        if not appearance.fog_length > 0:
+            raise SimulationError(
+                f"Appearance.fog_length must be positive metres, got {appearance.fog_length}"
+            )
+        # Extinctions add up.
+        self.haze_length = 1 / (1 / HAZE_LENGTH + 1 / appearance.fog_length)
+        self.fog_length = appearance.fog_length
         sunlit = max(float(appearance.light[2]), 0.0)
         shade = appearance.ambient + (1 - appearance.ambient) * sunlit
         levels = [texture.astype(np.float32) * np.float32(shade)]
@@ -85,6 +95,23 @@ class Background:
             levels[start : start + _BLOCK] = colours.clip(0, 255, out=colours).T
         return levels
 
+    def veiled(
+        self, colours: NDArray[np.uint8], distance: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Colours of objects behind fog.
+
+        Args:
+            colours: RGB, shape (N, 3).
+            distance: metres from the eye, shape (N,).
+
+        Returns:
+            RGB, shape (N, 3).
+        """
+        clear = np.exp(distance / np.float32(-self.fog_length))[:, None]
+        fog = self.horizon.T
+        veiled: NDArray[np.uint8] = np.rint(fog + (colours - fog) * clear).astype(np.uint8)
+        return veiled
+
     def _ground(
         self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
     ) -> NDArray[np.float32]:
@@ -112,7 +139,7 @@ class Background:
         )
         lower = lower_left + (lower_right - lower_left) * right
         upper = upper_left + (upper_right - upper_left) * right
-        clear = np.exp(distance / np.float32(-HAZE_LENGTH))
+        clear = np.exp(distance / np.float32(-self.haze_length))
         ground = lower + (upper - lower) * top
         hazy: NDArray[np.float32] = self.horizon + (ground - self.horizon) * clear
         return hazy

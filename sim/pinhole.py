@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 import pybullet
@@ -138,10 +139,16 @@ class Renderer:
         rays = rotation.astype(np.float32) @ pinhole.rays
         background = self._background.colours(eye, rays, 1 / pinhole.focal)
         np.copyto(image, background.reshape(image.shape), where=empty[..., None])
-        if not depth:
+        foggy = isfinite(self._background.fog_length)
+        if not (depth or foggy):
             return Render(image, segmentation)
         ndc = 2 * np.asarray(buffer, dtype=np.float32).reshape(shape) - 1
         metres = 2 * FAR * NEAR / (FAR + NEAR - ndc * (FAR - NEAR))
+        if foggy:
+            away = (metres.ravel() / pinhole.rays[2]).reshape(shape)[~empty]
+            image[~empty] = self._background.veiled(image[~empty], away)
+        if not depth:
+            return Render(image, segmentation)
         with np.errstate(divide="ignore"):
             ground = pinhole.rays[2] * np.float32(eye[2]) / np.maximum(-rays[2], 0)
         np.copyto(metres, ground.reshape(shape), where=empty)

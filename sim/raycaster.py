@@ -13,12 +13,12 @@ import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from liquid_nav_sim.background import FARTHEST, HAZE_LENGTH, Background
+from liquid_nav_sim.background import FARTHEST, Background
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.pinhole import FAR, NEAR, Pinhole, Render
 from liquid_nav_sim.scene import Scene
 
-VERSION = 1
+VERSION = 2
 """Of the interface of the library; raycast.cpp has it too. An older build is not used."""
 
 _KINDS = {pybullet.GEOM_SPHERE: 0, pybullet.GEOM_BOX: 1, pybullet.GEOM_CYLINDER: 2}
@@ -55,6 +55,7 @@ class _Look(ctypes.Structure):
         ("zenith", ctypes.c_float * 3),
         ("scale", ctypes.c_float),
         ("haze_length", ctypes.c_float),
+        ("fog_length", ctypes.c_float),
         ("farthest", ctypes.c_float),
         ("levels", ctypes.c_int32),
         ("sizes", ctypes.c_void_p),
@@ -116,7 +117,8 @@ class RayCaster:
             three(*background.horizon.ravel().tolist()),
             three(*background.zenith.ravel().tolist()),
             look.ground_scale,
-            HAZE_LENGTH,
+            background.haze_length,
+            background.fog_length,
             FARTHEST,
             len(background.sizes),
             *(table.ctypes.data for table in self._tables),

@@ -113,6 +113,8 @@ class Appearance:
         sky_zenith, sky_horizon: RGB in [0, 1], blended by elevation.
         light: unit vector towards the sun, world ENU, shape (3,).
         ambient: share of the light that has no direction, in [0, 1].
+        fog_length: metres over which fog takes all but 1/e of the colour of everything; none where
+            it is infinite.
     """
 
     ground: NDArray[np.uint8]
@@ -121,6 +123,7 @@ class Appearance:
     sky_horizon: tuple[float, float, float]
     light: NDArray[np.float64]
     ambient: float
+    fog_length: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """The task `target`: find a red object among others of other colours and fly to it."""
 
 import math
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from typing import ClassVar
@@ -79,11 +80,11 @@ class TargetAttempt(Attempt):
         self.goal = goal
         self._place = goal.tolist()
         self._success_radius = success_radius
-        self.update(start, 0.0)
+        self.update(start.tolist(), 0.0)
 
-    def update(self, position: NDArray[np.float64], time: float) -> None:
+    def update(self, position: Sequence[float], time: float) -> None:
         """Measure the distance."""
-        distance = math.dist(position.tolist(), self._place)
+        distance = math.dist(position, self._place)
         self.progress = -distance
         self.succeeded = distance <= self._success_radius
 
@@ -114,7 +115,7 @@ def sample_target_scene(
     )
     count = rng.integers(fewest, most + 1)
     while len(obstacles) < count:
-        candidate = _sample_obstacle(rng, start, yaw)
+        candidate = sample_obstacle(rng, start, yaw)
         if _is_clear(candidate, start, target, obstacles):
             obstacles.append(candidate)
     return Scene(start, yaw, look, target, tuple(obstacles))
@@ -149,7 +150,8 @@ def _sample_target(
     )
 
 
-def _sample_obstacle(rng: np.random.Generator, start: NDArray[np.float64], yaw: float) -> Solid:
+def sample_obstacle(rng: np.random.Generator, start: NDArray[np.float64], yaw: float) -> Solid:
+    """Draw an object of another colour, 2 to 18 m from `start`, rather along `yaw`."""
     kind = tuple(Shape)[rng.integers(len(Shape))]
     dimensions = {Shape.SPHERE: 1, Shape.BOX: 3, Shape.CYLINDER: 2}[kind]
     size = tuple(rng.uniform(*OBSTACLE_SIZE, dimensions).tolist())

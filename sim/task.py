@@ -4,6 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,11 +30,11 @@ class Attempt(ABC):
     goal: NDArray[np.float64]
 
     @abstractmethod
-    def update(self, position: NDArray[np.float64], time: float) -> None:
+    def update(self, position: Sequence[float], time: float) -> None:
         """Take note of where the vehicle is.
 
         Args:
-            position: of its centre, metres, world ENU, shape (3,).
+            position: of its centre, metres, world ENU, (3,).
             time: seconds since the start of the flight, growing from call to call.
         """
 

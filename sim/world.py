@@ -305,7 +305,7 @@ class World:
         start, self.time = self.time, self.time + config.step
         # Where Bullet will look for contacts in the next step.
         self._stage(self.time)
-        self.attempt.update(np.array(self._kinematics.position), self.time / SECOND)
+        self.attempt.update(self._kinematics.position, self.time / SECOND)
         self._sensors.advance(Motion(before, self._kinematics, start, self.time))
         if pybullet.getContactPoints(bodyA=self._vehicle.body, physicsClientId=self.client):
             self.outcome = Outcome.COLLISION

@@ -1,22 +1,38 @@
-"""One closed-loop flight of a controller in the simulator."""
+"""One closed-loop flight in the simulator."""
 
 import hashlib
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
 CLEARANCE_PERIOD = SECOND // 50
 """Time between two looks at position and clearance, ns."""
+
+
+class Pilot(Protocol):
+    """Who flies: a `liquid_nav.controller.Controller`, or an expert in its place."""
+
+    def reset(self) -> None:
+        """Begin a flight; the world has been reset."""
+        ...
+
+    def on_event(self, event: Event) -> object:
+        """Take a measurement at its arrival."""
+        ...
+
+    def command(self, now: int) -> Command:
+        """The command at `now` ns."""
+        ...
 
 
 @dataclass
@@ -55,7 +71,7 @@ class Flight:
 
 def fly(
     world: World,
-    controller: Controller,
+    pilot: Pilot,
     seed: int,
     watch: Callable[[Event, Command], None] | None = None,
 ) -> Flight:
@@ -63,13 +79,13 @@ def fly(
 
     Args:
         world: the simulator; reset here.
-        controller: the controller; reset here.
+        pilot: who flies; reset here.
         seed: seed of scene and disturbances.
         watch: called after each event with the command it led to; its time is not counted.
 
     """
     world.reset(seed)
-    controller.reset()
+    pilot.reset()
     digest = hashlib.sha256()
     latencies: dict[Channel, list[float]] = {Channel.CAMERA: [], Channel.IMU: []}
     track, clearance, next_look = [world.state.position], world.clearance(), CLEARANCE_PERIOD
@@ -77,8 +93,8 @@ def fly(
     begin = time.perf_counter()
     while (event := world.next_event()) is not None:
         handed = time.perf_counter()
-        controller.on_event(event)
-        command = controller.command(event.arrival)
+        pilot.on_event(event)
+        command = pilot.command(event.arrival)
         latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
         world.command(command)
         digest.update(struct.pack("<q4d", command.stamp, *command.vector))

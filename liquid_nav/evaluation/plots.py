@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from liquid_nav.evaluation.files import whole_file
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.evaluation.view import OUTCOME_COLOURS
-from liquid_nav_sim.scene import Scene, Shape, Solid
+from liquid_nav_sim.scene import Gate, Scene, Shape, Solid
 from liquid_nav_sim.world import Outcome
 
 PANELS = 12
@@ -73,6 +73,14 @@ def _panel(axes: Axes, flight: Flight, success_radius: float | None) -> None:
                 Circle((x, y), radius, fill=False, edgecolor="0.35", linestyle="--", zorder=3)
             )
         points.append(np.array([[x - radius, y], [x + radius, y]]))
+        if scene.route is not None:
+            gone = [scene.target_position(t) for t in np.arange(0.0, flight.duration + 0.1, 0.1)]
+            route = np.array(gone)[:, :2]
+            axes.plot(*route.T, color=scene.target.colour, linewidth=1.2, linestyle=":", zorder=3)
+            points.append(route)
+    for gate in scene.gates:
+        axes.plot(*_opening(gate).T, color="0.35", linewidth=1.0, linestyle="--", zorder=3)
+        points.append(gate.position[None, :2])
     axes.plot(*flight.track[:, :2].T, color=colour, linewidth=2.0, zorder=4)
     axes.plot(*flight.track[-1, :2], _ENDS[flight.outcome], color=colour, markersize=8, zorder=5)
     _mark_start(axes, scene.start_position[:2], scene.start_yaw)
@@ -121,6 +129,13 @@ def _footprint(solid: Solid) -> Patch:
     corner = (x - length / 2, y - width / 2)
     angle = math.degrees(solid.yaw)
     return Rectangle(corner, length, width, angle=angle, rotation_point="center", **style)
+
+
+def _opening(gate: Gate) -> NDArray[np.float64]:
+    """The ends of a gate's opening seen from above, metres, world ENU, shape (2, 2)."""
+    half = gate.width / 2 * np.array([-math.sin(gate.yaw), math.cos(gate.yaw)])
+    ends: NDArray[np.float64] = gate.position[:2] + np.array([half, -half])
+    return ends
 
 
 def _mark_start(axes: Axes, position: NDArray[np.float64], yaw: float) -> None:

@@ -17,14 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from liquid_nav.command import Command
-from liquid_nav.controller import Controller
 from liquid_nav.evaluation.files import PLOT, RESULT, VIDEO
-from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.flight import Flight, Pilot, fly
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav.policy import Policy
 from liquid_nav.safety import SafetyConfig
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import Outcome, World
@@ -96,7 +94,7 @@ class Evaluation:
 
 
 def evaluate(
-    policy: Policy,
+    pilot: Pilot,
     world: World,
     episodes: int,
     seed: int,
@@ -106,6 +104,7 @@ def evaluate(
     video_episodes: int = 3,
     real_time: bool = False,
     record: Path | None = None,
+    safety: SafetyConfig | None = None,
     console: Console | None = None,
 ) -> Evaluation:
     """Fly the flights of `seed` to `seed + episodes - 1` and show what happened.
@@ -114,7 +113,7 @@ def evaluate(
     beginning of the one that was cut.
 
     Args:
-        policy: what flies.
+        pilot: who flies.
         world: where.
         episodes: how many flights.
         seed: of the first.
@@ -124,14 +123,13 @@ def evaluate(
         real_time: hold the simulation back to the pace of the wall clock and let its window follow
             the vehicle.
         record: existing directory for a recording of each flight, see `recording_name`, or None.
+        safety: settings that the pilot keeps to, told in recordings; None where it has none.
         console: where the table goes; standard output by default.
 
     Raises:
         OSError: when a file cannot be written; the others are whole or absent.
     """
     console = console or Console(highlight=False)
-    safety = SafetyConfig()
-    controller = Controller(policy, safety)
     flights: list[Flight] = []
     with Interruption() as interruption, ExitStack() as stack:
         video: FlightVideo | None = None
@@ -151,7 +149,7 @@ def evaluate(
                             _recorder(record / recording_name(seed + index), world, safety)
                         )
                     watch = _watcher(world, filming, interruption, real_time, recorder)
-                    flight = fly(world, controller, seed + index, watch)
+                    flight = fly(world, pilot, seed + index, watch)
                 if filming is not None:
                     filming.end()
                 flights.append(flight)
@@ -181,7 +179,7 @@ def recording_name(seed: int) -> str:
     return f"flight_{seed}.mcap"
 
 
-def _recorder(path: Path, world: World, safety: SafetyConfig) -> "SimulationRecorder":
+def _recorder(path: Path, world: World, safety: SafetyConfig | None) -> "SimulationRecorder":
     # Flying needs none of the packages that recordings need.
     from liquid_nav.evaluation.recording import SimulationRecorder
 

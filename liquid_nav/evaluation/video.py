@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from liquid_nav.command import Command
-from liquid_nav.controller import Controller
 from liquid_nav.evaluation.files import whole_file
-from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.flight import Flight, Pilot, fly
 from liquid_nav.evaluation.mp4 import Mp4Writer
 from liquid_nav.evaluation.view import FlightView, Image
 from liquid_nav.events import SECOND, CameraFrame, Event
@@ -80,14 +79,14 @@ class FlightVideo:
 
 
 def save_picture(
-    path: Path, world: World, controller: Controller, seed: int, moments: tuple[float, ...]
+    path: Path, world: World, pilot: Pilot, seed: int, moments: tuple[float, ...]
 ) -> Flight:
     """Fly the flight of `seed` and save a PNG of it: one row per moment, first on top.
 
     Args:
         path: the file to make, whole or not at all.
         world: the simulator; reset here.
-        controller: the controller; reset here.
+        pilot: who flies; reset here.
         seed: seed of scene and disturbances.
         moments: when to look, simulated seconds, rising; moments after the end show the end.
 
@@ -107,7 +106,7 @@ def save_picture(
         if seen and len(rows) < len(moments) and world.time >= moments[len(rows)] * SECOND:
             rows.append(view.compose(f"seed {seed}", seen[0], command))
 
-    flight = fly(world, controller, seed, watch)
+    flight = fly(world, pilot, seed, watch)
     end = view.compose(f"seed {seed}", seen[0], last)
     rows += [end] * (len(moments) - len(rows))
     save_png(path, np.concatenate(rows))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command, Mode
 from liquid_nav.events import SECOND, yaw_of
 from liquid_nav_sim.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.follow import FollowAttempt
+from liquid_nav_sim.gates import GatesAttempt
 from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
@@ -95,9 +97,8 @@ class FlightView:
         _write(canvas, f"t {world.time / SECOND:5.2f} s", (10, second), _FAINT)
         speed = float(np.linalg.norm(world.state.linear_velocity))
         _write(canvas, f"speed {speed:4.2f} m/s", (105, second), _FAINT)
-        if world.scene.target is not None:
-            away = float(np.linalg.norm(world.scene.target.position - world.state.position))
-            _write(canvas, f"target {away:5.2f} m", (260, second), _FAINT)
+        away = float(np.linalg.norm(world.attempt.goal - world.state.position))
+        _write(canvas, f"{_goal(world)} {away:5.2f} m", (260, second), _FAINT)
         vx, vy, vz, yaw_rate = command.vector
         text = f"vx {vx:+.2f}  vy {vy:+.2f}  vz {vz:+.2f} m/s  yaw {yaw_rate:+.2f} rad/s"
         _write(canvas, text, (PANEL_WIDTH + 10, first), _TEXT)
@@ -107,6 +108,17 @@ class FlightView:
         reason = f": {command.reason}" if command.reason else ""
         colour = _FAINT if command.mode is Mode.NOMINAL else _ALERT
         _write(canvas, f"{command.mode.value}{reason}", (PANEL_WIDTH + 10, second), colour)
+
+
+def _goal(world: World) -> str:
+    """What the task leads to next."""
+    attempt = world.attempt
+    if isinstance(attempt, GatesAttempt):
+        gates = len(world.scene.gates)
+        return f"gate {min(attempt.passed + 1, gates)} of {gates}"
+    if isinstance(attempt, FollowAttempt):
+        return f"held {attempt.held:4.1f} s, target"
+    return "far side" if world.scene.target is None else "target"
 
 
 def _bright(outcome: Outcome) -> tuple[int, int, int]:

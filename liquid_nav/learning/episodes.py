@@ -27,11 +27,11 @@ class Episode:
         age: float32 (T,), seconds from stamp to arrival.
         imu: float32 (T, 6), angular velocity rad/s and specific force m/s^2; 0 at frames.
         label: float32 (T, 4), the expert's command right after each event, m/s and rad/s.
-        seen: bool (T,), whether the target has been in view up to the event.
+        seen: bool (T,), whether what there is to fly to has been in view up to the event.
         frames: uint8 (F, H, W, 3) RGB.
-        sight: float32 (F, 4), truth at exposure: target visible (0 or 1), its azimuth (left) and
-            elevation (up) in the camera's frame in radians, and its inverse range in 1/m; NaN where
-            nobody knows.
+        sight: float32 (F, 4), truth at exposure: target or next gate visible (0 or 1), its azimuth
+            (left) and elevation (up) in the camera's frame in radians, and its inverse range in
+            1/m; NaN where nobody knows.
         outcome: how the flight ended, a string, shape ().
 
     """

@@ -119,13 +119,13 @@ def train(
     recorded: Path | None = None,
     start: Path | None = None,
 ) -> Path:
-    """Train a policy for the task `target`; go on where an earlier run in `out` was cut.
+    """Train a policy for the task of `world`; go on where an earlier run in `out` was cut.
 
     Args:
         out: run directory: `data/`, `tensorboard/`, `checkpoint.pt`, and `model/`, the bundle.
         config: settings; must be those of the run that is resumed.
         policy: architecture.
-        world: conditions around which flights are drawn.
+        world: the task, and conditions around which flights are drawn; by default `target`.
         console: where progress is shown.
         recorded: directory of further episodes, which every round learns from, see
             `liquid_nav.learning.from_bag`.
@@ -189,7 +189,11 @@ class _Run:
         self._train(number, self.config.last_epochs if last else epochs, decay=last)
         self.finished_rounds = number + 1
         self._checkpoint()
-        save_bundle(self.bundle, self.network, Manifest("target", self.policy, self._story(), {}))
+        save_bundle(
+            self.bundle,
+            self.network,
+            Manifest(self.world.task.name, self.policy, self._story(), {}),
+        )
 
     def _parameters(self) -> list[nn.Parameter]:
         return [*self.network.parameters(), *self.sight_head.parameters()]
@@ -253,6 +257,7 @@ class _Run:
     def _settle(self) -> None:
         """Fix the settings of the run directory, or check them against what it was begun with."""
         settings: dict[str, Any] = {
+            "task": _task(self.world),
             "training": asdict(self.config),
             "policy": self.policy.to_dict(),
         }
@@ -303,6 +308,7 @@ class _Run:
     def _story(self) -> Mapping[str, Any]:
         """Provenance for the manifest."""
         return {
+            "task": _task(self.world),
             "settings": asdict(self.config),
             "method": "behaviour cloning, then DAgger",
             "start": self.start,
@@ -340,6 +346,10 @@ def _begin(
         "weights_sha256": hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest(),
         "training": dict(manifest.training),
     }
+
+
+def _task(world: WorldConfig) -> dict[str, Any]:
+    return {"name": world.task.name, "difficulty": world.task.difficulty}
 
 
 def _extent(episodes: Sequence[Episode]) -> dict[str, int]:

@@ -9,9 +9,8 @@ from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, CameraFrame
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
-from liquid_nav.learning.expert import TargetExpert
+from liquid_nav.learning.experts import expert_of
 from liquid_nav.policy import RawCommand
-from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.frames import View
 from liquid_nav_sim.world import World, WorldConfig
 
@@ -80,7 +79,7 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
 
     """
     world.reset(seed)
-    expert = TargetExpert(world)
+    expert = expert_of(world)
     if controller is not None:
         controller.reset()
     builder, limits = EpisodeBuilder(), CommandLimits()
@@ -90,7 +89,7 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
         label = expert.command()
         seen = None
         if isinstance(event, CameraFrame):
-            seen = sight(world.view(event), world.config.camera)
+            seen = sight(world, world.view(event))
         builder.add(event, label, expert.seen, seen)
         command: RawCommand = label
         if controller is not None:
@@ -101,12 +100,22 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
     return builder.build(world.outcome.value)
 
 
-def sight(view: View, camera: CameraModel) -> tuple[float, float, float, float]:
-    """Where the target was when a frame was exposed, see `Episode.sight`."""
+def sight(world: World, view: View) -> tuple[float, float, float, float]:
+    """Where the task led next when a frame was exposed, see `Episode.sight`.
+
+    A target is visible where it covers a pixel, a gate where its centre is in the frame. In a
+    forest there is nothing to see that is to be reached, so nobody knows.
+    """
+    camera, scene = world.config.camera, world.scene
+    if scene.target is None and not scene.gates:
+        return (math.nan,) * 4
     rotation, eye = camera.pose(view.state.position, view.state.orientation)
     right, down, forward = (rotation.T @ (view.goal - eye)).tolist()
+    half_width = math.tan(camera.horizontal_fov / 2) * forward
+    half_height = half_width * camera.height / camera.width
+    framed = forward > 0 and abs(right) < half_width and abs(down) < half_height
     return (
-        float(view.target_pixels > 0),
+        float(framed if scene.target is None else view.target_pixels > 0),
         math.atan2(-right, forward),
         math.atan2(-down, math.hypot(right, forward)),
         1.0 / max(math.sqrt(right**2 + down**2 + forward**2), 0.5),

@@ -25,7 +25,8 @@ from liquid_nav.ros.parameters import declare, read
 from liquid_nav.ros.simulator_outputs import Outputs
 from liquid_nav.ros.simulator_parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.world import Outcome, World
+from liquid_nav_sim.tasks import make_task
+from liquid_nav_sim.world import Outcome, World, WorldConfig
 
 _FOREIGN = SECOND
 """ns by which a command may be ahead of the flight; one further ahead is of another clock: of the
@@ -84,7 +85,8 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         self.add_on_set_parameters_callback(self._may_set)
         self.add_post_set_parameters_callback(self._was_set)
         self._in_step = values["pace"] == LOCK_STEP
-        self.world = World(gui=values["gui"])
+        task = make_task(values["task"], values["difficulty"])
+        self.world = World(WorldConfig(task=task), gui=values["gui"])
         self._flights = 0
         self._outputs = Outputs(self, self.world, values["odometry_rate"])
         twist = "TwistStamped" if values["stamped"] else "Twist"

@@ -9,11 +9,13 @@ from typing import Any
 from liquid_nav.errors import ConfigError
 from liquid_nav.ros.parameters import EXECUTOR, Spec
 from liquid_nav_sim.faults import Fault, FaultKind
+from liquid_nav_sim.tasks import TASKS
 
 REAL_TIME, LOCK_STEP = "real_time", "lock_step"
 
 SPECS = (
-    Spec("task", "target", "What to fly.", choices=("target",)),
+    Spec("task", "target", "What to fly.", choices=tuple(TASKS)),
+    Spec("difficulty", 0.5, "How hard the task is.", (0.0, 1.0)),
     replace(EXECUTOR, default="single"),  # In lock-step it answers sooner than `events`.
     Spec("gui", False, "Show PyBullet's window."),
     Spec(

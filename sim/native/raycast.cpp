@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 
 struct Vector {
   float x, y, z;
@@ -64,7 +64,7 @@ struct Look {
   Vector light;
   float ambient;
   Vector horizon, zenith;  // 0 to 255
-  float scale, haze_length, farthest;
+  float scale, haze_length, fog_length, farthest;
   int32_t levels;
   const int32_t* sizes;
   const int32_t* offsets;
@@ -255,6 +255,12 @@ EXPORT void raycast_draw(const View* view_, const Look* look_, const Solid* soli
         const float lit = std::max(dot(r * normal, look.light), 0.0f);
         const float share = look.ambient + (1 - look.ambient) * lit;
         colour = {solid.colour.x * share, solid.colour.y * share, solid.colour.z * share};
+        if (look.fog_length < INFINITY) {
+          const float distance = depth[pixel] * std::sqrt(dot(straight, straight));
+          const float clear = std::exp(-distance / look.fog_length);
+          const Vector fog = look.horizon, own = colour - fog;
+          colour = {fog.x + own.x * clear, fog.y + own.y * clear, fog.z + own.z * clear};
+        }
       } else {
         const float scale = 1 / std::sqrt(dot(straight, straight));
         const Vector ray = {d.x * scale, d.y * scale, d.z * scale};

@@ -14,9 +14,9 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
-from liquid_nav.learning.expert import TargetExpert
 from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.imitation import TrainingConfig, sight_loss, train
+from liquid_nav.learning.target_expert import TargetExpert
 from liquid_nav.policy import PolicyCamera, PolicyConfig, RawCommand
 from liquid_nav.replay.recorder import COMMAND, FlightRecorder
 from liquid_nav.replay.topics import NONE, Topics

@@ -13,9 +13,9 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import CameraFrame
 from liquid_nav.learning import imitation
 from liquid_nav.learning.episodes import EpisodeError
-from liquid_nav.learning.expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.learning.imitation import TrainingConfig, train
 from liquid_nav.learning.rollout import Bursts, randomised, record, sight
+from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.policy import load_network, read_manifest
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.world import Outcome, World, WorldConfig
@@ -99,7 +99,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
                 view = world.views[event.stamp]
-                visible, azimuth, elevation, inverse_range = sight(view, model)
+                visible, azimuth, elevation, inverse_range = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
                     image = event.image.astype(int)

@@ -1,0 +1,143 @@
+"""Experts solve their tasks, by what a pilot could know."""
+
+import numpy as np
+import pytest
+
+from liquid_nav.evaluation.flight import fly
+from liquid_nav.events import yaw_of
+from liquid_nav.learning.avoidance import HORIZON, Blocking, free_course, push
+from liquid_nav.learning.expert import ExpertPilot, heading_frame
+from liquid_nav.learning.experts import EXPERTS, expert_of
+from liquid_nav.learning.rollout import Bursts, record, sight
+from liquid_nav_sim.tasks import TASKS, make_task
+from liquid_nav_sim.timing import SensorTiming
+from liquid_nav_sim.vehicle_files import load_vehicle
+from liquid_nav_sim.world import Outcome, World, WorldConfig, nose_camera
+
+BLIND = {"forest": None, "gates": None}
+"""Tasks whose experts need no frames."""
+
+
+def test_every_task_has_an_expert() -> None:
+    assert set(EXPERTS) == set(TASKS)
+
+
+@pytest.mark.parametrize("name", ["forest", "gates", "follow"])
+def test_experts_solve_the_hardest_scenes(name: str) -> None:
+    timing = BLIND.get(name, SensorTiming(rate=5, latency=0.02))
+    config = WorldConfig(
+        task=make_task(name, 1.0), camera_timing=timing, imu_timing=SensorTiming(rate=100)
+    )
+    world = World(config)
+    pilot = ExpertPilot(expert_of(world))
+    flights = [fly(world, pilot, seed) for seed in range(300, 304)]
+    assert [flight.outcome for flight in flights] == [Outcome.SUCCESS] * len(flights)
+    assert min(flight.min_clearance for flight in flights) > 0
+    world.close()
+
+
+@pytest.mark.parametrize("name", ["forest", "gates"])
+def test_scenes_fit_the_vehicle_that_flies_in_them(name: str) -> None:
+    vehicle = load_vehicle("survey_1500")
+    config = WorldConfig(
+        vehicle=vehicle,
+        camera=nose_camera(vehicle),
+        task=make_task(name, 1.0),
+        camera_timing=None,
+        imu_timing=SensorTiming(rate=100),
+    )
+    world = World(config)
+    pilot = ExpertPilot(expert_of(world))
+    assert [fly(world, pilot, seed).outcome for seed in (300, 301)] == [Outcome.SUCCESS] * 2
+    world.close()
+
+
+def test_the_expert_of_follow_does_not_know_a_target_that_was_never_in_view() -> None:
+    world = World(WorldConfig(task=make_task("follow"), camera_timing=None))
+    world.reset(0)
+    expert = expert_of(world)
+    while (event := world.next_event(10**9)) is not None:
+        expert.on_event(event)
+        assert not expert.seen
+        assert expert.command() == (0.0, 0.0, 0.0, 1.2)
+    world.close()
+
+
+def test_the_expert_of_forest_does_not_see_beyond_its_horizon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(WorldConfig(task=make_task("forest", 1.0), camera_timing=None))
+    world.reset(4)
+    expert = expert_of(world)
+    whole, scene = expert.command(), world.scene
+    near = tuple(
+        o
+        for o in scene.obstacles
+        if np.linalg.norm((o.position - world.state.position)[:2]) < HORIZON + 1.2
+    )
+    assert 0 < len(near) < len(scene.obstacles)
+    monkeypatch.setattr(world, "scene", type(scene)(**{**vars(scene), "obstacles": near}))
+    assert expert.command() == whole
+    world.close()
+
+
+@pytest.mark.parametrize(("name", "known"), [("forest", False), ("gates", True), ("follow", True)])
+def test_flights_are_recorded_with_labels_of_the_tasks_expert(name: str, known: bool) -> None:
+    world = World(WorldConfig(task=make_task(name, 0.0)))
+    episode = record(world, 7, None, Bursts(0.0, np.random.default_rng(0)))
+    assert str(episode.outcome) == "success"
+    assert np.isfinite(episode.label).all()
+    assert np.isfinite(episode.sight).all() == known
+    assert np.isnan(episode.sight).all() != known
+    if known:
+        assert 0.5 < episode.sight[:, 0].mean() <= 1
+        nearest = 1 / episode.sight[:, 3].max()
+        assert nearest < 3
+    world.close()
+
+
+def test_sight_of_a_gate_agrees_with_its_place_in_the_frame() -> None:
+    world = World(WorldConfig(task=make_task("gates", 0.0)))
+    world.reset(1)
+    event = world.next_event()
+    while event is None or event.channel.value != "camera":
+        event = world.next_event()
+    view = world.views[event.stamp]
+    visible, azimuth, elevation, inverse_range = sight(world, view)
+    gate = world.scene.gates[0]
+    x, y, z = (gate.position - view.state.position).tolist()
+    bearing = np.arctan2(y, x) - yaw_of(view.state.orientation)
+    assert visible == 1
+    # The camera is a hand's breadth ahead of the centre, and the vehicle nearly level.
+    assert azimuth == pytest.approx(np.angle(np.exp(1j * bearing)), abs=0.05)
+    assert elevation == pytest.approx(np.arctan2(z, np.hypot(x, y)), abs=0.05)
+    assert 1 / inverse_range == pytest.approx(np.linalg.norm([x, y, z]), abs=0.2)
+    world.close()
+
+
+# Avoidance
+
+
+def test_a_free_way_is_flown_straight_and_a_blocked_one_beside_what_blocks_it() -> None:
+    still = np.zeros(3)
+    assert free_course([], 0.3, still) == (pytest.approx(0.3), HORIZON)
+    ahead = Blocking(bearing=0.3, distance=3.0, keep_out=0.8)
+    course, room = free_course([ahead], 0.3, still)
+    assert room == HORIZON
+    edge = np.arcsin(0.8 / 3.0)
+    assert edge <= abs(course - 0.3) <= edge + np.radians(5) + 1e-9
+    # Who moves to the right already passes on the right.
+    moving = 2.0 * np.array([np.cos(0.0), np.sin(0.0), 0.0])
+    assert free_course([ahead], 0.3, moving)[0] < 0.3
+    behind = ahead._replace(bearing=0.3 + np.pi)
+    assert free_course([behind], 0.3, still) == (pytest.approx(0.3), HORIZON)
+
+
+def test_only_what_is_too_close_pushes() -> None:
+    assert push([Blocking(0.0, 1.0, 0.9)]) == pytest.approx([0, 0])
+    assert push([Blocking(np.pi / 2, 0.5, 0.9)]) == pytest.approx([0, -0.8])
+
+
+def test_heading_frame_is_forward_and_left() -> None:
+    assert heading_frame(np.array([0.0, 2.0]), np.pi / 2) == pytest.approx((2.0, 0.0))
+    assert heading_frame(np.array([1.0, 0.0]), np.pi / 2) == pytest.approx((0.0, -1.0))
