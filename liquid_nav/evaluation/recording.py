@@ -4,6 +4,7 @@ One MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and `
 `liquid_nav.replay` reads the measurements out of it and leaves the truth aside.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event, Odometry
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.recorder import (
+    BEAM,
     BODY,
     OPTICAL,
     WORLD,
@@ -45,6 +47,9 @@ PERIOD = SECOND // 100
 GROUND_SIDE = 60.0
 """Metres; the ground is drawn as a square of this size about the origin."""
 
+DOWN = (0.0, math.sqrt(0.5), 0.0, math.sqrt(0.5))
+"""Quaternion that turns x down: from `BEAM` to `BODY`."""
+
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 """Types of ``visualization_msgs/Marker``."""
 
@@ -58,7 +63,7 @@ class SimulationRecorder:
     """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
-    and as the transform from `WORLD` to `BODY`), where the camera sits on the body, the scene as
+    and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the scene as
     markers on `SCENE` (what moves, with each state), and at the end the outcome on `OUTCOME` and on
     `FAULTS` what was broken, if anything, as a script that `liquid-nav fly --faults` takes.
 
@@ -124,6 +129,10 @@ class SimulationRecorder:
         rotation, eye = world.config.camera.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
         mount = _transform(BODY, OPTICAL, eye, _mount_quaternion(rotation), world.time)
         self._recorder.write(TF_STATIC, mount, world.time)
+        if world.config.range_finder_timing is not None:
+            place = world.config.range_finder.mount_position
+            mount = _transform(BODY, BEAM, place, DOWN, world.time)
+            self._recorder.write(TF_STATIC, mount, world.time)
         self._recorder.write(SCENE, _markers(world.scene, world.time), world.time)
 
     def _note_state(self) -> None:

@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from liquid_nav.command import Command
-from liquid_nav.events import CameraFrame, Event, Goal, ImuSample, Odometry, OperatorStop
+from liquid_nav.events import (
+    CameraFrame,
+    Event,
+    Goal,
+    ImuSample,
+    Odometry,
+    OperatorStop,
+    RangeSample,
+)
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.settings import Reconfigured, encode
 from liquid_nav.replay.writer import McapWriter, header, message, twist, vector3
@@ -24,6 +32,7 @@ CAMERA = "/camera/image_raw"
 CAMERA_INFO = "/camera/camera_info"
 IMU = "/imu/data_raw"
 ODOMETRY = "/odom"
+RANGE = "/range"
 GOAL = "/goal_pose"
 COMMAND = "/liquid_nav/command"
 OPERATOR_STOP = "/liquid_nav/operator_stop"
@@ -31,6 +40,9 @@ SETTINGS = "/liquid_nav/settings"
 
 BODY, OPTICAL, WORLD, HEADING = "base_link", "camera_optical_frame", "odom", "base_stabilized"
 """Frames of the messages: FLU, optical (REP-103), ENU, and FLU turned level."""
+
+BEAM = "range_finder"
+"""Frame of ranges: x points along the beam."""
 
 
 NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
@@ -126,6 +138,8 @@ class FlightRecorder:
             return [(IMU, imu_message(event))]
         if isinstance(event, Odometry):
             return [(ODOMETRY, odometry_message(event))]
+        if isinstance(event, RangeSample):
+            return [(RANGE, _range(event))]
         if isinstance(event, Goal):
             pose = pose_message(event.position, (0.0, 0.0, 0.0, 1.0))
             head = header(event.stamp, WORLD)
@@ -133,6 +147,20 @@ class FlightRecorder:
         if isinstance(event, OperatorStop):
             return [(OPERATOR_STOP, message("std_msgs/msg/Bool", data=event.engaged))]
         return []
+
+
+def _range(sample: RangeSample) -> Any:
+    return message(
+        "sensor_msgs/msg/Range",
+        header=header(sample.stamp, BEAM),
+        radiation_type=1,  # infrared
+        field_of_view=0.0,
+        # What is out of range says so itself, by REP-117.
+        min_range=0.0,
+        max_range=math.inf,
+        range=sample.distance,
+        variance=0.0,
+    )
 
 
 def camera_info(

@@ -20,15 +20,17 @@ from liquid_nav.evaluation.recording import (
     TF_STATIC,
     SimulationRecorder,
 )
-from liquid_nav.events import SECOND
-from liquid_nav.replay.recorder import CAMERA_INFO, COMMAND, IMU
+from liquid_nav.events import SECOND, Odometry, RangeSample
+from liquid_nav.replay.recorder import BEAM, CAMERA_INFO, COMMAND, IMU, ODOMETRY, RANGE
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.topics import Topics, find
 from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.fault_schedule import read_faults
 from liquid_nav_sim.faults import Fault, FaultKind
+from liquid_nav_sim.range_finder import RangeFinderModel
 from liquid_nav_sim.state import VehicleState
 from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.world import World, WorldConfig
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -134,6 +136,42 @@ def test_the_scene_is_drawn_solid_by_solid(flown) -> None:
             [marker.color.r, marker.color.g, marker.color.b], solid.colour, atol=1e-6
         )
     assert [content.data for _, content in messages(path)[OUTCOME]] == ["timeout"]
+
+
+def test_ranges_and_odometry_are_recorded_too(tmp_path: Path) -> None:
+    timing = SensorTiming(rate=50, latency=0.01)
+    config = WorldConfig(
+        camera_timing=None,
+        range_finder=RangeFinderModel(mount_position=(0.0, 0.0, -0.05)),
+        range_finder_timing=timing,
+        odometry_timing=timing,
+        faults=(Fault(FaultKind.RANGE_NAN, 300_000_000),),
+        task=TargetTask(time_limit=0.5),
+    )
+    world, events = World(config), []
+    with SimulationRecorder(tmp_path / "flight.mcap", world) as recorder:
+        world.reset(1)
+        while (event := world.next_event()) is not None:
+            recorder.event(event)
+            events.append(event)
+    world.close()
+    found = messages(tmp_path / "flight.mcap")
+    ranges = [event for event in events if isinstance(event, RangeSample)]
+    assert len(ranges) > 20
+    for event, (arrival, content) in zip(ranges, found[RANGE], strict=True):
+        assert arrival == event.arrival
+        np.testing.assert_array_equal(np.float32(content.range), np.float32(event.distance))
+    mounts = [content.transforms[0] for _, content in found[TF_STATIC]]
+    ((place, q),) = (
+        (m.transform.translation, m.transform.rotation) for m in mounts if m.child_frame_id == BEAM
+    )
+    assert vector(place) == [0.0, 0.0, -0.05]
+    down = Rotation.from_quat([q.x, q.y, q.z, q.w]).apply([1, 0, 0])
+    assert down == pytest.approx([0, 0, -1], abs=1e-12)
+    with Recording(tmp_path / "flight.mcap") as recording:
+        topics = find(recording.topics, Topics(), comparing=False, goals=True)
+        assert (topics.imu, topics.odometry) == (IMU, ODOMETRY)
+    assert len(found[ODOMETRY]) == sum(isinstance(event, Odometry) for event in events)
 
 
 def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
