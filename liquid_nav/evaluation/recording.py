@@ -63,9 +63,10 @@ class SimulationRecorder:
     """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
-    and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the scene as
-    markers on `SCENE` (what moves, with each state), and at the end the outcome on `OUTCOME` and on
-    `FAULTS` what was broken, if anything, as a script that `liquid-nav fly --faults` takes.
+    and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the
+    scene as markers on `SCENE` (what moves, with each state), and at the end the outcome on
+    `OUTCOME` and on `FAULTS` what was broken, if anything, as a script that `liquid-nav fly
+    --faults` takes.
 
     A context manager: closes on leaving, and discards when an exception leaves.
 
