@@ -58,7 +58,7 @@ $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile $(NATIVE) $
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel mypy
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
-	    --editable '.[sim,train,replay,viz,test,dev$(ROS)]'
+	    --editable '.[sim,train,replay,view,viz,test,dev$(ROS)]'
 	mkdir -p $(VENV)/typing
 	ln -sfn ../../sim $(VENV)/typing/liquid_nav_sim
 	touch $@

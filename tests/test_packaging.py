@@ -20,7 +20,7 @@ import liquid_nav
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
-EXTRAS = {"sim", "train", "ros", "replay", "viz", "ode", "bench", "test", "dev"}
+EXTRAS = {"sim", "train", "ros", "replay", "view", "viz", "ode", "bench", "test", "dev"}
 
 # Lower layers first; a module imports from its own layer and from those before it.
 LAYERS = (
@@ -98,7 +98,7 @@ def test_constraints_are_exact_and_cover_what_is_required() -> None:
     wanted = "\n".join(
         [
             config["options"]["install_requires"],
-            *(extras[e] for e in ("sim", "train", "replay", "viz", "ode", "test", "dev")),
+            *(extras[e] for e in ("sim", "train", "replay", "view", "viz", "ode", "test", "dev")),
         ]
     )
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in wanted.split()}

@@ -39,6 +39,7 @@ from liquid_nav.safety import SafetyConfig
 
 if TYPE_CHECKING:
     from liquid_nav.replay.film import ReplayFilm
+    from liquid_nav.replay.view import ReplayView
 
 MCAP, RESULT, REPORT = "replay.mcap", "replay.json", "report.html"
 """Files in the output directory."""
@@ -162,8 +163,12 @@ def run(options: Options, model: Path) -> int:
                 film, filmless = _film(prepared.topics)
         if film is not None:
             watches.append(stack.enter_context(film).watch)
+        views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
+        watches += [view.watch for view in views]
         with _bar(recording, prepared.cut) as progress:
             result = prepared.replay(recording, _together(watches), progress)
+        for view in views:
+            view.finish(result)
         print_summary(console, result)
         content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
         beside_it = None
@@ -209,6 +214,21 @@ def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
             raise
         return None, "it needs the module av, which comes with liquid_nav[viz]"
     return ReplayFilm(), ""
+
+
+def _views(options: Options, policy: Policy) -> "Iterator[ReplayView]":
+    """What shows the replay in Rerun: a window, a file, or both."""
+    targets = [None] if options.view else []
+    for file in [*targets, *([options.view_file] if options.view_file else [])]:
+        try:
+            from liquid_nav.replay.view import ReplayView
+        except ModuleNotFoundError as error:
+            if error.name != "rerun":
+                raise
+            raise ConfigError(
+                "--view needs the module rerun, which comes with liquid_nav[view]"
+            ) from error
+        yield ReplayView(policy, file)
 
 
 def _calibration(

@@ -91,6 +91,12 @@ class Options:
     """Where replay.mcap, replay.json and report.html go."""
     report: bool = True
     """Write report.html, one page that opens offline."""
+    view: bool = False
+    """Open the replay in the Rerun viewer while it goes on."""
+    view_file: Annotated[
+        Path | None, tyro.conf.arg(metavar="RRD", help_behavior_hint="(default: no file)")
+    ] = None
+    """Write what --view shows to a file that Rerun opens."""
 
     @property
     def changed(self) -> bool:

@@ -101,7 +101,8 @@ def timeline(
         item: Item | None = None
         if message.topic.name == topics.settings:
             item = _settings(message, damage)
-        elif elapsed >= cut.start * SECOND:
+        # By stamps the first message need not be the earliest.
+        elif not cut.start or elapsed >= cut.start * SECOND:
             item = _item(message, topics, intake, cut)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
