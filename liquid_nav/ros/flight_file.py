@@ -7,7 +7,6 @@ queue, a thread takes what is there to the process, and that has little claim to
 from __future__ import annotations
 
 import importlib.util
-import os
 import pickle
 import subprocess
 import sys
@@ -17,12 +16,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any
 
 from liquid_nav.command import Command
 from liquid_nav.events import Event
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.settings import Reconfigured
+from liquid_nav.ros import flight_writer
 from liquid_nav.safety import SafetyConfig
 
 Item = Event | Command | Reconfigured
@@ -36,17 +36,6 @@ _PERIOD = 0.2
 
 _MOST_WAITING = 20_000
 """Items that may wait for the process; a flight has some hundred in a second."""
-
-_END = None
-"""Comes last, so that the process can tell an end from the death of the node."""
-
-_WRITER = "import sys; from liquid_nav.ros.flight_file import write_process; "
-_WRITERS = {
-    # All is read first: the node may end as soon as its words are in the pipe.
-    True: "import io, sys; data = io.BytesIO(sys.stdin.buffer.read()); "
-    f"{_WRITER}sys.exit(write_process(data, True))",
-    False: f"{_WRITER}sys.exit(write_process(sys.stdin.buffer, False))",
-}
 
 
 def missing() -> list[str]:
@@ -127,7 +116,7 @@ class FlightFile:
 
     def _feed(self) -> None:
         with subprocess.Popen(
-            [sys.executable, "-c", _WRITERS[self._whole]],
+            [sys.executable, "-m", flight_writer.__name__, "whole" if self._whole else "part"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -148,7 +137,7 @@ class FlightFile:
                 self._fail(words[-1] if words else f"its process ended by {process.returncode}")
 
     def _parts(self) -> Iterator[Any]:
-        """What `write_process` reads: the head, items in chunks as they come, and the end."""
+        """What the process reads: the head, items in chunks as they come, and the end."""
         yield self._head
         ended = False
         while not ended:
@@ -156,56 +145,7 @@ class FlightFile:
             ended = self._ended.wait(_PERIOD)
             while count := min(len(self._waiting), _CHUNK):
                 yield [self._waiting.popleft() for _ in range(count)]
-        yield _END
+        yield flight_writer.END
 
     def _fail(self, why: object) -> None:
         self.fault = f"{self.path} was not written: {why}"
-
-
-def write_process(stream: BinaryIO, whole: bool) -> int:
-    """Write the file that `stream` describes, with little claim to the processor.
-
-    Args:
-        stream: what `FlightFile` sends.
-        whole: whether a stream that is cut is a fault; else what came makes the file.
-
-    Returns:
-        Exit status: 0, or 1 with the reason as the last line on standard error.
-
-    """
-    try:
-        os.nice(10)
-        _write(stream, whole)
-    except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _write(stream: BinaryIO, whole: bool) -> None:
-    # The extra `replay`, which the node flies without.
-    from liquid_nav.replay.recorder import FlightRecorder
-
-    path, camera, safety = pickle.load(stream)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FlightRecorder(path, camera, safety=safety) as recorder:
-        for item in _items(stream, whole):
-            if isinstance(item, Command):
-                recorder.command(item)
-            elif isinstance(item, Reconfigured):
-                recorder.reconfigured(item)
-            else:
-                recorder.event(item)
-
-
-def _items(stream: BinaryIO, whole: bool) -> Iterator[Item]:
-    while True:
-        try:
-            chunk = pickle.load(stream)
-        except (EOFError, pickle.UnpicklingError):
-            if whole:
-                raise
-            return
-        if chunk is _END:
-            return
-        yield from chunk

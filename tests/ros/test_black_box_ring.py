@@ -1,5 +1,7 @@
 """The ring of the black box, which needs no ROS: bounded in time and in memory."""
 
+import io
+import os
 import tracemalloc
 
 import numpy as np
@@ -8,6 +10,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import CameraFrame, ImuSample
 from liquid_nav.replay.settings import Reconfigured
 from liquid_nav.ros.black_box import Ring
+from liquid_nav.ros.flight_writer import Drain
 from liquid_nav.safety import SafetyConfig
 from support import frame, sample
 
@@ -81,3 +84,15 @@ def test_settings_that_are_still_in_force_outlive_their_entry() -> None:
     assert ring.safety == second
     ring.clear(first)
     assert ring.safety == first
+
+
+def test_a_pipe_is_drained_before_anyone_reads() -> None:
+    """The node may end as soon as its words are taken, however slow the writer is."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as source:
+        drain = io.BufferedReader(Drain(source))
+        words = np.random.default_rng(0).bytes(1 << 20)
+        with os.fdopen(theirs, "wb") as sink:
+            sink.write(words)  # A pipe holds a sixteenth of it: unread, this would wait for ever.
+        assert drain.read(7) + drain.read() == words
+        assert drain.read() == b""
