@@ -155,6 +155,25 @@ def test_light_comes_from_the_sun(client: int) -> None:
     assert levels == pytest.approx([255, 0.4 * 255], abs=2)
 
 
+@pytest.mark.parametrize("distance", [2.0, 8.0, 25.0])
+def test_fog_takes_its_share_of_a_colour_with_every_metre(client: int, distance: float) -> None:
+    size = (1.0, 2 * distance, 2 * distance)
+    wall = Solid(Shape.BOX, np.array([distance + 0.5, 0.0, 1.5]), size, (0.0, 0.0, 0.0))
+    scene = plain(obstacles=(wall,))
+    add_scene(client, scene)
+    look = replace(scene.appearance, fog_length=10.0)
+    image = (
+        Camera(client, LARGE, replace(scene, appearance=look))
+        .render((0, 0, 1.5), euler(0, 0, 0))
+        .image
+    )
+    fog = 255 * np.array(look.sky_horizon)
+    for column in (160, 300):
+        ray = np.hypot(1, (column - 159.5) / LARGE.focal_length)
+        expected = fog * (1 - np.exp(-distance * ray / 10.0))
+        np.testing.assert_allclose(image[120, column], expected, atol=1.5)
+
+
 def test_haze_swallows_the_far_ground(client: int) -> None:
     checks = np.kron(np.eye(2, dtype=np.uint8), np.full((8, 8), 255, np.uint8))
     scene = plain(np.repeat(checks[..., None], 3, axis=2), scale=1.0)

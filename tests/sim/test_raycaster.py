@@ -84,6 +84,21 @@ def test_ground_and_sky_are_pybullets_to_the_grey_level(client: int, seed: int) 
         np.testing.assert_allclose(1 / bullet.depth[empty], 1 / cast.depth[empty], atol=1e-6)
 
 
+@pytest.mark.parametrize("fog", [3.0, 20.0])
+def test_fog_veils_as_pybullets_does(client: int, fog: float) -> None:
+    scene = scattered(1, Shape.BOX)
+    add_scene(client, scene)
+    foggy = replace(scene, appearance=replace(scene.appearance, fog_length=fog))
+    for yaw in (0.0, 1.5, 3.0):
+        pose = np.array([0, 0, 1.5]), euler(0, 0, yaw)
+        clear, _ = both(client, MODEL, scene, *pose)
+        bullet, cast = both(client, MODEL, foggy, *pose)
+        whole = ~outlines(bullet.segmentation, 1)
+        difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
+        assert np.mean(difference[whole] > 2) < 5e-3
+        assert np.abs(clear.image.astype(int) - cast.image)[whole].max() > 30
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_boxes_are_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
