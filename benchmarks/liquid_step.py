@@ -63,7 +63,7 @@ def ours(options: Options) -> dict[str, Callable[[], object]]:
         v = cell.initial_state(1)
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
-        if native.kernel is not None:
+        if native.kernel is not None and name in ("ltc", "liquid_flow"):
             step = NativeStep(cell)
             calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
