@@ -8,10 +8,8 @@ import numpy as np
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
-from liquid_nav_sim.rotation import rotate_back, rotation_matrix
+from liquid_nav_sim.rotation import Quaternion, rotate_back, rotation_matrix
 from liquid_nav_sim.state import Motion, VehicleState
-
-Quaternion = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
