@@ -239,7 +239,16 @@ class World:
         return self._state
 
     def command(self, setpoint: Setpoint) -> None:
-        """Set the setpoint that the autopilot tracks from the next physics step on."""
+        """Set the setpoint that the autopilot tracks from the next physics step on.
+
+        Raises:
+            SimulationError: on what is no setpoint.
+        """
+        if not isinstance(setpoint, Setpoint):
+            raise SimulationError(
+                "a setpoint must be a Command, an AttitudeSetpoint or a RateSetpoint, got "
+                f"{setpoint!r}"
+            )
         self._setpoint = setpoint
 
     @property

@@ -20,7 +20,8 @@ from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.imu import NOISELESS
 from liquid_nav_sim.scene import Scene, Shape, Solid
-from liquid_nav_sim.state import VehicleState, interpolate
+from liquid_nav_sim.setpoints import AttitudeSetpoint, RateSetpoint
+from liquid_nav_sim.state import GRAVITY, VehicleState, interpolate
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.timing import SensorTiming
 from liquid_nav_sim.wind import Wind, WindModel
@@ -485,3 +486,32 @@ def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 if __name__ == "__main__":
     print(digest(World(), int(sys.argv[1])))
+
+
+# What it can be asked for
+
+
+def test_it_takes_an_attitude_then_body_rates(make: Any) -> None:
+    world = make(IDEAL)
+    world.reset(0)
+    world.command(AttitudeSetpoint(pitch=0.2, thrust=GRAVITY))
+    assert fly_on(world, 0.5) == pytest.approx(0.2, abs=0.02)
+    world.command(RateSetpoint(pitch_rate=-1.0, thrust=GRAVITY))
+    assert fly_on(world, 0.3) < 0.05
+
+
+def fly_on(world: World, seconds: float) -> float:
+    """Pitch after so many seconds, radians."""
+    until = world.time + round(seconds * SECOND)
+    while world.time < until:
+        world.next_event(until)
+    x, y, z, w = world.state.orientation
+    return float(np.arcsin(2 * (w * y - z * x)))
+
+
+@pytest.mark.parametrize("wrong", [None, (1.0, 0.0, 0.0, 0.0), "hover"])
+def test_what_is_no_setpoint_is_refused(make: Any, wrong: Any) -> None:
+    world = make(IDEAL)
+    world.reset(0)
+    with pytest.raises(SimulationError, match="a setpoint must be a Command, an AttitudeSetpoint"):
+        world.command(wrong)
