@@ -64,7 +64,8 @@ class Motion:
 
     def share(self, time: int) -> float:
         """Share of the step that is over at `time` ns, in [0, 1]."""
-        return min(max((time - self.start) / (self.end - self.start), 0.0), 1.0)
+        share = (time - self.start) / (self.end - self.start)
+        return 0.0 if share < 0.0 else 1.0 if share > 1.0 else share
 
     def at(self, time: int) -> VehicleState:
         """State at `time` ns; that of the start before it, and of the end after it."""
