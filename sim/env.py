@@ -1,8 +1,8 @@
-"""A Gymnasium environment over the world: fixed-rate control, asynchronous measurements inside."""
+"""Gymnasium environments of all tasks: fixed-rate control, asynchronous measurements inside."""
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -13,20 +13,19 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command, CommandLimits
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND
 from liquid_nav_sim.camera import Camera, CameraModel, look_at
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.state import GRAVITY
+from liquid_nav_sim.event_batch import EventBatch
+from liquid_nav_sim.observation import OBSERVERS, Observation, Observer, StateObserver
+from liquid_nav_sim.tasks import TASKS, make_task
 from liquid_nav_sim.world import Outcome, World, WorldConfig
 
 SUCCESS_REWARD = 10.0
-"""Added to the reward of the step that reaches the target."""
+"""Added to the reward of the step that ends in success."""
 
 COLLISION_REWARD = -10.0
 """Added to the reward of the step that ends in a collision."""
-
-IMU_RANGE = np.array([math.radians(2000)] * 3 + [16 * GRAVITY] * 3, dtype=np.float32)
-"""Full scale of the observed IMU: rad/s about three axes, then m/s^2 along three."""
 
 OUTSIDE_CAMERA = CameraModel(width=320, height=240, horizontal_fov=1.2, noise_sigma=0.0)
 """The camera of `render_mode="rgb_array"`."""
@@ -34,45 +33,9 @@ OUTSIDE_CAMERA = CameraModel(width=320, height=240, horizontal_fov=1.2, noise_si
 OUTSIDE_OFFSET = (2.5, 1.0)
 """Metres from the vehicle to the outside camera: back, seen towards the target, and up."""
 
-Observation = dict[str, Any]
-"""Arrays by name, see `TargetEnv`."""
 
-
-class EventBatch(Sequence[Event]):
-    """Events in order of arrival.
-
-    Batches are equal when their events have the same kinds, times and measurements (single events
-    compare by identity), so that the `info` of two equal steps is equal.
-    """
-
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        self._events = tuple(events)
-
-    def __len__(self) -> int:
-        return len(self._events)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._events[index]
-
-    def __iter__(self) -> Iterator[Event]:
-        return iter(self._events)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, EventBatch) or len(self) != len(other):
-            return False
-        return all(
-            type(mine) is type(theirs)
-            and all(np.array_equal(value, vars(theirs)[key]) for key, value in vars(mine).items())
-            for mine, theirs in zip(self, other, strict=True)
-        )
-
-    def __repr__(self) -> str:
-        kinds = ", ".join(f"{event.channel.value}@{event.arrival}" for event in self)
-        return f"EventBatch({kinds})"
-
-
-class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
-    """Fly to the target, with one action per control period.
+class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
+    """A task, with one action per control period.
 
     Inside a step the world runs as ever: measurements are taken on their own clocks and arrive
     late, or never. A step flies until the next control instant, the first physics step at or after
@@ -81,26 +44,27 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     Action: float32 in [-1, 1], shape (4,): forward, left and up velocity and yaw rate (heading
     frame), as shares of the magnitude of `CommandLimits()`. Values outside are clipped.
 
-    Observation:
-        camera: newest frame that arrived, uint8 RGB, shape (H, W, 3); zeros before the first.
-        camera_age: seconds since that frame was taken, or since the start before the first, (1,).
-        imu: mean over the samples that arrived in this step, or the last mean if none did;
-            angular velocity in rad/s, then specific force in m/s^2, body FLU, shape (6,), clipped
-            to `IMU_RANGE`; zeros before the first.
-        imu_age: seconds since the newest of those samples was taken, or since the start, (1,).
+    Observation: see `liquid_nav_sim.observation`: "sensors" for the newest frame and the mean of
+    the IMU with their ages (`SensorsObserver`), "state" for the true state without a camera
+    (`StateObserver`), "events" for each event with its own times (`EventsObserver`).
 
-    Reward: metres by which the step brought the vehicle's centre closer to the target's, plus
-    `SUCCESS_REWARD` or `COLLISION_REWARD` in the last step. Success and collision terminate, the
-    time limit truncates.
+    Reward: by how much the step has brought the task on (`Attempt.progress`: metres, in `follow`
+    seconds too), plus `SUCCESS_REWARD` or `COLLISION_REWARD` in the last step. Success and
+    collision terminate, the time limit truncates.
 
     Info: `events`, the `EventBatch` of raw events that arrived in the step, for a controller that
     takes each with its own time; `time` in seconds since the start; after the last step also
     `outcome` (a string, see `Outcome`) and `is_success`.
 
     Seeds: `reset(seed=n)` begins the flight of `World.reset(n)`; without a seed the next flight is
-    drawn from `np_random`.
+    drawn from `np_random`. `reset(options={"difficulty": d})` sets the task's difficulty from this
+    flight on, for curricula.
 
     Args:
+        task: name of the task, key of `TASKS`; that of `config` if None.
+        difficulty: of the task, in [0, 1]; as in `config` if None.
+        observation: "sensors", "state" or "events".
+        obstacles: nearest obstacles that a "state" tells of; 0 elsewhere.
         config: the world; the default one if None.
         rate: actions per second of simulated time.
         render_mode: None; "rgb_array" for an outside view, uint8 RGB; "human" for PyBullet's window
@@ -114,6 +78,10 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def __init__(
         self,
+        task: str | None = None,
+        difficulty: float | None = None,
+        observation: str = "sensors",
+        obstacles: int = 0,
         config: WorldConfig | None = None,
         rate: float = 30.0,
         render_mode: str | None = None,
@@ -122,6 +90,8 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             config = WorldConfig()
         elif not isinstance(config, WorldConfig):
             raise SimulationError(f"config must be a WorldConfig, got {config!r}")
+        if task is not None and task != config.task.name:
+            config = replace(config, task=make_task(task))
         fastest = SECOND / config.step
         if not (isinstance(rate, (int, float)) and 1 <= rate <= fastest):
             raise SimulationError(
@@ -131,24 +101,21 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise SimulationError(
                 f"render_mode must be None, 'human' or 'rgb_array', got {render_mode!r}"
             )
+        if observation not in OBSERVERS:
+            raise SimulationError(
+                f"observation must be one of {', '.join(OBSERVERS)}, got {observation!r}"
+            )
+        if observation == "state":
+            config = replace(config, camera_timing=None)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": rate}
         self.action_space = spaces.Box(-1.0, 1.0, (4,), np.float32)
-        age = spaces.Box(0.0, config.task.time_limit + 1.0, (1,), np.float32)
-        self.observation_space = spaces.Dict(
-            {
-                "camera": spaces.Box(
-                    0, 255, (config.camera.height, config.camera.width, 3), np.uint8
-                ),
-                "camera_age": age,
-                "imu": spaces.Box(-IMU_RANGE, IMU_RANGE, dtype=np.float32),
-                "imu_age": age,
-            }
-        )
+        self._observer = _observer(observation, obstacles, config, rate)
+        self.observation_space = self._observer.space
         self._rate = rate
         self._scale = np.array(CommandLimits().magnitude)
         self._flying = False
-        self._world = World(config, gui=render_mode == "human")
+        self._world = World(_graded(config, difficulty), gui=render_mode == "human")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -157,22 +124,22 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
         Args:
             seed: of this flight and of those drawn after it, not negative; None draws one.
-            options: not used.
+            options: `difficulty` of the task, in [0, 1], from this flight on.
 
         Raises:
-            SimulationError: on a bad seed, or after `close`.
+            SimulationError: on a bad seed or option, or after `close`.
         """
         world = self._world
+        if unknown := set(options or ()) - {"difficulty"}:
+            raise SimulationError(f"options may hold difficulty, got {', '.join(sorted(unknown))}")
+        world.config = _graded(world.config, (options or {}).get("difficulty"))
         if seed is None:
             world.reset(int(self.np_random.integers(2**32)))
         else:
             world.reset(seed)
             super().reset(seed=int(seed))
         self._ticks = 0
-        camera = world.config.camera
-        self._frame = np.zeros((camera.height, camera.width, 3), np.uint8)
-        self._inertial = np.zeros(6, np.float32)
-        self._frame_stamp = self._inertial_stamp = 0
+        self._observer.reset()
         self._progress = world.attempt.progress
         self._started = time.perf_counter()
         if self.render_mode == "rgb_array":
@@ -180,7 +147,7 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._flying = True
         if self.render_mode == "human":
             self.render()
-        return self._observation(), self._info(EventBatch())
+        return self._observer.observe(world, EventBatch()), self._info(EventBatch())
 
     def step(
         self, action: NDArray[np.float32]
@@ -202,7 +169,6 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._ticks += 1
         until = round(self._ticks * SECOND / self._rate)
         events = EventBatch(iter(lambda: world.next_event(until), None))
-        self._take(events)
         before, self._progress = self._progress, world.attempt.progress
         reward = self._progress - before
         if world.outcome is Outcome.SUCCESS:
@@ -214,7 +180,8 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self.render()
         truncated = world.outcome is Outcome.TIMEOUT
         terminated = not self._flying and not truncated
-        return self._observation(), reward, terminated, truncated, self._info(events)
+        observation = self._observer.observe(world, events)
+        return observation, reward, terminated, truncated, self._info(events)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Show the flight from outside.
@@ -240,28 +207,6 @@ class TargetEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Give the simulator back; closing twice is no error."""
         self._flying = False
         self._world.close()
-
-    def _take(self, events: EventBatch) -> None:
-        samples = [event for event in events if isinstance(event, ImuSample)]
-        if samples:
-            readings = np.array([(s.angular_velocity, s.specific_force) for s in samples])
-            mean = readings.mean(axis=0).ravel().astype(np.float32)
-            self._inertial = np.clip(mean, -IMU_RANGE, IMU_RANGE)
-            self._inertial_stamp = samples[-1].stamp
-        frames = [event for event in events if isinstance(event, CameraFrame)]
-        if frames:
-            self._frame, self._frame_stamp = frames[-1].image, frames[-1].stamp
-
-    def _observation(self) -> Observation:
-        def age(stamp: int) -> NDArray[np.float32]:
-            return np.array([(self._world.time - stamp) / SECOND], np.float32)
-
-        return {
-            "camera": self._frame.copy(),
-            "camera_age": age(self._frame_stamp),
-            "imu": self._inertial.copy(),
-            "imu_age": age(self._inertial_stamp),
-        }
 
     def _info(self, events: EventBatch) -> dict[str, Any]:
         world = self._world
@@ -301,4 +246,28 @@ def _checked(action: NDArray[np.float32]) -> NDArray[np.float64]:
     return values
 
 
-gymnasium.register(id="liquid_nav/Target-v0", entry_point="liquid_nav_sim.env:TargetEnv")
+def _graded(config: WorldConfig, difficulty: float | None) -> WorldConfig:
+    """The same world with its task at another difficulty, unless that is None."""
+    if difficulty is None:
+        return config
+    if not isinstance(difficulty, (int, float)):
+        raise SimulationError(f"difficulty must be a number in [0, 1], got {difficulty!r}")
+    return replace(config, task=replace(config.task, difficulty=difficulty))
+
+
+def _observer(name: str, obstacles: int, config: WorldConfig, rate: float) -> Observer:
+    if not (isinstance(obstacles, int) and 0 <= obstacles <= 100):
+        raise SimulationError(f"obstacles must be a whole number in [0, 100], got {obstacles!r}")
+    if name == "state":
+        return StateObserver(config, rate, obstacles)
+    if obstacles:
+        raise SimulationError(f"obstacles must be 0 where the observation is {name!r}")
+    return OBSERVERS[name](config, rate)
+
+
+for _task in TASKS:
+    gymnasium.register(
+        id=f"liquid_nav/{_task.capitalize()}-v0",
+        entry_point="liquid_nav_sim.env:NavigationEnv",
+        kwargs={"task": _task},
+    )

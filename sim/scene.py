@@ -50,6 +50,27 @@ class Solid:
         outside = math.sqrt(sum(max(e, 0.0) ** 2 for e in excess))
         return outside + min(max(excess), 0.0)
 
+    def nearest(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The point of the solid nearest to `point`, metres, world ENU, shape (3,): it, inside."""
+        dx, dy, dz = map(float.__sub__, point.tolist(), self.position.tolist())
+        half = self.size[-1] / 2
+        if self.shape is Shape.SPHERE:
+            share = min(half / max(math.sqrt(dx * dx + dy * dy + dz * dz), 1e-9), 1.0)
+            dx, dy, dz = share * dx, share * dy, share * dz
+        elif self.shape is Shape.CYLINDER:
+            share = min(self.size[0] / 2 / max(math.hypot(dx, dy), 1e-9), 1.0)
+            dx, dy, dz = share * dx, share * dy, min(max(dz, -half), half)
+        else:
+            c, s = math.cos(self.yaw), math.sin(self.yaw)
+            local = (c * dx + s * dy, c * dy - s * dx, dz)
+            x, y, dz = (
+                min(max(along, -side / 2), side / 2)
+                for along, side in zip(local, self.size, strict=True)
+            )
+            dx, dy = c * x - s * y, s * x + c * y
+        nearest: NDArray[np.float64] = self.position + np.array([dx, dy, dz])
+        return nearest
+
     @property
     def radius(self) -> float:
         """Radius of the smallest upright cylinder about the centre that holds the solid, metres."""

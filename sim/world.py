@@ -34,7 +34,7 @@ from liquid_nav_sim.sensor_clock import SensorClock
 from liquid_nav_sim.setpoints import Setpoint
 from liquid_nav_sim.shutter import Shutter
 from liquid_nav_sim.sources import Sampler, Sensors, Source
-from liquid_nav_sim.state import GRAVITY, Motion, VehicleState
+from liquid_nav_sim.state import GRAVITY, Kinematics, Motion, VehicleState
 from liquid_nav_sim.streams import streams
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.task import Attempt, Task
@@ -237,6 +237,11 @@ class World:
         if self._state is None:
             self._state = VehicleState.of(self._kinematics)
         return self._state
+
+    @property
+    def kinematics(self) -> Kinematics:
+        """The true state at `time` in plain floats, which cost less."""
+        return self._kinematics
 
     def command(self, setpoint: Setpoint) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on.

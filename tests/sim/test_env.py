@@ -4,25 +4,23 @@ import math
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pybullet
 import pytest
 from gymnasium.error import ResetNeeded
-from gymnasium.utils.env_checker import check_env
-from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav_sim.appearance import sample_appearance
 from liquid_nav_sim.camera import CameraModel, look_at
-from liquid_nav_sim.env import COLLISION_REWARD, IMU_RANGE, SUCCESS_REWARD, EventBatch, TargetEnv
+from liquid_nav_sim.env import COLLISION_REWARD, SUCCESS_REWARD, NavigationEnv
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.event_batch import EventBatch
 from liquid_nav_sim.imu import NOISELESS
+from liquid_nav_sim.observation import IMU_RANGE
 from liquid_nav_sim.scene import Scene, Shape, Solid
 from liquid_nav_sim.target import TargetTask
 from liquid_nav_sim.timing import SensorTiming
@@ -44,10 +42,10 @@ PLAIN = WorldConfig(
 @pytest.fixture
 def make() -> Iterator[Any]:
     """Makes environments that are closed after the test."""
-    made: list[TargetEnv] = []
+    made: list[NavigationEnv] = []
 
-    def build(config: WorldConfig | None = PLAIN, **arguments: Any) -> TargetEnv:
-        made.append(TargetEnv(config, **arguments))
+    def build(config: WorldConfig | None = PLAIN, **arguments: Any) -> NavigationEnv:
+        made.append(NavigationEnv(config=config, **arguments))
         return made[-1]
 
     yield build
@@ -78,16 +76,6 @@ def assert_same(first: Any, second: Any) -> None:
 # The contract
 
 
-def test_check_env_is_clean() -> None:
-    made = gymnasium.make("liquid_nav/Target-v0", render_mode="rgb_array")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        # Its render check would open PyBullet's window; the other mode is checked here.
-        check_env(made.unwrapped, skip_render_check=True)
-        env_render_passive_checker(made.unwrapped)
-    made.close()
-
-
 def test_gymnasium_is_imported_for_the_environment_only() -> None:
     program = (
         "import sys, liquid_nav_sim, liquid_nav_sim.world; assert 'gymnasium' not in sys.modules"
@@ -95,21 +83,11 @@ def test_gymnasium_is_imported_for_the_environment_only() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_it_makes_vectors(make: Any) -> None:
-    envs = gymnasium.vector.SyncVectorEnv([lambda: make(), lambda: make()])
-    observation, _ = envs.reset(seed=3)
-    assert observation["camera"].shape == (2, 6, 8, 3)
-    _, rewards, _, _, infos = envs.step(np.zeros((2, 4), np.float32))
-    assert rewards.shape == (2,)
-    assert all(3 <= len(batch) <= 5 for batch in infos["events"])
-    envs.close()
-
-
 # Seeds
 
 
 def test_seeds_repeat_and_their_absence_varies(make: Any) -> None:
-    def flight(env: TargetEnv, seed: int | None) -> tuple[Any, Any]:
+    def flight(env: NavigationEnv, seed: int | None) -> tuple[Any, Any]:
         env.reset(seed=seed)
         for _ in range(5):
             observation, _, _, _, info = env.step(FORWARD)
@@ -212,8 +190,7 @@ def test_a_violent_end_stays_in_the_observation_space(make: Any) -> None:
     env = make()
     env.reset(seed=0)
     sample = ImuSample(0, 0, np.array([1e3, -1e3, 0]), np.array([0, 0, 1e6]))
-    env._take(EventBatch([sample]))
-    observation = env._observation()
+    observation = env._observer.observe(env._world, EventBatch([sample]))
     assert observation in env.observation_space
     assert observation["imu"][0] == IMU_RANGE[0]
 
@@ -356,7 +333,7 @@ def test_no_mode_no_picture(make: Any) -> None:
 )
 def test_a_bad_argument_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(SimulationError, match=f"{name} must"):
-        TargetEnv(**{name: value})
+        NavigationEnv(**{name: value})
 
 
 @pytest.mark.parametrize("action", [np.zeros(3), np.zeros((1, 4)), [0, 0, 0, np.nan], [np.inf] * 4])

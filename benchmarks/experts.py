@@ -1,0 +1,79 @@
+"""Every task's expert at three difficulties: that the tasks can be done, and how long they take.
+
+Frames are drawn by the ray caster where there is one, for experts only ask whether a target has
+been in view. Run it with
+
+    python benchmarks/experts.py [--tasks forest gates] [--episodes 100] [--workers 2]
+"""
+
+import multiprocessing
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.statistics import wilson
+from liquid_nav.learning.expert import ExpertPilot
+from liquid_nav.learning.experts import expert_of
+from liquid_nav_sim.raycaster import library
+from liquid_nav_sim.tasks import TASKS, make_task
+from liquid_nav_sim.world import Outcome, World, WorldConfig
+
+DIFFICULTIES = (0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Fly the expert of every task, under the default conditions otherwise."""
+
+    tasks: tuple[str, ...] = tuple(TASKS)
+    """Tasks."""
+    episodes: int = 100
+    """Flights at each difficulty."""
+    seed: int = 100_000
+    """Seed of the first flight."""
+    workers: int = 2
+    """Processes."""
+
+
+def flight(task: str, difficulty: float, seed: int) -> Flight:
+    """Fly one flight."""
+    renderer = "bullet" if library() is None else "raycast"
+    world = World(WorldConfig(task=make_task(task, difficulty), renderer=renderer))
+    try:
+        return fly(world, ExpertPilot(expert_of(world)), seed)
+    finally:
+        world.close()
+
+
+def main(options: Options) -> None:
+    """Print the table."""
+    table = Table("task", "difficulty", "success", "95 % interval", "hit", "late", "s", "air m")
+    seeds = range(options.seed, options.seed + options.episodes)
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        for task in options.tasks:
+            for difficulty in DIFFICULTIES:
+                flights = pool.map(partial(flight, task, difficulty), seeds, chunksize=1)
+                outcomes = [flown.outcome for flown in flights]
+                good = outcomes.count(Outcome.SUCCESS)
+                low, high = wilson(good, len(flights))
+                air = min(flown.min_clearance for flown in flights)
+                table.add_row(
+                    task,
+                    f"{difficulty:g}",
+                    f"{good}/{len(flights)}",
+                    f"{low:.3f}-{high:.3f}",
+                    str(outcomes.count(Outcome.COLLISION)),
+                    str(outcomes.count(Outcome.TIMEOUT)),
+                    f"{np.mean([flown.duration for flown in flights]):.1f}",
+                    f"{air:.2f}",
+                )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
