@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -48,6 +49,9 @@ def run(make: Callable[[], Any]) -> NoReturn:
         rclpy.try_shutdown()
         print(f"error: {error}", file=sys.stderr)
         _leave(MISCONFIGURED)
+    # What has been made by now stays to the end: the collector need not go through it in flight.
+    gc.collect()
+    gc.freeze()
     executor = make_executor(node.get_parameter("executor").value)
     executor.add_node(node)
     while not ended and rclpy.ok():
