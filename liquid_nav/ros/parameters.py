@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib.resources
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,8 +250,11 @@ def backend_of(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, {option: values[f"{name}.{option}"] for option in backend_options(name)}
 
 
-def declare(node: Node, specs: Iterable[Spec]) -> None:
+def declare(node: Node, specs: Sequence[Spec]) -> None:
     """Declare parameters with their descriptors; overrides of the command line and files apply.
+
+    An override of a parameter that the node does not have is a slip of the pen, or for another node
+    of a file for all: it is ignored, and logged with a warning.
 
     Raises:
         rclpy.exceptions.ParameterException: on an override out of range or of another type.
@@ -269,6 +273,12 @@ def declare(node: Node, specs: Iterable[Spec]) -> None:
             low, high = spec.bounds
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         node.declare_parameter(spec.name, spec.default, descriptor)
+    # Nobody but rclpy knows the overrides, and it is silent about those that nobody declares.
+    for name in getattr(node, "_parameter_overrides", {}):
+        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            near = get_close_matches(name, [spec.name for spec in specs], 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            node.get_logger().warning(f"{name} is no parameter of this node, ignored{meant}")
 
 
 def read(node: Node, specs: Iterable[Spec]) -> dict[str, Any]:

@@ -224,6 +224,20 @@ def test_the_shipped_parameter_file_has_every_parameter_at_its_default(ros: Spin
     assert {spec.name for spec in SPECS} <= node._parameter_overrides.keys()
 
 
+def test_a_parameter_that_is_none_is_ignored_with_a_warning(
+    ros: Spinner, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "typo.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    limits: {vxx: 0.5, vy: 0.25}\n    gain: 3.0\n")
+    arguments = ["--ros-args", "--params-file", str(file)]
+    node = ros.add(ControllerNode(context=ros.context, cli_args=arguments))
+    assert read(node, SPECS)["limits.vy"] == 0.25
+    said = capfd.readouterr().err
+    assert "limits.vxx is no parameter of this node, ignored; did you mean limits.vx?" in said
+    assert "gain is no parameter of this node, ignored" in said
+    assert said.count("ignored") == 2
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
