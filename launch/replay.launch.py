@@ -26,8 +26,8 @@ def setup(context):
     """Make the processes, once the arguments are known."""
     played = {
         "bag": launching.value(context, "bag"),
-        "rate": float(launching.value(context, "rate")),
-        "start_offset": float(launching.value(context, "start_offset")),
+        "rate": launching.number(context, "rate"),
+        "start_offset": launching.number(context, "start_offset"),
         "commands": launching.value(context, "commands"),
     }
     answering = {
@@ -37,7 +37,7 @@ def setup(context):
         "twist.topic": "replay/cmd_vel",
         # There is a recording already.
         "black_box.seconds": 0.0,
-        "liquid_state_rate": float(launching.value(context, "liquid_state_rate")),
+        "liquid_state_rate": launching.number(context, "liquid_state_rate"),
     }
     return [
         *launching.middleware(),

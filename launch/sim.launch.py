@@ -40,12 +40,12 @@ def setup(context):
     """Make the processes, once the arguments are known."""
     simulated = {
         "task": launching.value(context, "task"),
-        "seed": int(launching.value(context, "seed")),
-        "episodes": int(launching.value(context, "episodes")),
+        "seed": launching.number(context, "seed", int),
+        "episodes": launching.number(context, "episodes", int),
         "auto_reset": True,
         "gui": launching.flag(context, "gui"),
         "pace": launching.value(context, "pace"),
-        "speed": float(launching.value(context, "speed")),
+        "speed": launching.number(context, "speed"),
     }
     # The simulator takes what the back-end twist sends.
     common = {"use_sim_time": True, "backend": "twist"}

@@ -54,6 +54,21 @@ def flag(context: Any, name: str) -> bool:
     return word == "true"
 
 
+def number(context: Any, name: str, kind: type[float] = float) -> float:
+    """Value of a launch argument that is a number, or, with `kind` int, a whole one.
+
+    Raises:
+        RuntimeError: on any other word.
+
+    """
+    word = value(context, name)
+    try:
+        return kind(word)
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise RuntimeError(f"{name} must be a {whole}number, got {word!r}") from None
+
+
 def chosen(context: Any, *names: str) -> dict[str, str]:
     """Launch arguments that are not empty: the others are left to the parameter file."""
     given = {name: value(context, name) for name in names}
@@ -124,13 +139,17 @@ def _node(
 ) -> Any:
     # Only `drone.launch.py` has this argument.
     vehicle = context.launch_configurations.get("enclave", "")
+    file = value(context, params_file)
+    # launch_ros goes on without one that is not there: with other limits than were asked for.
+    if not Path(file).is_file():
+        raise RuntimeError(f"{params_file} must be a file, got {file!r}")
     enclave = ["--enclave", f"{vehicle}/{_ROLES[executable]}"] if vehicle else []
     return Node(
         package=PACKAGE,
         executable=executable,
         name=executable,
         namespace=value(context, "namespace"),
-        parameters=[value(context, params_file), parameters],
+        parameters=[file, parameters],
         output="screen",
         emulate_tty=True,
         ros_arguments=["--log-level", value(context, "log_level"), *enclave],

@@ -191,7 +191,10 @@ def test_the_drone_starts_is_guarded_and_stops_on_ctrl_c(ros: Spinner, tmp_path:
 
 
 @with_launch
-@pytest.mark.parametrize("wrong", ["model:=/nowhere/at/all", "use_sim_time:=perhaps"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["model:=/nowhere/at/all", "use_sim_time:=perhaps", "params_file:=/nowhere/at/all.yaml"],
+)
 def test_a_wrong_argument_ends_the_launch_in_one_line(
     ros: Spinner, tmp_path: Path, wrong: str
 ) -> None:
@@ -200,6 +203,13 @@ def test_a_wrong_argument_ends_the_launch_in_one_line(
         text = launched.text()
         assert wrong.partition(":=")[2] in text
         assert "Traceback" not in text, text
+
+
+@with_launch
+def test_a_word_for_a_number_is_named(ros: Spinner, tmp_path: Path) -> None:
+    with Launched(tmp_path / "log", "sim.launch.py", "seed:=first") as launched:
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        assert "seed must be a whole number, got 'first'" in launched.text()
 
 
 @with_launch
