@@ -8,7 +8,7 @@ STAMP := $(VENV)/.stamp
 # Built where there is a compiler, with the rest of the package; see setup.py.
 NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h sim/native/*.cpp)
 # Compiled likewise, by mypyc: an edit of these acts once they are compiled again.
-INNER_LOOP := $(patsubst %,sim/%.py,autopilot battery imu_specimen mixer normals rotation rotors sensor_clock vehicle)
+INNER_LOOP := $(patsubst %,sim/%.py,autopilot battery imu_specimen mixer normals rotation rotors sensor_clock sources vehicle)
 
 # ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
 # meet a ROS installation that is sourced, which the tests then use instead.

@@ -68,6 +68,7 @@ INNER_LOOP = (
     "rotation",
     "rotors",
     "sensor_clock",
+    "sources",
     "vehicle",
 )
 COMPILED = "liquid_nav_sim.compiled__mypyc"

@@ -111,6 +111,7 @@ class Wind:
         self._normals = Normals(rng, 3)
         x, y, z = self._normals.row()
         self._gust = (model.gust * x, model.gust * y, model.gust * z)
+        self._dt, self._keep, self._kick = 0.0, 1.0, 0.0
         self._time = 0.0
         self._behind = [0.0 for _ in model.discrete]
 
@@ -128,8 +129,10 @@ class Wind:
             Velocity of the air where the vehicle is, m/s, world ENU, shape (3,).
         """
         model, (east, north), speed = self._model, self.ahead, self._speed
-        keep = math.exp(-dt / model.gust_time)
-        kick = model.gust * math.sqrt(1 - keep * keep)
+        if dt != self._dt:
+            self._dt, self._keep = dt, math.exp(-dt / model.gust_time)
+            self._kick = model.gust * math.sqrt(1 - self._keep * self._keep)
+        keep, kick = self._keep, self._kick
         (gx, gy, gz), (nx, ny, nz) = self._gust, self._normals.row()
         self._gust = x, y, z = keep * gx + kick * nx, keep * gy + kick * ny, keep * gz + kick * nz
         x, y = x + speed * east, y + speed * north
