@@ -26,7 +26,7 @@ class Comparison:
         times: the instants, ns, shape (M,).
         reference, commands: (vx, vy, vz, yaw_rate) in m/s and rad/s, shape (M, 4).
         rms, largest: error per axis, shape (4,); NaN where there is nothing to compare.
-        identical: whether all are the same, bit for bit.
+        same: how many are the same, bit for bit.
         lag: seconds by which `commands` come after `reference`, where their correlation is highest;
             None where one of them does not move, or there is less than 2 s of them.
         correlation: at that lag, -1 to 1, or None.
@@ -38,9 +38,14 @@ class Comparison:
     commands: Vectors
     rms: Vectors
     largest: Vectors
-    identical: bool
+    same: int
     lag: float | None
     correlation: float | None
+
+    @property
+    def identical(self) -> bool:
+        """Whether all are the same, bit for bit."""
+        return 0 < len(self.times) == self.same
 
 
 def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
@@ -66,7 +71,7 @@ def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
         commands=commands,
         rms=rms,
         largest=largest,
-        identical=len(times) > 0 and reference.tobytes() == commands.tobytes(),
+        same=int((reference.view(np.int64) == commands.view(np.int64)).all(axis=1).sum()),
         lag=lag,
         correlation=correlation,
     )

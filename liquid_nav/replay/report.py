@@ -342,6 +342,8 @@ def _errors(comparison: Comparison, reference: str) -> str:
     said = f"Beside the {reference}, at {len(comparison.times)} instants"
     if comparison.identical:
         said += ": identical, bit for bit"
+    elif comparison.same:
+        said += f": {comparison.same} identical, bit for bit"
     if comparison.lag is not None and comparison.correlation is not None:
         said += f"; lag {comparison.lag:+.2f} s at a correlation of {comparison.correlation:.3f}"
     return f"<p>{text(said)}.</p>" + _table(("error", "unit", "RMS", "largest"), rows, words={1})

@@ -158,7 +158,9 @@ def _print_comparison(console: Console, comparison: Comparison, reference: str) 
             AXES, comparison.rms.tolist(), comparison.largest.tolist(), strict=True
         )
     )
-    said = "identical" if comparison.identical else f"RMS error {errors}"
+    said = f"{comparison.same} identical, RMS error {errors}"
+    if comparison.identical:
+        said = "identical"
     lag = "" if comparison.lag is None else f"; lag {comparison.lag:+.2f} s"
     console.print(f"beside {reference}, {len(comparison.times)}: {said}{lag}", soft_wrap=True)
 
@@ -176,6 +178,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "rms": dict(zip(AXES, comparison.rms.tolist(), strict=True)),
         "largest": dict(zip(AXES, comparison.largest.tolist(), strict=True)),
         "identical": comparison.identical,
+        "same": comparison.same,
         "lag_s": comparison.lag,
         "correlation": comparison.correlation,
     }
