@@ -48,7 +48,8 @@ def run(make: Callable[[], Any]) -> NoReturn:
     except (LiquidNavError, ParameterException) as error:
         rclpy.try_shutdown()
         print(f"error: {error}", file=sys.stderr)
-        _leave(MISCONFIGURED)
+        # By the long way: what the node was made of by then has no other end.
+        raise SystemExit(MISCONFIGURED) from None
     # What has been made by now stays to the end: the collector need not go through it in flight.
     gc.collect()
     gc.freeze()
@@ -60,10 +61,10 @@ def run(make: Callable[[], Any]) -> NoReturn:
         node.close()
     executor.shutdown(timeout_sec=1.0)
     rclpy.try_shutdown()
-    _leave(0)
+    _leave()
 
 
-def _leave(status: int) -> NoReturn:
+def _leave() -> NoReturn:
     """End the process at once.
 
     All that has an end is ended by now. The interpreter would go through every object that was ever
@@ -72,7 +73,7 @@ def _leave(status: int) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(0)
 
 
 def keep_memory() -> None:
