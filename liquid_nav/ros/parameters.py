@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
-from liquid_nav.ros.backends import BACKENDS, backend_options
+from liquid_nav.ros.backends import BACKENDS, backend_options, option_description
 from liquid_nav.ros.messages import MessageError
 from liquid_nav.ros.transforms import Rotation, rotation_of
 from liquid_nav.safety import Geofence, SafetyConfig, Staleness
@@ -64,7 +64,7 @@ class Spec:
 BACKEND_SPECS = (
     Spec("backend", "twist", "Autopilot interface that commands go to.", choices=tuple(BACKENDS)),
     *(
-        Spec(f"{name}.{option}", default, f"Option `{option}` of the back-end {name}.")
+        Spec(f"{name}.{option}", default, option_description(name, option))
         for name in BACKENDS
         for option, default in backend_options(name).items()
     ),

@@ -35,7 +35,7 @@ from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.ros.node import ControllerNode
-from liquid_nav.ros.parameters import SPECS, read
+from liquid_nav.ros.parameters import BACKEND_SPECS, SPECS, read
 
 
 @pytest.fixture(scope="module")
@@ -319,3 +319,18 @@ def test_a_huge_image_is_refused_and_the_node_goes_on(ros: Spinner, bundle: Path
     vehicle.tell(vehicle.image, huge, Channel.CAMERA)
     assert "pixels" in vehicle.monitor.intakes[Channel.CAMERA].last_rejection
     vehicle.nominal()
+
+
+def test_every_parameter_is_described_with_its_range_and_its_choices(ros: Spinner) -> None:
+    node = ros.add(ControllerNode(context=ros.context))
+    for spec in SPECS:
+        descriptor = node.describe_parameter(spec.name)
+        assert descriptor.description.endswith("."), spec.name
+        assert len(descriptor.description) > 10
+        assert all(choice in descriptor.additional_constraints for choice in spec.choices)
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        bounds = [(bound.from_value, bound.to_value) for bound in ranges]
+        assert bounds == ([] if spec.bounds is None else [spec.bounds]), spec.name
+        # Back-ends check their own options.
+        if isinstance(spec.default, float) and spec not in BACKEND_SPECS:
+            assert spec.bounds is not None, f"{spec.name} may be any number"

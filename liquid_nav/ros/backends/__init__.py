@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 from liquid_nav.errors import ConfigError
@@ -20,7 +21,7 @@ from liquid_nav.ros.backends.twist import TwistBackend
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-__all__ = ["BACKENDS", "Backend", "backend_options", "make_backend"]
+__all__ = ["BACKENDS", "Backend", "backend_options", "make_backend", "option_description"]
 
 BACKENDS: dict[str, type[Backend]] = {
     backend.name: backend
@@ -46,6 +47,14 @@ def backend_options(name: str) -> dict[str, bool | float | str]:
         for parameter in inspect.signature(_find(name)).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def option_description(name: str, option: str) -> str:
+    """What the documentation of a back-end's class says of one of its options, in one line."""
+    text = inspect.getdoc(_find(name)) or ""
+    found = re.search(rf"^    (?:\w+, )*{option}\b[\w, ]*: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
+    words = " ".join(found[1].replace("``", "").split()) if found else ""
+    return f"Back-end {name}: {words}"
 
 
 def make_backend(name: str, node: Node, **options: Any) -> Backend:
