@@ -6,6 +6,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
@@ -236,6 +237,8 @@ class LTC(LiquidCell):
 
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
+        if self.adjoint:
+            return self._by_adjoint(u, dt, v)
         if self.solver != "exponential" or not scan.usable(u, dt, v, self.v_leak):
             return None
         return scan.ltc_scan(
@@ -248,6 +251,29 @@ class LTC(LiquidCell):
             self.max_step,
             self.max_substeps,
         )
+
+    @torch.jit.unused
+    def _by_adjoint(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
+        """States (B, T, N). They are all that autograd keeps: backward, each event is solved anew.
+
+        What is solved must be a function of its arguments alone, as parameters may be others then
+        (torch.func.functional_call).
+        """
+        leak, leak_current, capacitance = self._membrane()
+        membrane = torch.stack((leak, leak_current), 1).unsqueeze(2)
+
+        def solve(u: Tensor, v: Tensor, dt: Tensor, *fixed: Tensor) -> Tensor:
+            drive = _add_synapses(fixed[0], u, (fixed[2], fixed[3], fixed[4]))
+            return self._adaptive(drive, v, dt, (fixed[5], fixed[6], fixed[7]), fixed[1])
+
+        states = []
+        fixed = (membrane, capacitance, *self._sensory(), *self._recurrent())
+        for now, elapsed in zip(u.unbind(1), dt.unbind(1), strict=True):
+            v = checkpoint(
+                solve, now, v, elapsed, *fixed, use_reentrant=False, preserve_rng_state=False
+            )
+            states.append(v)
+        return torch.stack(states, 1)
 
     def _potentials(self) -> tuple[Tensor, Tensor]:
         """Lowest and highest v_inf (N,) that any opening of the synapses gives, see `bounds`."""

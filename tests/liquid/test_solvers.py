@@ -14,6 +14,7 @@ from liquid_reference import Array, ltc_derivative, parameters, seeded_cell
 U = np.array([0.9, -0.2, 0.5])
 V = parameters(seeded_cell("ltc", {}))["v_leak"]
 DT = 0.32
+V_BATCH = torch.from_numpy(V).repeat(2, 1)
 
 
 def as_batch(*arrays: Any) -> list[torch.Tensor]:
@@ -102,6 +103,44 @@ def test_the_adjoint_gives_the_gradient_of_the_stored_steps() -> None:
         found.append([leaf.grad for leaf in (u, dt, *cell.parameters())])
     for stored, adjoint_gradient in zip(*found, strict=True):
         torch.testing.assert_close(adjoint_gradient, stored, rtol=1e-5, atol=1e-6)
+
+
+def test_the_adjoint_keeps_nothing_but_states() -> None:
+    cell = seeded_cell("ltc", {"solver": "dopri5", "adjoint": True})
+    parameters = {p.untyped_storage().data_ptr() for p in cell.parameters()}
+    kept: list[int] = []
+    for length in (3, 12):
+        u, dt, v = torch.rand(2, length, 3).double(), torch.rand(2, length).double(), V_BATCH
+        known = parameters | {x.untyped_storage().data_ptr() for x in (u, dt, v)}
+        saved: dict[int, int] = {}
+
+        def note(x: torch.Tensor, known: set[int] = known, saved: Any = saved) -> torch.Tensor:
+            if x.untyped_storage().data_ptr() not in known:
+                saved[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+            states, _ = cell(u, dt, v)
+        kept.append(sum(saved.values()))
+        del states
+    assert kept[1] - kept[0] == (12 - 3) * V_BATCH.nbytes
+
+
+def test_the_adjoint_sees_parameters_that_stand_in_for_others() -> None:
+    cell = seeded_cell("ltc", {"solver": "dopri5", "adjoint": True})
+    others = {name: (1.1 * p).detach().requires_grad_() for name, p in cell.named_parameters()}
+    u, dt = torch.rand(2, 4, 3).double(), 0.1 * torch.rand(2, 4).double()
+    found = []
+    for own in (False, True):
+        if own:
+            cell.load_state_dict(others, strict=False)
+            last = cell(u, dt, V_BATCH)[1]
+            found.append(torch.autograd.grad(last.sum(), list(cell.parameters())))
+        else:
+            last = torch.func.functional_call(cell, others, (u, dt, V_BATCH))[1]
+            found.append(torch.autograd.grad(last.sum(), list(others.values())))
+    for swapped, loaded in zip(*found, strict=True):
+        torch.testing.assert_close(swapped, loaded)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
