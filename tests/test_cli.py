@@ -80,6 +80,12 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     ("arguments", "said"),
     [
         (["fly", "--task", "acrobatics"], "unknown task 'acrobatics'"),
+        (["fly", "--difficulty", "1.5"], "--difficulty must be in [0, 1], got 1.5"),
+        (["fly", "--difficulty", "nan"], "--difficulty must be in [0, 1], got nan"),
+        (["fly", "--pilot", "robot"], "--pilot must be policy or expert, got 'robot'"),
+        (["fly", "--pilot", "expert", "--model", "model"], "--model is for --pilot policy"),
+        (["fly", "--task", "forest", "--out", "new"], "no model for task 'forest' comes with"),
+        (["fly", "--task", "gates", "--model", "model"], "is for task 'target', not 'gates'"),
         (["fly", "--vehicle", "zeppelin"], "unknown vehicle 'zeppelin': choose from crazyflie"),
         (["fly", "--vehicle", "no.toml", "--out", "new"], "vehicle no.toml: No such file"),
         (["fly", "--faults", "no.toml", "--out", "new"], "faults no.toml: No such file"),
@@ -103,6 +109,7 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["fly", "--model", "model", "--out", "new/a", "--json", "/proc/x.json"], "/proc"),
         (["train"], "TASK"),
         (["train", "acrobatics"], "unknown task 'acrobatics'"),
+        (["train", "forest", "--difficulty", "-1"], "--difficulty must be in [0, 1], got -1"),
         (["train", "target", "--out", "taken"], "--out taken exists and is not a directory"),
         (["train", "target", "--units", "0"], "at least 1"),
         (["train", "target", "--cell", "neuron"], "neuron"),
@@ -244,6 +251,19 @@ def test_the_same_command_twice_flies_the_same_flights(bundle: Path) -> None:
         assert (result["episodes"], result["collision"], result["seed"]) == (2, 2, 5)
         assert result["event_to_command_us"]["imu"]["p99"] > 0
     assert results[0]["commands_sha256"] == results[1]["commands_sha256"]
+
+
+@pytest.mark.parametrize("task", ["forest", "gates", "follow"])
+def test_the_expert_shows_each_task(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    easy = ["--task", task, "--pilot", "expert", "--difficulty", "0", "--episodes", "1"]
+    assert main(["fly", *easy, "--out", "out", "--video-episodes", "1"]) == 0
+    assert "success 1/1" in capsys.readouterr().out
+    assert sorted(os.listdir("out")) == ["flights.mp4", "flights.png", "result.json"]
+    assert json.loads(Path("out/result.json").read_text())["success"] == 1
+    assert frames("out/flights.mp4") > 60
 
 
 def test_ctrl_c_leaves_whole_files(bundle: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
 from liquid_nav.learning.expert import wrap
-from liquid_nav_sim.scene import Shape
+from liquid_nav_sim.scene import Scene
 from liquid_nav_sim.world import World
 
 PUSH = 2.0
@@ -43,24 +44,35 @@ class Blocking(NamedTuple):
     keep_out: float
 
 
-def blocking(world: World, margin: float, lead: float = 0.0) -> list[Blocking]:
+def blocking(
+    world: World, margin: float, lead: float = 0.0, reach: float = math.inf
+) -> list[Blocking]:
     """Obstacles at the vehicle's height, nearest first.
 
     Args:
         world: where it flies.
         margin: metres of air to leave between hull and obstacle.
         lead: seconds; as seen from where the vehicle will be then.
+        reach: metres from the vehicle to the keep-out zone beyond which nothing matters.
     """
-    hull = world.vehicle.collision_radius
-    position = world.state.position + lead * world.state.linear_velocity
+    room = world.vehicle.collision_radius + margin
+    position, _, velocity, *_ = world.kinematics
+    x, y, z = (p + lead * v for p, v in zip(position, velocity, strict=True))
     found = []
-    for solid in world.scene.obstacles:
-        height = solid.size[0] if solid.shape is Shape.SPHERE else solid.size[-1]
-        dx, dy, dz = (solid.position - position).tolist()
-        if abs(dz) < height / 2 + hull + margin:
-            keep_out = solid.radius + hull + margin
-            found.append(Blocking(math.atan2(dy, dx), math.hypot(dx, dy), keep_out))
+    for px, py, pz, half_height, radius in _outlines(world.scene):
+        dx, dy = px - x, py - y
+        distance, keep_out = math.hypot(dx, dy), radius + room
+        if distance - keep_out <= reach and abs(pz - z) < half_height + room:
+            found.append(Blocking(math.atan2(dy, dx), distance, keep_out))
     return sorted(found, key=lambda obstacle: obstacle.distance)
+
+
+@lru_cache(maxsize=4)
+def _outlines(scene: Scene) -> tuple[tuple[float, float, float, float, float], ...]:
+    """Centre, half the height and radius of each obstacle, metres."""
+    return tuple(
+        (*solid.position.tolist(), solid.size[-1] / 2, solid.radius) for solid in scene.obstacles
+    )
 
 
 def course(obstacles: Sequence[Blocking], direct: float, distance: float) -> float:
@@ -91,7 +103,7 @@ def free_course(
     rather one that needs no turn.
 
     Args:
-        obstacles: what stands in the way.
+        obstacles: what stands within `HORIZON`.
         direct: direction to the goal, world frame, radians.
         velocity: of the vehicle, m/s, world ENU, shape (3,).
 
@@ -99,8 +111,7 @@ def free_course(
         The direction of the first leg, world frame, radians, and the metres that are free along it,
         at most `HORIZON`.
     """
-    near = [o for o in obstacles if o.distance - o.keep_out < HORIZON]
-    bearing, distance, keep_out = np.array(near, dtype=np.float64).reshape(-1, 3).T
+    bearing, distance, keep_out = np.array(obstacles, dtype=np.float64).reshape(-1, 3).T
     # From here on in a frame with x towards the goal.
     bearing = bearing - direct
     places = distance * np.stack((np.cos(bearing), np.sin(bearing)))
@@ -109,8 +120,9 @@ def free_course(
     ways = np.stack((np.cos(_ASIDE), np.sin(_ASIDE)))
     first = _free(np.zeros((2, 1)), ways, places, keep_out)[0]
     joints = (ways[:, :, None] * _FIRST_LEGS).reshape(2, -1)
-    second = _free(joints, ways, places, keep_out)
-    gained = joints[0][:, None] + second * ways[0]
+    # Half of the directions do for the second leg.
+    second = _free(joints, ways[:, ::2], places, keep_out)
+    gained = joints[0][:, None] + second * ways[0, ::2]
     gained = gained.max(axis=1).reshape(len(_ASIDE), -1)
     gained = np.where(first[:, None] >= _FIRST_LEGS, gained, -HORIZON).max(axis=1)
     # Where nothing leads on, what is free for longest.
@@ -136,7 +148,7 @@ class Wayfinder:
         """Direction to fly in and the metres that are free along it, see `free_course`."""
         world = self._world
         if world.time >= self._until:
-            obstacles = blocking(world, self._margin, LEAD)
+            obstacles = blocking(world, self._margin, LEAD, HORIZON)
             self._course = free_course(obstacles, direct, world.state.linear_velocity)
             self._until = world.time + PLAN_PERIOD
         return self._course

@@ -44,6 +44,6 @@ class FollowExpert(TargetExpert):
         way, room = self._wayfinder.course(math.atan2(y, x))
         speed = min(math.hypot(x, y), 0.5 + room)
         velocity = speed * np.array([math.cos(way), math.sin(way)])
-        vx, vy = heading_frame(velocity + push(blocking(world, MARGIN)), yaw)
+        vx, vy = heading_frame(velocity + push(blocking(world, MARGIN, reach=0.0)), yaw)
         yaw_rate = clip(2.5 * wrap(direct - yaw), 1.5)
         return (clip(vx, 2.8), clip(vy, 1.4), clip(climb, 0.8), yaw_rate)

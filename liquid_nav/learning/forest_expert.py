@@ -38,7 +38,7 @@ class ForestExpert(Expert):
         way, room = self._wayfinder.course(ahead)
         drift = wrap(way - yaw)
         speed = min(0.4 + 0.5 * room, CRUISE_SPEED) * max(0.2, math.cos(drift))
-        push_x, push_y = heading_frame(push(blocking(world, MARGIN)), yaw)
+        push_x, push_y = heading_frame(push(blocking(world, MARGIN, reach=0.0)), yaw)
         vx, vy = speed * math.cos(drift) + push_x, speed * math.sin(drift) + push_y
         yaw_rate = clip(2.0 * wrap(0.6 * drift + 0.4 * wrap(ahead - yaw)), 1.5)
         return (clip(vx, 2.5), clip(vy, 1.4), clip(1.2 * z, 0.8), yaw_rate)

@@ -17,7 +17,11 @@ from liquid_nav.learning.imitation import TrainingConfig, train
 from liquid_nav.learning.rollout import Bursts, randomised, record, sight
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.policy import load_network, read_manifest
+from liquid_nav_sim.follow import FollowTask
+from liquid_nav_sim.forest import ForestTask
+from liquid_nav_sim.gates import GatesTask
 from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.task import Task
 from liquid_nav_sim.world import Outcome, World, WorldConfig
 from support import small_network
 
@@ -166,6 +170,24 @@ def test_training_is_seeded_and_a_cut_run_goes_on_where_it_was(
         assert torch.equal(expected, resumed[name])
         assert torch.equal(expected, finished[name])
     assert any(not torch.equal(half[name], resumed[name]) for name in half)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        ForestTask(difficulty=0.0, time_limit=1.5),
+        GatesTask(difficulty=0.0, time_limit=1.5),
+        FollowTask(difficulty=0.0, time_limit=1.5, hold=1.0),
+    ],
+)
+def test_every_task_can_be_learnt(tmp_path: Path, task: Task) -> None:
+    config = replace(SMALL, demonstrations=2, episodes=1)
+    bundle = train(tmp_path / "run", config, small_network()[0], WorldConfig(task=task), QUIET)
+    manifest = read_manifest(bundle)
+    assert manifest.task == task.name
+    assert manifest.training["task"] == {"name": task.name, "difficulty": 0.0}
+    with pytest.raises(ConfigError, match="other settings"):
+        train(tmp_path / "run", config, small_network()[0], SHORT, QUIET)
 
 
 def test_training_starts_from_the_weights_of_a_bundle(tmp_path: Path) -> None:
