@@ -5,26 +5,23 @@ exit code 130. What is heavy to import is imported by the command that needs it.
 """
 
 import contextlib
-import ctypes
 import importlib
 import importlib.resources
 import io
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, TypeVar
 
 import tyro
 
 from liquid_nav import __version__
 from liquid_nav.errors import BundleError, ConfigError, LiquidNavError
-from liquid_nav.evaluation.files import PLOT, RESULT, VIDEO, made_directories
+from liquid_nav.evaluation.files import check_destinations
+from liquid_nav.evaluation.silence import import_pybullet
 
 TASKS = ("target", "forest", "gates", "follow")
-PILOTS = ("policy", "expert")
 
 USAGE = """\
 usage: liquid-nav [--help] [--version] COMMAND ...
@@ -57,55 +54,6 @@ EXTRAS = {
 """Which extra of the package brings a module that may be missing."""
 
 _Command = TypeVar("_Command")
-
-
-@dataclass(frozen=True)
-class Fly:
-    """Fly a task closed loop in the simulator and show what happened.
-
-    A row is printed for each flight. With --out, DIR gets flights.mp4 (onboard and outside view),
-    flights.png (the flights from above) and result.json. Ctrl-C leaves whole files of the flights
-    flown so far.
-    """
-
-    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "target"
-    """What to fly: target, forest, gates or follow."""
-    difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
-    """How hard, from 0 to 1."""
-    pilot: Annotated[str, tyro.conf.arg(metavar="PILOT")] = "policy"
-    """Who flies: policy, or expert, the one that knows the scene and that policies learn from."""
-    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
-    """How many flights, at least 1."""
-    seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
-    """Seed of the first flight, the next ones follow; training uses the seeds below 100000."""
-    model: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the shipped one)")
-    ] = None
-    """Directory of the model bundle to fly; it must have been trained for the task."""
-    vehicle: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "racing_250"
-    """What flies: crazyflie, racing_250, survey_1500, or a .toml file of parameters like theirs."""
-    faults: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
-    ] = None
-    """What breaks in every flight, a .toml file with a table [[fault]] for each: see
-    docs/simulator.md."""
-    gui: bool = False
-    """Show the simulator's window and fly in real time; the ground drawn for it may change pixels
-    of the camera, and so commands."""
-    out: Annotated[
-        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no files)")
-    ] = None
-    """Where video, plot and figures go."""
-    json: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: no file)")
-    ] = None
-    """Where the figures go, in JSON."""
-    record: Annotated[
-        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no recording)")
-    ] = None
-    """Where each flight is recorded, flight_SEED.mcap, for `liquid-nav replay` and ROS tools."""
-    video_episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """How many flights the video shows, the first ones; more take longer, 0 makes no video."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -170,95 +118,15 @@ def _parse(kind: type[_Command], name: str, arguments: list[str]) -> _Command:
 
 
 def _fly(arguments: list[str]) -> int:
-    options = _parse(Fly, "fly", arguments)
+    from liquid_nav.evaluation.command import Options, run
+
+    options = _parse(Options, "fly", arguments)
     _check_task(options.task, options.difficulty)
-    if options.pilot not in PILOTS:
-        raise ConfigError(f"--pilot must be {' or '.join(PILOTS)}, got {options.pilot!r}")
-    if options.pilot == "expert" and options.model is not None:
-        raise ConfigError("--model is for --pilot policy, the expert has none")
-    if options.episodes < 1:
-        raise ConfigError(f"--episodes must be at least 1, got {options.episodes}")
-    if options.seed < 0:
-        raise ConfigError(f"--seed must not be negative, got {options.seed}")
-    if options.video_episodes < 0:
-        raise ConfigError(f"--video-episodes must not be negative, got {options.video_episodes}")
-    _check_destinations(options.out, options.json)
-    if options.record is not None:
-        if options.record.exists() and not options.record.is_dir():
-            raise ConfigError(f"--record {options.record} exists and is not a directory")
-        # Fails here, before there is a directory, where what it needs is not installed.
-        importlib.import_module("liquid_nav.replay.recorder")
-    if options.gui:
-        _check_display()
-
-    from liquid_nav_sim.fault_schedule import read_faults
-    from liquid_nav_sim.vehicle_files import load_vehicle
-
-    vehicle = load_vehicle(options.vehicle)
-    faults = () if options.faults is None else read_faults(options.faults)
-
-    import torch
-
-    from liquid_nav.policy import PolicyCamera, load_policy
-
-    # More threads do not help a batch of one, and could change the order of its sums.
-    torch.set_num_threads(1)
-    policy, seen = None, PolicyCamera()
-    if options.pilot == "policy":
-        model = options.model or _shipped_model(options.task)
-        policy, manifest = load_policy(model)
-        if manifest.task != options.task:
-            raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
-        seen = manifest.config.camera
-
-    pybullet = _import_pybullet()
-
-    from liquid_nav.controller import Controller
-    from liquid_nav.evaluation.report import evaluate
-    from liquid_nav.learning.expert import ExpertPilot
-    from liquid_nav.learning.experts import expert_of
-    from liquid_nav.safety import SafetyConfig
-    from liquid_nav_sim.tasks import make_task
-    from liquid_nav_sim.world import World, WorldConfig, nose_camera
-
-    camera = replace(
-        nose_camera(vehicle),
-        width=seen.width,
-        height=seen.height,
-        horizontal_fov=seen.horizontal_fov,
-    )
-    directories = [options.out] if options.out is not None else []
-    directories += [options.json.parent] if options.json is not None else []
-    directories += [options.record] if options.record is not None else []
-    with made_directories(*directories):
-        safety, task = SafetyConfig(), make_task(options.task, options.difficulty)
-        config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults, task=task)
-        world = World(config, gui=options.gui)
-        try:
-            evaluation = evaluate(
-                ExpertPilot(expert_of(world)) if policy is None else Controller(policy, safety),
-                world,
-                options.episodes,
-                options.seed,
-                out=options.out,
-                json_path=options.json,
-                video_episodes=options.video_episodes,
-                real_time=options.gui,
-                record=options.record,
-                safety=None if policy is None else safety,
-            )
-        except pybullet.error as error:
-            if not options.gui:
-                raise
-            raise ConfigError(f"the simulator's window was closed: {error}") from error
-        finally:
-            with contextlib.suppress(pybullet.error):
-                world.close()
-    return 130 if evaluation.interrupted else 0
+    return run(options, _shipped_model)
 
 
 def _train(arguments: list[str]) -> int:
-    _import_pybullet()
+    import_pybullet()
 
     from liquid_nav.learning.imitation import TrainingConfig, train
     from liquid_nav.policy import PolicyConfig, PolicyNetwork, read_manifest
@@ -304,7 +172,7 @@ def _train(arguments: list[str]) -> int:
     options = _parse(Train, "train", arguments)
     _check_task(options.task, options.difficulty)
     out = options.out or Path("runs") / options.task
-    _check_destinations(out, None)
+    check_destinations(out, None)
     policy = PolicyConfig() if options.start is None else read_manifest(options.start).config
     policy = replace(
         policy,
@@ -380,7 +248,7 @@ def _dataset(arguments: list[str]) -> int:
     if arguments[0] != "from-bag":
         raise ConfigError(f"unknown command dataset {arguments[0]!r}, choose from-bag")
     options = _parse(FromBag, "dataset from-bag", arguments[1:])
-    _check_destinations(options.out, None)
+    check_destinations(options.out, None)
 
     from liquid_nav.learning.from_bag import Pieces, convert_all
     from liquid_nav.policy import PolicyConfig, load_policy
@@ -405,56 +273,6 @@ def _check_task(task: str, difficulty: float) -> None:
         raise ConfigError(f"unknown task {task!r}, choose from {', '.join(TASKS)}")
     if not 0 <= difficulty <= 1:
         raise ConfigError(f"--difficulty must be in [0, 1], got {difficulty}")
-
-
-def _check_destinations(out: Path | None, json: Path | None) -> None:
-    """Refuse an output directory and a JSON file that cannot both be there."""
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            raise ConfigError(f"--out {out} exists and is not a directory")
-        for name in (VIDEO, PLOT, RESULT):
-            if (out / name).is_dir():
-                raise ConfigError(f"--out {out}: {name} in it is a directory")
-    if json is None:
-        return
-    if json.is_dir() or not json.name:
-        raise ConfigError(f"--json {json} is a directory, give a file")
-    # Files appear by renaming: a device or a pipe would be replaced, not written to.
-    if json.exists() and not json.is_file():
-        raise ConfigError(f"--json {json} exists and is not a regular file")
-    if out is not None:
-        target, folder = json.resolve(), out.resolve()
-        if target == folder or target in folder.parents:
-            raise ConfigError(f"--json {json} must be a file, but --out {out} needs a directory")
-        if target in (folder / VIDEO, folder / PLOT):
-            raise ConfigError(f"--json {json} is where --out {out} puts another file")
-
-
-def _check_display() -> None:
-    """Look for an X server: without one, PyBullet ends the process when asked for a window."""
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        x11 = ctypes.CDLL("libX11.so.6")
-    except OSError as error:
-        raise ConfigError("--gui needs X11, and its library libX11.so.6 is not there") from error
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    display = x11.XOpenDisplay(None)
-    if not display:
-        raise ConfigError("--gui needs a display: none could be opened, is DISPLAY set?")
-    x11.XCloseDisplay(ctypes.c_void_p(display))
-
-
-def _import_pybullet() -> ModuleType:
-    """Import PyBullet without the line that it writes past Python's `sys.stderr`."""
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        return importlib.import_module("pybullet")
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _shipped_model(task: str) -> Path:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from liquid_nav.errors import ConfigError
+
 VIDEO, PLOT, RESULT = "flights.mp4", "flights.png", "result.json"
 """Names of the files in an output directory."""
 
@@ -49,3 +51,30 @@ def made_directories(*paths: Path) -> Iterator[None]:
             with suppress(OSError):
                 directory.rmdir()
         raise
+
+
+def check_destinations(out: Path | None, json: Path | None) -> None:
+    """Refuse an output directory and a JSON file that cannot both be there.
+
+    Raises:
+        ConfigError: naming the option, `--out` or `--json`.
+    """
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out {out} exists and is not a directory")
+        for name in (VIDEO, PLOT, RESULT):
+            if (out / name).is_dir():
+                raise ConfigError(f"--out {out}: {name} in it is a directory")
+    if json is None:
+        return
+    if json.is_dir() or not json.name:
+        raise ConfigError(f"--json {json} is a directory, give a file")
+    # Files appear by renaming: a device or a pipe would be replaced, not written to.
+    if json.exists() and not json.is_file():
+        raise ConfigError(f"--json {json} exists and is not a regular file")
+    if out is not None:
+        target, folder = json.resolve(), out.resolve()
+        if target == folder or target in folder.parents:
+            raise ConfigError(f"--json {json} must be a file, but --out {out} needs a directory")
+        if target in (folder / VIDEO, folder / PLOT):
+            raise ConfigError(f"--json {json} is where --out {out} puts another file")
