@@ -8,7 +8,7 @@ from launch.actions import OpaqueFunction
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("task", "target", "What to fly; `target`: find the red thing and do not hit the others."),
+    ("task", "target", "What to fly: a task of the simulator, which the model must know."),
     ("seed", "0", "Scene and disturbances of the first flight; the next flights count up."),
     ("episodes", "1", "Flights until everything ends; 0 for no end."),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
