@@ -104,8 +104,6 @@ def test_a_signal_ends_with_a_zero_command(
         assert controller.end(ros, number) == 0
         ros.until(lambda: commands, what="the last command")
         assert is_rest(commands[-1])
-        # At once, and not when its lease of 20 s is over.
-        ros.until(lambda: "liquid_nav_node" not in world.get_node_names(), 10, "its leave")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
