@@ -27,6 +27,7 @@ from liquid_nav.replay.topics import Topics, find
 from liquid_nav_sim.camera import CameraModel
 from liquid_nav_sim.fault_schedule import read_faults
 from liquid_nav_sim.faults import Fault, FaultKind
+from liquid_nav_sim.follow import FollowTask
 from liquid_nav_sim.range_finder import RangeFinderModel
 from liquid_nav_sim.state import VehicleState
 from liquid_nav_sim.target import TargetTask
@@ -188,6 +189,26 @@ def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
     ((_, script),) = messages(tmp_path / "broken.mcap")[FAULTS]
     (tmp_path / "again.toml").write_text(script.data)
     assert read_faults(tmp_path / "again.toml") == faults
+
+
+def test_a_target_that_moves_is_drawn_where_it_is(tmp_path: Path) -> None:
+    world = World(WorldConfig(task=FollowTask(time_limit=1.0, hold=0.9), camera_timing=None))
+    try:
+        with SimulationRecorder(tmp_path / "follow.mcap", world) as recorder:
+            world.reset(3)
+            while (event := world.next_event()) is not None:
+                recorder.event(event)
+    finally:
+        world.close()
+    (_, whole), *later = messages(tmp_path / "follow.mcap")[SCENE]
+    ids = [marker.id for marker in whole.markers]
+    places = []
+    for time, drawn in later:
+        (marker,) = drawn.markers
+        places.append(vector(marker.pose.position))
+        assert marker.id == ids[1]
+        np.testing.assert_allclose(places[-1], world.scene.target_position(time / SECOND))
+    assert np.linalg.norm(np.subtract(places[-1], places[0])) > 0.1
 
 
 def test_a_replay_takes_the_measurements_and_leaves_the_truth(flown) -> None:

@@ -1,0 +1,100 @@
+"""Environment steps per second beside gym-pybullet-drones and PyFlyt, in one run, a core each.
+
+    python benchmarks/sim_speed.py --peers PYTHON --gym-pybullet-drones CHECKOUT
+
+PyFlyt wants numpy < 2 and so an environment of its own, which serves gym-pybullet-drones as well:
+
+    python -m venv peers && peers/bin/pip install PyFlyt transforms3d pillow 'setuptools<81'
+
+What is not given is left out. Rounds go through all of them in turn, and the best of each counts:
+other work on the machine only ever takes away.
+
+State environments take 30 actions a second of simulated time. Ours has motor lag, drag, wind and an
+IMU of 200 Hz with noise inside, the others have none of the last two. Image environments give a
+64x48 image with each step, gym-pybullet-drones 24 of them a second of simulated time, the others
+30. Resets count as they fall.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import tyro
+from rich.console import Console
+from rich.table import Table
+from sim_speed_peer import rate
+
+import liquid_nav_sim.env  # noqa: F401  (registers the environments)
+
+OURS = "liquid_nav"
+PEERS = ("gym-pybullet-drones", "pyflyt")
+MODES = ("state", "image")
+
+
+@dataclass
+class Options:
+    """What to measure."""
+
+    peers: Path | None = None
+    """Python of an environment with PyFlyt."""
+    gym_pybullet_drones: Path | None = None
+    """Checkout of gym-pybullet-drones, run with the Python of --peers."""
+    seconds: float = 5.0
+    """Of each measurement."""
+    rounds: int = 3
+    """Measurements of each, of which the best counts."""
+
+
+def ours(mode: str, options: Options) -> float:
+    """Steps per second of our environment of the task `target`."""
+    observation = "state" if mode == "state" else "sensors"
+    env = gymnasium.make("liquid_nav/Target-v0", observation=observation)
+    try:
+        return rate(env, lambda: None, options.seconds)
+    finally:
+        env.close()
+
+
+def peer(name: str, mode: str, options: Options) -> float:
+    """Steps per second of a peer's environment, in a process of its own."""
+    environment = dict(os.environ)
+    if name == "gym-pybullet-drones":
+        environment["PYTHONPATH"] = str(options.gym_pybullet_drones)
+    script = Path(__file__).with_name("sim_speed_peer.py")
+    printed = subprocess.run(
+        [str(options.peers), str(script), name, mode, str(options.seconds)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if printed.returncode:
+        sys.exit(f"{name}: {printed.stderr.strip() or printed.stdout.strip()}")
+    return float(printed.stdout.split()[-1])
+
+
+def main() -> None:
+    """Measure and print."""
+    options = tyro.cli(Options)
+    names = [OURS]
+    if options.peers is not None:
+        names += [n for n in PEERS if n == "pyflyt" or options.gym_pybullet_drones is not None]
+    best = dict.fromkeys(((name, mode) for mode in MODES for name in names), 0.0)
+    for _ in range(options.rounds):
+        for name, mode in best:
+            measured = ours(mode, options) if name == OURS else peer(name, mode, options)
+            best[name, mode] = max(best[name, mode], measured)
+    table = Table(title="environment steps/s", box=None)
+    for column in ("environment", *MODES, *(f"ours, {mode}: times as fast" for mode in MODES)):
+        table.add_column(column, justify="left" if column == "environment" else "right")
+    for name in names:
+        rates = [best[name, mode] for mode in MODES]
+        ratios = [best[OURS, mode] / best[name, mode] for mode in MODES]
+        table.add_row(name, *(f"{r:.0f}" for r in rates), *(f"{r:.2f}" for r in ratios))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
