@@ -2,19 +2,53 @@
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 from liquid_nav.errors import ConfigError
 
 VIDEO, PLOT, RESULT = "flights.mp4", "flights.png", "result.json"
 """Names of the files in an output directory."""
 
+_Growing = TypeVar("_Growing", bound="WholeFile")
+
 
 def staging_path(path: Path) -> Path:
     """Where the file that will be `path` grows: beside it, hidden, one per process."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+class WholeFile(ABC):
+    """A file that grows piece by piece, and appears whole on `close`, or not at all.
+
+    A context manager: closes on leaving, and discards when an exception leaves.
+    """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Leave no file, unless it was closed."""
+
+    def __enter__(self: _Growing) -> _Growing:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ One MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and `
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liquid_nav.command import Command
+from liquid_nav.evaluation.files import WholeFile
 from liquid_nav.events import SECOND, Event, Odometry
 from liquid_nav.policy.config import PolicyCamera
 from liquid_nav.replay.recorder import (
@@ -59,16 +59,14 @@ _TARGET_ID = 1
 _NO_BYTES = np.zeros(0, np.uint8)
 
 
-class SimulationRecorder:
-    """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
+class SimulationRecorder(WholeFile):
+    """Writes one flight to an MCAP file.
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
     and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the
     scene as markers on `SCENE` (what moves, with each state), and at the end the outcome on
     `OUTCOME` and on `FAULTS` what was broken, if anything, as a script that `liquid-nav fly
     --faults` takes.
-
-    A context manager: closes on leaving, and discards when an exception leaves.
 
     Args:
         path: the file.
@@ -87,20 +85,6 @@ class SimulationRecorder:
         self._world = world
         self._next_state: int | None = None
 
-    def __enter__(self) -> "SimulationRecorder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._recorder.discard()
-
     def close(self) -> None:
         """Note outcome and faults, finish the file and give it its name."""
         faults = self._world.faults
@@ -112,6 +96,10 @@ class SimulationRecorder:
             said = message("std_msgs/msg/String", data=outcome.value)
             self._recorder.write(OUTCOME, said, self._world.time)
         self._recorder.close()
+
+    def discard(self) -> None:
+        """Leave no file, unless it was closed."""
+        self._recorder.discard()
 
     def event(self, event: Event) -> None:
         """Record an event that the world handed over, and the true state when it is time."""

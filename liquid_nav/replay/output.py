@@ -1,13 +1,13 @@
 """What a replay gave as an MCAP file beside the recording: commands, state, diagnostics."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
+from liquid_nav.evaluation.files import WholeFile
 from liquid_nav.events import SECOND, Event
 from liquid_nav.policy import Policy
 from liquid_nav.replay.recorder import COMMAND, HEADING
@@ -24,15 +24,13 @@ _PERIOD = SECOND
 _LEVELS = {Mode.NOMINAL: 0, Mode.HOVER: 1, Mode.LAND: 2, Mode.STOP: 1}
 
 
-class ReplayOutput:
+class ReplayOutput(WholeFile):
     """Writes the file; give `watch` to `liquid_nav.replay.run.replay`.
 
     Every event gives a command (``geometry_msgs/TwistStamped``), the liquid state and its time
     constants in seconds (``std_msgs/Float32MultiArray``) and the mode in words; log times are the
     arrivals of the recording, publish times the stamps of its messages, so that both lie beside
     each other in any viewer.
-
-    A context manager, as `McapWriter` is.
 
     Args:
         path: the file.
@@ -48,16 +46,13 @@ class ReplayOutput:
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
         self._reported, self._news = 0, (Mode.NOMINAL, "nothing reported yet")
 
-    def __enter__(self) -> "ReplayOutput":
-        return self
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._writer.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.__exit__(kind, error, traceback)
+    def discard(self) -> None:
+        """Leave no file, unless it was closed."""
+        self._writer.discard()
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
         """Write what an event led to."""

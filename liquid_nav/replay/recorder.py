@@ -7,13 +7,13 @@ float64, stamps are in headers and arrivals are log times.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from liquid_nav.command import Command
+from liquid_nav.evaluation.files import WholeFile
 from liquid_nav.events import (
     CameraFrame,
     Event,
@@ -49,10 +49,8 @@ NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
 """Of an ideal pinhole camera."""
 
 
-class FlightRecorder:
-    """Writes one flight to an MCAP file, which appears whole on `close`, or not at all.
-
-    A context manager, as `McapWriter` is.
+class FlightRecorder(WholeFile):
+    """Writes one flight to an MCAP file.
 
     Args:
         path: the file.
@@ -79,17 +77,6 @@ class FlightRecorder:
         self._initial = safety
         # Found by their type even where nothing was ever sent.
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
-
-    def __enter__(self) -> "FlightRecorder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.__exit__(kind, error, traceback)
 
     def close(self) -> None:
         """Finish the file and give it its name."""

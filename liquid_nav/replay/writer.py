@@ -1,7 +1,6 @@
 """Standard ROS 2 messages into an MCAP file that Foxglove, rosbags and ``ros2 bag`` read."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from mcap.writer import CompressionType, Writer
 from numpy.typing import NDArray
 
 from liquid_nav import __version__
-from liquid_nav.evaluation.files import staging_path
+from liquid_nav.evaluation.files import WholeFile, staging_path
 from liquid_nav.events import SECOND
 from liquid_nav.replay.decoding import STORE
 
@@ -37,10 +36,8 @@ def twist(linear: NDArray[np.float64] | tuple[float, float, float], angular: Any
     return message("geometry_msgs/msg/Twist", linear=vector3(linear), angular=vector3(angular))
 
 
-class McapWriter:
-    """A file that appears whole on `close`, or not at all.
-
-    A context manager: closes on leaving, and discards when an exception leaves.
+class McapWriter(WholeFile):
+    """An MCAP file that grows message by message.
 
     Args:
         path: the file; one that is there is replaced.
@@ -58,20 +55,6 @@ class McapWriter:
         self._writer.start("ros2", f"liquid_nav {__version__}")
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
-
-    def __enter__(self) -> "McapWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
     def write(self, topic: str, content: Any, log: int, stamp: int | None = None) -> None:
         """Append a message.
