@@ -5,18 +5,15 @@ flies the policy of the round before, lets the expert label what it met, and tra
 far. Data and checkpoints are files of the run directory, so a run that was cut goes on.
 """
 
-import functools
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 import platform
-import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,34 +22,30 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
-from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.learning.episodes import Episode, load_folder
-from liquid_nav.learning.rollout import Bursts, randomised, record
-from liquid_nav.learning.sequences import Batch, PieceStream, unroll
+from liquid_nav.learning.losses import command_loss, sight_loss
+from liquid_nav.learning.sequences import PieceStream, unroll
+from liquid_nav.learning.workers import Job, record_all
 from liquid_nav.policy import (
     Manifest,
     PolicyConfig,
     PolicyNetwork,
     load_network,
-    load_policy,
     save_bundle,
 )
 from liquid_nav.policy.bundle import WEIGHTS
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, WorldConfig
 
 SEED_LIMIT = 100_000
 """Training flies seeds below this, evaluation seeds from it up."""
 
 ROUND_SEEDS = 2_000
 """Seeds set aside for each round."""
-
-_Job = tuple[WorldConfig, Path | None, int, Path]
-"""A flight to record: conditions, who flies (None: the expert), seed, file."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +196,9 @@ class _Run:
         seeds = range(number * ROUND_SEEDS, number * ROUND_SEEDS + count)
         missing = [seed for seed in seeds if not (folder / f"{seed}.npz").exists()]
         bundle = self.bundle if number else None
-        jobs = [(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
+        jobs = [Job(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
         with self._progress(f"round {number}: flights", len(jobs)) as advance:
-            for _ in _in_processes(_record_one, jobs, self.config.workers):
+            for _ in record_all(jobs, self.config.workers):
                 advance()
         flown = [Episode.load(folder / f"{seed}.npz") for seed in seeds]
         self.episodes += flown
@@ -379,62 +372,3 @@ class _Bar:
 
     def __call__(self, note: str = "") -> None:
         self._progress.update(self._task, advance=1, note=note)
-
-
-def command_loss(commands: Tensor, batch: Batch) -> Tensor:
-    """Smooth-L1 distance of commands (B, K, 4) from their labels, over valid events."""
-    loss = nn.functional.smooth_l1_loss(commands, batch.label, beta=0.2, reduction="none")
-    return loss.mean(2)[batch.valid].mean()
-
-
-def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
-    """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`.
-
-    Frames of which nobody knows the truth (NaN) count not; it is zero where there are no others.
-    """
-    known = ~sight[:, 0].isnan()
-    if not known.any():
-        return guess.sum() * 0.0
-    guess, sight = guess[known], sight[known]
-    visible = sight[:, 0]
-    seen = nn.functional.binary_cross_entropy_with_logits(guess[:, 0], visible)
-    where = nn.functional.smooth_l1_loss(guess[:, 1:], sight[:, 1:], beta=0.1, reduction="none")
-    return seen + (where.sum(1) * visible).sum() / visible.sum().clamp(min=1.0)
-
-
-def _in_processes(
-    work: Callable[[_Job], None], jobs: Sequence[_Job], workers: int
-) -> Iterator[None]:
-    """Do jobs in `workers` processes, or in this one when that is enough."""
-    if min(workers, len(jobs)) <= 1:
-        yield from map(work, jobs)
-        return
-    # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=_start_worker) as pool:
-        yield from pool.imap_unordered(work, jobs)
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-
-
-@functools.cache
-def _world() -> World:
-    return World()
-
-
-def _record_one(job: _Job) -> None:
-    """Fly and save one flight."""
-    config, bundle, seed, path = job
-    rng = np.random.default_rng([seed, 7])
-    world = _world()
-    world.config = randomised(config, rng)
-    controller = None
-    if bundle is not None:
-        controller = Controller(load_policy(bundle)[0])
-        bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
-    else:
-        bursts = Bursts(rate=0.5, rng=rng)
-    record(world, seed, controller, bursts).save(path)

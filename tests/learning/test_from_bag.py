@@ -15,7 +15,8 @@ from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
 from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
-from liquid_nav.learning.imitation import TrainingConfig, sight_loss, train
+from liquid_nav.learning.imitation import TrainingConfig, train
+from liquid_nav.learning.losses import sight_loss
 from liquid_nav.learning.target_expert import TargetExpert
 from liquid_nav.policy import PolicyCamera, PolicyConfig, RawCommand
 from liquid_nav.replay.recorder import COMMAND, FlightRecorder

@@ -8,7 +8,7 @@ import torch
 
 from liquid_nav.events import CameraFrame, Event, ImuSample, RangeSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
-from liquid_nav.learning.imitation import command_loss, sight_loss
+from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.policy import Policy
 from support import frame, sample, small_network

@@ -1,0 +1,26 @@
+"""What training makes small: distances from the expert's commands, and from what a frame shows."""
+
+from torch import Tensor, nn
+
+from liquid_nav.learning.sequences import Batch
+
+
+def command_loss(commands: Tensor, batch: Batch) -> Tensor:
+    """Smooth-L1 distance of commands (B, K, 4) from their labels, over valid events."""
+    loss = nn.functional.smooth_l1_loss(commands, batch.label, beta=0.2, reduction="none")
+    return loss.mean(2)[batch.valid].mean()
+
+
+def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
+    """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`.
+
+    Frames of which nobody knows the truth (NaN) count not; it is zero where there are no others.
+    """
+    known = ~sight[:, 0].isnan()
+    if not known.any():
+        return guess.sum() * 0.0
+    guess, sight = guess[known], sight[known]
+    visible = sight[:, 0]
+    seen = nn.functional.binary_cross_entropy_with_logits(guess[:, 0], visible)
+    where = nn.functional.smooth_l1_loss(guess[:, 1:], sight[:, 1:], beta=0.1, reduction="none")
+    return seen + (where.sum(1) * visible).sum() / visible.sum().clamp(min=1.0)

@@ -1,0 +1,72 @@
+"""Flights for training, flown by several processes at once and saved as they end."""
+
+import functools
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from liquid_nav.controller import Controller
+from liquid_nav.learning.rollout import Bursts, randomised, record
+from liquid_nav.policy import load_policy
+from liquid_nav_sim.world import World, WorldConfig
+
+
+class Job(NamedTuple):
+    """A flight to record.
+
+    Attributes:
+        config: conditions around which the flight's are drawn.
+        bundle: of the policy that flies; None lets the expert fly.
+        seed: of the flight.
+        path: of the episode's file.
+
+    """
+
+    config: WorldConfig
+    bundle: Path | None
+    seed: int
+    path: Path
+
+
+def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
+    """Fly and save flights in `workers` processes, or in this one when that is enough.
+
+    Yields once for each flight that is saved, in any order.
+    """
+    if min(workers, len(jobs)) <= 1:
+        yield from map(_record_one, jobs)
+        return
+    # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=_start_worker) as pool:
+        yield from pool.imap_unordered(_record_one, jobs)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _world() -> World:
+    return World()
+
+
+def _record_one(job: Job) -> None:
+    """Fly and save one flight."""
+    config, bundle, seed, path = job
+    rng = np.random.default_rng([seed, 7])
+    world = _world()
+    world.config = randomised(config, rng)
+    controller = None
+    if bundle is not None:
+        controller = Controller(load_policy(bundle)[0])
+        bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
+    else:
+        bursts = Bursts(rate=0.5, rng=rng)
+    record(world, seed, controller, bursts).save(path)
