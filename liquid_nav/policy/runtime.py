@@ -64,6 +64,10 @@ class Runtime(Protocol):
 class ScriptedRuntime:
     """Evaluates by TorchScript.
 
+    Networks that were scripted alike share their compiled graphs, those for training as well, which
+    keep tensors for a backward pass and so refuse those of `torch.inference_mode`: gradients are
+    merely off here.
+
     Args:
         network: a scripted `PolicyNetwork`.
 
@@ -72,13 +76,13 @@ class ScriptedRuntime:
     def __init__(self, network: torch.jit.ScriptModule) -> None:
         self._network = network
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def initial(self) -> Memory:
         """See `Runtime.initial`."""
         state, latch = self._network.initial(1)
         return Memory(state[0].numpy(), latch[0].numpy())
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def on_camera(
         self, memory: Memory, dt: float, image: NDArray[np.uint8], age: float
     ) -> tuple[Memory, RawCommand]:
@@ -88,14 +92,14 @@ class ScriptedRuntime:
             self._network.on_camera(*_tensors(memory), _tensor([dt]), frame, _tensor([age]))
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def on_imu(
         self, memory: Memory, dt: float, sample: Sequence[float]
     ) -> tuple[Memory, RawCommand]:
         """See `Runtime.on_imu`."""
         return _noted(self._network.on_imu(*_tensors(memory), _tensor([dt]), _tensor([sample])))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """See `Runtime.query`."""
         return _raw(self._network.query(*_tensors(memory), _tensor([dt])))

@@ -152,6 +152,24 @@ def test_without_the_kernel_torchscript_flies(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(Policy(*small_network()).runtime, ScriptedRuntime)
 
 
+class Trained(PolicyNetwork):
+    """A type of its own, hence with graphs that no other test has had TorchScript optimise."""
+
+
+def test_a_network_that_was_trained_as_a_script_flies() -> None:
+    config, _ = small_network()
+    network = torch.jit.script(Trained(config))
+    image = torch.zeros((1, config.camera.height, config.camera.width, 3), dtype=torch.uint8)
+    state, latch = network.initial(1)
+    for _ in range(3):
+        _, _, command = network.on_camera(state, latch, torch.zeros(1), image, torch.zeros(1))
+        command.sum().backward()
+    policy = Policy(config, network, native=False)
+    memory, command = policy.on_event(policy.initial(), frame(0.0), 0, 0)
+    assert np.isfinite(command).all()
+    assert np.isfinite(policy.query(memory, MILLISECOND)).all()
+
+
 class Reversed(PolicyNetwork):
     """A network of another version: same weights, another function."""
 
