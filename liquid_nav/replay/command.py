@@ -29,7 +29,6 @@ from liquid_nav.replay.options import (
 )
 from liquid_nav.replay.output import ReplayOutput
 from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.report import write_report
 from liquid_nav.replay.run import Replay, Watch, beside, replay
 from liquid_nav.replay.settings import limited
 from liquid_nav.replay.summary import figures, print_beside, print_summary
@@ -182,6 +181,9 @@ def run(options: Options, model: Path) -> int:
             with whole_file(options.out / RESULT) as path:
                 path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
             if options.report:
+                # The pages' text takes memory that a summary alone can do without.
+                from liquid_nav.replay.report import write_report
+
                 write_report(
                     options.out / REPORT,
                     result,

@@ -10,8 +10,8 @@ from liquid_nav.replay.records import Damage, Record
 WINDOW = SECOND
 """Nanoseconds by which a record may come after one with a later time and still be put before it."""
 
-WINDOW_BYTES = 8 << 20
-"""Bytes of records held back at most; where more would be, the window is shorter."""
+WINDOW_BYTES = 3 << 20
+"""Bytes of records held back beside the oldest; where more would be, the window is shorter."""
 
 LEAP = 60 * SECOND
 """Nanoseconds between neighbours in the file above which one record alone is not believed."""
@@ -66,7 +66,9 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
                 held.insert(bisect_right(held, entry.time, key=_time), entry)
             size += _size(entry)
         while (
-            held and newest is not None and (held[0].time < newest - window or size > WINDOW_BYTES)
+            held
+            and newest is not None
+            and (held[0].time < newest - window or size - _size(held[0]) > WINDOW_BYTES)
         ):
             ready = held.popleft()
             released = ready.time

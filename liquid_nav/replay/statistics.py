@@ -78,17 +78,17 @@ class ChannelTimes:
         self, start: int, rejected: int, last_rejection: str, late: int, refused: dict[str, int]
     ) -> ChannelStatistics:
         """Work out the figures; `start` is the first arrival of the flight, ns."""
-        stamps, latency = np.sort(self.stamps), (self.arrivals - self.stamps) / SECOND
+        p50, p99, top = self._latency()
+        stamps = np.sort(self.stamps)
         intervals = np.diff(stamps) / SECOND
         moving = intervals[intervals > 0]
-        median = float(np.median(moving)) if len(moving) else float("nan")
+        # Of a long flight every copy counts, megabytes each: this one is sorted where it lies.
+        median = float(np.median(moving, overwrite_input=True)) if len(moving) else float("nan")
+        del moving
         is_gap = intervals > GAP * median
         where = np.flatnonzero(is_gap)
         longest = np.sort(where[np.argsort(intervals[where])[::-1][:MAX_GAPS]])
         span = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
-        p50, p99, top = (
-            np.percentile(latency, (50, 99, 100)) if len(latency) else (float("nan"),) * 3
-        )
         return ChannelStatistics(
             events=len(stamps),
             rejected=rejected,
@@ -97,13 +97,21 @@ class ChannelTimes:
             refused=refused,
             rate=float((len(stamps) - 1) / span) if span else float("nan"),
             interval=median,
-            jitter=float(np.std(intervals[~is_gap])) if len(moving) else float("nan"),
-            latency_p50=float(p50),
-            latency_p99=float(p99),
-            latency_max=float(top),
+            jitter=float(np.std(intervals[~is_gap])) if span else float("nan"),
+            latency_p50=p50,
+            latency_p99=p99,
+            latency_max=top,
             equal_stamps=int(np.count_nonzero(intervals == 0)),
             gaps=[
                 (float((stamps[i] - start) / SECOND), float(intervals[i])) for i in longest.tolist()
             ],
             gap_count=len(where),
         )
+
+    def _latency(self) -> tuple[float, float, float]:
+        """Median, 99th percentile and maximum, seconds."""
+        latency = self.arrivals - self.stamps
+        if not len(latency):
+            return (float("nan"),) * 3
+        p50, p99, top = np.percentile(latency, (50, 99, 100), overwrite_input=True) / SECOND
+        return float(p50), float(p99), float(top)

@@ -12,8 +12,9 @@ from mcap.writer import Writer as McapFileWriter
 from rosbags.rosbag2 import StoragePlugin
 
 from liquid_nav.errors import ReplayError
+from liquid_nav.events import SECOND
 from liquid_nav.policy import Policy
-from liquid_nav.replay.order import LEAP, WINDOW, in_order
+from liquid_nav.replay.order import LEAP, WINDOW, WINDOW_BYTES, in_order
 from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.records import Damage, Message, Record, Topic
 from replay.replay_support import (
@@ -28,6 +29,7 @@ from replay.replay_support import (
 from support import sample
 
 IMU = "/imu/data_raw"
+IMAGES = "/camera/image_raw"
 
 
 def read(path: Path) -> tuple[list[Message], Damage]:
@@ -312,6 +314,19 @@ def test_the_window_sorts_what_it_can_and_counts_the_rest() -> None:
     assert out == sorted(set(times) - {start + 4})
     assert damage.unreadable == 1
     assert any("out of order" in note for note in damage.notes)
+
+
+def test_a_large_image_is_held_until_the_next() -> None:
+    start, period = 10**18, SECOND // 20
+    records = []
+    for k in range(6):
+        image = Record(
+            Topic(IMAGES, "sensor_msgs/msg/Image"), start + k * period, bytes(WINDOW_BYTES + 1)
+        )
+        records += [image, imu_record(image.time + 2), imu_record(image.time - 1)]
+    out = list(in_order(records, damage := Damage()))
+    assert [r.time for r in out] == sorted(r.time for r in records)
+    assert damage.unreadable == 0
 
 
 def test_one_time_out_of_all_order_is_not_believed_but_a_leap_is() -> None:
