@@ -12,10 +12,10 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session", params=["liquid_flow", "ltc"])
 def policy(request: pytest.FixtureRequest) -> Policy:
     """An untrained policy for every liquid cell."""
-    return Policy(*small_network(request.param))
+    return Policy.of(*small_network(request.param))
 
 
 @pytest.fixture(scope="session")
 def flow_policy() -> Policy:
     """An untrained LiquidFlow policy."""
-    return Policy(*small_network())
+    return Policy.of(*small_network())

@@ -233,17 +233,16 @@ def test_an_orientation_that_is_none_is_rejected(policy: Policy, size: float) ->
 
 def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
     config, network = small_network()
-    policy = Policy(config, network)
+    policy = Policy.of(config, network)
     # By TorchScript, whose weights can be broken in flight: the native path has copied them.
-    broken = Policy(config, network, native=False)
-    controller = Controller(broken)
+    controller = Controller(Policy.of(config, network, native=False))
     for k in range(200):
         controller.on_event(sample(k * 0.005, 0.0, k))
         if k % 6 == 0:
             controller.on_event(frame(k * 0.005, 0.0, k))
     assert controller.health.mode is Mode.NOMINAL
     # Real non-finite weights: the features of every later sample are NaN.
-    weights = broken.network.imu.dense.bias
+    weights = network.imu.dense.bias
     healthy = weights.detach().clone()
     with torch.no_grad():
         weights.fill_(float("nan"))

@@ -90,12 +90,8 @@ def run(options: Options, shipped: Callable[[str], Path]) -> int:
     vehicle = load_vehicle(options.vehicle)
     faults = () if options.faults is None else read_faults(options.faults)
 
-    import torch
-
     from liquid_nav.policy import PolicyCamera, load_policy
 
-    # More threads do not help a batch of one, and could change the order of its sums.
-    torch.set_num_threads(1)
     policy, seen = None, PolicyCamera()
     if options.pilot == "policy":
         model = options.model or shipped(options.task)

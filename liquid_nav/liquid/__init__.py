@@ -1,25 +1,28 @@
 """Continuous-time (liquid) recurrent networks: torch only, and nothing of drones."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from liquid_nav.errors import ConfigError
-from liquid_nav.liquid.cell import LiquidCell, RecurrentCell, exponential_flow
-from liquid_nav.liquid.cfc import CfC
-from liquid_nav.liquid.ctrnn import CTRNN
-from liquid_nav.liquid.flow import LiquidFlow
-from liquid_nav.liquid.gru import GRU
-from liquid_nav.liquid.lstm import LSTM
-from liquid_nav.liquid.ltc import LTC
-from liquid_nav.liquid.native_step import NativeStep
-from liquid_nav.liquid.transformer import Transformer
-from liquid_nav.liquid.wiring import (
-    NCP,
-    AutoNCP,
-    FullyConnected,
-    Random,
-    Wiring,
-    wiring_from_dict,
-)
+from liquid_nav import lazy
+
+if TYPE_CHECKING:
+    from liquid_nav.liquid.cell import LiquidCell, RecurrentCell, exponential_flow
+    from liquid_nav.liquid.cells import CELLS, make_cell
+    from liquid_nav.liquid.cfc import CfC
+    from liquid_nav.liquid.ctrnn import CTRNN
+    from liquid_nav.liquid.flow import LiquidFlow
+    from liquid_nav.liquid.gru import GRU
+    from liquid_nav.liquid.lstm import LSTM
+    from liquid_nav.liquid.ltc import LTC
+    from liquid_nav.liquid.native_step import NativeStep
+    from liquid_nav.liquid.transformer import Transformer
+    from liquid_nav.liquid.wiring import (
+        NCP,
+        AutoNCP,
+        FullyConnected,
+        Random,
+        Wiring,
+        wiring_from_dict,
+    )
 
 __all__ = [
     "CELLS",
@@ -43,30 +46,27 @@ __all__ = [
     "wiring_from_dict",
 ]
 
-CELLS: dict[str, type[RecurrentCell]] = {
-    "cfc": CfC,
-    "ctrnn": CTRNN,
-    "gru": GRU,
-    "liquid_flow": LiquidFlow,
-    "lstm": LSTM,
-    "ltc": LTC,
-    "transformer": Transformer,
-}
-"""Cells by the name under which a configuration asks for them."""
-
-
-def make_cell(name: str, input_size: int, units: int, **options: Any) -> RecurrentCell:
-    """Build the cell called `name`; `options` are the further arguments of its class.
-
-    A wiring may be given as such or as the plain JSON of `Wiring.to_dict`.
-
-    Raises:
-        ConfigError: on a name that is not in `CELLS`, an option that the cell does not have, or
-            a value that it refuses.
-    """
-    if name not in CELLS:
-        raise ConfigError(f"no liquid cell {name!r}; known are {', '.join(sorted(CELLS))}")
-    try:
-        return CELLS[name](input_size, units, **options)
-    except TypeError as error:
-        raise ConfigError(f"liquid cell {name!r}: {error}") from error
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "CELLS": "cells",
+        "CTRNN": "ctrnn",
+        "GRU": "gru",
+        "LSTM": "lstm",
+        "LTC": "ltc",
+        "NCP": "wiring",
+        "AutoNCP": "wiring",
+        "CfC": "cfc",
+        "FullyConnected": "wiring",
+        "LiquidCell": "cell",
+        "LiquidFlow": "flow",
+        "NativeStep": "native_step",
+        "Random": "wiring",
+        "RecurrentCell": "cell",
+        "Transformer": "transformer",
+        "Wiring": "wiring",
+        "exponential_flow": "cell",
+        "make_cell": "cells",
+        "wiring_from_dict": "wiring",
+    },
+)

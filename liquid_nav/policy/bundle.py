@@ -1,7 +1,8 @@
 """Model bundles: a directory with a policy, its weights, and a manifest that vouches for both.
 
-``policy.pt`` is the TorchScript network that flies, ``weights.safetensors`` the same parameters
-for training and inspection, ``manifest.json`` the configuration, provenance, evaluation figures
+``policy.pt`` is the network in TorchScript, ``weights.safetensors`` the same parameters for
+training and inspection, ``native.safetensors``, where the network allows it, the same once more as
+it flies without torch; ``manifest.json`` holds the configuration, provenance, evaluation figures
 and the SHA-256 of every file, its own content included.
 """
 
@@ -12,21 +13,28 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.liquid import native
 from liquid_nav.policy.config import PolicyConfig
-from liquid_nav.policy.network import PolicyNetwork
+from liquid_nav.policy.folded import read_folded, write_folded
 from liquid_nav.policy.policy import Policy
+from liquid_nav.policy.runtime import AGREEMENT, NativeRuntime, probe
+
+if TYPE_CHECKING:
+    import torch
+
+    from liquid_nav.policy.network import PolicyNetwork
 
 FORMAT = "liquid-nav-policy/1"
 MANIFEST = "manifest.json"
 SCRIPT = "policy.pt"
 WEIGHTS = "weights.safetensors"
+NATIVE = "native.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,16 @@ class Manifest:
     evaluation: Mapping[str, Any]
 
 
-def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
+def save_bundle(path: Path, network: "PolicyNetwork", manifest: Manifest) -> None:
     """Write a bundle at `path`, replacing one that is there; it appears whole or not at all.
 
     Raises:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
 
     """
+    import torch
+    from safetensors.torch import save_file
+
     # A link stays a link, to the new bundle.
     path = path.resolve()
     if path.exists() and not (path / MANIFEST).is_file():
@@ -65,15 +76,17 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         raise BundleError(f"cannot write a model bundle at {path}: {error}") from error
     try:
         staging.chmod(0o755)
-        torch.jit.script(network.eval()).save(str(staging / SCRIPT))
+        scripted = torch.jit.script(network.eval())
+        scripted.save(str(staging / SCRIPT))
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, staging / WEIGHTS)
+        _save_native(staging / NATIVE, manifest.config, scripted)
         content = {
             "format": FORMAT,
             "task": manifest.task,
             "config": manifest.config.to_dict(),
             "training": dict(manifest.training),
             "evaluation": dict(manifest.evaluation),
-            "files": {name: _sha256(staging / name) for name in (SCRIPT, WEIGHTS)},
+            "files": {file.name: _sha256(file) for file in sorted(staging.iterdir())},
         }
         _write_manifest(staging, content)
         for file in staging.iterdir():
@@ -82,7 +95,7 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         if path.exists():
             # What else lies in a bundle (its card) is its owner's: keep it.
             for extra in path.iterdir():
-                if extra.name not in (MANIFEST, SCRIPT, WEIGHTS):
+                if extra.name not in (MANIFEST, SCRIPT, WEIGHTS, NATIVE):
                     shutil.copy2(extra, staging / extra.name)
             retired = staging.with_name(staging.name + "-old")
             path.rename(retired)
@@ -104,7 +117,7 @@ def read_manifest(path: Path) -> Manifest:
 
     """
     content = _read_manifest(path)
-    for name in (SCRIPT, WEIGHTS):
+    for name in (SCRIPT, WEIGHTS, *({NATIVE} & content["files"].keys())):
         expected = content["files"].get(name)
         if not (path / name).is_file():
             raise BundleError(f"model bundle {path} lacks {name}")
@@ -126,33 +139,48 @@ def read_manifest(path: Path) -> Manifest:
 def load_policy(path: Path, pinned: str = "") -> tuple[Policy, Manifest]:
     """Load the policy that flies from the bundle at `path`.
 
+    Without torch, where the bundle holds a native form whose commands on the `probe` are here those
+    that TorchScript gave; the file ``policy.pt``, a program, is then not loaded. Else torch is,
+    with one thread: more do not help a batch of one, and could change the order of its sums.
+
     Args:
         path: of the bundle.
         pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty takes any. The
             manifest vouches for the other files, so whoever pins it gets this very policy.
 
     Raises:
-        BundleError: as `read_manifest`, when it is not the pinned one, or when the TorchScript file
-            cannot be loaded.
+        BundleError: as `read_manifest`, when it is not the pinned one, or when a file is not of
+            its manifest.
 
     """
     manifest = read_manifest(path)
     if pinned and _sha256(path / MANIFEST) != pinned.lower():
         raise BundleError(f"{path / MANIFEST} has not the SHA-256 that was pinned, {pinned}")
+    runtime = _load_native(path / NATIVE, manifest.config)
+    if runtime is not None:
+        return Policy(manifest.config, runtime), manifest
+
+    import torch
+
+    torch.set_num_threads(1)
     try:
         network = torch.jit.load(str(path / SCRIPT), map_location="cpu")
-        return Policy(manifest.config, network.eval()), manifest
+        return Policy.of(manifest.config, network.eval()), manifest
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
         raise BundleError(f"{path / SCRIPT} is not a policy of its manifest: {error}") from error
 
 
-def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
+def load_network(path: Path) -> "tuple[PolicyNetwork, Manifest]":
     """Load the trainable network from the bundle at `path`.
 
     Raises:
         BundleError: as `read_manifest`, or when the weights do not fit the configuration.
 
     """
+    from safetensors.torch import load_file
+
+    from liquid_nav.policy.network import PolicyNetwork
+
     manifest = read_manifest(path)
     try:
         network = PolicyNetwork(manifest.config)
@@ -171,6 +199,35 @@ def annotate_bundle(path: Path, evaluation: Mapping[str, Any]) -> None:
     """
     read_manifest(path)
     _write_manifest(path, _read_manifest(path) | {"evaluation": dict(evaluation)})
+
+
+def _save_native(path: Path, config: PolicyConfig, network: "torch.jit.ScriptModule") -> None:
+    from liquid_nav.policy.scripted import folded_script
+
+    try:
+        folded, vouched = folded_script(config, network)
+    except ConfigError:
+        # It flies by TorchScript.
+        return
+    write_folded(path, folded, vouched)
+
+
+def _load_native(path: Path, config: PolicyConfig) -> NativeRuntime | None:
+    if not path.is_file() or native.kernel is None:
+        return None
+    try:
+        read = read_folded(path)
+        if read is None:
+            return None
+        folded, vouched = read
+        if not folded.fits(config):
+            raise ConfigError("its sizes are others")
+        runtime = NativeRuntime(folded)
+        commands = probe(runtime, config)
+    except (ConfigError, ValueError) as error:
+        raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
+    agrees = commands.shape == vouched.shape and np.abs(commands - vouched).max() < AGREEMENT
+    return runtime if agrees else None
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

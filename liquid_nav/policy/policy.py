@@ -1,27 +1,26 @@
 """A policy as the controller sees it: memory in, event in, memory and raw command out."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.policy.config import PolicyConfig
-from liquid_nav.policy.network import PolicyNetwork
-from liquid_nav.policy.runtime import Memory, RawCommand, Runtime, ScriptedRuntime, runtime_of
+from liquid_nav.policy.runtime import Memory, RawCommand, Runtime
+
+if TYPE_CHECKING:
+    import torch
+
+    from liquid_nav.policy.network import PolicyNetwork
 
 
 class Policy:
     """A policy network on the onboard path: batch of one, no gradients.
 
-    It runs natively where it can, see `runtime_of`, and else by TorchScript. Weights are taken
-    once. One object belongs to one thread.
+    One object belongs to one thread.
 
     Args:
         config: architecture of the network.
-        network: the network, already compiled (as a bundle holds it) or not.
-        native: False to run by TorchScript alone.
-
-    Attributes:
-        network: compiled by TorchScript.
         runtime: what evaluates it.
 
     """
@@ -29,20 +28,36 @@ class Policy:
     channels: frozenset[Channel] = frozenset({Channel.CAMERA, Channel.IMU})
     """Channels that the policy reads; it needs each of them alive to be trusted."""
 
-    def __init__(
-        self,
+    def __init__(self, config: PolicyConfig, runtime: Runtime) -> None:
+        self.config, self.runtime = config, runtime
+        self._initial = runtime.initial()
+        self._warm_up()
+
+    @classmethod
+    def of(
+        cls,
         config: PolicyConfig,
-        network: PolicyNetwork | torch.jit.ScriptModule,
+        network: "PolicyNetwork | torch.jit.ScriptModule",
         native: bool = True,
-    ) -> None:
-        self.config = config
+    ) -> "Policy":
+        """Make a policy of a network. Needs torch.
+
+        It runs natively where it can, see `scripted.runtime_of`, with the weights that it has now;
+        else by TorchScript.
+
+        Args:
+            config: architecture of the network.
+            network: the network, already compiled (as a bundle holds it) or not.
+            native: False to run by TorchScript alone.
+
+        """
+        import torch
+
+        from liquid_nav.policy.scripted import ScriptedRuntime, runtime_of
+
         if not isinstance(network, torch.jit.ScriptModule):
             network = torch.jit.script(network.eval())
-        self.network = network
-        choose = runtime_of if native else lambda _, network: ScriptedRuntime(network)
-        self.runtime: Runtime = choose(config, network)
-        self._initial = self.runtime.initial()
-        self._warm_up()
+        return cls(config, runtime_of(config, network) if native else ScriptedRuntime(network))
 
     def initial(self) -> Memory:
         """Memory before any event."""
@@ -78,12 +93,9 @@ class Policy:
         """Raw command `dt` ns after the last event. Changes nothing."""
         return self.runtime.query(memory, dt / SECOND)
 
-    @torch.no_grad()
     def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
         """State and time constant in seconds of every neuron of the core, N each, for plots."""
-        state, latch = (torch.from_numpy(part[None]) for part in (memory.state, memory.latch))
-        _, time_constant = self.network.core.gates(latch, state)
-        return memory.state.tolist(), time_constant[0].tolist()
+        return memory.state.tolist(), self.runtime.time_constants(memory)
 
     def _warm_up(self) -> None:
         # TorchScript specialises its graphs over the first calls; that must not happen in flight.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -143,8 +142,6 @@ def change(options: Options, prepared: Prepared) -> Prepared:
 
 def run(options: Options, model: Path) -> int:
     """Replay as the options say, print a summary, write files, and give the exit code."""
-    # More threads do not help a batch of one, and could change the order of its sums.
-    torch.set_num_threads(1)
     console = Console(highlight=False)
     with Recording(options.flight) as recording, ExitStack() as stack:
         prepared = prepare(options, model, recording)

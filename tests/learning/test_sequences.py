@@ -51,7 +51,7 @@ def test_events_that_are_not_learned_from_take_no_time_away() -> None:
 @pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
 def test_unrolling_gives_the_numbers_of_flight(cell: str) -> None:
     config, network = small_network(cell)
-    policy = Policy(config, network)
+    policy = Policy.of(config, network)
     flights = [log(1, 47), log(2, 60)]
     expected = []
     for events in flights:

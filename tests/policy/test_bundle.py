@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from liquid_nav.errors import BundleError
+from liquid_nav.liquid import native
 from liquid_nav.policy import (
     Manifest,
     Policy,
@@ -22,9 +28,13 @@ from liquid_nav.policy import (
     read_manifest,
     save_bundle,
 )
+from liquid_nav.policy.runtime import NativeRuntime, probe
+from liquid_nav.policy.scripted import ScriptedRuntime
 from support import frame, sample, small_network
 
-FILES = ("policy.pt", "weights.safetensors", "manifest.json")
+FILES = ("policy.pt", "weights.safetensors", "native.safetensors", "manifest.json")
+
+needs_kernel = pytest.mark.skipif(native.kernel is None, reason="the native kernel is not built")
 
 
 def write(path: Path, cell: str = "liquid_flow", seed: int = 0, **cell_options: Any) -> Path:
@@ -45,6 +55,16 @@ def copy(source: Path, target: Path) -> Path:
     return target
 
 
+def flown(policy: Policy) -> list[tuple[float, float, float, float]]:
+    """Raw commands of eight events, and of a query after each."""
+    memory, commands = policy.initial(), []
+    for k in range(8):
+        event = frame(k * 0.03, 0.02, k) if k % 3 == 0 else sample(k * 0.03, 0.001, k)
+        memory, raw = policy.on_event(memory, event, 30_000_000, event.latency)
+        commands += [raw, policy.query(memory, 7_000_000)]
+    return commands
+
+
 @pytest.mark.parametrize(
     ("cell", "options"),
     [("liquid_flow", {}), ("ltc", {}), ("liquid_flow", {"max_frequency": 2.0})],
@@ -59,14 +79,8 @@ def test_saved_trained_and_flown_are_the_same_policy(
     trainable, _ = load_network(path)
     assert manifest.config == config
     assert manifest.training == {"seed": 0}
-    answers = []
-    for policy in (Policy(config, network), flying, Policy(config, trainable)):
-        memory, commands = policy.initial(), []
-        for k in range(8):
-            event = frame(k * 0.03, 0.02, k) if k % 3 == 0 else sample(k * 0.03, 0.001, k)
-            memory, raw = policy.on_event(memory, event, 30_000_000, event.latency)
-            commands += [raw, policy.query(memory, 7_000_000)]
-        answers.append(commands)
+    policies = (Policy.of(config, network), flying, Policy.of(config, trainable))
+    answers = [flown(policy) for policy in policies]
     assert answers[0] == answers[1] == answers[2]
     assert np.ptp(answers[0]) > 0.01
 
@@ -171,6 +185,140 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
     del content["sha256"]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(content | {"sha256": digest}))
+
+
+WITHOUT_TORCH = """
+import importlib.abc, sys
+
+class Refusing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("there is no torch aboard")
+
+sys.meta_path.insert(0, Refusing())
+from pathlib import Path
+from liquid_nav.controller import Controller
+from liquid_nav.policy import load_policy
+from liquid_nav.policy.runtime import probe
+
+policy, manifest = load_policy(Path(sys.argv[1]))
+Controller(policy)
+print(probe(policy.runtime, manifest.config).tolist(), policy.core_state(policy.initial()))
+"""
+
+
+@needs_kernel
+@pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
+def test_a_bundle_flies_without_torch(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path / "model", cell)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(path)], capture_output=True, text=True, check=True
+    )
+    config, network = small_network(cell)
+    policy = Policy.of(config, network)
+    commands = probe(policy.runtime, config)
+    assert run.stdout.strip() == f"{commands.tolist()} {policy.core_state(policy.initial())}"
+    scripted = Policy.of(config, network, native=False)
+    np.testing.assert_allclose(commands, probe(scripted.runtime, config), atol=1e-5)
+
+
+def refold(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object]) -> None:
+    """Change arrays and description of the native form, and have the manifest vouch for them."""
+    file = path / "native.safetensors"
+    with safe_open(file, framework="numpy") as source:
+        about, arrays = source.metadata(), {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
+    change(arrays, about)
+    save_file(arrays, file, about)
+    files = json.loads((path / "manifest.json").read_text())["files"]
+    rewrite(path, {"files": files | {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}})
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays, _: arrays.update(vouched=-arrays["vouched"]),
+        lambda arrays, _: arrays.update(vouched=arrays["vouched"][:-1]),
+        lambda arrays, _: arrays.update(vouched=arrays["vouched"] * np.nan),
+        lambda arrays, _: arrays.update(head_weight=arrays["head_weight"] * np.float32(1.01)),
+        lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"] * np.float32(np.nan)}),
+        lambda _, about: about.update(form="liquid_nav 0"),
+    ],
+    ids=["turned", "cut", "nan", "head", "core", "form"],
+)
+def test_a_native_form_that_torchscript_does_not_vouch_for_does_not_fly(
+    whole: Path, tmp_path: Path, change: Callable[..., object]
+) -> None:
+    path = copy(whole, tmp_path / "model")
+    assert isinstance(load_policy(path)[0].runtime, NativeRuntime)
+    refold(path, change)
+    policy, _ = load_policy(path)
+    # TorchScript flies, or has its own weights folded, and gives the commands of before.
+    np.testing.assert_allclose(flown(policy), flown(load_policy(whole)[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays, _: arrays.pop("head_bias"),
+        lambda arrays, _: arrays.pop("vouched"),
+        lambda arrays, _: arrays.pop("core.bias"),
+        lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"].astype(float)}),
+        lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"][:-1]}),
+        lambda arrays, _: arrays.update({"core.states": arrays["core.states"].T.copy()}),
+        lambda arrays, _: arrays.update({"core.input_limit": np.array(-1.0)}),
+        lambda arrays, _: arrays.update({"camera.size": np.array([48, 65])}),
+        lambda arrays, _: arrays.update({"camera.0": arrays["camera.0"][:, :2].copy()}),
+        lambda arrays, _: arrays.update({"camera.age_unit": np.array([0.1, 0.1])}),
+        lambda arrays, _: arrays.update(scale=arrays["scale"][:3]),
+        lambda _, about: about.update(core="gru"),
+        lambda _, about: about.pop("core"),
+    ],
+    ids=range(13),
+)
+@needs_kernel
+def test_a_native_form_that_is_none_is_refused(
+    whole: Path, tmp_path: Path, change: Callable[..., object]
+) -> None:
+    """Its sizes lead memory of the kernel's: a manifest's word is not enough."""
+    path = copy(whole, tmp_path / "model")
+    refold(path, change)
+    with pytest.raises(BundleError, match=r"native\.safetensors is not a policy of its manifest"):
+        load_policy(path)
+
+
+@needs_kernel
+def test_a_native_form_of_another_size_than_the_manifests_is_refused(
+    whole: Path, tmp_path: Path
+) -> None:
+    path = copy(whole, tmp_path / "model")
+    config = json.loads((path / "manifest.json").read_text())["config"]
+    rewrite(path, {"config": config | {"units": 13}})
+    with pytest.raises(BundleError, match="its sizes are others"):
+        load_policy(path)
+
+
+def test_a_bundle_without_a_native_form_flies(whole: Path, tmp_path: Path) -> None:
+    """As those of the first versions, and those of cells that the kernel has not."""
+    path = copy(whole, tmp_path / "model")
+    (path / "native.safetensors").unlink()
+    files = json.loads((path / "manifest.json").read_text())["files"]
+    del files["native.safetensors"]
+    rewrite(path, {"files": files})
+    assert flown(load_policy(path)[0]) == flown(load_policy(whole)[0])
+    write(tmp_path / "gru", "gru")
+    assert not (tmp_path / "gru" / "native.safetensors").exists()
+    assert isinstance(load_policy(tmp_path / "gru")[0].runtime, ScriptedRuntime)
+
+
+def test_without_the_kernel_a_bundle_flies_by_torchscript(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    natively = flown(load_policy(whole)[0])
+    monkeypatch.setattr(native, "kernel", None)
+    policy, _ = load_policy(whole)
+    assert isinstance(policy.runtime, ScriptedRuntime)
+    np.testing.assert_allclose(flown(policy), natively, atol=1e-5)
 
 
 def test_a_bundle_that_cannot_be_read_is_named(

@@ -15,7 +15,8 @@ from liquid_nav.liquid import AutoNCP, native
 from liquid_nav.policy import Memory, Policy, PolicyConfig, PolicyNetwork, RawCommand, load_policy
 from liquid_nav.policy.native_camera import NativeCamera
 from liquid_nav.policy.network import CameraEncoder
-from liquid_nav.policy.runtime import NativeRuntime, ScriptedRuntime
+from liquid_nav.policy.runtime import NativeRuntime
+from liquid_nav.policy.scripted import ScriptedRuntime, folded, folded_camera
 from support import frame, sample, small_network
 
 MILLISECOND = 1_000_000
@@ -39,14 +40,14 @@ def pair(name: str) -> tuple[Policy, Policy]:
     if name == "shipped":
         path = Path(str(importlib.resources.files("liquid_nav_models") / "target"))
         ours, manifest = load_policy(path)
-        return ours, Policy(manifest.config, ours.network, native=False)
+        script = torch.jit.load(str(path / "policy.pt"))
+        return ours, Policy.of(manifest.config, script, native=False)
     if name == "uneven":
         torch.manual_seed(5)
         config, network = UNEVEN, PolicyNetwork(UNEVEN)
     else:
         config, network = small_network(name)
-    ours = Policy(config, network)
-    return ours, Policy(config, ours.network, native=False)
+    return Policy.of(config, network), Policy.of(config, network, native=False)
 
 
 @pytest.fixture(scope="module", params=["liquid_flow", "ltc", "uneven", "shipped"])
@@ -118,6 +119,16 @@ def test_the_same_events_give_the_same_bits(policies: tuple[Policy, Policy]) -> 
             assert np.array_equal(memory.latch, repeated.latch)
 
 
+def test_time_constants_are_those_of_torchscript(policies: tuple[Policy, Policy]) -> None:
+    ours, theirs = policies
+    steps = [(k % 3 == 0, k, 7 * MILLISECOND, k * MILLISECOND) for k in range(30)]
+    for memory, _ in flown(ours, steps):
+        state, constants = ours.core_state(memory)
+        expected, slow = theirs.core_state(memory)
+        assert state == expected
+        np.testing.assert_allclose(constants, slow, rtol=2e-5)
+
+
 def test_memories_of_two_flights_do_not_touch(policies: tuple[Policy, Policy]) -> None:
     policy, _ = policies
     initial = policy.initial()
@@ -134,7 +145,7 @@ def test_memories_of_two_flights_do_not_touch(policies: tuple[Policy, Policy]) -
 @needs_kernel
 @pytest.mark.parametrize("cell", ["cfc", "ctrnn", "gru", "lstm"])
 def test_other_cells_fly_by_torchscript(cell: str) -> None:
-    policy = Policy(*small_network(cell))
+    policy = Policy.of(*small_network(cell))
     assert isinstance(policy.runtime, ScriptedRuntime)
     assert len(flown(policy, [(True, 0, 0, 0), (False, 1, 10**7, 0)])) == 4
 
@@ -144,12 +155,12 @@ def test_other_cells_fly_by_torchscript(cell: str) -> None:
 )
 def test_forms_without_a_native_step_fly_by_torchscript(cell: str, options: dict[str, str]) -> None:
     config = replace(small_network(cell)[0], cell_options=options)
-    assert isinstance(Policy(config, PolicyNetwork(config)).runtime, ScriptedRuntime)
+    assert isinstance(Policy.of(config, PolicyNetwork(config)).runtime, ScriptedRuntime)
 
 
 def test_without_the_kernel_torchscript_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "kernel", None)
-    assert isinstance(Policy(*small_network()).runtime, ScriptedRuntime)
+    assert isinstance(Policy.of(*small_network()).runtime, ScriptedRuntime)
 
 
 class Trained(PolicyNetwork):
@@ -164,7 +175,7 @@ def test_a_network_that_was_trained_as_a_script_flies() -> None:
     for _ in range(3):
         _, _, command = network.on_camera(state, latch, torch.zeros(1), image, torch.zeros(1))
         command.sum().backward()
-    policy = Policy(config, network, native=False)
+    policy = Policy.of(config, network, native=False)
     memory, command = policy.on_event(policy.initial(), frame(0.0), 0, 0)
     assert np.isfinite(command).all()
     assert np.isfinite(policy.query(memory, MILLISECOND)).all()
@@ -181,18 +192,18 @@ class Reversed(PolicyNetwork):
 def test_torchscript_overrules_a_native_path_that_differs() -> None:
     config, _ = small_network()
     torch.manual_seed(0)
-    policy = Policy(config, Reversed(config))
+    policy = Policy.of(config, Reversed(config))
     assert isinstance(policy.runtime, ScriptedRuntime)
 
 
 @needs_kernel
 def test_weights_that_are_not_finite_are_seen_in_the_command() -> None:
     config, network = small_network()
-    healthy = Policy(config, network).runtime
+    healthy = Policy.of(config, network).runtime
     assert isinstance(healthy, NativeRuntime)
     with torch.no_grad():
         network.imu.dense.bias.fill_(float("nan"))
-    broken = NativeRuntime(network)
+    broken = NativeRuntime(folded(network))
     memory, command = broken.on_imu(broken.initial(), 0.0, [0.0] * 7)
     assert np.isnan(command).all()
     _, command = broken.on_imu(memory, 0.01, [0.0] * 7)
@@ -208,7 +219,7 @@ def test_every_instruction_set_encodes_frames(
     monkeypatch.setattr(native, "kernel", native.select(instruction_set))
     torch.manual_seed(2)
     encoder = CameraEncoder(replace(UNEVEN, convolutions=convolutions))
-    camera = NativeCamera(encoder)
+    camera = NativeCamera(folded_camera(encoder))
     for seed, age in enumerate((0.0, 0.04, 1e3)):
         image = np.random.default_rng(seed).integers(0, 256, (23, 37, 3), np.uint8)
         with torch.no_grad():
@@ -219,8 +230,9 @@ def test_every_instruction_set_encodes_frames(
 @needs_kernel
 def test_a_native_camera_wants_float32_and_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = CameraEncoder(UNEVEN)
+    camera = folded_camera(encoder)
     with pytest.raises(ConfigError, match="in float32"):
-        NativeCamera(encoder.double())
+        folded_camera(encoder.double())
     monkeypatch.setattr(native, "kernel", None)
     with pytest.raises(ConfigError, match="not built or switched off"):
-        NativeCamera(encoder.float())
+        NativeCamera(camera)

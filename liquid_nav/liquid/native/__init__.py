@@ -4,6 +4,8 @@ One library holds the kernel for several instruction sets, and the widest that t
 taken. Where the library was not built, or the environment variable LIQUID_NAV_NATIVE is "0", there
 is none, and the cells run on torch alone with the same numbers. LIQUID_NAV_NATIVE may also name an
 instruction set: "baseline", "avx2" or "avx512".
+
+Nothing here imports torch: what flies natively is to need none.
 """
 
 import ctypes
@@ -13,13 +15,15 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from liquid_nav.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VERSION = 2
 """Of the interface of the library; baseline.cpp has it too. An older build is not used."""
@@ -27,7 +31,7 @@ VERSION = 2
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 """All that the library may hold, narrowest first."""
 
-_FLOATS = {torch.float32: "float32", torch.float64: "float64"}
+_FLOATS = ("float32", "float64")
 
 
 class LtcSizes(ctypes.Structure):
@@ -80,24 +84,28 @@ class Kernel:
         self.instruction_set = instruction_set
         self._library = library
 
-    def function(self, name: str, dtype: torch.dtype) -> Any:
-        """Look up the C function `name` for numbers of `dtype`."""
-        return getattr(self._library, f"{name}_{_FLOATS[dtype]}_{self.instruction_set}")
+    def function(self, name: str, dtype: object) -> Any:
+        """Look up the C function `name` for numbers of `dtype`, of numpy or of torch."""
+        return getattr(self._library, f"{name}_{_name(dtype)}_{self.instruction_set}")
 
-    def takes(self, value: Tensor) -> bool:
+    def takes(self, value: "Tensor") -> bool:
         """Whether tensors like this one are for the kernel: on the CPU, float32 or float64."""
-        return value.device.type == "cpu" and value.dtype in _FLOATS
+        return value.device.type == "cpu" and _name(value.dtype) in _FLOATS
 
     def call(
         self,
         name: str,
         sizes: ctypes.Structure,
-        inputs: list[Tensor | None],
-        outputs: list[Tensor | None],
+        inputs: "list[Tensor | None]",
+        outputs: "list[Tensor | None]",
     ) -> None:
         """Run `name` from and into contiguous tensors of one dtype; None is a null pointer."""
         dtype = next(value.dtype for value in inputs if value is not None)
-        self.function(name, dtype)(ctypes.byref(sizes), pointers(inputs), pointers(outputs))
+        arrays = (
+            _pointers([None if value is None else value.data_ptr() for value in values])
+            for values in (inputs, outputs)
+        )
+        self.function(name, dtype)(ctypes.byref(sizes), *arrays)
 
 
 class Instance:
@@ -107,7 +115,7 @@ class Instance:
         kernel: where it comes from.
         name: ``ltc``, ``flow`` or ``encoder``.
         sizes: of it.
-        parameters: contiguous tensors, of which it keeps copies.
+        parameters: arrays of one dtype, of which it keeps copies; None is a null pointer.
         arrays: contiguous arrays, whose memory it keeps to use in every call.
 
     """
@@ -117,16 +125,18 @@ class Instance:
         kernel: Kernel,
         name: str,
         sizes: ctypes.Structure,
-        parameters: list[Tensor | None],
+        parameters: Sequence[NDArray[Any] | None],
         arrays: Sequence[NDArray[Any]],
     ) -> None:
-        dtype = next(value.dtype for value in parameters if value is not None)
+        kept = [None if value is None else np.ascontiguousarray(value) for value in parameters]
+        dtype = next(value.dtype for value in kept if value is not None)
         make = kernel.function(f"{name}_make", dtype)
         free = kernel.function(f"{name}_free", dtype)
         make.restype = ctypes.c_void_p
         free.argtypes = (ctypes.c_void_p,)
         addresses = (ctypes.c_void_p(array.ctypes.data) for array in arrays)
-        pointer = make(ctypes.byref(sizes), pointers(parameters), *addresses)
+        values = _pointers([None if value is None else value.ctypes.data for value in kept])
+        pointer = make(ctypes.byref(sizes), values, *addresses)
         self._arrays = arrays
         self._finalizer = weakref.finalize(self, free, pointer)
         self._step = kernel.function(f"{name}_step", dtype)
@@ -143,12 +153,13 @@ class Instance:
         )
 
 
-def pointers(values: list[Tensor | None]) -> Any:
-    """Give the addresses of contiguous tensors as a C array; the caller keeps them alive."""
-    array = (ctypes.c_void_p * len(values))()
-    for k, value in enumerate(values):
-        array[k] = None if value is None else value.data_ptr()
-    return array
+def _pointers(addresses: list[int | None]) -> Any:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
+
+
+def _name(dtype: object) -> str:
+    """Name of a dtype, which torch gives with its own before."""
+    return str(dtype).removeprefix("torch.")
 
 
 def available() -> tuple[str, ...]:

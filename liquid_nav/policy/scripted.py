@@ -1,0 +1,175 @@
+"""Policies by TorchScript, and how they become native ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.fold import fold
+from liquid_nav.policy.config import PolicyConfig
+from liquid_nav.policy.folded import FoldedCamera, FoldedNetwork
+from liquid_nav.policy.network import CameraEncoder, PolicyNetwork
+from liquid_nav.policy.runtime import (
+    AGREEMENT,
+    Memory,
+    NativeRuntime,
+    RawCommand,
+    Runtime,
+    probe,
+)
+
+
+class ScriptedRuntime:
+    """Evaluates by TorchScript.
+
+    Networks that were scripted alike share their compiled graphs, those for training as well, which
+    keep tensors for a backward pass and so refuse those of `torch.inference_mode`: gradients are
+    merely off here.
+
+    Args:
+        network: a scripted `PolicyNetwork`.
+
+    Attributes:
+        network: the same.
+
+    """
+
+    def __init__(self, network: torch.jit.ScriptModule) -> None:
+        self.network = network
+
+    @torch.no_grad()
+    def initial(self) -> Memory:
+        """See `Runtime.initial`."""
+        state, latch = self.network.initial(1)
+        return Memory(state[0].numpy(), latch[0].numpy())
+
+    @torch.no_grad()
+    def on_camera(
+        self, memory: Memory, dt: float, image: NDArray[np.uint8], age: float
+    ) -> tuple[Memory, RawCommand]:
+        """See `Runtime.on_camera`."""
+        frame = torch.from_numpy(image.copy()[None])
+        return _noted(
+            self.network.on_camera(*_tensors(memory), _tensor([dt]), frame, _tensor([age]))
+        )
+
+    @torch.no_grad()
+    def on_imu(
+        self, memory: Memory, dt: float, sample: Sequence[float]
+    ) -> tuple[Memory, RawCommand]:
+        """See `Runtime.on_imu`."""
+        return _noted(self.network.on_imu(*_tensors(memory), _tensor([dt]), _tensor([sample])))
+
+    @torch.no_grad()
+    def query(self, memory: Memory, dt: float) -> RawCommand:
+        """See `Runtime.query`."""
+        return _raw(self.network.query(*_tensors(memory), _tensor([dt])))
+
+    @torch.no_grad()
+    def time_constants(self, memory: Memory) -> list[float]:
+        """See `Runtime.time_constants`."""
+        state, latch = _tensors(memory)
+        constants: list[float] = self.network.core.gates(latch, state)[1][0].tolist()
+        return constants
+
+
+@torch.no_grad()
+def folded(network: PolicyNetwork) -> FoldedNetwork:
+    """Fold a network. Later changes of it are not seen.
+
+    Raises:
+        ConfigError: where its core cannot be folded, see `liquid_nav.liquid.fold.fold`, or where it
+            is not on the CPU, in float32.
+
+    """
+    core, camera, dense = fold(network.core), folded_camera(network.camera), network.imu.dense
+    # W (offset + scale s) + b, with offset and scale moved into W and b.
+    weight, bias = dense.weight.double(), dense.bias.double()
+    return FoldedNetwork(
+        core,
+        camera,
+        _copied((weight * network.imu.scale).float()),
+        _copied((weight @ network.imu.offset.double() + bias).float()),
+        _copied(network.head.weight),
+        _copied(network.head.bias),
+        _copied(network.scale),
+    )
+
+
+def folded_camera(encoder: CameraEncoder) -> FoldedCamera:
+    """Fold a camera encoder on the CPU. Later changes of it are not seen.
+
+    Raises:
+        ConfigError: where it is not in float32.
+
+    """
+    # Weight and bias of layer after layer, in the order in which they were made.
+    parameters = tuple(map(_copied, encoder.state_dict().values()))
+    return FoldedCamera(encoder.height, encoder.width, encoder.age_unit, parameters)
+
+
+def folded_script(
+    config: PolicyConfig, network: torch.jit.ScriptModule
+) -> tuple[FoldedNetwork, NDArray[np.float64]]:
+    """Fold a scripted network, and have TorchScript fly the probe.
+
+    Raises:
+        ConfigError: as `folded`, or on a network whose weights are not those of `config`.
+
+    """
+    held = network.state_dict()
+    try:
+        # Initial weights are drawn and thrown away: nobody's random numbers are to change by that.
+        with torch.random.fork_rng(devices=()):
+            ours = PolicyNetwork(config)
+        # TorchScript also holds buffers that modules compute for themselves.
+        ours.load_state_dict({name: held[name] for name in ours.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(f"a network of other weights: {error}") from error
+    # What may run these few times only is not worth the memory that optimising it takes.
+    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        vouched = probe(ScriptedRuntime(network), config)
+    return folded(ours), vouched
+
+
+def runtime_of(config: PolicyConfig, network: torch.jit.ScriptModule) -> Runtime:
+    """Choose how a scripted network is evaluated: natively, where that gives the same commands.
+
+    A bundle of another version may hold a network that computes something else than ours under
+    the same names. Commands after a frame, a sample and some time therefore have to agree.
+    """
+    try:
+        network_of_arrays, vouched = folded_script(config, network)
+        runtime = NativeRuntime(network_of_arrays)
+    except ConfigError:
+        return ScriptedRuntime(network)
+    agrees = np.abs(probe(runtime, config) - vouched).max() < AGREEMENT
+    return runtime if agrees else ScriptedRuntime(network)
+
+
+def _copied(value: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = value.detach().numpy().copy()
+    return array
+
+
+def _tensors(memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(memory.state[None]), torch.from_numpy(memory.latch[None])
+
+
+def _tensor(numbers: Sequence[float] | Sequence[Sequence[float]]) -> torch.Tensor:
+    # By way of numpy: torch.tensor takes five times as long over a handful of numbers.
+    return torch.from_numpy(np.array(numbers, np.float32))
+
+
+def _noted(
+    outputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> tuple[Memory, RawCommand]:
+    state, latch, command = outputs
+    return Memory(state.numpy()[0], latch.numpy()[0]), _raw(command)
+
+
+def _raw(command: torch.Tensor) -> RawCommand:
+    vx, vy, vz, yaw_rate = command.tolist()[0]
+    return (vx, vy, vz, yaw_rate)
