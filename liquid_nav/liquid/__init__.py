@@ -70,3 +70,7 @@ __getattr__ = lazy.attributes(
         "wiring_from_dict": "wiring",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

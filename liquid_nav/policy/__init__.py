@@ -34,3 +34,7 @@ __all__ = [
 ]
 
 __getattr__ = lazy.attributes(__name__, {"PolicyNetwork": "network"})
+
+
+def __dir__() -> list[str]:
+    return __all__

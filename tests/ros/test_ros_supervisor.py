@@ -112,8 +112,8 @@ def test_a_signal_while_the_controller_imports_ends_it_without_a_word(
 ) -> None:
     with Process("controller", stderr=subprocess.PIPE) as controller:
         maps = Path(f"/proc/{controller.popen.pid}/maps")
-        # Torch is the largest of what is imported, and takes longest.
-        ros.until(lambda: "libtorch" in maps.read_text(), what="the midst of the imports")
+        # OpenCV is the largest of what is imported.
+        ros.until(lambda: "/cv2" in maps.read_text(), what="the midst of the imports")
         assert controller.end(ros, number) == 0
         assert controller.popen.stderr is not None
         assert controller.popen.stderr.read() == b""
