@@ -63,7 +63,7 @@ class FoldedCell:
                     f"{name} of a folded {self.kind} is {array.dtype} {array.shape}, not "
                     f"{self.dtype} {expected}"
                 )
-        if any(self.arrays[name].shape or not self.arrays[name] > 0 for name in numbers):
+        if any(self.arrays[name].shape or not 0 < self.arrays[name] < np.inf for name in numbers):
             raise ConfigError(f"{' and '.join(numbers)} of a folded cell must be positive numbers")
 
     @property

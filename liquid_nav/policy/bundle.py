@@ -224,7 +224,7 @@ def _load_native(path: Path, config: PolicyConfig) -> NativeRuntime | None:
             raise ConfigError("its sizes are others")
         runtime = NativeRuntime(folded)
         commands = probe(runtime, config)
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, TypeError, ValueError) as error:
         raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
     agrees = commands.shape == vouched.shape and np.abs(commands - vouched).max() < AGREEMENT
     return runtime if agrees else None

@@ -267,14 +267,16 @@ def test_a_native_form_that_torchscript_does_not_vouch_for_does_not_fly(
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"][:-1]}),
         lambda arrays, _: arrays.update({"core.states": arrays["core.states"].T.copy()}),
         lambda arrays, _: arrays.update({"core.input_limit": np.array(-1.0)}),
+        lambda arrays, _: arrays.update({"core.input_limit": np.array(np.inf)}),
         lambda arrays, _: arrays.update({"camera.size": np.array([48, 65])}),
+        lambda arrays, _: arrays.update({"camera.size": np.array([48.0, 64.0])}),
         lambda arrays, _: arrays.update({"camera.0": arrays["camera.0"][:, :2].copy()}),
         lambda arrays, _: arrays.update({"camera.age_unit": np.array([0.1, 0.1])}),
         lambda arrays, _: arrays.update(scale=arrays["scale"][:3]),
         lambda _, about: about.update(core="gru"),
         lambda _, about: about.pop("core"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 @needs_kernel
 def test_a_native_form_that_is_none_is_refused(
