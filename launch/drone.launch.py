@@ -1,8 +1,5 @@
 """Fly a vehicle: the controller, and the supervisor that brings it to rest when that dies."""
 
-from launch import LaunchDescription
-from launch.actions import OpaqueFunction
-
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
@@ -41,4 +38,4 @@ def setup(context):
 
 def generate_launch_description():
     """Describe it to `ros2 launch`."""
-    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=setup)])
+    return launching.describe(ARGUMENTS, setup)

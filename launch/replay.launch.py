@@ -1,8 +1,5 @@
 """Play a bag into the controller, which commands nobody: its answers are on replay/cmd_vel."""
 
-from launch import LaunchDescription
-from launch.actions import OpaqueFunction
-
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
@@ -48,4 +45,4 @@ def setup(context):
 
 def generate_launch_description():
     """Describe it to `ros2 launch`."""
-    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=setup)])
+    return launching.describe(ARGUMENTS, setup)

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import OpaqueFunction
-
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
@@ -64,4 +61,4 @@ def setup(context):
 
 def generate_launch_description():
     """Describe it to `ros2 launch`."""
-    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=setup)])
+    return launching.describe(ARGUMENTS, setup)

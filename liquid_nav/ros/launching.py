@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, SetEnvironmentVariable
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.events import Shutdown
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -20,6 +29,8 @@ PACKAGE = "liquid_nav"
 _ROLES = {"liquid_nav_node": "controller", "liquid_nav_supervisor": "supervisor"}
 """Last part of the SROS2 enclave of an executable."""
 
+_LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
 _PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
@@ -28,12 +39,31 @@ def share(*parts: str) -> str:
     return str(Path(get_package_share_directory(PACKAGE), *parts))
 
 
-def declare(arguments: Iterable[tuple[str, str, str]]) -> list[Any]:
-    """Launch arguments from their names, defaults and descriptions, for `--show-args`."""
-    return [
+def describe(arguments: Iterable[tuple[str, str, str]], setup: Callable[[Any], list[Any]]) -> Any:
+    """Describe a launch file to `ros2 launch`.
+
+    Args:
+        arguments: name, default and description of each, for `--show-args`.
+        setup: makes the processes, once the arguments are known.
+
+    """
+    arguments = tuple(arguments)
+    names = {name for name, _, _ in arguments}
+
+    def warn(context: Any) -> None:
+        # Unknown ones may be of a launch file that includes this one, so that launch takes any.
+        given = {word.partition(":=")[0] for word in context.argv if ":=" in word}
+        for name in sorted(given - names):
+            for near in get_close_matches(name, names, 1, 0.8):
+                get_logger(PACKAGE).warning(f"{name}:= is no argument; did you mean {near}:= ?")
+
+    declared = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, default, text in arguments
     ]
+    return LaunchDescription(
+        [*declared, OpaqueFunction(function=warn), OpaqueFunction(function=setup)]
+    )
 
 
 def value(context: Any, name: str) -> str:
@@ -92,7 +122,7 @@ def controller(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
         context,
         "liquid_nav_node",
         {"autostart": True, **parameters},
-        on_exit=_end_if_misconfigured,
+        on_exit=_on_exit("controller", ends_all=False),
         # One thread is the fastest for networks as small as these, and leaves the others alone.
         additional_env={"OMP_NUM_THREADS": "1"},
         **options,
@@ -105,7 +135,7 @@ def supervisor(context: Any, parameters: dict[str, Any]) -> Any:
         context,
         "liquid_nav_supervisor",
         parameters,
-        on_exit=[EmitEvent(event=Shutdown(reason="the supervisor has ended"))],
+        on_exit=_on_exit("supervisor"),
     )
 
 
@@ -116,7 +146,7 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
         "liquid_nav_sim_node",
         parameters,
         params_file="sim_params_file",
-        on_exit=[EmitEvent(event=Shutdown(reason="the simulator has ended"))],
+        on_exit=_on_exit("simulator"),
     )
 
 
@@ -126,7 +156,7 @@ def player(context: Any, parameters: dict[str, Any]) -> Any:
         context,
         "liquid_nav_player",
         parameters,
-        on_exit=[EmitEvent(event=Shutdown(reason="the player has ended"))],
+        on_exit=_on_exit("player"),
     )
 
 
@@ -152,12 +182,27 @@ def _node(
         parameters=[file, parameters],
         output="screen",
         emulate_tty=True,
-        ros_arguments=["--log-level", value(context, "log_level"), *enclave],
+        ros_arguments=["--log-level", _log_level(context), *enclave],
         **options,
     )
 
 
-def _end_if_misconfigured(event: Any, context: Any) -> list[Any]:
-    if event.returncode == MISCONFIGURED:
-        return [EmitEvent(event=Shutdown(reason="the controller cannot start"))]
-    return [LogInfo(msg=f"the controller has ended with status {event.returncode}")]
+def _on_exit(name: str, ends_all: bool = True) -> Callable[[Any, Any], list[Any]]:
+    """What follows when a process ends; the launch fails, for scripts too, if it never started."""
+
+    def follow(event: Any, context: Any) -> list[Any]:
+        if event.returncode == MISCONFIGURED:
+            raise RuntimeError(f"the {name} cannot start as it was asked to, see its error")
+        if ends_all:
+            return [EmitEvent(event=Shutdown(reason=f"the {name} has ended"))]
+        return [LogInfo(msg=f"the {name} has ended with status {event.returncode}")]
+
+    return follow
+
+
+def _log_level(context: Any) -> str:
+    word = value(context, "log_level")
+    # Of one logger: its name, := and the level.
+    if word.rpartition(":=")[2].lower() not in _LOG_LEVELS:
+        raise RuntimeError(f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {word!r}")
+    return word

@@ -48,6 +48,9 @@ def run(make: Callable[[], Any]) -> NoReturn:
     except (LiquidNavError, ParameterException) as error:
         rclpy.try_shutdown()
         print(f"error: {error}", file=sys.stderr)
+        # The end is near; a signal now, as of a launch that ends everything, must not change it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         # By the long way: what the node was made of by then has no other end.
         raise SystemExit(MISCONFIGURED) from None
     # What has been made by now stays to the end: the collector need not go through it in flight.

@@ -192,17 +192,35 @@ def test_the_drone_starts_is_guarded_and_stops_on_ctrl_c(ros: Spinner, tmp_path:
 
 @with_launch
 @pytest.mark.parametrize(
-    "wrong",
-    ["model:=/nowhere/at/all", "use_sim_time:=perhaps", "params_file:=/nowhere/at/all.yaml"],
+    ("file", "wrong"),
+    [
+        ("drone", "model:=/nowhere/at/all"),
+        ("drone", "backend:=nonsense"),
+        ("drone", "use_sim_time:=perhaps"),
+        ("drone", "params_file:=/nowhere/at/all.yaml"),
+        ("drone", "log_level:=loud"),
+        ("sim", "task:=nonsense"),
+        ("replay", "bag:=/nowhere/at/all"),
+    ],
 )
-def test_a_wrong_argument_ends_the_launch_in_one_line(
-    ros: Spinner, tmp_path: Path, wrong: str
+def test_a_wrong_argument_ends_the_launch_in_one_line_and_fails(
+    ros: Spinner, tmp_path: Path, file: str, wrong: str
 ) -> None:
-    with Launched(tmp_path / "log", "drone.launch.py", wrong) as launched:
+    with Launched(tmp_path / "log", f"{file}.launch.py", wrong) as launched:
         ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
         text = launched.text()
         assert wrong.partition(":=")[2] in text
         assert "Traceback" not in text, text
+        assert "exit code -2" not in text, text
+        assert launched.popen.returncode == 1, text
+
+
+@with_launch
+def test_an_argument_that_is_nearly_one_is_pointed_out(ros: Spinner, tmp_path: Path) -> None:
+    wrong = ("modle:=hover", "backend:=nonsense")
+    with Launched(tmp_path / "log", "drone.launch.py", *wrong) as launched:
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        assert "modle:= is no argument; did you mean model:= ?" in launched.text()
 
 
 @with_launch
