@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 IMAGE_RATE = 30
 WARM_UP = 3.0
-"""Seconds before the measurement: connections are made, TorchScript is warm."""
+"""Seconds before the measurement: connections are made, caches are warm."""
 
 SERVERS = (
     "controller/events",
