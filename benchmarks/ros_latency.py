@@ -52,7 +52,7 @@ def serve(name: str) -> None:
     from sensor_msgs.msg import Image, Imu
 
     from liquid_nav.ros.node import ControllerNode
-    from liquid_nav.ros.process import keep_memory
+    from liquid_nav.ros.process import keep_memory, settle
 
     keep_memory()
     ended: list[int] = []
@@ -88,6 +88,7 @@ def serve(name: str) -> None:
         classes = {"single": SingleThreadedExecutor, "multi": MultiThreadedExecutor}
         executor = classes[executor_name]()
     executor.add_node(node)
+    settle()
     while not ended:
         executor.spin_once(timeout_sec=0.1)
     os._exit(0)

@@ -1,5 +1,6 @@
 """What a back-end sends, withholds and refuses, on stand-ins for message packages: no ROS."""
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,7 @@ class Publisher:
     sent: list[Any] = field(default_factory=list)
 
     def publish(self, message: Any) -> None:
-        self.sent.append(message)
+        self.sent.append(copy.deepcopy(message))
 
 
 class FakeNode:

@@ -54,6 +54,8 @@ class Backend(ABC):
         self._node = node
         self._pose_timeout = round(pose_timeout * SECOND)
         self._publishers: dict[str, Any] = {}
+        # One per topic, filled anew: making one takes as long as sending it.
+        self._messages: dict[str, Any] = {}
 
     def send(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
         """Publish a command, or what is safe in its place.
@@ -91,11 +93,13 @@ class Backend(ABC):
 
     def _advertise(self, topic: str, message_type: str) -> None:
         # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
-        self._publishers[topic] = self._node.create_publisher(message_class(message_type), topic, 1)
+        kind = message_class(message_type)
+        self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        self._messages[topic] = kind()
 
     def _publish(self, topic: str, fields: Fields) -> None:
-        publisher = self._publishers[topic]
-        publisher.publish(fill(publisher.msg_type(), fields))
+        """Send a message, always with the same fields for a topic; others are at their default."""
+        self._publishers[topic].publish(fill(self._messages[topic], fields))
 
     def _timely(self, pose: Odometry | None, now: int) -> Odometry | None:
         if pose is None or abs(now - pose.stamp) > self._pose_timeout:
