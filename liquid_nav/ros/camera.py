@@ -113,20 +113,17 @@ class CameraAdapter:
 
         """
         height, width, _ = image.shape
-        if not halved:
-            self.halvings(width, height)
-        image = self._sample(image, halved) if self.calibrated else self._crop(image)
+        if self.calibrated:
+            if not halved:
+                self.halvings(width, height)
+            image = self._sample(_halved(image, self._halvings - halved))
+        else:
+            image = self._crop(_halved(image, 0 if halved else self.halvings(width, height)))
         size = (self.target.width, self.target.height)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    def _sample(self, image: Image, halved: int) -> Image:
+    def _sample(self, image: Image) -> Image:
         """Look up every sample of every model pixel."""
-        for _ in range(self._halvings - halved):
-            rows, columns = image.shape[0] // 2, image.shape[1] // 2
-            even = image[: 2 * rows, : 2 * columns]
-            image = np.asarray(
-                cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8
-            )
         position, fraction = self._maps
         sampled = cv2.remap(
             image, position, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -169,6 +166,16 @@ class CameraAdapter:
         u = ((u + 0.5) / shrink - 0.5).clip(0, width // shrink - 1)
         v = ((v + 0.5) / shrink - 0.5).clip(0, height // shrink - 1)
         self._maps = cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
+
+
+def _halved(image: Image, times: int) -> Image:
+    for _ in range(times):
+        rows, columns = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * rows, : 2 * columns]
+        image = np.asarray(
+            cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8
+        )
+    return image
 
 
 def _intrinsics(info: Any) -> tuple[float, float, float, float]:
