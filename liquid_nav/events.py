@@ -73,6 +73,11 @@ class Event:
     arrival: int
 
     def __post_init__(self) -> None:
+        # As nearly all are, and most quickly found to be.
+        if type(self.stamp) is type(self.arrival) is int and (
+            _INT64.start <= self.stamp <= self.arrival < _INT64.stop
+        ):
+            return
         for name in ("stamp", "arrival"):
             time = getattr(self, name)
             if type(time) is int and time in _INT64:
@@ -137,8 +142,11 @@ class ImuSample(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("angular_velocity", "specific_force"):
-            object.__setattr__(self, name, _vector(f"ImuSample.{name}", getattr(self, name), 3))
+        # Spelt out: a loop over the names takes longer, and samples come by the thousand.
+        rates = _vector("ImuSample.angular_velocity", self.angular_velocity, 3)
+        force = _vector("ImuSample.specific_force", self.specific_force, 3)
+        object.__setattr__(self, "angular_velocity", rates)
+        object.__setattr__(self, "specific_force", force)
 
 
 @dataclass(frozen=True, eq=False)
