@@ -97,7 +97,7 @@ ADIS16448 = ImuModel(
     accel_resolution=0.833e-3 * GRAVITY,
 )
 """The IMU of the EuRoC recordings: noise from their calibration file, which gives no turn-on bias;
-full scale and resolution from the data sheet of Analog Devices."""
+full scale from the data sheet of Analog Devices, resolution also as in Linux's adis16400 driver."""
 
 BMI088 = ImuModel(
     gyro_noise=math.radians(0.014),
