@@ -117,7 +117,9 @@ def read_manifest(path: Path) -> Manifest:
 
     """
     content = _read_manifest(path)
-    for name in (SCRIPT, WEIGHTS, *({NATIVE} & content["files"].keys())):
+    # One that lies there unlisted is nobody's.
+    may_be = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
+    for name in (SCRIPT, WEIGHTS, *may_be):
         expected = content["files"].get(name)
         if not (path / name).is_file():
             raise BundleError(f"model bundle {path} lacks {name}")
@@ -224,7 +226,7 @@ def _load_native(path: Path, config: PolicyConfig) -> NativeRuntime | None:
             raise ConfigError("its sizes are others")
         runtime = NativeRuntime(folded)
         commands = probe(runtime, config)
-    except (ConfigError, TypeError, ValueError) as error:
+    except (ConfigError, OSError, TypeError, ValueError) as error:
         raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
     agrees = commands.shape == vouched.shape and np.abs(commands - vouched).max() < AGREEMENT
     return runtime if agrees else None

@@ -313,6 +313,18 @@ def test_a_bundle_without_a_native_form_flies(whole: Path, tmp_path: Path) -> No
     assert isinstance(load_policy(tmp_path / "gru")[0].runtime, ScriptedRuntime)
 
 
+def test_a_native_form_that_the_manifest_does_not_list_is_refused(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Else whoever can write the folder flies what they like, under a manifest that was pinned."""
+    path = copy(whole, tmp_path / "model")
+    files = json.loads((path / "manifest.json").read_text())["files"]
+    del files["native.safetensors"]
+    rewrite(path, {"files": files})
+    with pytest.raises(BundleError, match=r"native\.safetensors is damaged or was changed"):
+        load_policy(path)
+
+
 def test_without_the_kernel_a_bundle_flies_by_torchscript(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
