@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import native
 
-# Shapes in the order of the kernel: N units, I inputs, M = 2 N; without letters, a number.
+# Shapes, in the order of the kernel: N units, I inputs, M = 2 N.
 _PARAMETERS = {
     "ltc": {
         "leak": "N",
@@ -53,7 +53,9 @@ class FoldedCell:
         shapes = {"initial": "N", **_PARAMETERS[self.kind]}
         numbers = _NUMBERS[self.kind]
         if self.arrays.keys() | {_OPTIONAL} != {*shapes, *numbers, _OPTIONAL}:
-            raise ConfigError(f"a folded {self.kind} has no arrays {', '.join(self.arrays)}")
+            raise ConfigError(
+                f"a folded {self.kind} has other arrays than {', '.join(self.arrays)}"
+            )
         sizes = {"1": 1, "2": 2, "N": self.units, "M": 2 * self.units, "I": self.inputs}
         for name, letters in shapes.items():
             array = self.arrays.get(name)
