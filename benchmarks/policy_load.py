@@ -61,9 +61,7 @@ def main() -> None:
         figures[name] = median(seconds), median(megabytes)
         print(f"{name}: {figures[name][0]:.2f} s, {figures[name][1]:.0f} MB")
     (fast, small), (slow, large) = figures.values()
-    print(
-        f"TorchScript takes {slow / fast:.1f} times as long and {large / small:.1f} of the memory"
-    )
+    print(f"TorchScript: {slow / fast:.1f} times as long, {large / small:.1f} times the memory")
 
 
 if __name__ == "__main__":

@@ -194,6 +194,14 @@ def test_what_flies_imports_neither_simulator_nor_torch(module: str) -> None:
     assert (NOT_ABOARD | {"torch"}).intersection(run.stdout.split()) == set()
 
 
+@pytest.mark.parametrize("name", ["liquid_nav.liquid", "liquid_nav.policy"])
+def test_all_that_a_package_shows_is_found_when_asked_for(name: str) -> None:
+    package = importlib.import_module(name)
+    assert [shown for shown in dir(package) if getattr(package, shown, None) is None] == []
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
+
+
 def modules() -> dict[str, Path]:
     """Every module of the two packages by its import name."""
     found = {}

@@ -1,4 +1,7 @@
-"""Continuous-time (liquid) recurrent networks: torch only, and nothing of drones."""
+"""Continuous-time (liquid) recurrent networks: torch and numpy only, and nothing of drones.
+
+What a native step needs loads without torch, see `liquid_nav.lazy`.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from safetensors import SafetensorError
 
 from liquid_nav.errors import BundleError, ConfigError
@@ -23,7 +22,7 @@ from liquid_nav.liquid import native
 from liquid_nav.policy.config import PolicyConfig
 from liquid_nav.policy.folded import read_folded, write_folded
 from liquid_nav.policy.policy import Policy
-from liquid_nav.policy.runtime import AGREEMENT, NativeRuntime, probe
+from liquid_nav.policy.runtime import NativeRuntime, agrees
 
 if TYPE_CHECKING:
     import torch
@@ -225,11 +224,9 @@ def _load_native(path: Path, config: PolicyConfig) -> NativeRuntime | None:
         if not folded.fits(config):
             raise ConfigError("its sizes are others")
         runtime = NativeRuntime(folded)
-        commands = probe(runtime, config)
+        return runtime if agrees(runtime, config, vouched) else None
     except (ConfigError, OSError, TypeError, ValueError) as error:
         raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
-    agrees = commands.shape == vouched.shape and np.abs(commands - vouched).max() < AGREEMENT
-    return runtime if agrees else None
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Two runtimes compute the function of `PolicyNetwork`: `ScriptedRuntime`, by TorchScript, takes every
 network; `NativeRuntime`, of numpy and the native kernel, takes a few microseconds for an event
-where the other takes tens, and needs no torch. TorchScript vouches for it, see `probe`.
+where the other takes tens, and needs no torch. TorchScript vouches for it, see `agrees`.
 """
 
 import math
@@ -21,7 +21,7 @@ from liquid_nav.policy.native_camera import NativeCamera
 RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
 
-AGREEMENT = 1e-4
+_AGREEMENT = 1e-4
 """Of the head's range: far above rounding, far below what a vehicle would feel."""
 
 
@@ -137,11 +137,7 @@ class NativeRuntime:
 
 
 def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
-    """Commands (K, 4) of a short flight, as fractions of the head's range.
-
-    What a network computes is one thing in TorchScript and another thing rewritten: whoever flies
-    the one has to find the other's commands here, within `AGREEMENT`.
-    """
+    """Commands (K, 4) of a short flight, as fractions of the head's range."""
     camera, memory, commands = config.camera, runtime.initial(), []
     shape = (camera.height, camera.width, 3)
     for k in range(4):
@@ -154,3 +150,15 @@ def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
         memory, command = runtime.on_imu(memory, 0.005, [*sample, 0.004])
         commands += [command, runtime.query(memory, 0.01)]
     return np.array(commands) / config.limits.magnitude
+
+
+def agrees(runtime: Runtime, config: PolicyConfig, vouched: NDArray[np.float64]) -> bool:
+    """Whether a runtime flies the `probe` as TorchScript did, whose commands are `vouched`.
+
+    What a network computes is one thing in TorchScript and another thing rewritten: a bundle of
+    another version may hold something else than ours under the same names.
+    """
+    commands = probe(runtime, config)
+    same_flight = commands.shape == vouched.shape
+    # Written so that a command that is not a number does not agree.
+    return same_flight and bool(np.abs(commands - vouched).max() < _AGREEMENT)

@@ -12,11 +12,11 @@ from liquid_nav.policy.config import PolicyConfig
 from liquid_nav.policy.folded import FoldedCamera, FoldedNetwork
 from liquid_nav.policy.network import CameraEncoder, PolicyNetwork
 from liquid_nav.policy.runtime import (
-    AGREEMENT,
     Memory,
     NativeRuntime,
     RawCommand,
     Runtime,
+    agrees,
     probe,
 )
 
@@ -135,18 +135,13 @@ def folded_script(
 
 
 def runtime_of(config: PolicyConfig, network: torch.jit.ScriptModule) -> Runtime:
-    """Choose how a scripted network is evaluated: natively, where that gives the same commands.
-
-    A bundle of another version may hold a network that computes something else than ours under
-    the same names. Commands after a frame, a sample and some time therefore have to agree.
-    """
+    """Choose how a scripted network is evaluated: natively, where that gives the same commands."""
     try:
-        network_of_arrays, vouched = folded_script(config, network)
-        runtime = NativeRuntime(network_of_arrays)
+        arrays, vouched = folded_script(config, network)
+        runtime = NativeRuntime(arrays)
     except ConfigError:
         return ScriptedRuntime(network)
-    agrees = np.abs(probe(runtime, config) - vouched).max() < AGREEMENT
-    return runtime if agrees else ScriptedRuntime(network)
+    return runtime if agrees(runtime, config, vouched) else ScriptedRuntime(network)
 
 
 def _copied(value: torch.Tensor) -> NDArray[np.float32]:

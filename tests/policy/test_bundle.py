@@ -247,12 +247,20 @@ def refold(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object
     ids=["turned", "cut", "nan", "head", "core", "form"],
 )
 def test_a_native_form_that_torchscript_does_not_vouch_for_does_not_fly(
-    whole: Path, tmp_path: Path, change: Callable[..., object]
+    whole: Path, tmp_path: Path, change: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = copy(whole, tmp_path / "model")
+    path, load, scripts = copy(whole, tmp_path / "model"), torch.jit.load, []
+
+    def loading(script: str, **options: Any) -> torch.jit.ScriptModule:
+        scripts.append(script)
+        return load(script, **options)
+
+    monkeypatch.setattr(torch.jit, "load", loading)
     assert isinstance(load_policy(path)[0].runtime, NativeRuntime)
+    assert scripts == []
     refold(path, change)
     policy, _ = load_policy(path)
+    assert scripts == [str(path / "policy.pt")]
     # TorchScript flies, or has its own weights folded, and gives the commands of before.
     np.testing.assert_allclose(flown(policy), flown(load_policy(whole)[0]), atol=1e-5)
 
