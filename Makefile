@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 # Built where there is a compiler, with the rest of the package; see setup.py.
-NATIVE := $(wildcard liquid_nav/liquid/native/*.cpp liquid_nav/liquid/native/*.h sim/native/*.cpp)
+NATIVE := $(wildcard liquid_nav/onboard/native/*.cpp liquid_nav/onboard/native/*.h sim/render/native/*.cpp)
 # Compiled likewise, by mypyc: an edit of these acts once they are compiled again.
-INNER_LOOP := $(patsubst %,sim/%.py,autopilot battery imu_specimen mixer normals rotation rotors sensor_clock sources vehicle)
+INNER_LOOP := $(patsubst %,sim/%.py,normals rotation sensors/clock sensors/imu sensors/sources vehicle/autopilot \
+    vehicle/battery vehicle/body vehicle/mixer vehicle/rotors)
 
 # ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
 # meet a ROS installation that is sourced, which the tests then use instead.
@@ -49,7 +50,7 @@ format: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
-	    liquid_nav/liquid/native/*.so sim/*.so
+	    liquid_nav/onboard/native/*.so sim/*.so sim/*/*.so
 
 # The constraints pin the build's tools as well, so nothing is built in isolation from them.
 $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt Makefile $(NATIVE) $(INNER_LOOP)

@@ -15,12 +15,12 @@ from setuptools.errors import CompileError
 # refuses a package mapped to its own name.
 RENAMED = {"liquid_nav_sim": "sim", "liquid_nav_models": "models"}
 
-NATIVE = Path("liquid_nav/liquid/native")
+NATIVE = Path("liquid_nav/onboard/native")
 
 # Optional: without a compiler the package installs all the same, and its cells run on torch alone.
 # The sources take care of instruction sets; no -ffast-math, which would break the laws of NaN.
 KERNEL = Extension(
-    "liquid_nav.liquid.native._kernel",
+    "liquid_nav.onboard.native._kernel",
     sources=[str(NATIVE / f"{name}.cpp") for name in ("baseline", "avx2", "avx512")],
     depends=[str(NATIVE / f"{name}.h") for name in ("kernel", "simd", "ltc", "flow", "encoder")],
     language="c++",
@@ -42,8 +42,8 @@ KERNEL = Extension(
 # Likewise optional: without it the simulator renders by PyBullet alone. No fused products, so that
 # pixels do not depend on the machine.
 RAYCAST = Extension(
-    "liquid_nav_sim._raycast",
-    sources=["sim/native/raycast.cpp"],
+    "liquid_nav_sim.render._raycast",
+    sources=["sim/render/native/raycast.cpp"],
     language="c++",
     extra_compile_args=[
         "-std=c++17",
@@ -60,16 +60,16 @@ RAYCAST = Extension(
 # What runs at every physics step. Compiled, it gives the same numbers several times faster; where
 # mypyc or a compiler is missing, Python runs the same sources.
 INNER_LOOP = (
-    "autopilot",
-    "battery",
-    "imu_specimen",
-    "mixer",
     "normals",
     "rotation",
-    "rotors",
-    "sensor_clock",
-    "sources",
-    "vehicle",
+    "sensors.clock",
+    "sensors.imu",
+    "sensors.sources",
+    "vehicle.autopilot",
+    "vehicle.battery",
+    "vehicle.body",
+    "vehicle.mixer",
+    "vehicle.rotors",
 )
 COMPILED = "liquid_nav_sim.compiled__mypyc"
 
@@ -85,10 +85,8 @@ def compiled_modules() -> list[Extension]:
     build = Path("build/compiled")
     package = build / "liquid_nav_sim"
     shutil.rmtree(package, ignore_errors=True)
-    package.mkdir(parents=True)
-    for source in Path("sim").glob("*.py"):
-        shutil.copy(source, package)
-    sources = [str(package / f"{name}.py") for name in INNER_LOOP]
+    shutil.copytree("sim", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    sources = [str(package / f"{name.replace('.', '/')}.py") for name in INNER_LOOP]
     checks = ("--config-file=", f"--cache-dir={build / 'cache'}", "--ignore-missing-imports")
     try:
         extensions = mypycify(
@@ -119,7 +117,7 @@ class BuildExtensions(build_ext):
 
     def build_extension(self, extension: Extension) -> None:
         """Build one, but no module whose code failed to build: it could not be imported."""
-        needs_code = extension.name.rpartition(".")[2] in INNER_LOOP
+        needs_code = extension.name.removeprefix("liquid_nav_sim.") in INNER_LOOP
         if needs_code and not Path(self.get_ext_fullpath(COMPILED)).exists():
             raise CompileError(f"{COMPILED} was not built")
         super().build_extension(extension)

@@ -19,15 +19,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from liquid_nav_sim.appearance import sample_appearance
-from liquid_nav_sim.bodies import add_scene
-from liquid_nav_sim.camera import RENDERERS, Camera, CameraModel
-from liquid_nav_sim.event_camera import EventCameraModel, Pixels
-from liquid_nav_sim.image_sensor import ImageSensor
-from liquid_nav_sim.pinhole import Renderer
-from liquid_nav_sim.scene import Scene, Shape, Solid
-from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.state import Kinematics, Motion
+from liquid_nav_sim.render.pinhole import Renderer
+from liquid_nav_sim.scenes.appearance import sample_appearance
+from liquid_nav_sim.scenes.bodies import add_scene
+from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.camera import RENDERERS, Camera, CameraModel
+from liquid_nav_sim.sensors.event_camera import EventCameraModel, Pixels
+from liquid_nav_sim.sensors.image_sensor import ImageSensor
+from liquid_nav_sim.sensors.shutter import Shutter
+from liquid_nav_sim.vehicle.state import Kinematics, Motion
 
 OBJECTS = 10
 EYE = (0.0, 0.0, 1.5)

@@ -19,8 +19,8 @@ from liquid_nav.evaluation.flight import Flight, fly
 from liquid_nav.evaluation.statistics import wilson
 from liquid_nav.learning.expert import ExpertPilot
 from liquid_nav.learning.experts import expert_of
-from liquid_nav_sim.raycaster import library
-from liquid_nav_sim.tasks import TASKS, make_task
+from liquid_nav_sim.render.raycaster import library
+from liquid_nav_sim.tasks.registry import TASKS, make_task
 from liquid_nav_sim.world import Outcome, World, WorldConfig
 
 DIFFICULTIES = (0.0, 0.5, 1.0)

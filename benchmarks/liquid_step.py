@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from liquid_nav.liquid import CELLS, NativeStep, make_cell, native
+from liquid_nav.liquid import CELLS, make_cell
+from liquid_nav.liquid.fold import fold
+from liquid_nav.onboard import NativeStep, native
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def ours(options: Options) -> dict[str, Callable[[], object]]:
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
         if native.kernel is not None and name in ("ltc", "liquid_flow"):
-            step = NativeStep(cell)
+            step = NativeStep(fold(cell))
             calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
 

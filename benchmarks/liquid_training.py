@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from liquid_nav.liquid import make_cell, native
+from liquid_nav.liquid import make_cell
+from liquid_nav.onboard import native
 
 BATCH, INPUTS = 32, 64
 KERNEL = native.kernel

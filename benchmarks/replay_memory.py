@@ -24,10 +24,10 @@ import numpy as np
 import tyro
 from mcap.writer import Writer
 
+from liquid_nav.bags.decoding import STORE
 from liquid_nav.events import SECOND, ImuSample
-from liquid_nav.replay.decoding import STORE
-from liquid_nav.replay.recorder import CAMERA, IMU, OPTICAL, imu_message
-from liquid_nav.replay.writer import header, message
+from liquid_nav.recording.recorder import CAMERA, IMU, OPTICAL, imu_message
+from liquid_nav.recording.writer import header, message
 
 WIDTH, HEIGHT, NOISE = 640, 480, 4096
 
@@ -98,7 +98,7 @@ def peak_of(*arguments: str) -> tuple[float, float]:
     """Peak memory in MB, 10^6 bytes, and seconds of `liquid-nav` with these arguments."""
     begin = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "liquid_nav.cli", *arguments], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "liquid_nav.cli.main", *arguments], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -24,19 +24,26 @@ import numpy as np
 import torch
 import tyro
 
+from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Event, ImuSample
-from liquid_nav.policy import Policy, load_policy
-from liquid_nav.policy.config import PolicyCamera
-from liquid_nav.replay.film import ReplayFilm
+from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.onboard.config import PolicyCamera
+from liquid_nav.recording.recorder import (
+    CAMERA,
+    CAMERA_INFO,
+    IMU,
+    OPTICAL,
+    camera_info,
+    imu_message,
+)
+from liquid_nav.recording.writer import McapWriter, header, message
 from liquid_nav.replay.intake import find_camera_info
-from liquid_nav.replay.output import ReplayOutput
-from liquid_nav.replay.recorder import CAMERA, CAMERA_INFO, IMU, OPTICAL, camera_info, imu_message
-from liquid_nav.replay.recording import Recording
+from liquid_nav.replay.report.film import ReplayFilm
+from liquid_nav.replay.report.mcap import ReplayOutput
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.topics import Topics, find
-from liquid_nav.replay.writer import McapWriter, header, message
 
 WIDTH, HEIGHT = 640, 480
 

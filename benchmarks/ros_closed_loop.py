@@ -27,7 +27,7 @@ import torch
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
 from liquid_nav.evaluation.statistics import wilson
-from liquid_nav.policy import load_policy
+from liquid_nav.onboard import load_policy
 from liquid_nav_sim.world import World
 
 PROFILES = Path(__file__).parents[1] / "config" / "fastdds.xml"

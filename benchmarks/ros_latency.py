@@ -51,7 +51,7 @@ def serve(name: str) -> None:
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image, Imu
 
-    from liquid_nav.ros.node import ControllerNode
+    from liquid_nav.ros.controller.node import ControllerNode
     from liquid_nav.ros.process import keep_memory, settle
 
     keep_memory()

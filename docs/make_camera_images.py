@@ -11,15 +11,15 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
-from liquid_nav_sim.appearance import sample_appearance
-from liquid_nav_sim.bodies import add_scene
-from liquid_nav_sim.camera import Camera, CameraModel
-from liquid_nav_sim.event_camera import EventCameraModel, Pixels
-from liquid_nav_sim.image_faults import black, lens_dirt, noise_burst, wrong_exposure
-from liquid_nav_sim.image_sensor import ImageSensor
-from liquid_nav_sim.scene import Scene, Shape, Solid
-from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.state import Kinematics, Motion
+from liquid_nav_sim.faults.images import black, lens_dirt, noise_burst, wrong_exposure
+from liquid_nav_sim.scenes.appearance import sample_appearance
+from liquid_nav_sim.scenes.bodies import add_scene
+from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.camera import Camera, CameraModel
+from liquid_nav_sim.sensors.event_camera import EventCameraModel, Pixels
+from liquid_nav_sim.sensors.image_sensor import ImageSensor
+from liquid_nav_sim.sensors.shutter import Shutter
+from liquid_nav_sim.vehicle.state import Kinematics, Motion
 
 IMAGES = Path(__file__).parent / "images"
 MODEL = CameraModel(width=320, height=240, horizontal_fov=1.5, noise_sigma=0.0)

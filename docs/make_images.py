@@ -8,8 +8,8 @@ from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.video import save_picture
-from liquid_nav.policy import load_policy
-from liquid_nav_sim.target import TargetTask
+from liquid_nav.onboard import load_policy
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
 
 ROOT = Path(__file__).parents[1]

@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav_sim.dryden import intensities
-from liquid_nav_sim.imu import ADIS16448, MPU6050, PX4_DEFAULT, ImuModel
-from liquid_nav_sim.imu_specimen import Imu
-from liquid_nav_sim.state import GRAVITY
-from liquid_nav_sim.wind import DiscreteGust, Wind, WindModel
+from liquid_nav_sim.air.dryden import intensities
+from liquid_nav_sim.air.wind import DiscreteGust, Wind, WindModel
+from liquid_nav_sim.sensors.imu import Imu
+from liquid_nav_sim.sensors.imu_models import ADIS16448, MPU6050, PX4_DEFAULT, ImuModel
+from liquid_nav_sim.vehicle.state import GRAVITY
 
 IMAGES = Path(__file__).parent / "images"
 PERIOD, HOUR = 0.01, 3600.0

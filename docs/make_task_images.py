@@ -17,8 +17,8 @@ from liquid_nav.evaluation.video import save_png
 from liquid_nav.events import SECOND, yaw_of
 from liquid_nav.learning.expert import ExpertPilot
 from liquid_nav.learning.experts import expert_of
-from liquid_nav_sim.camera import Camera, CameraModel, look_at
-from liquid_nav_sim.tasks import TASKS, make_task
+from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.tasks.registry import TASKS, make_task
 from liquid_nav_sim.world import World, WorldConfig
 
 IMAGES = Path(__file__).parent / "images"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event, Odometry, OperatorStop
-from liquid_nav.policy import Memory, Policy, RawCommand
-from liquid_nav.safety import SafetyConfig, SafetyLayer
-from liquid_nav.screening import FreezeDetector, defect
+from liquid_nav.onboard import Memory, Policy, RawCommand
+from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
+from liquid_nav.safety.screening import FreezeDetector, defect
 
 CLOCK_TOLERANCE = SECOND
 """ns. An arrival this much behind the controller's clock is late; one further behind means that

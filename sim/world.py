@@ -12,36 +12,36 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav_sim.airframe import VehicleParameters
-from liquid_nav_sim.appearance import FAMILIES
-from liquid_nav_sim.autopilot import Autopilot
-from liquid_nav_sim.bodies import add_scene, place_target
-from liquid_nav_sim.camera import Camera, CameraModel, check_renderer
+from liquid_nav_sim.air.wind import Wind, WindModel
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.event_camera import EventCamera, EventCameraModel
-from liquid_nav_sim.fault_effects import Faults
-from liquid_nav_sim.fault_schedule import RandomFaults
-from liquid_nav_sim.faults import Fault
-from liquid_nav_sim.frames import FrameSource, View
-from liquid_nav_sim.image_sensor import ImageSensor
-from liquid_nav_sim.imu import PX4_DEFAULT, ImuModel
-from liquid_nav_sim.imu_specimen import Imu
-from liquid_nav_sim.odometry import Odometer, OdometryModel
-from liquid_nav_sim.randomisation import VehicleRandomisation
-from liquid_nav_sim.range_finder import RangeFinder, RangeFinderModel
-from liquid_nav_sim.scene import Scene
-from liquid_nav_sim.sensor_clock import SensorClock
-from liquid_nav_sim.setpoints import Setpoint
-from liquid_nav_sim.shutter import Shutter
-from liquid_nav_sim.sources import Sampler, Sensors, Source
-from liquid_nav_sim.state import GRAVITY, Kinematics, Motion, VehicleState
+from liquid_nav_sim.faults.effects import Faults
+from liquid_nav_sim.faults.kinds import Fault
+from liquid_nav_sim.faults.schedule import RandomFaults
+from liquid_nav_sim.scenes.appearance import FAMILIES
+from liquid_nav_sim.scenes.bodies import add_scene, place_target
+from liquid_nav_sim.scenes.scene import Scene
+from liquid_nav_sim.sensors.camera import Camera, CameraModel, check_renderer
+from liquid_nav_sim.sensors.clock import SensorClock
+from liquid_nav_sim.sensors.event_camera import EventCamera, EventCameraModel
+from liquid_nav_sim.sensors.frames import FrameSource, View
+from liquid_nav_sim.sensors.image_sensor import ImageSensor
+from liquid_nav_sim.sensors.imu import Imu
+from liquid_nav_sim.sensors.imu_models import PX4_DEFAULT, ImuModel
+from liquid_nav_sim.sensors.odometry import Odometer, OdometryModel
+from liquid_nav_sim.sensors.range_finder import RangeFinder, RangeFinderModel
+from liquid_nav_sim.sensors.shutter import Shutter
+from liquid_nav_sim.sensors.sources import Sampler, Sensors, Source
+from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.streams import streams
-from liquid_nav_sim.target import TargetTask
-from liquid_nav_sim.task import Attempt, Task
-from liquid_nav_sim.timing import SensorTiming
-from liquid_nav_sim.vehicle import Vehicle
-from liquid_nav_sim.vehicle_files import QUAD_250
-from liquid_nav_sim.wind import Wind, WindModel
+from liquid_nav_sim.tasks.base import Attempt, Task
+from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.vehicle.airframe import VehicleParameters
+from liquid_nav_sim.vehicle.autopilot import Autopilot
+from liquid_nav_sim.vehicle.body import Vehicle
+from liquid_nav_sim.vehicle.files import QUAD_250
+from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
+from liquid_nav_sim.vehicle.setpoints import Setpoint
+from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics, Motion, VehicleState
 
 
 def nose_camera(vehicle: VehicleParameters) -> CameraModel:
@@ -76,11 +76,11 @@ class WorldConfig:
         camera_timing, imu_timing, event_camera_timing, range_finder_timing, odometry_timing: their
             clocks and links; None for a sensor that is not fitted.
         wind: the air.
-        faults: what breaks in every flight; see `liquid_nav_sim.fault_schedule.read_faults`.
+        faults: what breaks in every flight; see `liquid_nav_sim.faults.schedule.read_faults`.
         random_faults: what breaks by chance, drawn for each flight; None for nothing.
         appearance: family that scenes are drawn from, "train" or "held-out".
-        task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.TASKS`.
-        renderer: what draws for the cameras, see `liquid_nav_sim.camera.RENDERERS`.
+        task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.registry.TASKS`.
+        renderer: what draws for the cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
         step: physics step, ns.
 
     Raises:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
-from liquid_nav.policy import PolicyConfig, PolicyNetwork
+from liquid_nav.onboard import PolicyConfig
+from liquid_nav.policy import PolicyNetwork
 
 
 def small_network(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import CLOCK_TOLERANCE, Controller
 from liquid_nav.events import SECOND, Channel, Event, ImuSample, OperatorStop
-from liquid_nav.policy import Policy
-from liquid_nav.safety import SafetyConfig
+from liquid_nav.onboard import Policy
+from liquid_nav.safety.layer import SafetyConfig
 from support import frame, sample
 
 MS = SECOND // 1000

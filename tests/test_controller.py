@@ -22,8 +22,9 @@ from liquid_nav.events import (
     OperatorStop,
     RangeSample,
 )
-from liquid_nav.policy import Policy
-from liquid_nav.safety import SafetyConfig, Staleness
+from liquid_nav.onboard import Policy
+from liquid_nav.policy import make_policy
+from liquid_nav.safety.layer import SafetyConfig, Staleness
 from support import frame, sample, small_network
 
 # Laws of time are about the policy: with these limits the safety layer passes every command on.
@@ -233,9 +234,9 @@ def test_an_orientation_that_is_none_is_rejected(policy: Policy, size: float) ->
 
 def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
     config, network = small_network()
-    policy = Policy.of(config, network)
+    policy = make_policy(config, network)
     # By TorchScript, whose weights can be broken in flight: the native path has copied them.
-    controller = Controller(Policy.of(config, network, native=False))
+    controller = Controller(make_policy(config, network, native=False))
     for k in range(200):
         controller.on_event(sample(k * 0.005, 0.0, k))
         if k % 6 == 0:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
 CLEARANCE_PERIOD = SECOND // 50

@@ -14,10 +14,10 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
-from liquid_nav.evaluation.files import whole_file
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.evaluation.view import OUTCOME_COLOURS
-from liquid_nav_sim.scene import Gate, Scene, Shape, Solid
+from liquid_nav.files import whole_file
+from liquid_nav_sim.scenes.scene import Gate, Scene, Shape, Solid
 from liquid_nav_sim.world import Outcome
 
 PANELS = 12

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.files import WholeFile
 from liquid_nav.events import SECOND, Event, Odometry
-from liquid_nav.policy.config import PolicyCamera
-from liquid_nav.replay.recorder import (
+from liquid_nav.files import WholeFile
+from liquid_nav.onboard.config import PolicyCamera
+from liquid_nav.recording.recorder import (
     BEAM,
     BODY,
     OPTICAL,
@@ -27,12 +27,12 @@ from liquid_nav.replay.recorder import (
     pose_message,
     quaternion_message,
 )
+from liquid_nav.recording.writer import header, message, vector3
 from liquid_nav.replay.topics import TRUTH
-from liquid_nav.replay.writer import header, message, vector3
-from liquid_nav.safety import SafetyConfig
-from liquid_nav_sim.fault_schedule import script_of
+from liquid_nav.safety.layer import SafetyConfig
+from liquid_nav_sim.faults.schedule import script_of
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
-from liquid_nav_sim.scene import Scene, Shape, Solid
+from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
 from liquid_nav_sim.world import World
 
 STATE = f"{TRUTH}/odom"

@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.text import Text
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.files import PLOT, RESULT, VIDEO
 from liquid_nav.evaluation.flight import Flight, Pilot, fly
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav.safety import SafetyConfig
-from liquid_nav_sim.target import TargetTask
+from liquid_nav.files import PLOT, RESULT, VIDEO
+from liquid_nav.safety.layer import SafetyConfig
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import Outcome, World
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.evaluation.files import whole_file
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.events import Channel
+from liquid_nav.files import whole_file
 from liquid_nav_sim.world import Outcome
 
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.files import whole_file
 from liquid_nav.evaluation.flight import Flight, Pilot, fly
-from liquid_nav.evaluation.mp4 import Mp4Writer
 from liquid_nav.evaluation.view import FlightView, Image
 from liquid_nav.events import SECOND, CameraFrame, Event
+from liquid_nav.files import whole_file
+from liquid_nav.mp4 import Mp4Writer
 from liquid_nav_sim.world import World
 
 FPS = 15

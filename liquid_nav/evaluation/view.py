@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.events import SECOND, yaw_of
-from liquid_nav_sim.camera import Camera, CameraModel, look_at
-from liquid_nav_sim.follow import FollowAttempt
-from liquid_nav_sim.gates import GatesAttempt
-from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.scenes.scene import Scene
+from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.tasks.follow import FollowAttempt
+from liquid_nav_sim.tasks.gates import GatesAttempt
 from liquid_nav_sim.world import Outcome, World
 
 PANEL_WIDTH, PANEL_HEIGHT = 448, 336

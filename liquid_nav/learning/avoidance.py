@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
 from liquid_nav.learning.expert import wrap
-from liquid_nav_sim.scene import Scene
+from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import World
 
 PUSH = 2.0

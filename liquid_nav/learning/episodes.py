@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
-from liquid_nav.policy import PolicyCamera, RawCommand
+from liquid_nav.onboard import PolicyCamera, RawCommand
 
 
 class EpisodeError(LiquidNavError):

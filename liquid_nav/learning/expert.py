@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import Event
-from liquid_nav.policy import RawCommand
+from liquid_nav.onboard import RawCommand
 from liquid_nav_sim.world import World
 
 

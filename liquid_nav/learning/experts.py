@@ -18,7 +18,7 @@ EXPERTS: Mapping[str, type[Expert]] = MappingProxyType(
         "follow": FollowExpert,
     }
 )
-"""Who knows how to fly which task of `liquid_nav_sim.tasks.TASKS`."""
+"""Who knows how to fly which task of `liquid_nav_sim.tasks.registry.TASKS`."""
 
 
 def expert_of(world: World) -> Expert:

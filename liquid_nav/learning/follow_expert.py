@@ -8,7 +8,7 @@ from liquid_nav.events import SECOND, yaw_of
 from liquid_nav.learning.avoidance import Wayfinder, blocking, push
 from liquid_nav.learning.expert import clip, heading_frame, wrap
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
-from liquid_nav.policy import RawCommand
+from liquid_nav.onboard import RawCommand
 
 DISTANCE = 2.5
 """What it keeps from the target's centre, metres."""

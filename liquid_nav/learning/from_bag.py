@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.records import Damage
 from liquid_nav.errors import ConfigError, ReplayError
-from liquid_nav.evaluation.files import made_directories
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.files import made_directories
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
-from liquid_nav.policy import PolicyCamera, RawCommand
+from liquid_nav.onboard import PolicyCamera, RawCommand
 from liquid_nav.replay.intake import Intake, find_camera_info, find_imu_rotation
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Damage
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import FLAGS, Topics, find
-from liquid_nav.screening import defect
+from liquid_nav.safety.screening import defect
 
 RECORDED = "recorded"
 """`Episode.outcome` of a flight that nobody judged."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from liquid_nav.events import yaw_of
 from liquid_nav.learning.expert import Expert, clip, heading_frame, wrap
-from liquid_nav.policy import RawCommand
-from liquid_nav_sim.gates import GatesAttempt
+from liquid_nav.onboard import RawCommand
+from liquid_nav_sim.tasks.gates import GatesAttempt
 
 CRUISE_SPEED = 2.0
 """m/s along a gate's axis, where the vehicle is on it."""

@@ -31,14 +31,9 @@ from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.learning.workers import Job, record_all
-from liquid_nav.policy import (
-    Manifest,
-    PolicyConfig,
-    PolicyNetwork,
-    load_network,
-    save_bundle,
-)
-from liquid_nav.policy.bundle import WEIGHTS
+from liquid_nav.onboard import Manifest, PolicyConfig
+from liquid_nav.onboard.bundle import WEIGHTS
+from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
 from liquid_nav_sim.world import Outcome, WorldConfig
 
 SEED_LIMIT = 100_000

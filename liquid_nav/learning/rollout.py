@@ -10,8 +10,8 @@ from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, CameraFrame
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
-from liquid_nav.policy import RawCommand
-from liquid_nav_sim.frames import View
+from liquid_nav.onboard import RawCommand
+from liquid_nav_sim.sensors.frames import View
 from liquid_nav_sim.world import World, WorldConfig
 
 

@@ -12,7 +12,7 @@ import torch
 
 from liquid_nav.controller import Controller
 from liquid_nav.learning.rollout import Bursts, randomised, record
-from liquid_nav.policy import load_policy
+from liquid_nav.onboard import load_policy
 from liquid_nav_sim.world import World, WorldConfig
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import RecurrentCell
 from liquid_nav.liquid.flow import LiquidFlow
-from liquid_nav.liquid.folded import FoldedCell
 from liquid_nav.liquid.ltc import LTC
+from liquid_nav.onboard.cells import FoldedCell
 
 
 @torch.no_grad()

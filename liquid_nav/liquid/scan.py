@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from liquid_nav.liquid import native, torch_scan
+from liquid_nav.liquid import torch_scan
 from liquid_nav.liquid.torch_scan import Synapses
+from liquid_nav.onboard import native
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 

@@ -1,40 +1,10 @@
-"""Policies: encoders, liquid core and command head; their configuration and their bundles."""
+"""Policies in torch: encoders, liquid core, command head, and the bundles that training writes.
 
-from typing import TYPE_CHECKING
+What flies is in `liquid_nav.onboard`, which needs no torch.
+"""
 
-from liquid_nav import lazy
-from liquid_nav.policy.bundle import (
-    Manifest,
-    annotate_bundle,
-    load_network,
-    load_policy,
-    read_manifest,
-    save_bundle,
-)
-from liquid_nav.policy.config import PolicyCamera, PolicyConfig
-from liquid_nav.policy.policy import Policy
-from liquid_nav.policy.runtime import Memory, RawCommand
+from liquid_nav.policy.bundle import annotate_bundle, load_network, save_bundle
+from liquid_nav.policy.network import PolicyNetwork
+from liquid_nav.policy.scripted import make_policy
 
-if TYPE_CHECKING:
-    from liquid_nav.policy.network import PolicyNetwork
-
-__all__ = [
-    "Manifest",
-    "Memory",
-    "Policy",
-    "PolicyCamera",
-    "PolicyConfig",
-    "PolicyNetwork",
-    "RawCommand",
-    "annotate_bundle",
-    "load_network",
-    "load_policy",
-    "read_manifest",
-    "save_bundle",
-]
-
-__getattr__ = lazy.attributes(__name__, {"PolicyNetwork": "network"})
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = ["PolicyNetwork", "annotate_bundle", "load_network", "make_policy", "save_bundle"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_nav.liquid import make_cell
-from liquid_nav.policy.config import PolicyConfig
+from liquid_nav.onboard.config import PolicyConfig
 
 
 class CameraEncoder(nn.Module):

@@ -1,17 +1,18 @@
 """Policies by TorchScript, and how they become native ones."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.liquid.fold import fold
-from liquid_nav.policy.config import PolicyConfig
-from liquid_nav.policy.folded import FoldedCamera, FoldedNetwork
-from liquid_nav.policy.network import CameraEncoder, PolicyNetwork
-from liquid_nav.policy.runtime import (
+from liquid_nav.onboard.config import PolicyConfig
+from liquid_nav.onboard.network import FoldedCamera, FoldedNetwork
+from liquid_nav.onboard.policy import Policy
+from liquid_nav.onboard.runtime import (
     Memory,
     NativeRuntime,
     RawCommand,
@@ -19,6 +20,7 @@ from liquid_nav.policy.runtime import (
     agrees,
     probe,
 )
+from liquid_nav.policy.network import CameraEncoder, PolicyNetwork
 
 
 class ScriptedRuntime:
@@ -132,6 +134,43 @@ def folded_script(
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
         vouched = probe(ScriptedRuntime(network), config)
     return folded(ours), vouched
+
+
+def make_policy(
+    config: PolicyConfig, network: PolicyNetwork | torch.jit.ScriptModule, native: bool = True
+) -> Policy:
+    """Make the policy that flies of a network.
+
+    The native kernel evaluates it where that gives the same commands, with the weights that the
+    network has now; TorchScript does elsewhere.
+
+    Args:
+        config: architecture of the network.
+        network: the network, already compiled (as a bundle holds it) or not.
+        native: False to fly by TorchScript alone.
+
+    """
+    if not isinstance(network, torch.jit.ScriptModule):
+        network = torch.jit.script(network.eval())
+    return Policy(config, runtime_of(config, network) if native else ScriptedRuntime(network))
+
+
+def load_scripted(path: Path, config: PolicyConfig) -> Policy:
+    """Load the policy of a TorchScript file, ``policy.pt`` of a bundle.
+
+    torch is left with one thread: more do not help a batch of one, and could change the order of
+    its sums.
+
+    Raises:
+        BundleError: when the file does not hold a policy of this configuration.
+
+    """
+    torch.set_num_threads(1)
+    try:
+        network = torch.jit.load(str(path), map_location="cpu")
+        return make_policy(config, network.eval())
+    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+        raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
 
 
 def runtime_of(config: PolicyConfig, network: torch.jit.ScriptModule) -> Runtime:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.records import Message
 from liquid_nav.errors import LiquidNavError, ReplayError
 from liquid_nav.events import TAKEN_IN, Channel, Event, OperatorStop
-from liquid_nav.policy.config import PolicyCamera
-from liquid_nav.replay.recorder import BODY
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Message
+from liquid_nav.messages import decode as messages
+from liquid_nav.messages.camera import CameraAdapter
+from liquid_nav.messages.px4 import px4_imu_sample, px4_odometry
+from liquid_nav.onboard.config import PolicyCamera
+from liquid_nav.recording.recorder import BODY
 from liquid_nav.replay.topics import Topics
-from liquid_nav.ros import messages
-from liquid_nav.ros.camera import CameraAdapter
-from liquid_nav.ros.px4_sensors import px4_imu_sample, px4_odometry
 
 TF_STATIC = "/tf_static"
 _SEARCHED = 20_000

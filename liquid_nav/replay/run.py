@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
-from liquid_nav.policy import Policy
+from liquid_nav.onboard import Policy
+from liquid_nav.recording.settings import Reconfigured, differences, limited
 from liquid_nav.replay.compare import Comparison, compare, held
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.intake import Intake, Refusals
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Damage
-from liquid_nav.replay.settings import Reconfigured, differences, limited
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import Topics
-from liquid_nav.safety import SafetyConfig
+from liquid_nav.safety.layer import SafetyConfig
 
 _AHEAD = 256
 """Items read at once."""

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.order import LEAP, WINDOW
+from liquid_nav.bags.records import Damage, Message
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.messages.decode import stamp_of
+from liquid_nav.recording.settings import Reconfigured, decode
 from liquid_nav.replay.intake import Intake
-from liquid_nav.replay.order import LEAP, WINDOW
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Damage, Message
-from liquid_nav.replay.settings import Reconfigured, decode
 from liquid_nav.replay.topics import Topics
-from liquid_nav.ros.messages import stamp_of
 
 CLOCKS = ("log", "stamp")
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from liquid_nav.bags.records import Topic
 from liquid_nav.errors import ReplayError
-from liquid_nav.replay.recorder import OPERATOR_STOP, SETTINGS
-from liquid_nav.replay.records import Topic
+from liquid_nav.recording.recorder import OPERATOR_STOP, SETTINGS
 
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
+from liquid_nav.ros.controller.parameters import EXECUTOR, Spec, declare, read
 
 CLOCK = "/clock"
 _CLOCK_PERIOD = SECOND // 200

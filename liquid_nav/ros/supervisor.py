@@ -19,8 +19,15 @@ from rclpy.node import Node
 from liquid_nav.command import Command, Mode
 from liquid_nav.ros.backends import make_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
-from liquid_nav.ros.parameters import BACKEND_SPECS, EXECUTOR, Spec, backend_of, declare, read
+from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
+from liquid_nav.ros.controller.parameters import (
+    BACKEND_SPECS,
+    EXECUTOR,
+    Spec,
+    backend_of,
+    declare,
+    read,
+)
 
 HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
 HEARTBEAT_PERIOD = 0.05

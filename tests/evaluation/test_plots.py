@@ -13,8 +13,8 @@ from liquid_nav.evaluation.flight import Flight
 from liquid_nav.evaluation.plots import PANELS, _panel, plot_flights
 from liquid_nav.evaluation.view import OUTCOME_COLOURS
 from liquid_nav.events import Channel
-from liquid_nav_sim.target import sample_target_scene
-from liquid_nav_sim.tasks import TASKS, make_task
+from liquid_nav_sim.tasks.registry import TASKS, make_task
+from liquid_nav_sim.tasks.target import sample_target_scene
 from liquid_nav_sim.world import Outcome
 
 

@@ -10,6 +10,7 @@ from mcap.reader import make_reader
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
+from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Command
 from liquid_nav.evaluation.recording import (
     FAULTS,
@@ -21,17 +22,16 @@ from liquid_nav.evaluation.recording import (
     SimulationRecorder,
 )
 from liquid_nav.events import SECOND, Odometry, RangeSample
-from liquid_nav.replay.recorder import BEAM, CAMERA_INFO, COMMAND, IMU, ODOMETRY, RANGE
-from liquid_nav.replay.recording import Recording
+from liquid_nav.recording.recorder import BEAM, CAMERA_INFO, COMMAND, IMU, ODOMETRY, RANGE
 from liquid_nav.replay.topics import Topics, find
-from liquid_nav_sim.camera import CameraModel
-from liquid_nav_sim.fault_schedule import read_faults
-from liquid_nav_sim.faults import Fault, FaultKind
-from liquid_nav_sim.follow import FollowTask
-from liquid_nav_sim.range_finder import RangeFinderModel
-from liquid_nav_sim.state import VehicleState
-from liquid_nav_sim.target import TargetTask
-from liquid_nav_sim.timing import SensorTiming
+from liquid_nav_sim.faults.kinds import Fault, FaultKind
+from liquid_nav_sim.faults.schedule import read_faults
+from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.range_finder import RangeFinderModel
+from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.tasks.follow import FollowTask
+from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.vehicle.state import VehicleState
 from liquid_nav_sim.world import World, WorldConfig
 
 STORE = get_typestore(Stores.ROS2_JAZZY)

@@ -12,7 +12,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.evaluation.statistics import Summary, wilson
 from liquid_nav.events import Channel
-from liquid_nav_sim.target import sample_target_scene
+from liquid_nav_sim.tasks.target import sample_target_scene
 from liquid_nav_sim.world import Outcome
 
 KEYS = [

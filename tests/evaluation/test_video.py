@@ -11,12 +11,12 @@ import pytest
 
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
-from liquid_nav.evaluation.mp4 import Mp4Writer
 from liquid_nav.evaluation.video import FPS, FlightVideo, save_picture
 from liquid_nav.evaluation.view import PANEL_HEIGHT, PANEL_WIDTH, FlightView
 from liquid_nav.events import SECOND, CameraFrame
-from liquid_nav.policy import Policy
-from liquid_nav_sim.target import TargetTask
+from liquid_nav.mp4 import Mp4Writer
+from liquid_nav.onboard import Policy
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World, WorldConfig
 
 

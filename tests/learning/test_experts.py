@@ -9,9 +9,9 @@ from liquid_nav.learning.avoidance import HORIZON, Blocking, free_course, push
 from liquid_nav.learning.expert import ExpertPilot, heading_frame
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.rollout import Bursts, record, sight
-from liquid_nav_sim.tasks import TASKS, make_task
-from liquid_nav_sim.timing import SensorTiming
-from liquid_nav_sim.vehicle_files import load_vehicle
+from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.tasks.registry import TASKS, make_task
+from liquid_nav_sim.vehicle.files import load_vehicle
 from liquid_nav_sim.world import Outcome, World, WorldConfig, nose_camera
 
 BLIND = {"forest": None, "gates": None}

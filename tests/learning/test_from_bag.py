@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from liquid_nav.cli import main
+from liquid_nav.cli.main import main
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
@@ -18,11 +18,11 @@ from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.imitation import TrainingConfig, train
 from liquid_nav.learning.losses import sight_loss
 from liquid_nav.learning.target_expert import TargetExpert
-from liquid_nav.policy import PolicyCamera, PolicyConfig, RawCommand
-from liquid_nav.replay.recorder import COMMAND, FlightRecorder
+from liquid_nav.onboard import PolicyCamera, PolicyConfig, RawCommand
+from liquid_nav.recording.recorder import COMMAND, FlightRecorder
+from liquid_nav.recording.writer import McapWriter, header, message, twist
 from liquid_nav.replay.topics import NONE, Topics
-from liquid_nav.replay.writer import McapWriter, header, message, twist
-from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World, WorldConfig
 from replay.replay_support import events
 from support import small_network

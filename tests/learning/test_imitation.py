@@ -16,12 +16,13 @@ from liquid_nav.learning.episodes import EpisodeError
 from liquid_nav.learning.imitation import TrainingConfig, train
 from liquid_nav.learning.rollout import Bursts, randomised, record, sight
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
-from liquid_nav.policy import load_network, read_manifest
-from liquid_nav_sim.follow import FollowTask
-from liquid_nav_sim.forest import ForestTask
-from liquid_nav_sim.gates import GatesTask
-from liquid_nav_sim.target import TargetTask
-from liquid_nav_sim.task import Task
+from liquid_nav.onboard import read_manifest
+from liquid_nav.policy import load_network
+from liquid_nav_sim.tasks.base import Task
+from liquid_nav_sim.tasks.follow import FollowTask
+from liquid_nav_sim.tasks.forest import ForestTask
+from liquid_nav_sim.tasks.gates import GatesTask
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import Outcome, World, WorldConfig
 from support import small_network
 

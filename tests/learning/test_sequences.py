@@ -10,7 +10,7 @@ from liquid_nav.events import CameraFrame, Event, ImuSample, RangeSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
-from liquid_nav.policy import Policy
+from liquid_nav.policy import make_policy
 from support import frame, sample, small_network
 
 
@@ -51,7 +51,7 @@ def test_events_that_are_not_learned_from_take_no_time_away() -> None:
 @pytest.mark.parametrize("cell", ["liquid_flow", "ltc"])
 def test_unrolling_gives_the_numbers_of_flight(cell: str) -> None:
     config, network = small_network(cell)
-    policy = Policy.of(config, network)
+    policy = make_policy(config, network)
     flights = [log(1, 47), log(2, 60)]
     expected = []
     for events in flights:

@@ -8,7 +8,8 @@ import torch
 from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LTC, native, torch_scan
+from liquid_nav.liquid import LTC, torch_scan
+from liquid_nav.onboard import native
 from liquid_reference import (
     Array,
     ltc_conductance_current,

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LiquidCell, NativeStep, make_cell, native
+from liquid_nav.liquid import LiquidCell, make_cell
+from liquid_nav.liquid.fold import fold
+from liquid_nav.onboard import NativeStep, native
 from liquid_reference import seeded_cell
 
 BUILT = native.available()
@@ -294,7 +296,7 @@ def test_a_native_step_is_the_step_of_the_cell(
     cell = seeded_cell(name, options, 5, 18, dtype)
     for path in BUILT:
         use(path)
-        step = NativeStep(cell)
+        step = NativeStep(fold(cell))
         v = cell.initial_state(1)
         for seed, dt in enumerate((0.0, 0.004, 0.3, 1e6)):
             u, _, _ = example(cell, 1, 1, seed)
@@ -312,17 +314,17 @@ def test_a_native_step_is_the_step_of_the_cell(
 
 @needs_kernel
 def test_a_native_step_refuses_what_it_cannot_do() -> None:
-    step = NativeStep(seeded_cell("ltc", {}))  # type: ignore[arg-type]
+    step = NativeStep(fold(seeded_cell("ltc", {})))  # type: ignore[arg-type]
     for bad in (-1e-3, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="dt must be finite seconds, not negative"):
             step.flow(bad)
     with pytest.raises(TypeError, match="copy or pickle what it was made of"):
         copy.deepcopy(step)
     with pytest.raises(ConfigError, match="an LTC or a LiquidFlow"):
-        NativeStep(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+        NativeStep(fold(torch.nn.Linear(1, 1)))  # type: ignore[arg-type]
     native.kernel = None
     with pytest.raises(ConfigError, match="not built or switched off"):
-        NativeStep(seeded_cell("ltc", {}))  # type: ignore[arg-type]
+        NativeStep(fold(seeded_cell("ltc", {})))  # type: ignore[arg-type]
 
 
 @needs_kernel
@@ -407,4 +409,4 @@ def test_a_native_step_of_what_the_kernel_has_not_is_refused(
     name: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match="native step"):
-        NativeStep(seeded_cell(name, options))  # type: ignore[arg-type]
+        NativeStep(fold(seeded_cell(name, options)))  # type: ignore[arg-type]

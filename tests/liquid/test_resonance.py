@@ -11,8 +11,10 @@ from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 from torch import Tensor
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LiquidFlow, NativeStep, Random, make_cell, native
+from liquid_nav.liquid import LiquidFlow, Random, make_cell
+from liquid_nav.liquid.fold import fold
 from liquid_nav.liquid.resonance import into_disc, resonant_flow, rest
+from liquid_nav.onboard import NativeStep, native
 from liquid_reference import seeded_cell
 
 P = 4
@@ -175,4 +177,4 @@ def test_what_cannot_resonate_is_refused(units: int, options: dict[str, Any], me
 @pytest.mark.skipif(native.kernel is None, reason="the native kernel is not built")
 def test_a_native_step_does_not_resonate() -> None:
     with pytest.raises(ConfigError, match="resonance"):
-        NativeStep(seeded_cell("liquid_flow", {"max_frequency": 1.0}))  # type: ignore[arg-type]
+        NativeStep(fold(seeded_cell("liquid_flow", {"max_frequency": 1.0})))  # type: ignore[arg-type]

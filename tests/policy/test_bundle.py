@@ -17,18 +17,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from liquid_nav.errors import BundleError
-from liquid_nav.liquid import native
-from liquid_nav.policy import (
-    Manifest,
-    Policy,
-    PolicyConfig,
-    annotate_bundle,
-    load_network,
-    load_policy,
-    read_manifest,
-    save_bundle,
-)
-from liquid_nav.policy.runtime import NativeRuntime, probe
+from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
+from liquid_nav.onboard.runtime import NativeRuntime, probe
+from liquid_nav.policy import annotate_bundle, load_network, make_policy, save_bundle
 from liquid_nav.policy.scripted import ScriptedRuntime
 from support import frame, sample, small_network
 
@@ -79,7 +70,7 @@ def test_saved_trained_and_flown_are_the_same_policy(
     trainable, _ = load_network(path)
     assert manifest.config == config
     assert manifest.training == {"seed": 0}
-    policies = (Policy.of(config, network), flying, Policy.of(config, trainable))
+    policies = (make_policy(config, network), flying, make_policy(config, trainable))
     answers = [flown(policy) for policy in policies]
     assert answers[0] == answers[1] == answers[2]
     assert np.ptp(answers[0]) > 0.01
@@ -199,7 +190,7 @@ sys.meta_path.insert(0, Refusing())
 from pathlib import Path
 from liquid_nav.controller import Controller
 from liquid_nav.policy import load_policy
-from liquid_nav.policy.runtime import probe
+from liquid_nav.onboard.runtime import probe
 
 policy, manifest = load_policy(Path(sys.argv[1]))
 Controller(policy)
@@ -215,10 +206,10 @@ def test_a_bundle_flies_without_torch(tmp_path: Path, cell: str) -> None:
         [sys.executable, "-c", WITHOUT_TORCH, str(path)], capture_output=True, text=True, check=True
     )
     config, network = small_network(cell)
-    policy = Policy.of(config, network)
+    policy = make_policy(config, network)
     commands = probe(policy.runtime, config)
     assert run.stdout.strip() == f"{commands.tolist()} {policy.core_state(policy.initial())}"
-    scripted = Policy.of(config, network, native=False)
+    scripted = make_policy(config, network, native=False)
     np.testing.assert_allclose(commands, probe(scripted.runtime, config), atol=1e-5)
 
 

@@ -10,15 +10,15 @@ from mcap.writer import Writer as McapFileWriter
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.decoding import STORE
+from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.events import Event, Goal, ImuSample, Odometry, OperatorStop
-from liquid_nav.policy import Policy
-from liquid_nav.replay.decoding import STORE
+from liquid_nav.onboard import Policy
+from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.replay.intake import find_camera_info
-from liquid_nav.replay.recorder import FlightRecorder
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Damage
 from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.topics import Topics, find
 from support import frame, sample

@@ -8,16 +8,16 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 from scipy.spatial.transform import Rotation
 
-from liquid_nav.cli import main
+from liquid_nav.bags.bag import Recording
+from liquid_nav.cli.main import main
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
-from liquid_nav.policy import Policy
+from liquid_nav.onboard import Policy
+from liquid_nav.recording.recorder import FlightRecorder
+from liquid_nav.recording.writer import McapWriter, header, message, vector3
 from liquid_nav.replay.intake import find_imu_rotation
-from liquid_nav.replay.recorder import FlightRecorder
-from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import Topics, find
-from liquid_nav.replay.writer import McapWriter, header, message, vector3
 from replay.replay_support import events, record, replayed, rewrite_bag
 
 SKEW = {

@@ -9,11 +9,11 @@ import pytest
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
 
+from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Mode
 from liquid_nav.errors import ReplayError
 from liquid_nav.events import SECOND, Channel, ImuSample
-from liquid_nav.policy import Policy
-from liquid_nav.replay.recording import Recording
+from liquid_nav.onboard import Policy
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import Topics, find

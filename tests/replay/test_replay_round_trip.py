@@ -9,20 +9,20 @@ import pytest
 from mcap.writer import CompressionType
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
 from liquid_nav.events import Event
-from liquid_nav.policy import Policy
+from liquid_nav.onboard import Policy
+from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.replay.intake import Intake, find_camera_info
-from liquid_nav.replay.output import COMMAND, DIAGNOSTICS, STATE, TIME_CONSTANTS, ReplayOutput
-from liquid_nav.replay.recorder import FlightRecorder
-from liquid_nav.replay.recording import Recording
-from liquid_nav.replay.records import Damage
+from liquid_nav.replay.report.mcap import COMMAND, DIAGNOSTICS, STATE, TIME_CONSTANTS, ReplayOutput
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
 from liquid_nav.replay.topics import Topics, find
-from liquid_nav_sim.target import TargetTask
+from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World, WorldConfig
 from replay.replay_support import (
     compress,

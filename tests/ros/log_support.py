@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from liquid_nav.policy import load_policy
+from liquid_nav.bags.bag import Recording
+from liquid_nav.onboard import load_policy
 from liquid_nav.replay.intake import find_camera_info
-from liquid_nav.replay.recording import Recording
 from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.topics import Topics, find
 

@@ -26,9 +26,10 @@ from sensor_msgs.msg import Image, Imu
 from std_srvs.srv import SetBool
 
 from liquid_nav.events import SECOND, Channel
-from liquid_nav.policy import Manifest, save_bundle
-from liquid_nav.ros.messages import stamp_of
-from liquid_nav.ros.node import ControllerNode
+from liquid_nav.messages.decode import stamp_of
+from liquid_nav.onboard import Manifest
+from liquid_nav.policy import save_bundle
+from liquid_nav.ros.controller.node import ControllerNode
 from support import small_network
 
 OK = TransitionCallbackReturn.SUCCESS

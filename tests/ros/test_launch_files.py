@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from liquid_nav.ros.parameters import SPECS
+from liquid_nav.ros.controller.parameters import SPECS
 from ros.ros_support import Spinner
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,8 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
 def test_every_parameter_that_is_set_exists(file: Path) -> None:
     """Keys of the dicts in `setup` are parameters of the nodes."""
     pytest.importorskip("rclpy")
-    from liquid_nav.ros import player, simulator_parameters
+    from liquid_nav.ros import player
+    from liquid_nav.ros.simulator import parameters as simulator_parameters
 
     others = (*simulator_parameters.SPECS, *player.SPECS)
     known = {spec.name for spec in (*SPECS, *others)} | {"use_sim_time"}
@@ -263,8 +264,8 @@ def test_the_simulator_stops_on_ctrl_c(ros: Spinner, tmp_path: Path) -> None:
 def test_a_bag_is_played_into_the_controller_to_its_end(ros: Spinner, tmp_path: Path) -> None:
     from liquid_nav.controller import Controller
     from liquid_nav.evaluation.flight import fly
-    from liquid_nav.policy import load_policy
-    from liquid_nav.replay.recorder import FlightRecorder
+    from liquid_nav.onboard import load_policy
+    from liquid_nav.recording.recorder import FlightRecorder
     from liquid_nav_sim.world import World
 
     policy, _ = load_policy(ROOT / "models" / "target")

@@ -22,7 +22,7 @@ from sensor_msgs.msg import Imu
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
-from liquid_nav.ros.messages import stamp_of
+from liquid_nav.messages.decode import stamp_of
 from liquid_nav.ros.player import PlayerNode
 
 STORE = get_typestore(Stores.ROS2_JAZZY)

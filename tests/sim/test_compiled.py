@@ -14,10 +14,10 @@ SIM = Path(__file__).parents[2] / "sim"
 FLIGHTS = """
 import hashlib, json
 from liquid_nav.command import Command
-from liquid_nav_sim import vehicle
-from liquid_nav_sim.randomisation import VehicleRandomisation
-from liquid_nav_sim.setpoints import AttitudeSetpoint, RateSetpoint
-from liquid_nav_sim.vehicle_files import VEHICLES, load_vehicle
+from liquid_nav_sim.vehicle import body
+from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
+from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
+from liquid_nav_sim.vehicle.files import VEHICLES, load_vehicle
 from liquid_nav_sim.world import World, WorldConfig
 
 SETPOINTS = (
@@ -27,7 +27,7 @@ SETPOINTS = (
     RateSetpoint(roll_rate=4.0, pitch_rate=-3.0, yaw_rate=2.0, thrust=8.0),
     Command(0, vy=2.0),
 )
-flown = {"compiled": vehicle.__file__.endswith(".so")}
+flown = {"compiled": body.__file__.endswith(".so")}
 for name in VEHICLES:
     drawn = VehicleRandomisation({"mass": 0.2, "inertia": 0.2, "rotor_drag": 0.5})
     config = WorldConfig(vehicle=load_vehicle(name), randomisation=drawn, camera_timing=None)
@@ -56,7 +56,7 @@ def fly(**environment: str) -> str:
 
 
 def test_compiled_and_interpreted_fly_the_same(tmp_path: Path) -> None:
-    module = importlib.import_module("liquid_nav_sim.vehicle").__file__
+    module = importlib.import_module("liquid_nav_sim.vehicle.body").__file__
     if module is None or not module.endswith(".so"):
         pytest.skip("the inner loop is not compiled here")
     shutil.copytree(SIM, tmp_path / "liquid_nav_sim", ignore=shutil.ignore_patterns("*.so"))

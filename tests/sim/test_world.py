@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 import liquid_nav_sim.world
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
-from liquid_nav_sim.appearance import sample_appearance
-from liquid_nav_sim.camera import CameraModel
+from liquid_nav_sim.air.wind import Wind, WindModel
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.imu import NOISELESS
-from liquid_nav_sim.scene import Scene, Shape, Solid
-from liquid_nav_sim.setpoints import AttitudeSetpoint, RateSetpoint
-from liquid_nav_sim.state import GRAVITY, VehicleState, interpolate
-from liquid_nav_sim.target import TargetTask
-from liquid_nav_sim.timing import SensorTiming
-from liquid_nav_sim.wind import Wind, WindModel
+from liquid_nav_sim.scenes.appearance import sample_appearance
+from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.imu_models import NOISELESS
+from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
+from liquid_nav_sim.vehicle.state import GRAVITY, VehicleState, interpolate
 from liquid_nav_sim.world import NOSE_CAMERA, Outcome, World, WorldConfig
 
 CALM = WindModel(steady=0, gust=0)

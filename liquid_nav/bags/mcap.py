@@ -1,0 +1,357 @@
+"""MCAP files, read from front to back: no index, footer or whole last chunk is needed.
+
+A chunk whose checksum or compression is broken is left out, since no message in it can be trusted;
+of one that the end of the file cuts, what is there is read. Where a record's length is broken,
+reading goes on at the next place that can only be a chunk, or, in a file without chunks, at one
+that two whole records follow. https://mcap.dev/spec
+"""
+
+import os
+import re
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import lz4.frame
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.opcode import Opcode
+from mcap.records import Channel, Footer, Schema, Statistics
+
+from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.errors import ReplayError
+
+MAGIC = b"\x89MCAP0\r\n"
+MAX_CHUNK = 1 << 28
+"""Bytes of the largest chunk, unpacked, and of the largest record outside one, that is read."""
+
+_HEAD = struct.Struct("<BQ")
+_MESSAGE = struct.Struct("<HIQQ")
+_CHUNK = struct.Struct("<QQQI")
+_INDEX = struct.Struct("<HI")
+_INDEX_ENTRY = 16
+_FOOTER_LENGTH = _HEAD.size + 20 + len(MAGIC)
+_KNOWN = frozenset(int(opcode) for opcode in Opcode)
+# A chunk's head up to its compression; what follows is checked by the lengths.
+_CHUNK_HEAD = re.compile(rb"\x06(?=.{8}.{28}(?:\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))", re.DOTALL)
+_MESSAGE_HEAD = re.compile(rb"\x05(?=..[\x00-\x0f]\x00{5})", re.DOTALL)
+_SCAN = 1 << 20
+
+_T = TypeVar("_T")
+
+
+class _Head(NamedTuple):
+    """Where a record's content starts in the file, what it is, and how long."""
+
+    opcode: int
+    start: int
+    length: int
+
+
+class McapFile:
+    """One file.
+
+    Attributes:
+        topics: of the summary, or, where that is broken, of the whole file.
+        span: log times of the first message and the last, ns, or None; from the same place.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._damage = path, Damage()
+        self._schemas: dict[int, Schema] = {}
+        self._channels: dict[int, Topic] = {}
+        self._declared: Counter[str] | None = None
+        self.span: tuple[int, int] | None = None
+        if not self._read_summary():
+            times = [record.time for record in self._ends()]
+            self.span = (min(times), max(times)) if times else None
+        self.topics = list(self._channels.values())
+
+    def records(self, damage: Damage) -> Iterator[Record]:
+        """Every message, in the order of the file; `damage` gets what cannot be read."""
+        self._damage = damage
+        note, indexed, read = damage.note, Counter[str](), Counter[str]()
+        nameless = 0
+        with self._path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.read(len(MAGIC)) != MAGIC:
+                note(f"{self._path.name} does not start like an MCAP file")
+                file.seek(0)
+            for head, content in self._walk(file, size):
+                try:
+                    if head.opcode == Opcode.MESSAGE_INDEX:
+                        number, count = _indexed(content)
+                        topic = self._channels.get(number)
+                        if topic is None:
+                            nameless += count
+                        else:
+                            indexed[topic.name] += count
+                        continue
+                    batch = self._open(head, content)
+                # mcap raises whatever broken bytes trip it over.
+                except Exception as error:
+                    note(f"{self._path.name}: a broken record at byte {head.start}: {error!r:.120}")
+                    continue
+                for record in batch:
+                    read[record.topic.name] += 1
+                    yield record
+        # Summaries repeat these counts; where there is none, indices still tell of lost chunks.
+        damage.declared.update(indexed | read if self._declared is None else self._declared)
+        damage.unreadable += nameless
+
+    def _ends(self) -> list[Record]:
+        """First and last message of the file, after reading it all."""
+        ends: list[Record] = []
+        for record in self.records(Damage()):
+            ends[1 if ends else 0 :] = [record]
+        return ends
+
+    def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
+        """Messages in one record; a schema or a channel has none, and is remembered."""
+        if head.opcode != Opcode.CHUNK:
+            record = self._one(head.opcode, memoryview(content))
+            return iter(() if record is None else (record,))
+        whole = len(content) == head.length
+        data = _unpack_chunk(content, whole)
+        return self._in_chunk(memoryview(data), head.start)
+
+    def _in_chunk(self, data: memoryview, start: int) -> Iterator[Record]:
+        at = 0
+        while at + _HEAD.size <= len(data):
+            opcode, length = _HEAD.unpack_from(data, at)
+            at += _HEAD.size
+            if at + length > len(data):
+                break
+            record = self._one(opcode, data[at : at + length])
+            if record is not None:
+                yield record
+            at += length
+        if at != len(data):
+            self._damage.note(f"{self._path.name}: the chunk at byte {start} ends early")
+
+    def _one(self, opcode: int, content: memoryview) -> Record | None:
+        """Message in a record, or None."""
+        if opcode == Opcode.MESSAGE:
+            if len(content) < _MESSAGE.size:
+                self._damage.unreadable += 1
+                return None
+            number, _, time, _ = _MESSAGE.unpack_from(content)
+            topic = self._channels.get(number)
+            if topic is None:
+                self._damage.unreadable += 1
+                self._damage.note(f"{self._path.name}: messages of channels that it does not name")
+                return None
+            return Record(topic, time, content[_MESSAGE.size :])
+        if opcode == Opcode.SCHEMA:
+            self._attempt(lambda: self._learn_schema(bytes(content)))
+        elif opcode == Opcode.CHANNEL:
+            self._attempt(lambda: self._learn_channel(bytes(content)))
+        return None
+
+    def _attempt(self, read: Callable[[], _T]) -> _T | None:
+        try:
+            return read()
+        except Exception as error:  # As in `records`.
+            self._damage.note(f"{self._path.name}: a broken schema or channel: {error!r:.120}")
+            return None
+
+    def _learn_schema(self, content: bytes) -> None:
+        schema = Schema.read(ReadDataStream(BytesIO(content)))
+        self._schemas.setdefault(schema.id, schema)
+
+    def _learn_channel(self, content: bytes) -> None:
+        channel = Channel.read(ReadDataStream(BytesIO(content)))
+        if channel.id in self._channels:
+            return
+        schema = self._schemas.get(channel.schema_id)
+        if schema is None:
+            self._damage.note(f"{channel.topic}: without a type in {self._path.name}")
+            kind, text, encoding = "", "", ""
+        else:
+            kind, encoding = schema.name, schema.encoding
+            text = schema.data.decode(errors="replace")
+        self._channels[channel.id] = Topic(
+            channel.topic, kind, channel.message_encoding, text, encoding == "ros2idl"
+        )
+
+    def _walk(self, file: BinaryIO, size: int) -> Iterator[tuple[_Head, bytes]]:
+        """Records outside chunks up to the end of the data; the last may be cut."""
+        at = file.tell()
+        while True:
+            file.seek(at)
+            head = file.read(_HEAD.size)
+            if not head:
+                self._damage.note(f"{self._path.name} ends without a footer: it is cut short")
+                return
+            if len(head) == _HEAD.size:
+                opcode, length = _HEAD.unpack(head)
+                start = at + _HEAD.size
+                if opcode in (Opcode.DATA_END, Opcode.FOOTER) and length <= 20:
+                    return
+                if opcode in _KNOWN and length <= MAX_CHUNK and start + length <= size:
+                    yield _Head(opcode, start, length), file.read(length)
+                    at = start + length
+                    continue
+                following = self._resync(file, at + 1, size)
+                if following is None and opcode == Opcode.CHUNK and length <= MAX_CHUNK:
+                    file.seek(start)
+                    yield _Head(opcode, start, length), file.read()
+            else:
+                following = None
+            if following is None:
+                self._damage.note(
+                    f"{self._path.name} cannot be read beyond byte {at} of {size}: "
+                    "it is cut short or broken there"
+                )
+                if len(head) == _HEAD.size and _HEAD.unpack(head)[0] == Opcode.MESSAGE:
+                    self._damage.unreadable += 1
+                return
+            self._damage.note(
+                f"{self._path.name}: {following - at} bytes at byte {at} are no records"
+            )
+            at = following
+
+    def _resync(self, file: BinaryIO, start: int, size: int) -> int | None:
+        """Find the next byte, from `start` on, at which a record certainly begins."""
+        overlap = 64
+        while start < size:
+            file.seek(start)
+            block = file.read(_SCAN + overlap)
+            found = [m.start() for p in (_CHUNK_HEAD, _MESSAGE_HEAD) for m in p.finditer(block)]
+            for offset in sorted(found):
+                if offset < _SCAN and _certain(file, start + offset, size):
+                    return start + offset
+            start += _SCAN
+        return None
+
+    def _read_summary(self) -> bool:
+        """Learn topics and counts from the end of the file; False unless that is all in order."""
+        try:
+            with self._path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(size - _FOOTER_LENGTH, 0))
+                end = file.read()
+                if len(end) != _FOOTER_LENGTH or not end.endswith(MAGIC):
+                    return False
+                footer = Footer.read(ReadDataStream(BytesIO(end[_HEAD.size :])))
+                length = size - _FOOTER_LENGTH - footer.summary_start
+                if not (footer.summary_start and 0 < length <= MAX_CHUNK):
+                    return False
+                file.seek(footer.summary_start)
+                summary = file.read(length)
+            checked = summary + end[: _HEAD.size + 16]
+            if footer.summary_crc and zlib.crc32(checked) != footer.summary_crc:
+                self._damage.note(f"{self._path.name}: the summary's checksum is wrong")
+                return False
+            return self._learn_summary(summary)
+        except OSError:
+            raise
+        except Exception:  # As in `records`; the data are read without it.
+            self._schemas, self._channels = {}, {}
+            return False
+
+    def _learn_summary(self, summary: bytes) -> bool:
+        at, statistics = 0, None
+        while at + _HEAD.size <= len(summary):
+            opcode, length = _HEAD.unpack_from(summary, at)
+            at += _HEAD.size
+            content = summary[at : at + length]
+            at += length
+            if opcode == Opcode.SCHEMA:
+                self._learn_schema(content)
+            elif opcode == Opcode.CHANNEL:
+                self._learn_channel(content)
+            elif opcode == Opcode.STATISTICS:
+                statistics = Statistics.read(ReadDataStream(BytesIO(content)))
+        if at != len(summary) or statistics is None:
+            return False
+        if statistics.channel_count != len(self._channels):
+            self._schemas, self._channels = {}, {}
+            return False
+        if statistics.message_count:
+            self.span = (statistics.message_start_time, statistics.message_end_time)
+        self._declared = Counter()
+        for number, count in statistics.channel_message_counts.items():
+            if number in self._channels:
+                self._declared[self._channels[number].name] += count
+        return True
+
+
+def _indexed(content: bytes) -> tuple[int, int]:
+    """Channel of a message index, and how many messages it tells of."""
+    number, size = _INDEX.unpack_from(content)
+    if size != len(content) - _INDEX.size or size % _INDEX_ENTRY:
+        raise ReplayError(f"a message index of {len(content)} bytes that says {size}")
+    return number, size // _INDEX_ENTRY
+
+
+def _unpack_chunk(content: bytes, whole: bool) -> bytes:
+    """Unpack the records of a chunk; of one that is cut, those that are there."""
+    _, _, size, crc = _CHUNK.unpack_from(content)
+    at = _CHUNK.size
+    (length,) = struct.unpack_from("<I", content, at)
+    compression = content[at + 4 : at + 4 + length]
+    at += 4 + length + 8
+    data = content[at:]
+    if size > MAX_CHUNK:
+        raise ReplayError(f"a chunk of {size} bytes, at most {MAX_CHUNK} are read")
+    if compression == b"zstd":
+        unpacked = _decompress(zstandard.ZstdDecompressor().decompressobj(), data, whole)
+    elif compression == b"lz4":
+        unpacked = _decompress(lz4.frame.LZ4FrameDecompressor(), data, whole)
+    elif compression:
+        raise ReplayError(f"compression {compression!r:.40}, known are zstd and lz4")
+    else:
+        unpacked = data
+    if whole and len(unpacked) != size:
+        raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, it says {size}")
+    if whole and crc and zlib.crc32(unpacked) != crc:
+        raise ReplayError("the checksum of a chunk is wrong")
+    return unpacked
+
+
+def _decompress(stream: object, data: bytes, whole: bool) -> bytes:
+    # In pieces, so that what a cut leaves is kept and no small file fills the memory.
+    unpacked = bytearray()
+    decompress: Callable[[bytes], bytes] = stream.decompress  # type: ignore[attr-defined]
+    step = 1 << 12
+    try:
+        for at in range(0, len(data), step):
+            unpacked += decompress(data[at : at + step])
+            if len(unpacked) > MAX_CHUNK:
+                raise ReplayError(f"a chunk unpacks to more than {MAX_CHUNK} bytes")
+    except (zstandard.ZstdError, RuntimeError, EOFError):
+        if whole:
+            raise
+    return bytes(unpacked)
+
+
+def _certain(file: BinaryIO, at: int, size: int) -> bool:
+    """Whether a record begins at `at`: a chunk whose lengths agree, or messages in a row."""
+    file.seek(at)
+    head = file.read(_HEAD.size + _CHUNK.size + 12)
+    if len(head) < _HEAD.size + _MESSAGE.size:
+        return False
+    opcode, length = _HEAD.unpack_from(head)
+    if at + _HEAD.size + length > size:
+        return False
+    if opcode == Opcode.CHUNK:
+        (name,) = struct.unpack_from("<I", head, _HEAD.size + _CHUNK.size)
+        file.seek(at + _HEAD.size + _CHUNK.size + 4 + name)
+        (inner,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
+        return bool(length == _CHUNK.size + 4 + name + 8 + inner)
+    for _ in range(2):
+        at += _HEAD.size + length
+        file.seek(at)
+        following = file.read(_HEAD.size)
+        if len(following) < _HEAD.size:
+            return False
+        opcode, length = _HEAD.unpack(following)
+        if opcode not in _KNOWN or length > MAX_CHUNK or at + _HEAD.size + length > size:
+            return False
+    return True

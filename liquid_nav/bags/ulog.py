@@ -1,0 +1,87 @@
+"""PX4's own logs (.ulg), by pyulog, as if PX4's topics had been recorded in ROS 2.
+
+The IMU is `sensor_combined`, odometry is `vehicle_odometry`. A log holds one time per message, so
+that arrivals are stamps. pyulog holds the messages asked for in memory: about 70 bytes a sample.
+"""
+
+from collections.abc import Iterator
+from heapq import merge
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.errors import ReplayError
+
+MAGIC = b"ULog\x01\x12\x35"
+TYPES = {
+    "sensor_combined": "px4_msgs/msg/SensorCombined",
+    "vehicle_odometry": "px4_msgs/msg/VehicleOdometry",
+}
+"""Logged messages that are read, and the ROS 2 types of the same fields."""
+
+
+class UlogFile:
+    """One file.
+
+    Attributes:
+        topics: of the messages in `TYPES`, named ``/fmu/`` and what PX4 calls them; of the second
+            instance on, its number is added.
+        span: times of the log, ns.
+
+    Raises:
+        ReplayError: when it cannot be read.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyulog import ULog
+
+        self._path = path
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise ReplayError(f"{path} does not start like a PX4 log")
+        try:
+            log = ULog(str(path), list(TYPES))
+        # pyulog raises whatever broken bytes trip it over.
+        except Exception as error:
+            raise ReplayError(f"{path} is not a readable PX4 log: {error!r:.200}") from error
+        self._corrupt, self._dropouts = log.file_corruption, log.dropouts
+        self._data: list[tuple[Topic, dict[str, Any]]] = []
+        for data in log.data_list:
+            number = f"/{data.multi_id}" if data.multi_id else ""
+            name = f"/fmu/{data.name}{number}"
+            self._data.append((Topic(name, TYPES[data.name], "object"), data.data))
+        self.topics = [topic for topic, _ in self._data]
+        self.span: tuple[int, int] | None = (log.start_timestamp * 1000, log.last_timestamp * 1000)
+
+    def records(self, damage: Damage) -> Iterator[Record]:
+        """Every message, in the order of time; `damage` gets what cannot be read."""
+        if self._corrupt:
+            damage.note(f"{self._path.name} is broken in places, which were skipped")
+        if self._dropouts:
+            silence = sum(dropout.duration for dropout in self._dropouts) / 1000
+            damage.note(f"the logger dropped messages {len(self._dropouts)} times, {silence:.3f} s")
+        for topic, columns in self._data:
+            damage.declared[topic.name] += len(columns["timestamp"])
+        yield from merge(*(_rows(*data) for data in self._data), key=lambda record: record.time)
+
+
+def _rows(topic: Topic, columns: dict[str, Any]) -> Iterator[Record]:
+    """Records of one topic; ``field[0]``, ``field[1]`` of the log become one array."""
+    scalars, arrays = {}, {}
+    for name in columns:
+        base = name.partition("[")[0]
+        if base == name:
+            scalars[name] = columns[name]
+        elif base not in arrays:
+            count = sum(other.startswith(f"{base}[") for other in columns)
+            arrays[base] = np.stack([columns[f"{base}[{i}]"] for i in range(count)], axis=1)
+    for row, time in enumerate(columns["timestamp"].tolist()):
+        content = SimpleNamespace(
+            **{name: column[row].item() for name, column in scalars.items()},
+            **{name: array[row] for name, array in arrays.items()},
+        )
+        yield Record(topic, time * 1000, content)

@@ -1,0 +1,267 @@
+"""``liquid-nav replay``: a recorded flight in a table, and in files."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from liquid_nav.bags.bag import Recording
+from liquid_nav.cli.replay_options import (
+    Config,
+    Options,
+    channel_of,
+    delays_of,
+    load_config,
+    numbers_of,
+    topics_of,
+)
+from liquid_nav.command import Command
+from liquid_nav.controller import Controller
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.files import made_directories, whole_file
+from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.recording.settings import limited
+from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
+from liquid_nav.replay.report.mcap import ReplayOutput
+from liquid_nav.replay.report.summary import figures, print_beside, print_summary
+from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.timeline import Cut
+from liquid_nav.replay.topics import NONE, Topics, find
+from liquid_nav.safety.layer import SafetyConfig
+
+if TYPE_CHECKING:
+    from liquid_nav.replay.report.film import ReplayFilm
+    from liquid_nav.replay.report.rerun import ReplayView
+
+MCAP, RESULT, REPORT = "replay.mcap", "replay.json", "report.html"
+"""Files in the output directory."""
+
+__all__ = ["Options", "Prepared", "prepare", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a replay takes, found out from options and recording.
+
+    Attributes:
+        topics: which topic is what.
+        policy: what flies.
+        limits: that hold in place of those that were recorded, or of the defaults.
+        cut: which part.
+        camera_info: calibration, or None.
+        imu_rotation: from the IMU's frame to body FLU, or None.
+        rate: Hz of queries in silences.
+        notes: in words, what was found.
+
+    Raises:
+        ConfigError: on a limit that is unknown or out of range.
+
+    """
+
+    topics: Topics
+    policy: Policy
+    limits: Mapping[str, float]
+    cut: Cut
+    camera_info: Any
+    imu_rotation: Any
+    rate: float
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # Before a flight is replayed for nothing.
+        limited(SafetyConfig(), self.limits)
+
+    def replay(
+        self,
+        recording: Recording,
+        watch: Watch | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Replay:
+        """Replay, see `liquid_nav.replay.run.replay`."""
+        result = replay(
+            recording,
+            self.topics,
+            self.policy,
+            limits=self.limits,
+            cut=self.cut,
+            camera_info=self.camera_info,
+            imu_rotation=self.imu_rotation,
+            rate=self.rate,
+            watch=watch,
+            progress=progress,
+        )
+        result.notes[:0] = self.notes
+        return result
+
+
+def prepare(options: Options, model: Path, recording: Recording) -> Prepared:
+    """Find out what the options leave open.
+
+    Raises:
+        LiquidNavError: on options that make no sense, or do not fit the recording or the model.
+
+    """
+    config = load_config(options.config)
+    cut = Cut(
+        options.start,
+        options.duration,
+        clock=options.clock,
+        window=round(options.reorder * SECOND),
+    )
+    policy, _ = load_policy(model)
+    chosen = topics_of(options, config)
+    comparing = options.compare or chosen.command not in (None, NONE)
+    topics = find(recording.topics, chosen, comparing, Channel.GOAL in policy.channels)
+    if comparing and topics.command is None:
+        raise ConfigError("--compare needs recorded commands, and no topic of them is found")
+    info, rotation, notes = _calibration(options, config, recording, topics)
+    return Prepared(topics, policy, config.limits, cut, info, rotation, options.rate, notes)
+
+
+def change(options: Options, prepared: Prepared) -> Prepared:
+    """The second replay that the options ask for."""
+    policy = prepared.policy if options.other is None else load_policy(options.other)[0]
+    limits = numbers_of("--limits", options.limits)
+    return replace(
+        prepared,
+        policy=policy,
+        limits={**prepared.limits, **limits},
+        cut=replace(
+            prepared.cut,
+            drop=frozenset(map(channel_of, options.drop)),
+            delay=delays_of(options.delay),
+        ),
+    )
+
+
+def run(options: Options, model: Path) -> int:
+    """Replay as the options say, print a summary, write files, and give the exit code."""
+    console = Console(highlight=False)
+    with Recording(options.flight) as recording, ExitStack() as stack:
+        prepared = prepare(options, model, recording)
+        changed = change(options, prepared) if options.changed else None
+        if options.out is not None:
+            if options.out.exists() and not options.out.is_dir():
+                raise ConfigError(f"--out {options.out} exists and is not a directory")
+            stack.enter_context(made_directories(options.out))
+        watches: list[Watch] = []
+        film, filmless = None, ""
+        if options.out is not None:
+            output = ReplayOutput(options.out / MCAP, prepared.policy)
+            watches.append(stack.enter_context(output).watch)
+            if options.report:
+                film, filmless = _film(prepared.topics)
+        if film is not None:
+            watches.append(stack.enter_context(film).watch)
+        views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
+        watches += [view.watch for view in views]
+        with _bar(recording, prepared.cut) as progress:
+            result = prepared.replay(recording, _together(watches), progress)
+        for view in views:
+            view.finish(result)
+        print_summary(console, result)
+        content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
+        beside_it = None
+        if changed is not None:
+            with _bar(recording, changed.cut) as progress:
+                other = changed.replay(recording, None, progress)
+            beside_it = other, beside(result, other)
+            print_beside(console, *beside_it)
+            content["changed"] = figures(replace(other, comparison=beside_it[1]))
+        if options.out is not None:
+            with whole_file(options.out / RESULT) as path:
+                path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+            if options.report:
+                # The pages' text takes memory that a summary alone can do without.
+                from liquid_nav.replay.report.html import write_report
+
+                write_report(
+                    options.out / REPORT,
+                    result,
+                    flight=str(options.flight),
+                    model=str(model),
+                    film=film,
+                    filmless=filmless,
+                    changed=beside_it,
+                )
+    return 0
+
+
+def _together(watches: list[Watch]) -> Watch | None:
+    def watch(event: Event, command: Command, controller: Controller) -> None:
+        for each in watches:
+            each(event, command, controller)
+
+    return watch if watches else None
+
+
+def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
+    """A film, or None and why there can be none."""
+    if topics.camera is None:
+        return None, "the recording has no camera, or it was left out"
+    try:
+        from liquid_nav.replay.report.film import ReplayFilm
+    except ModuleNotFoundError as error:
+        # The rest of the report needs no encoder.
+        if error.name != "av":
+            raise
+        return None, "it needs the module av, which comes with liquid_nav[viz]"
+    return ReplayFilm(), ""
+
+
+def _views(options: Options, policy: Policy) -> "Iterator[ReplayView]":
+    """What shows the replay in Rerun: a window, a file, or both."""
+    targets = [None] if options.view else []
+    for file in [*targets, *([options.view_file] if options.view_file else [])]:
+        try:
+            from liquid_nav.replay.report.rerun import ReplayView
+        except ModuleNotFoundError as error:
+            if error.name != "rerun":
+                raise
+            raise ConfigError(
+                "--view needs the module rerun, which comes with liquid_nav[view]"
+            ) from error
+        yield ReplayView(policy, file)
+
+
+def _calibration(
+    options: Options, config: Config, recording: Recording, topics: Topics
+) -> tuple[Any, Any, tuple[str, ...]]:
+    info = config.camera_model
+    if info is None and topics.camera is not None:
+        info = find_camera_info(recording, topics)
+    given = options.imu_rotation or config.imu_rotation
+    if given is not None:
+        return info, rotation_of(given), ("the IMU is turned as was given",)
+    if topics.imu is None:
+        return info, None, ()
+    rotation, why = find_imu_rotation(recording, topics)
+    return info, rotation, (why,)
+
+
+@contextmanager
+def _bar(recording: Recording, cut: Cut) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    first, last = recording.span
+    begin = first + round(cut.start * SECOND)
+    seconds = max((last - begin) / SECOND, 0.0)
+    if cut.duration is not None:
+        seconds = min(seconds, cut.duration)
+    columns = (
+        TextColumn("replaying"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f}/{task.total:.1f} s"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=seconds)
+        yield lambda now: progress.update(task, completed=(now - begin) / SECOND)

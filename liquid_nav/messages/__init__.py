@@ -1,0 +1,1 @@
+"""ROS messages to and from events. Nothing here imports rclpy: recordings need no ROS."""

@@ -1,0 +1,263 @@
+"""From the vehicle's camera to the model's: undistorted, cropped and scaled in one pass."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.messages.decode import MessageError
+from liquid_nav.onboard.config import PolicyCamera
+
+Image = NDArray[np.uint8]
+Coordinates = NDArray[np.float64]
+Lens = Callable[[Coordinates], Coordinates]
+
+# Per distortion model of sensor_msgs/CameraInfo, how many coefficients it may have.
+_COEFFICIENTS = {
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8,),
+    "equidistant": (4,),
+    "fisheye": (4,),
+}
+_FISHEYE = ("equidistant", "fisheye")
+
+_ASPECT_TOLERANCE = 0.01
+_LONGEST_SIDE = 32766
+"""Pixels; OpenCV's remap counts in 16 bits."""
+
+_SPACING = 2
+"""Pixels between samples, at most: a bilinear sample is the mean over about as many."""
+_SAMPLES = 4
+"""Samples along one side of a model pixel, at most; an image that needs more is halved first."""
+_LARGEST_COEFFICIENT = 1e6
+
+
+class CameraAdapter:
+    """Turns images of a calibrated camera into those of the model's ideal pinhole camera.
+
+    Frames: optical, x right, y down, z forward; both cameras look along the same axis. A pixel
+    has its centre at whole coordinates, as in OpenCV, so that an image spans [-1/2, W - 1/2].
+
+    What is too fine for the model is averaged and not aliased: the image is halved, by means over
+    2 x 2 pixels, while it is far finer than the model's, and then each model pixel is the mean of
+    up to 4 x 4 bilinear samples at most two pixels apart. Halving is several times cheaper than
+    looking up as many samples as there are pixels, which is what else it would take, and costs
+    less than nothing where a JPEG is decoded at that scale, see `halvings`.
+
+    Rays outside the camera's view, or beyond the angle up to which its distortion model is one to
+    one, show the nearest edge of the image: a border of black would look like an obstacle.
+
+    Without calibration (no info, or K of zeros, which is how a `CameraInfo` says uncalibrated) the
+    camera is trusted to have the model's field of view, and images are only scaled.
+
+    Args:
+        target: the model's camera.
+        info: `sensor_msgs/CameraInfo` of the images as they come, or None. K and D are used:
+            an image rectified before needs an info with the new K and no D.
+
+    Attributes:
+        calibrated: whether `info` had a calibration.
+        covers: fraction of the model's view that the camera sees, 0 to 1; 1 if not calibrated.
+
+    Raises:
+        MessageError: on an info that is not a calibration: a size of zero, numbers out of range,
+            an unknown distortion model, or a number of coefficients that it does not have.
+
+    """
+
+    def __init__(self, target: PolicyCamera, info: Any | None = None) -> None:
+        self.target = target
+        self.calibrated = info is not None and bool(np.any(info.k))
+        self.covers = 1.0
+        if self.calibrated:
+            self._calibrate(info)
+
+    def halvings(self, width: int, height: int) -> int:
+        """How many times an image of this size, in pixels, is halved before all else.
+
+        Raises:
+            MessageError: on another size than the calibration's, or, without one, on another
+                aspect ratio than the model's.
+
+        """
+        target = self.target
+        if not self.calibrated:
+            if not abs(width / height / (target.width / target.height) - 1) <= _ASPECT_TOLERANCE:
+                raise MessageError(
+                    f"image is {width}x{height}, the model's camera {target.width}x{target.height}:"
+                    " another aspect ratio; publish a camera_info with a calibration"
+                )
+            if width * target.height != height * target.width:
+                # What is cropped off is counted in pixels.
+                return 0
+            return max(math.floor(math.log2(width / target.width / _SAMPLES)), 0)
+        if (width, height) != self._size:
+            raise MessageError(
+                f"image is {width}x{height}, its camera_info says {self._size[0]}x{self._size[1]}"
+            )
+        return self._halvings
+
+    def adapt(self, image: Image, halved: int = 0) -> Image:
+        """See `image`, uint8 RGB (H, W, 3), through the model's camera; the result is a copy.
+
+        Args:
+            image: as the camera took it, or halved.
+            halved: how many times, at most as often as `halvings` says; an odd row or column over
+                is left out.
+
+        Raises:
+            MessageError: on an image that is not halved and of a size that `halvings` refuses.
+
+        """
+        height, width, _ = image.shape
+        if self.calibrated:
+            if not halved:
+                self.halvings(width, height)
+            image = self._sample(_halved(image, self._halvings - halved))
+        else:
+            image = self._crop(_halved(image, 0 if halved else self.halvings(width, height)))
+        size = (self.target.width, self.target.height)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+    def _sample(self, image: Image) -> Image:
+        """Look up every sample of every model pixel."""
+        position, fraction = self._maps
+        sampled = cv2.remap(
+            image, position, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(sampled, dtype=np.uint8)
+
+    def _crop(self, image: Image) -> Image:
+        """Cut what is beyond the model's aspect ratio off both sides."""
+        height, width, _ = image.shape
+        aspect = self.target.width / self.target.height
+        columns, rows = min(width, round(height * aspect)), min(height, round(width / aspect))
+        left, top = (width - columns) // 2, (height - rows) // 2
+        return image[top : top + rows, left : left + columns]
+
+    def _calibrate(self, info: Any) -> None:
+        self._size = width, height = int(info.width), int(info.height)
+        if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
+            raise MessageError(
+                f"camera_info is {width}x{height}, sides must be from 1 to {_LONGEST_SIDE}"
+            )
+        fx, fy, cx, cy = _intrinsics(info)
+        lens = _lens(info)
+        target = self.target
+        focal = target.width / 2 / math.tan(target.horizontal_fov / 2)
+        finer = max(fx, fy) / focal / _SPACING
+        # No more halvings than leave a pixel.
+        most = min(width, height).bit_length() - 1
+        self._halvings = min(max(math.ceil(math.log2(finer / _SAMPLES)), 0), most)
+        shrink = 2**self._halvings
+        samples = min(math.ceil(finer / shrink), _SAMPLES)
+        x = (np.arange(target.width * samples) + 0.5) / samples - target.width / 2
+        y = (np.arange(target.height * samples) + 0.5) / samples - target.height / 2
+        rays = np.stack(np.meshgrid(x / focal, y / focal))
+        radius = np.hypot(rays[0], rays[1])
+        limit = _one_to_one(lens, float(radius.max()))
+        seen = lens(rays * (limit / np.maximum(radius, limit)))
+        u, v = fx * seen[0] + cx, fy * seen[1] + cy
+        inside = (abs(u - (width - 1) / 2) <= width / 2) & (abs(v - (height - 1) / 2) <= height / 2)
+        self.covers = float(np.mean(inside & (radius <= limit)))
+        u = ((u + 0.5) / shrink - 0.5).clip(0, width // shrink - 1)
+        v = ((v + 0.5) / shrink - 0.5).clip(0, height // shrink - 1)
+        self._maps = cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
+
+
+def _halved(image: Image, times: int) -> Image:
+    for _ in range(times):
+        rows, columns = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * rows, : 2 * columns]
+        image = np.asarray(
+            cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8
+        )
+    return image
+
+
+def _intrinsics(info: Any) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx, cy in pixels."""
+    fx, _, cx, _, fy, cy, *_ = k = [float(value) for value in info.k]
+    # A thousand times longer or shorter is beyond any lens, and keeps the arithmetic finite.
+    side = max(info.width, info.height)
+    if not (
+        all(side / 1000 <= focal <= side * 1000 for focal in (fx, fy))
+        and all(abs(centre) <= side * 1000 for centre in (cx, cy))
+    ):
+        raise MessageError(
+            "camera_info.k must hold finite numbers with positive focal lengths of the order of "
+            f"the image, got {k}"
+        )
+    return fx, fy, cx, cy
+
+
+def _lens(info: Any) -> Lens:
+    """From ideal to distorted image coordinates, both at unit focal length, shape (2, ...)."""
+    model, coefficients = info.distortion_model, [float(value) for value in info.d]
+    if not coefficients:
+        return lambda rays: rays
+    if model not in _COEFFICIENTS:
+        raise MessageError(
+            f"camera_info.distortion_model is {model[:32]!r}, known are {', '.join(_COEFFICIENTS)}"
+        )
+    if len(coefficients) not in _COEFFICIENTS[model]:
+        counts = " or ".join(map(str, _COEFFICIENTS[model]))
+        raise MessageError(f"camera_info.d has {len(coefficients)} numbers, {model} has {counts}")
+    if not all(abs(value) <= _LARGEST_COEFFICIENT for value in coefficients):
+        raise MessageError(
+            f"camera_info.d must be within +-{_LARGEST_COEFFICIENT:g}, got {coefficients}"
+        )
+    if model in _FISHEYE:
+        return lambda rays: _equidistant(rays, *coefficients)
+    return lambda rays: _rational(rays, *coefficients)
+
+
+def _rational(
+    rays: Coordinates,
+    k1: float,
+    k2: float,
+    p1: float,
+    p2: float,
+    k3: float = 0.0,
+    k4: float = 0.0,
+    k5: float = 0.0,
+    k6: float = 0.0,
+) -> Coordinates:
+    """Apply OpenCV's rational polynomial model, of which plumb bob is the start."""
+    x, y = rays
+    s = x * x + y * y
+    radial = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
+    xy = 2 * x * y
+    return np.stack(
+        [
+            x * radial + p1 * xy + p2 * (s + 2 * x * x),
+            y * radial + p2 * xy + p1 * (s + 2 * y * y),
+        ]
+    )
+
+
+def _equidistant(rays: Coordinates, k1: float, k2: float, k3: float, k4: float) -> Coordinates:
+    """Apply OpenCV's fisheye model (Kannala and Brandt 2006)."""
+    radius = np.hypot(rays[0], rays[1])
+    angle = np.arctan(radius)
+    s = angle * angle
+    distorted = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4))))
+    return np.asarray(rays * (distorted / np.maximum(radius, np.finfo(np.float64).tiny)))
+
+
+def _one_to_one(lens: Lens, largest: float) -> float:
+    """Radius, at most `largest`, up to which a larger radius is seen farther out.
+
+    A distortion polynomial is fitted to what the lens saw; beyond it, it often turns back.
+    """
+    radius = np.linspace(0, largest, 2048)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distorted = lens(np.stack([radius, np.zeros_like(radius)]))[0]
+        grows = np.diff(distorted) > 0
+    last = len(radius) - 1 if grows.all() else int(np.argmin(grows))
+    if last == 0:
+        raise MessageError("camera_info has a distortion that turns the image inside out")
+    return float(radius[last])

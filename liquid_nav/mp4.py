@@ -1,0 +1,70 @@
+"""MP4 files that play in a browser, written frame by frame."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.files import staging_path
+
+
+class Mp4Writer:
+    """Streams frames to an H.264 file (yuv420p, index in front) that appears on `close`.
+
+    Args:
+        path: the file to make; one that is there is replaced on `close`.
+        width, height: pixels, even.
+        fps: frames per second.
+
+    Raises:
+        OSError: when the file cannot be made.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, fps: int) -> None:
+        self.path = path
+        self.frames = 0
+        self._staging = staging_path(path)
+        self._container = av.open(
+            str(self._staging), "w", format="mp4", options={"movflags": "faststart"}
+        )
+        self._stream = self._container.add_stream("libx264", rate=fps)
+        self._stream.width, self._stream.height = width, height
+        self._stream.pix_fmt = "yuv420p"
+        # Quick and good enough; on one thread, which takes no time from a flight in between.
+        self._stream.options = {"preset": "veryfast", "crf": "22"}
+        self._stream.codec_context.thread_count = 1
+        self._container.start_encoding()
+        self._open = True
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; the encoder holds back some frames."""
+        return self._staging.stat().st_size
+
+    def write(self, image: NDArray[np.uint8]) -> None:
+        """Append a frame: uint8 RGB, shape (height, width, 3)."""
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file; with no frame written there is none. Once closed, does nothing."""
+        if not self._open:
+            return
+        if not self.frames:
+            self.discard()
+            return
+        self._container.mux(self._stream.encode())
+        self._finish()
+        self._staging.replace(self.path)
+
+    def discard(self) -> None:
+        """Leave nothing of a file not yet closed."""
+        if self._open:
+            self._finish()
+            self._staging.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        self._open = False
+        self._container.close()

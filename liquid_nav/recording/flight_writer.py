@@ -1,0 +1,108 @@
+"""The process that makes the file of a flight, see `liquid_nav.recording.flight_file`.
+
+It takes in what comes at once, while it still imports what it writes with: a node that ends waits
+for its words to be taken, and not for the file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+from collections.abc import Iterator
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO
+
+END = None
+"""Comes last, so that an end can be told from the death of the node."""
+
+_BLOCK = 1 << 16
+
+
+class Drain(io.RawIOBase):
+    """Reads a pipe to its end in a thread, however slowly it is read itself."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._blocks: SimpleQueue[bytes] = SimpleQueue()
+        self._rest = memoryview(b"")
+        self._over = False
+        Thread(target=self._read_all, args=(pipe,), daemon=True).start()
+
+    def _read_all(self, pipe: BinaryIO) -> None:
+        while block := os.read(pipe.fileno(), _BLOCK):
+            self._blocks.put(block)
+        self._blocks.put(b"")
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Give some bytes, as soon as there are any; 0 at the end."""
+        if not self._rest and not self._over:
+            self._rest = memoryview(self._blocks.get())
+            self._over = not self._rest
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def write(stream: BinaryIO, whole: bool) -> None:
+    """Write the file that a stream describes.
+
+    Args:
+        stream: pickles: path, camera and settings, then lists of items, then `END`.
+        whole: whether a stream that is cut is a fault; else what came makes the file.
+
+    Raises:
+        Exception: what opening, unpickling or writing trips over; there is no file then.
+
+    """
+    # The extra `replay`, which the node flies without.
+    from liquid_nav.command import Command
+    from liquid_nav.recording.recorder import FlightRecorder
+    from liquid_nav.recording.settings import Reconfigured
+
+    path, camera, safety = pickle.load(stream)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FlightRecorder(path, camera, safety=safety) as recorder:
+        for item in _items(stream, whole):
+            if isinstance(item, Command):
+                recorder.command(item)
+            elif isinstance(item, Reconfigured):
+                recorder.reconfigured(item)
+            else:
+                recorder.event(item)
+
+
+def _items(stream: BinaryIO, whole: bool) -> Iterator[Any]:
+    while True:
+        try:
+            chunk = pickle.load(stream)
+        except (EOFError, pickle.UnpicklingError):
+            if whole:
+                raise
+            return
+        if chunk is END:
+            return
+        yield from chunk
+
+
+def main() -> int:
+    """Write what comes on standard input; of failure the reason is the last line said."""
+    stream = io.BufferedReader(Drain(sys.stdin.buffer))
+    try:
+        # With little claim to the processor.
+        os.nice(10)
+        write(stream, whole=sys.argv[1] == "whole")
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Parts that are found by name: those that come with the package, and those that users plug in."""
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from liquid_nav.errors import ConfigError
+
+Part = TypeVar("Part")
+
+logger = logging.getLogger(__name__)
+
+
+class Registry(Generic[Part]):
+    """Parts of one kind by name: ours from a table, a user's from entry points of their packages.
+
+    A package plugs a part in by an entry point in its own metadata, for example::
+
+        [project.entry-points."liquid_nav.backends"]
+        blimp = "my_package.blimp:Blimp"
+
+    Entry points are looked for when a name is asked for that is not in the table, and when all
+    names are. A part is imported when it is first asked for. An entry point never replaces a part
+    of ours: it is left out, with a warning.
+
+    Args:
+        group: group of the entry points, such as ``liquid_nav.backends``.
+        kind: what a part is called in errors, such as ``back-end``.
+        parts: our own, by name: the part, or ``module:attribute``, where it is imported from.
+
+    """
+
+    def __init__(
+        self, group: str, kind: str, parts: Mapping[str, Part | str] | None = None
+    ) -> None:
+        self.group, self.kind = group, kind
+        self._parts: dict[str, Part | str] = dict(parts or {})
+        self._plugged: dict[str, Any] | None = None
+
+    def get(self, name: str) -> Part:
+        """Give the part of a name.
+
+        Raises:
+            ConfigError: when there is none of this name, or it cannot be imported.
+
+        """
+        part = self._parts.get(name)
+        if part is None:
+            point = self._entry_points().get(name)
+            if point is None:
+                raise ConfigError(
+                    f"there is no {self.kind} {name!r}; choose one of {', '.join(self) or 'none'}"
+                )
+            part = str(point.value)
+        if isinstance(part, str):
+            part = self._imported(name, part)
+            self._parts[name] = part
+        return part
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of all parts, ours first."""
+        yield from dict.fromkeys((*self._parts, *self._entry_points()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts or name in self._entry_points()
+
+    def _imported(self, name: str, place: str) -> Any:
+        module, _, attribute = place.partition(":")
+        try:
+            part: Any = importlib.import_module(module)
+            for step in attribute.split("."):
+                part = getattr(part, step)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"the {self.kind} {name!r} at {place} cannot be imported: {error}"
+            ) from error
+        return part
+
+    def _entry_points(self) -> Mapping[str, Any]:
+        if self._plugged is None:
+            self._plugged = {}
+            for point in entry_points(group=self.group):
+                if point.name in self._parts:
+                    logger.warning(
+                        "the %s %r of %s is left out: the package has one of that name",
+                        self.kind,
+                        point.name,
+                        point.value,
+                    )
+                else:
+                    self._plugged[point.name] = point
+        return self._plugged

@@ -1,0 +1,1 @@
+"""What a replay tells: figures, page, film, Rerun recording and MCAP file."""

@@ -1,0 +1,133 @@
+"""A replay as it goes on, in the Rerun viewer, or in a file that it opens (https://rerun.io)."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rerun as rr
+import rerun.blueprint as rrb
+
+from liquid_nav.command import Command, Mode
+from liquid_nav.controller import Controller
+from liquid_nav.events import CameraFrame, Event, ImuSample, Odometry
+from liquid_nav.files import staging_path
+from liquid_nav.onboard import Policy
+from liquid_nav.replay.compare import AXES
+from liquid_nav.replay.run import Replay
+
+ARRIVAL, STAMP = "arrival", "stamp"
+"""Timelines: when the controller learned of something, and when it was measured."""
+
+CAMERA = "camera"
+GYRO, ACCELEROMETER = "imu/angular_velocity", "imu/specific_force"
+POSITION = "odometry/position"
+STATE, TIME_CONSTANTS = "liquid/state", "liquid/time_constants"
+FAILSAFE = "failsafe"
+
+_LEVELS = {Mode.NOMINAL: "INFO", Mode.HOVER: "WARN", Mode.LAND: "ERROR", Mode.STOP: "WARN"}
+
+
+def command_entity(axis: str, which: str) -> str:
+    """Where a command is: `which` is replayed or recorded."""
+    return f"command/{axis}/{which}"
+
+
+class ReplayView:
+    """Shows a replay; give `watch` to `liquid_nav.replay.run.replay`, and `finish` its result.
+
+    What the model saw and felt, what it thought (state and time constants in seconds of every
+    neuron), what it commanded, and the failsafes as a log, each at the arrival and the stamp of the
+    event that it belongs to.
+
+    A context manager: a file appears whole on leaving, or not at all.
+
+    Args:
+        policy: what is replayed.
+        file: where to write, or None to open the viewer.
+
+    Raises:
+        OSError: when the file cannot be written.
+
+    """
+
+    def __init__(self, policy: Policy, file: Path | None = None) -> None:
+        self._policy, self._file = policy, file
+        self._out = rr.RecordingStream("liquid_nav_replay")
+        self._said = ""
+        if file is None:
+            self._out.spawn(default_blueprint=_blueprint())
+        else:
+            # What cannot be written is said here; Rerun says it in its own log alone.
+            staging_path(file).touch()
+            self._out.save(str(staging_path(file)), default_blueprint=_blueprint())
+
+    def __enter__(self) -> "ReplayView":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._out.flush()
+        self._out.disconnect()
+        if self._file is not None:
+            if kind is None:
+                staging_path(self._file).replace(self._file)
+            staging_path(self._file).unlink(missing_ok=True)
+
+    def watch(self, event: Event, command: Command, controller: Controller) -> None:
+        """Show an event and what it led to."""
+        out = self._out
+        out.set_time(ARRIVAL, timestamp=np.datetime64(event.arrival, "ns"))
+        out.set_time(STAMP, timestamp=np.datetime64(event.stamp, "ns"))
+        if isinstance(event, CameraFrame):
+            out.log(CAMERA, rr.Image(event.image))
+        elif isinstance(event, ImuSample):
+            out.log(GYRO, rr.Scalars(event.angular_velocity))
+            out.log(ACCELEROMETER, rr.Scalars(event.specific_force))
+        elif isinstance(event, Odometry):
+            out.log(POSITION, rr.Points3D([event.position]))
+        for axis, value in zip(AXES, command.vector, strict=True):
+            out.log(command_entity(axis, "replayed"), rr.Scalars(value))
+        state, time_constants = self._policy.core_state(controller.memory)
+        out.log(STATE, rr.Scalars(state))
+        out.log(TIME_CONSTANTS, rr.Scalars(time_constants))
+        words = command.mode.value
+        # What limits and geofence did is no failsafe.
+        if command.mode is not Mode.NOMINAL and command.reason:
+            words = f"{words}: {command.reason}"
+        if words != self._said:
+            self._said = words
+            out.log(FAILSAFE, rr.TextLog(words, level=_LEVELS[command.mode]))
+
+    def finish(self, result: Replay) -> None:
+        """Show the recorded commands beside, where there are some."""
+        comparison = result.comparison
+        if comparison is None or not len(comparison.times):
+            return
+        times = comparison.times.astype("datetime64[ns]")
+        indexes = [rr.TimeColumn(name, timestamp=times) for name in (ARRIVAL, STAMP)]
+        for axis, values in zip(AXES, comparison.reference.T, strict=True):
+            entity = command_entity(axis, "recorded")
+            self._out.send_columns(entity, indexes, rr.Scalars.columns(scalars=values))
+
+
+def _blueprint() -> Any:
+    plots = [rrb.TimeSeriesView(origin=f"command/{axis}", name=axis) for axis in AXES]
+    felt = [rrb.TimeSeriesView(origin=name) for name in (GYRO, ACCELEROMETER)]
+    thought = [rrb.TimeSeriesView(origin=name) for name in (STATE, TIME_CONSTANTS)]
+    return rrb.Blueprint(
+        rrb.Horizontal(
+            rrb.Vertical(
+                rrb.Spatial2DView(origin=CAMERA, name="what the model saw"),
+                rrb.TextLogView(origin=FAILSAFE, name="failsafes"),
+            ),
+            rrb.Vertical(*plots),
+            rrb.Vertical(*felt, *thought),
+        ),
+        rrb.TimePanel(timeline=ARRIVAL),
+        collapse_panels=True,
+    )

@@ -1,0 +1,1 @@
+"""The controller node: sensors in, commands out, diagnostics and recordings."""

@@ -1,0 +1,210 @@
+"""The controller's black box: the last minute in memory, and in a file after a failsafe."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from liquid_nav.command import Command, Mode
+from liquid_nav.events import CameraFrame, Event
+from liquid_nav.onboard.config import PolicyCamera
+from liquid_nav.recording.flight_file import FlightFile, Item, file_name
+from liquid_nav.recording.settings import Reconfigured
+from liquid_nav.ros.controller.diagnostics import OK, WARN, Status
+from liquid_nav.safety.layer import SafetyConfig
+
+_EVENT_BYTES, _COMMAND_BYTES = 1000, 400
+"""What an event without its image, and a command, take in memory at most, places in lists included;
+a test measures it."""
+
+
+@dataclass(frozen=True)
+class BoxConfig:
+    """Settings of a black box.
+
+    Attributes:
+        seconds: how far back it remembers, by the steady clock.
+        limit: bytes that the ring may hold; the oldest entries go first.
+        folder: where files go; made when it is not there.
+        node: fully qualified name of the node, which files are named by.
+        after: s from what calls for a file to the file, so that what followed is in it.
+        pause: s from one file to the next, at least; what calls for one before waits.
+
+    """
+
+    seconds: float
+    limit: int
+    folder: Path
+    node: str
+    after: float
+    pause: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], node: str) -> BoxConfig:
+        """Settings by the parameters of a node.
+
+        Args:
+            values: every parameter by name.
+            node: its fully qualified name.
+
+        """
+        return cls(
+            seconds=values["black_box.seconds"],
+            limit=round(values["black_box.megabytes"] * 1e6),
+            folder=Path(values["black_box.folder"]).expanduser(),
+            node=node,
+            after=values["black_box.after"],
+            pause=values["black_box.pause"],
+        )
+
+
+class Entry(NamedTuple):
+    """What the ring holds: when it came, s on the steady clock, its bytes, and itself."""
+
+    time: float
+    size: int
+    item: Item
+
+
+class Ring:
+    """The last entries, bounded in time and in memory.
+
+    Args:
+        seconds: age of the oldest one kept.
+        limit: bytes that all of them may take.
+
+    Attributes:
+        size: bytes that they take, an upper estimate.
+        safety: settings in force before the oldest one.
+
+    """
+
+    def __init__(self, seconds: float, limit: int) -> None:
+        self.size, self.safety = 0, SafetyConfig()
+        self._seconds, self._limit = seconds, limit
+        self._entries: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, item: Item, now: float) -> None:
+        """Append an entry at `now`, s on the steady clock."""
+        size = _COMMAND_BYTES
+        if isinstance(item, CameraFrame):
+            # The image may be a view of a larger one, which it would keep.
+            item = replace(item, image=item.image.copy())
+            size = _EVENT_BYTES + item.image.nbytes
+        elif isinstance(item, Event):
+            size = _EVENT_BYTES
+        self._entries.append(Entry(now, size, item))
+        self.size += size
+        while self._entries and (
+            self.size > self._limit or now - self._entries[0].time > self._seconds
+        ):
+            oldest = self._entries.popleft()
+            self.size -= oldest.size
+            if isinstance(oldest.item, Reconfigured):
+                self.safety = oldest.item.safety
+
+    def clear(self, safety: SafetyConfig) -> None:
+        """Forget all; `safety` is in force."""
+        self._entries.clear()
+        self.size, self.safety = 0, safety
+
+    def span(self, now: float) -> float:
+        """Seconds from the oldest entry to `now`."""
+        return now - self._entries[0].time if self._entries else 0.0
+
+    def snapshot(self) -> list[Entry]:
+        """Everything held now, oldest first."""
+        return list(self._entries)
+
+
+class BlackBox:
+    """Remembers a flight, and writes it when a failsafe or a stop calls for it.
+
+    All of it is called by the control thread, none of it raises, and only `wait` takes its time.
+
+    Args:
+        config: settings.
+        camera: the camera that frames come from.
+        logger: of the node.
+
+    """
+
+    def __init__(self, config: BoxConfig, camera: PolicyCamera, logger: Any) -> None:
+        self._config, self._camera, self._logger = config, camera, logger
+        self._ring = Ring(config.seconds, config.limit)
+        self._mode: Mode | None = None
+        self._due: float | None = None
+        self._last_file = -float("inf")
+        self._making: list[FlightFile] = []
+        self._files, self._newest, self._fault = 0, "none", ""
+
+    def start(self, safety: SafetyConfig) -> None:
+        """Forget what was: a flight begins, with these settings."""
+        self._ring.clear(safety)
+        self._mode = self._due = None
+
+    def add(self, item: Item) -> None:
+        """Remember an item; of a command, see whether it calls for a file, or one is due."""
+        now, config = time.monotonic(), self._config
+        self._ring.add(item, now)
+        if not isinstance(item, Command):
+            return
+        before, self._mode = self._mode, item.mode
+        # The hover and the stop that a flight begins with are no failures of it.
+        failsafe = before is Mode.NOMINAL and item.mode is not Mode.NOMINAL
+        stopped = before not in (None, Mode.STOP) and item.mode is Mode.STOP
+        if self._due is None and (failsafe or stopped):
+            self._due = max(now + config.after, self._last_file + config.pause)
+        self._settle()
+        # One file at a time: while one is being made, the next stays due.
+        if self._due is not None and now >= self._due and not self._making:
+            self._write(now)
+
+    def end(self, command: Command) -> None:
+        """Remember the last command of a flight, and write at once what is called for."""
+        now = time.monotonic()
+        self._ring.add(command, now)
+        if self._due is not None:
+            self._write(now)
+
+    def wait(self, timeout: float) -> None:
+        """Let files that are being made be finished, for `timeout` s at most."""
+        deadline = time.monotonic() + timeout
+        for file in self._making:
+            file.wait(deadline - time.monotonic())
+        self._settle()
+
+    def status(self) -> Status:
+        """What diagnostics say of it."""
+        self._settle()
+        values = {
+            "held_s": f"{self._ring.span(time.monotonic()):.1f}",
+            "held_mb": f"{self._ring.size / 1e6:.2f}",
+            "files": str(self._files),
+            "last_file": self._newest,
+        }
+        return Status(WARN if self._fault else OK, "black_box", self._fault or "OK", values)
+
+    def _write(self, now: float) -> None:
+        self._due, self._last_file = None, now
+        path = self._config.folder / file_name(self._config.node)
+        items = [entry.item for entry in self._ring.snapshot()]
+        self._making.append(FlightFile(path, self._camera, self._ring.safety, items))
+
+    def _settle(self) -> None:
+        """Report files that are finished, or could not be made."""
+        for file in [file for file in self._making if file.done.is_set()]:
+            self._making.remove(file)
+            self._fault = file.fault
+            if file.fault:
+                self._logger.error(f"black box: {file.fault}")
+            else:
+                self._files, self._newest = self._files + 1, str(file.path)
+                self._logger.warning(f"black box: wrote {file.path}")

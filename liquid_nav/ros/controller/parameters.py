@@ -1,0 +1,328 @@
+"""Parameters of the controller node: names, defaults, bounds, and what they add up to.
+
+The table and `Settings` need no ROS, so that a parameter file can be checked and tested without.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liquid_nav.command import CommandLimits
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
+from liquid_nav.messages.decode import MessageError
+from liquid_nav.messages.transforms import Rotation, rotation_of
+from liquid_nav.ros.backends import BACKENDS, backend_options, option_description
+from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+IN_FLIGHT = (
+    "limits.",
+    "staleness.",
+    "frozen.",
+    "geofence.",
+    "recovery",
+    "landing_speed",
+    "minimum_rate",
+)
+"""What may change while the node is configured, by the start of its name."""
+
+_STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0)}
+_FROZEN = {"camera": 1.0, "imu": 0.1}
+_TRANSPORTS = ("raw", "compressed")
+IMU, PX4_IMU = "sensor_msgs/msg/Imu", "px4_msgs/msg/SensorCombined"
+ODOMETRY, PX4_ODOMETRY = "nav_msgs/msg/Odometry", "px4_msgs/msg/VehicleOdometry"
+_RELIABILITY = ("best_effort", "reliable")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter.
+
+    Attributes:
+        name, default, description: as `ros2 param describe` shows them.
+        bounds: lowest and highest value of a number, or None.
+        choices: the strings that are taken, or none for any.
+
+    """
+
+    name: str
+    default: Any
+    description: str
+    bounds: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+
+
+BACKEND_SPECS = (
+    Spec("backend", "twist", "Autopilot interface that commands go to.", choices=tuple(BACKENDS)),
+    *(
+        Spec(f"{name}.{option}", default, option_description(name, option))
+        for name in BACKENDS
+        for option, default in backend_options(name).items()
+    ),
+)
+"""What says where commands go; the node and its supervisor share them."""
+
+_LIMITS = {
+    "vx": "Largest forward speed, m/s.",
+    "vy": "Largest sideways speed, m/s.",
+    "vz": "Largest climb and sink speed, m/s.",
+    "yaw_rate": "Largest yaw rate, rad/s.",
+    "acceleration": "Largest change of a velocity, m/s^2.",
+    "yaw_acceleration": "Largest change of the yaw rate, rad/s^2.",
+}
+
+EXECUTOR = Spec(
+    "executor",
+    "events",
+    "What calls back: events (lean, where rclpy has it) or single (every rclpy).",
+    choices=("events", "single"),
+)
+
+SPECS = (
+    Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
+    Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
+    *BACKEND_SPECS,
+    Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
+    Spec("topics.image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
+    Spec("topics.camera_info", "camera/camera_info", "Calibration of the images."),
+    Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
+    Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
+    Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
+    Spec("imu_type", IMU, "An IMU as in REP-145, or PX4's own in FRD.", choices=(IMU, PX4_IMU)),
+    Spec(
+        "odometry_type",
+        ODOMETRY,
+        "Odometry in ENU and FLU, or PX4's own in NED and FRD.",
+        choices=(ODOMETRY, PX4_ODOMETRY),
+    ),
+    Spec(
+        "use_camera_info",
+        True,
+        "Refuse images until the calibration is there; false trusts the lens to be the model's.",
+    ),
+    Spec("sensor_reliability", "best_effort", "QoS of the sensors.", choices=_RELIABILITY),
+    Spec(
+        "imu_rotation",
+        [0.0, 0.0, 0.0, 1.0],
+        "Unit quaternion x, y, z, w that rotates the IMU's frame into body FLU.",
+    ),
+    Spec(
+        "imu_from_tf",
+        False,
+        "Rotate the IMU by /tf_static instead, from its frame_id to body_frame; needs tf2_msgs.",
+    ),
+    Spec("body_frame", "base_link", "Body FLU in /tf_static."),
+    Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
+    Spec("minimum_rate", 20.0, "Hz at which commands go out between events.", (1.0, 200.0)),
+    Spec(
+        "liquid_state_rate",
+        0.0,
+        "Hz at most of the core's state and time constants on ~/liquid_state; 0 for none.",
+        (0.0, 1000.0),
+    ),
+    Spec(
+        "black_box.seconds",
+        60.0,
+        "s of events and commands kept for the file of a failsafe; 0 for no black box.",
+        (0.0, 3600.0),
+    ),
+    Spec("black_box.megabytes", 64.0, "Memory that these may take, 10^6 bytes.", (1.0, 4096.0)),
+    Spec("black_box.folder", "~/.ros/liquid_nav", "Where the files go."),
+    Spec("black_box.after", 5.0, "s from a failsafe or a stop to its file.", (0.0, 60.0)),
+    Spec("black_box.pause", 30.0, "s between two files, at least.", (0.0, 3600.0)),
+    Spec("flight_log", "", "Folder for an MCAP of each whole flight; empty for none."),
+    EXECUTOR,
+    Spec(
+        "autostart",
+        False,
+        "Configure and activate by itself at the start, or end saying why it cannot.",
+    ),
+    *(
+        Spec(f"limits.{name}", getattr(CommandLimits(), name), text, (0.01, 100.0))
+        for name, text in _LIMITS.items()
+    ),
+    *(
+        Spec(f"staleness.{channel}.{action}", age, f"Age in s at which to {action}.", (0.01, 60.0))
+        for channel, ages in _STALE.items()
+        for action, age in zip(("hover", "land"), ages, strict=True)
+    ),
+    *(
+        Spec(
+            f"frozen.{channel}",
+            age,
+            "s of the same values after which they are rejected; 0 for a source without noise.",
+            (0.0, 60.0),
+        )
+        for channel, age in _FROZEN.items()
+    ),
+    Spec("recovery", 0.3, "s of fresh input before a failsafe is left.", (0.0, 60.0)),
+    Spec("landing_speed", 0.5, "Descent when landing, m/s; at most limits.vz.", (0.01, 10.0)),
+    Spec("geofence.enabled", False, "Stay in the box; odometry becomes a needed channel."),
+    Spec("geofence.low", [-10.0, -10.0, 0.3], "Lowest x, y, z, metres, ENU; z: minimum height."),
+    Spec("geofence.high", [10.0, 10.0, 5.0], "Highest x, y, z, metres, ENU."),
+    Spec("geofence.deceleration", 2.0, "m/s^2 to brake with at the walls.", (0.01, 50.0)),
+)
+"""Every parameter of the controller node."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the parameters add up to.
+
+    Attributes:
+        values: every parameter by name.
+        safety: of the safety layer.
+        imu_rotation: from the IMU's frame to body FLU, shape (3, 3).
+
+    """
+
+    values: Mapping[str, Any]
+    safety: SafetyConfig
+    imu_rotation: Rotation
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Check the parameters of `SPECS` together.
+
+        Raises:
+            ConfigError: on a combination that makes no sense, saying which.
+
+        """
+        for spec in SPECS:
+            _check(spec, values[spec.name])
+        limits = CommandLimits(**{name: values[f"limits.{name}"] for name in _LIMITS})
+        staleness = {
+            Channel(name): Staleness(
+                values[f"staleness.{name}.hover"], values[f"staleness.{name}.land"]
+            )
+            for name in _STALE
+        }
+        fence = None
+        if values["geofence.enabled"]:
+            low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
+            fence = Geofence(
+                (low[0], low[1], low[2]),
+                (high[0], high[1], high[2]),
+                values["geofence.deceleration"],
+            )
+        frozen = {Channel(name): values[f"frozen.{name}"] for name in _FROZEN}
+        safety = SafetyConfig(
+            limits,
+            staleness,
+            values["recovery"],
+            values["landing_speed"],
+            fence,
+            frozen={channel: age for channel, age in frozen.items() if age > 0},
+        )
+        try:
+            rotation = rotation_of(_vector(values, "imu_rotation", 4))
+        except MessageError as error:
+            raise ConfigError(f"imu_rotation: {error}") from error
+        return cls(dict(values), safety, rotation)
+
+    @property
+    def bundle(self) -> Path:
+        """Where the model bundle is."""
+        model = self.values["model"]
+        if "/" in model:
+            return Path(str(model)).expanduser()
+        return Path(str(importlib.resources.files("liquid_nav_models"))) / str(model)
+
+    @property
+    def image_topic(self) -> str:
+        """Topic of the images, by the convention of image_transport."""
+        suffix = "/compressed" if self.values["image_transport"] == "compressed" else ""
+        return f"{self.values['topics.image']}{suffix}"
+
+
+def backend_of(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name of the back-end and its options."""
+    name = values["backend"]
+    return name, {option: values[f"{name}.{option}"] for option in backend_options(name)}
+
+
+def declare(node: Node, specs: Sequence[Spec]) -> None:
+    """Declare parameters with their descriptors; overrides of the command line and files apply.
+
+    An override of a parameter that the node does not have is a slip of the pen, or for another node
+    of a file for all: it is ignored, and logged with a warning.
+
+    Raises:
+        rclpy.exceptions.ParameterException: on an override out of range or of another type.
+
+    """
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    for spec in specs:
+        descriptor = ParameterDescriptor(description=spec.description)
+        if spec.choices:
+            descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
+        if spec.bounds and isinstance(spec.default, int):
+            first, last = map(int, spec.bounds)
+            descriptor.integer_range = [IntegerRange(from_value=first, to_value=last)]
+        elif spec.bounds:
+            low, high = spec.bounds
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        node.declare_parameter(spec.name, spec.default, descriptor)
+    # Nobody but rclpy knows the overrides, and it is silent about those that nobody declares.
+    for name in getattr(node, "_parameter_overrides", {}):
+        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            near = get_close_matches(name, [spec.name for spec in specs], 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            node.get_logger().warning(f"{name} is no parameter of this node, ignored{meant}")
+
+
+def read(node: Node, specs: Iterable[Spec]) -> dict[str, Any]:
+    """Values of declared parameters; arrays as lists."""
+    values = {spec.name: node.get_parameter(spec.name).value for spec in specs}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def objection(node: Node, changed: Iterable[Any], configured: bool) -> str:
+    """Why these parameters may not be set now; empty when they may.
+
+    Args:
+        node: has the others.
+        changed: `rclpy.parameter.Parameter` that are to be set.
+        configured: whether the node is past its configuration.
+
+    """
+    values = read(node, SPECS)
+    for parameter in changed:
+        if parameter.name not in values:
+            continue
+        if configured and not parameter.name.startswith(IN_FLIGHT):
+            return f"{parameter.name} can only be set before the node is configured; clean it up"
+        values[parameter.name] = _plain(parameter.value)
+    try:
+        Settings.of(values)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if not isinstance(value, (str, bool, int, float)) else value
+
+
+def _check(spec: Spec, value: Any) -> None:
+    if spec.choices and value not in spec.choices:
+        raise ConfigError(f"{spec.name} must be one of {', '.join(spec.choices)}, got {value!r}")
+    if spec.bounds and not spec.bounds[0] <= value <= spec.bounds[1]:
+        raise ConfigError(f"{spec.name} must be in {list(spec.bounds)}, got {value!r}")
+
+
+def _vector(values: Mapping[str, Any], name: str, size: int) -> list[float]:
+    vector = values[name]
+    if len(vector) != size or not all(map(math.isfinite, vector)):
+        raise ConfigError(f"{name} must be {size} finite numbers, got {vector}")
+    return [float(value) for value in vector]

@@ -1,0 +1,4 @@
+"""The safety layer, the only exit for a command.
+
+Limits, geofence, freshness, screening of measurements.
+"""

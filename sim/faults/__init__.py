@@ -1,0 +1,1 @@
+"""What can break in flight, when it breaks, and what it does."""

@@ -1,0 +1,167 @@
+"""Faults that come by chance, and faults by script."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liquid_nav.events import SECOND
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.faults.kinds import MAGNITUDES, Fault, FaultKind
+from liquid_nav_sim.toml_files import is_number, read_toml
+
+
+@dataclass(frozen=True)
+class RandomFaults:
+    """A distribution of faults: each begins at a time of a Poisson process.
+
+    Kind, rotor, direction and duration are uniform, and so is the magnitude within what
+    `MAGNITUDES` has for that.
+
+    Attributes:
+        rate: mean number of faults in a second.
+        kinds: what may break.
+        shortest, longest: of their durations, seconds.
+
+    Raises:
+        SimulationError: on a field out of its range.
+    """
+
+    rate: float = 0.1
+    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
+    shortest: float = 0.2
+    longest: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 100:
+            raise SimulationError(f"RandomFaults.rate must be in [0, 100] per s, got {self.rate!r}")
+        try:
+            object.__setattr__(self, "kinds", tuple(map(FaultKind, self.kinds)))
+        except ValueError as error:
+            raise SimulationError(f"RandomFaults.kinds: {error}") from error
+        if not self.kinds:
+            raise SimulationError("RandomFaults.kinds must not be empty")
+        if not 0 < self.shortest <= self.longest < math.inf:
+            raise SimulationError(
+                "RandomFaults.shortest and longest must be positive, finite and in that order, "
+                f"got {self.shortest!r} and {self.longest!r}"
+            )
+
+    def draw(self, rng: np.random.Generator, seconds: float) -> tuple[Fault, ...]:
+        """The faults of one flight.
+
+        Args:
+            rng: source of the draws.
+            seconds: after which none begins any more.
+
+        Returns:
+            In the order in which they begin.
+        """
+        starts = np.sort(rng.uniform(0, seconds, rng.poisson(self.rate * seconds)))
+        return tuple(self._draw(rng, round(start * SECOND)) for start in starts.tolist())
+
+    def _draw(self, rng: np.random.Generator, start: int) -> Fault:
+        kind = self.kinds[rng.integers(len(self.kinds))]
+        magnitude = rng.uniform(*MAGNITUDES[kind].drawn) if kind in MAGNITUDES else 0.0
+        x, y, z = rng.standard_normal(3).tolist()
+        return Fault(
+            kind=kind,
+            start=start,
+            duration=float(rng.uniform(self.shortest, self.longest)),
+            magnitude=float(magnitude),
+            rotor=int(rng.integers(4)),
+            direction=(x, y, z),
+        )
+
+
+def read_faults(path: str | Path) -> tuple[Fault, ...]:
+    """Read a script: a TOML file with a table [[fault]] for each fault, see `faults_of`.
+
+    Raises:
+        SimulationError: on a file that cannot be read, or a fault that cannot be.
+    """
+    script = read_toml(Path(path), f"faults {path}")
+    for name in script:
+        if name != "fault":
+            raise SimulationError(f"faults {path}: unknown table {name}, each fault is a [[fault]]")
+    entries = script.get("fault", [])
+    if not isinstance(entries, list):
+        raise SimulationError(f"faults {path}: fault must be tables, [[fault]], got {entries!r}")
+    try:
+        return faults_of(entries)
+    except SimulationError as error:
+        raise SimulationError(f"faults {path}: {error}") from error
+
+
+def script_of(faults: Iterable[Fault]) -> str:
+    """Write faults as a script that `read_faults` reads."""
+    return "\n".join(
+        f"[[fault]]\n"
+        f'kind = "{fault.kind.value}"\n'
+        f"start = {fault.start / SECOND!r}\n"
+        f"duration = {float(fault.duration)!r}\n"
+        f"magnitude = {float(fault.magnitude)!r}\n"
+        f"rotor = {fault.rotor}\n"
+        f"direction = {list(map(float, fault.direction))!r}\n"
+        for fault in faults
+    )
+
+
+def faults_of(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
+    """Make faults of mappings, as from a script.
+
+    Args:
+        entries: fields of `Fault`; `kind` is its name, `start` in seconds.
+
+    Raises:
+        SimulationError: on a fault that cannot be, named by its place, from 1 up, and its field.
+    """
+    return tuple(_fault(f"fault {number}", entry) for number, entry in enumerate(entries, start=1))
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Fault))
+
+
+def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
+    if not isinstance(entry, Mapping):
+        raise SimulationError(f"{where} must be a table of fields, got {entry!r}")
+    for name in entry:
+        if name not in _FIELDS:
+            raise SimulationError(f"{where}: unknown field {name!r}, {_choice(str(name), _FIELDS)}")
+    for name in ("kind", "start"):
+        if name not in entry:
+            raise SimulationError(f"{where}: field {name} is missing")
+    kinds = tuple(kind.value for kind in FaultKind)
+    if entry["kind"] not in kinds:
+        kind = entry["kind"]
+        raise SimulationError(f"{where}: unknown kind {kind!r}, {_choice(str(kind), kinds)}")
+    for name in ("start", "duration", "magnitude"):
+        if not is_number(entry.get(name, 0.0)):
+            raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
+    if not 0 <= entry["start"] < math.inf:
+        raise SimulationError(
+            f"{where}: start must be finite seconds from 0 up, got {entry['start']!r}"
+        )
+    direction = entry.get("direction", (1.0, 0.0, 0.0))
+    if not (
+        isinstance(direction, (list, tuple))
+        and len(direction) == 3
+        and all(map(is_number, direction))
+    ):
+        raise SimulationError(f"{where}: direction must be three numbers, got {direction!r}")
+    values = {**entry, "start": round(entry["start"] * SECOND), "direction": tuple(direction)}
+    try:
+        return Fault(**values)
+    except SimulationError as error:
+        raise SimulationError(f"{where}: {error}") from error
+
+
+def _choice(name: str, names: tuple[str, ...]) -> str:
+    """What was meant, or what there is."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""Images of a scene: the pinhole view, lenses, backgrounds, and a ray caster."""

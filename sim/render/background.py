@@ -1,0 +1,145 @@
+"""What a camera sees where no object is: a textured ground plane and a graded sky."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.scenes.scene import Appearance
+
+HAZE_LENGTH = 40.0
+"""Metres over which haze takes all but 1/e of the ground's own colour, without fog."""
+
+_BLOCK = 4096  # pixels drawn at a time, so that what is computed for them stays in the cache
+
+FARTHEST = 1e5
+"""Metres, which keep the texture coordinates of rays along the horizon finite."""
+
+
+class Background:
+    """The ground z = 0 and the sky of one appearance, seen along rays.
+
+    The texture repeats every `ground_scale` metres: texel (row i, column j) of S covers
+    x in [j, j + 1) and y in [i, i + 1) times ground_scale / S, world ENU. It is averaged to the
+    size of a pixel's footprint (a mipmap, as in Williams 1983, "Pyramidal parametrics") and fades
+    into the horizon's colour, so that the distance is haze and not aliased noise.
+
+    Args:
+        appearance: how the scene looks.
+
+    Attributes:
+        sizes: texels along a side of each level of the mipmap, the finest first, int32.
+        offsets: of the first texel of each level, int32.
+        texels: sunlit colours of all levels, row by row, 0 to 255, float32 of shape (3, N).
+        horizon, zenith: colours of the sky, 0 to 255, float32 of shape (3, 1).
+        haze_length, fog_length: metres over which haze takes all but 1/e of the ground's colour,
+            and fog of that of objects; infinite without fog.
+
+    Raises:
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale or the fog's
+            length not positive.
+    """
+
+    def __init__(self, appearance: Appearance) -> None:
+        texture = appearance.ground
+        square = texture.ndim == 3 and texture.shape == (len(texture), len(texture), 3)
+        if not square or texture.dtype != np.uint8 or texture.size == 0:
+            raise SimulationError(
+                "Appearance.ground must be uint8 of shape (S, S, 3), "
+                f"got {texture.dtype} of shape {texture.shape}"
+            )
+        if not appearance.ground_scale > 0:
+            raise SimulationError(
+                f"Appearance.ground_scale must be positive metres, got {appearance.ground_scale}"
+            )
+        if not appearance.fog_length > 0:
+            raise SimulationError(
+                f"Appearance.fog_length must be positive metres, got {appearance.fog_length}"
+            )
+        # Extinctions add up.
+        self.haze_length = 1 / (1 / HAZE_LENGTH + 1 / appearance.fog_length)
+        self.fog_length = appearance.fog_length
+        sunlit = max(float(appearance.light[2]), 0.0)
+        shade = appearance.ambient + (1 - appearance.ambient) * sunlit
+        levels = [texture.astype(np.float32) * np.float32(shade)]
+        while (size := len(levels[-1])) > 1:
+            half = size // 2 if size % 2 == 0 else 1
+            block = size // half
+            levels.append(levels[-1].reshape(half, block, half, block, 3).mean(axis=(1, 3)))
+        self.sizes = np.array([len(level) for level in levels], dtype=np.int32)
+        self.offsets = np.concatenate(([0], np.cumsum(self.sizes**2)[:-1])).astype(np.int32)
+        self.texels = np.concatenate([level.reshape(-1, 3) for level in levels]).T.copy()
+        self._scale = np.float32(appearance.ground_scale)
+        self.horizon = 255 * np.array(appearance.sky_horizon, dtype=np.float32)[:, None]
+        self.zenith = 255 * np.array(appearance.sky_zenith, dtype=np.float32)[:, None]
+
+    def colours(
+        self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
+    ) -> NDArray[np.uint8]:
+        """Colours seen from `eye` along `rays`.
+
+        Args:
+            eye: metres, world ENU, shape (3,).
+            rays: unit vectors, world ENU, shape (3, N).
+            pixel_angle: radians that one pixel covers.
+
+        Returns:
+            RGB, shape (N, 3).
+        """
+        levels = np.empty((rays.shape[1], 3), dtype=np.uint8)
+        for start in range(0, len(levels), _BLOCK):
+            block = rays[:, start : start + _BLOCK]
+            colours = self.horizon + (self.zenith - self.horizon) * block[2]
+            ground = np.flatnonzero(block[2] < 0)
+            colours[:, ground] = self._ground(eye, block[:, ground], pixel_angle)
+            np.rint(colours, out=colours)
+            levels[start : start + _BLOCK] = colours.clip(0, 255, out=colours).T
+        return levels
+
+    def veiled(
+        self, colours: NDArray[np.uint8], distance: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Colours of objects behind fog.
+
+        Args:
+            colours: RGB, shape (N, 3).
+            distance: metres from the eye, shape (N,).
+
+        Returns:
+            RGB, shape (N, 3).
+        """
+        clear = np.exp(distance / np.float32(-self.fog_length))[:, None]
+        fog = self.horizon.T
+        veiled: NDArray[np.uint8] = np.rint(fog + (colours - fog) * clear).astype(np.uint8)
+        return veiled
+
+    def _ground(
+        self, eye: NDArray[np.float64], rays: NDArray[np.float32], pixel_angle: float
+    ) -> NDArray[np.float32]:
+        height = np.float32(max(float(eye[2]), 1e-3))
+        distance = np.minimum(height / -rays[2], np.float32(FARTHEST))
+        # A footprint is `distance * angle` wide and longer by distance / height; the geometric
+        # mean of the two trades blur across for aliasing along.
+        footprint = np.float32(pixel_angle) * distance * np.sqrt(distance / height)
+        texel = self._scale / np.float32(self.sizes[0])
+        level = np.rint(np.log2(np.maximum(footprint / texel, 1))).astype(np.int32)
+        level = np.minimum(level, len(self.sizes) - 1)
+        size, offset = self.sizes[level], self.offsets[level]
+        place = eye[:2, None].astype(np.float32) + rays[:2] * distance
+        place *= size.astype(np.float32) / self._scale
+        place -= np.float32(0.5)
+        corner = np.floor(place)
+        right, top = place - corner
+        column, row = corner.astype(np.int32) % size
+        next_column = (column + 1) % size
+        below = offset + row * size
+        above = offset + (row + 1) % size * size
+        lower_left, lower_right, upper_left, upper_right = (
+            self.texels.take(index, axis=1)
+            for index in (below + column, below + next_column, above + column, above + next_column)
+        )
+        lower = lower_left + (lower_right - lower_left) * right
+        upper = upper_left + (upper_right - upper_left) * right
+        clear = np.exp(distance / np.float32(-self.haze_length))
+        ground = lower + (upper - lower) * top
+        hazy: NDArray[np.float32] = self.horizon + (ground - self.horizon) * clear
+        return hazy

@@ -1,0 +1,1 @@
+"""What is flown in: objects, their looks, and their bodies in PyBullet."""

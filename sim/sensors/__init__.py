@@ -1,0 +1,1 @@
+"""Sensors: models, clocks and links, each a source of asynchronous events."""

@@ -1,0 +1,94 @@
+"""The camera as a source: frames, and what was true when they were exposed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.events import CameraFrame
+from liquid_nav_sim.render.pinhole import Render
+from liquid_nav_sim.sensors.clock import SensorClock
+from liquid_nav_sim.sensors.image_sensor import ImageSensor
+from liquid_nav_sim.sensors.shutter import Exposure, Shutter, Stage
+from liquid_nav_sim.vehicle.state import Motion, VehicleState
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What was true when a frame was exposed; for experts and labels, never for a controller.
+
+    Attributes:
+        state: the vehicle at the frame's stamp.
+        target_pixels: pixels of the frame that show the target; 0 where the scene has none.
+        goal: where the task led next, metres, world ENU, shape (3,).
+        depth: metres along the optical axis, infinite for the sky, float32 of shape (H, W), where
+            `CameraModel.depth` asks for it, else None.
+        segmentation: id of the body that each pixel shows, -1 for ground and sky, int32 of shape
+            (H, W), where `CameraModel.segmentation` asks for it, else None.
+    """
+
+    state: VehicleState
+    target_pixels: int
+    goal: NDArray[np.float64]
+    depth: NDArray[np.float32] | None = None
+    segmentation: NDArray[np.int32] | None = None
+
+
+class FrameSource:
+    """Takes frames, see `Source`.
+
+    A frame that is dropped is not drawn: nobody would see it. One arrives when its link has brought
+    it, and no earlier than its last row has been read: where the latency is shorter than that, the
+    readout decides.
+
+    Args:
+        clock: when frames are taken and when they arrive.
+        shutter: exposes them.
+        sensor: reads them out.
+        target: body that the views count the pixels of, or None.
+        stage: puts what moves in the scene in its place.
+
+    Attributes:
+        views: what was true at the stamp of each frame that was not dropped.
+    """
+
+    def __init__(
+        self,
+        clock: SensorClock,
+        shutter: Shutter,
+        sensor: ImageSensor,
+        target: int | None,
+        stage: Stage,
+    ) -> None:
+        self._clock, self._shutter, self._sensor = clock, shutter, sensor
+        self._target, self._stage = target, stage
+        self._exposures: list[tuple[Exposure, int]] = []
+        self.views: dict[int, View] = {}
+
+    def advance(self, motion: Motion) -> Iterator[CameraFrame]:
+        """Gather the light of one physics step."""
+        clock = self._clock
+        while clock.stamp - self._shutter.lead <= motion.end:
+            if clock.arrival is not None:
+                self._exposures.append((self._shutter.open(clock.stamp), clock.arrival))
+            clock.advance()
+        under_way, self._exposures = self._exposures, []
+        for exposure, arrival in under_way:
+            light = exposure.advance(motion, self._stage)
+            if light is None:
+                self._exposures.append((exposure, arrival))
+            else:
+                yield self._read_out(exposure, light, arrival)
+        if under_way:
+            self._stage(motion.end)
+
+    def _read_out(self, exposure: Exposure, light: Render, arrival: int) -> CameraFrame:
+        assert exposure.truth is not None  # the stamp is within the exposure
+        state, goal = exposure.truth
+        stamp, segmentation = exposure.stamp, light.segmentation
+        pixels = int(np.count_nonzero(segmentation == self._target))
+        kept = segmentation if self._shutter.camera.model.segmentation else None
+        self.views[stamp] = View(state, pixels, goal, light.depth, kept)
+        image = self._sensor.develop(light.image, stamp)
+        return CameraFrame(stamp, max(arrival, exposure.end), image)

@@ -1,0 +1,141 @@
+"""An inertial measurement unit: what it feels of the true motion, and what it makes of it."""
+
+import math
+from collections.abc import Sequence
+from operator import mul
+
+import numpy as np
+
+from liquid_nav.events import SECOND, ImuSample
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.normals import Normals
+from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_of
+from liquid_nav_sim.sensors.imu_models import ImuModel
+from liquid_nav_sim.vehicle.state import Motion
+
+SHORTEST_AVERAGE = 0.001
+"""Seconds; below this interval between samples the noise no longer grows.
+
+White noise over a vanishing interval is unbounded; a real sensor's filter bounds it.
+"""
+
+
+class Imu:
+    """One specimen, from power-up on.
+
+    Noise is discretised as in Kalibr: over an interval dt, white noise has the standard deviation
+    density / sqrt(dt), and the bias steps by walk * sqrt(dt), so that the statistics do not depend
+    on the rate.
+
+    Args:
+        model: what it is drawn from.
+        rng: source of the specimen and its noise.
+    """
+
+    def __init__(self, model: ImuModel, rng: np.random.Generator) -> None:
+        def axes(gyro: float, accel: float) -> list[float]:
+            return [gyro] * 3 + [accel] * 3
+
+        # All are drawn always, so that a field that is 0 does not change what the others draw.
+        bias, scale, gyro_tilt, accel_tilt, sensitivity = np.split(
+            rng.standard_normal(33), (6, 12, 18, 24)
+        )
+        turn_on = axes(model.gyro_turn_on_bias, model.accel_turn_on_bias)
+        self._bias: list[float] = list(map(mul, turn_on, bias.tolist()))
+        gyro = _gain(model.gyro_scale * scale[:3], model.gyro_misalignment * gyro_tilt)
+        accel = _gain(model.accel_scale * scale[3:], model.accel_misalignment * accel_tilt)
+        errors = np.block(
+            [
+                [gyro, model.g_sensitivity * sensitivity.reshape(3, 3)],
+                [np.zeros((3, 3)), accel],
+            ]
+        )
+        self._gain = None if np.array_equal(errors, np.eye(6)) else errors.tolist()
+        self._density = axes(model.gyro_noise, model.accel_noise)
+        self._walk = axes(model.gyro_walk, model.accel_walk)
+        self._resolution = axes(model.gyro_resolution, model.accel_resolution)
+        self._range = axes(model.gyro_range, model.accel_range)
+        self._limited = any(self._resolution) or min(self._range) < math.inf
+        self._lever = model.mount_position if any(model.mount_position) else None
+        self._mount: Matrix | None = None
+        if any(model.mount_rotation):
+            self._mount = rotation_of(*model.mount_rotation)
+        self._normals = Normals(rng, 12)
+        self._stamp = 0
+
+    def measure(self, motion: Motion, stamp: int, arrival: int | None) -> ImuSample | None:
+        """Sample the motion at `stamp` ns; power-up was at 0. See `Sensor`."""
+        reading = self.read(self.feel(motion, stamp), (stamp - self._stamp) / SECOND)
+        self._stamp = stamp
+        if arrival is None:
+            return None
+        values = np.array(reading)
+        return ImuSample(stamp, arrival, values[:3], values[3:])
+
+    def feel(self, motion: Motion, stamp: int) -> list[float]:
+        """What an ideal sensor in this place reads at `stamp` ns, as `read` takes it."""
+        share = motion.share(stamp)
+        (ax, ay, az), (bx, by, bz) = motion.before.angular_velocity, motion.after.angular_velocity
+        rest = 1 - share
+        rates = (rest * ax + share * bx, rest * ay + share * by, rest * az + share * bz)
+        force: Sequence[float] = motion.after.specific_force
+        if self._lever is not None:
+            rate = SECOND / (motion.end - motion.start)
+            turning = ((bx - ax) * rate, (by - ay) * rate, (bz - az) * rate)
+            force = _moved(force, rates, turning, self._lever)
+        if self._mount is not None:
+            rates, force = rotate_back(self._mount, rates), rotate_back(self._mount, force)
+        return [*rates, *force]
+
+    def read(self, truth: list[float], dt: float) -> list[float]:
+        """Add the errors of the next sample.
+
+        Args:
+            truth: angular velocity, rad/s, then specific force, m/s^2, along the sensor's axes,
+                shape (6,).
+            dt: seconds since the sample before, or since power-up.
+
+        Returns:
+            What the sensor reads, likewise.
+
+        Raises:
+            SimulationError: on a negative interval.
+        """
+        if not dt >= 0:
+            raise SimulationError(
+                f"seconds since the last IMU sample must not be negative, got {dt!r}"
+            )
+        normals = self._normals.row()
+        root, bandwidth = math.sqrt(dt), 1 / math.sqrt(max(dt, SHORTEST_AVERAGE))
+        bias = self._bias
+        if self._gain is not None:
+            truth = [sum(map(mul, row, truth)) for row in self._gain]
+        reading = []
+        for axis in range(6):
+            bias[axis] += self._walk[axis] * root * normals[6 + axis]
+            noise = self._density[axis] * bandwidth * normals[axis]
+            reading.append(truth[axis] + (bias[axis] + noise))
+        if not self._limited:
+            return reading
+        return [
+            min(max(round(value / step) * step if step else value, -full), full)
+            for value, step, full in zip(reading, self._resolution, self._range, strict=True)
+        ]
+
+
+def _gain(scale: np.ndarray, tilt: np.ndarray) -> np.ndarray:
+    """Matrix (3, 3) of three axes from the errors of their scale factors and six cross terms."""
+    gain = np.diag(1 + scale)
+    gain[~np.eye(3, dtype=bool)] = tilt
+    return gain
+
+
+def _moved(force: Sequence[float], rates: Vector, turning: Vector, lever: Vector) -> Vector:
+    """Specific force at `lever` from that at the centre of mass, all in the body frame.
+
+    f + w' x r + w x (w x r), with w' the angular acceleration, rad/s^2.
+    """
+    ex, ey, ez = cross(turning, lever)
+    cx, cy, cz = cross(rates, cross(rates, lever))
+    fx, fy, fz = force
+    return (fx + ex + cx, fy + ey + cy, fz + ez + cz)

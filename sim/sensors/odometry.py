@@ -1,0 +1,115 @@
+"""Odometry as visual-inertial estimators give it: smooth, and ever farther from the truth."""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from liquid_nav.events import SECOND, Odometry
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.normals import Normals
+from liquid_nav_sim.rotation import Quaternion, rotate_back, rotation_matrix
+from liquid_nav_sim.vehicle.state import Motion, VehicleState
+
+
+@dataclass(frozen=True)
+class OdometryModel:
+    """Drift and noise of an estimate of pose and motion that begins at the true pose.
+
+    Attributes:
+        position_noise: standard deviation of each axis, metres.
+        orientation_noise: standard deviation of the rotation about each axis, radians.
+        velocity_noise: standard deviation of each axis, m/s.
+        rate_noise: standard deviation of each axis of the angular velocity, rad/s.
+        position_drift: random walk of each axis of the position with the way flown, m/sqrt(m).
+        yaw_drift: random walk of the heading with time, rad/sqrt(s); what is flown under a wrong
+            heading is added in a wrong direction.
+        scale: standard deviation of the error of all distances, drawn once a flight: 0.01 for 1 %.
+
+    Raises:
+        SimulationError: on a value that is negative or not finite.
+    """
+
+    position_noise: float = 0.01
+    orientation_noise: float = 0.005
+    velocity_noise: float = 0.03
+    rate_noise: float = 0.005
+    position_drift: float = 0.02
+    yaw_drift: float = 0.002
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
+                raise SimulationError(
+                    f"OdometryModel.{field.name} must be finite and not negative, got {value!r}"
+                )
+
+
+class Odometer:
+    """One estimator in one flight, see `Sensor`.
+
+    Args:
+        model: drift and noise.
+        start: the true state at the start of the flight.
+        rng: source of drift and noise.
+    """
+
+    def __init__(self, model: OdometryModel, start: VehicleState, rng: np.random.Generator) -> None:
+        self._model = model
+        self._scale = 1 + model.scale * float(rng.standard_normal())
+        self._normals = Normals(rng, 16)
+        self._true = self._position = start.position
+        self._yaw_error = 0.0
+        self._stamp = 0
+
+    def measure(self, motion: Motion, stamp: int, arrival: int | None) -> Odometry | None:
+        """Estimate the state at `stamp` ns. What is never delivered drifts all the same."""
+        model, state = self._model, motion.at(stamp)
+        normals = np.array(self._normals.row())
+        drift, place, turn, speed, rates = np.split(normals[:15], 5)
+        flown = state.position - self._true
+        c, s = math.cos(self._yaw_error), math.sin(self._yaw_error)
+        x, y, z = (self._scale * flown).tolist()
+        walk = model.position_drift * math.sqrt(math.sqrt(float(flown @ flown)))
+        self._position = self._position + (c * x - s * y, s * x + c * y, z) + walk * drift
+        elapsed = (stamp - self._stamp) / SECOND
+        self._yaw_error += model.yaw_drift * math.sqrt(elapsed) * float(normals[15])
+        self._true, self._stamp = state.position, stamp
+        if arrival is None:
+            return None
+        half = self._yaw_error / 2
+        heading = (0.0, 0.0, math.sin(half), math.cos(half))
+        true: Quaternion = tuple(state.orientation.tolist())
+        small = _rotation((model.orientation_noise * turn).tolist())
+        attitude = rotation_matrix(true)
+        velocity = rotate_back(attitude, state.linear_velocity.tolist())
+        return Odometry(
+            stamp,
+            arrival,
+            position=self._position + model.position_noise * place,
+            orientation=np.array(_product(_product(heading, true), small)),
+            linear_velocity=self._scale * np.array(velocity) + model.velocity_noise * speed,
+            angular_velocity=state.angular_velocity + model.rate_noise * rates,
+        )
+
+
+def _rotation(vector: list[float]) -> Quaternion:
+    """Quaternion x, y, z, w of a rotation vector, radians."""
+    x, y, z = vector
+    angle = math.sqrt(x * x + y * y + z * z)
+    share = math.sin(angle / 2) / angle if angle else 0.5
+    return (share * x, share * y, share * z, math.cos(angle / 2))
+
+
+def _product(first: Quaternion, second: Quaternion) -> Quaternion:
+    """Hamilton product of quaternions x, y, z, w: first after second."""
+    a, b, c, d = first
+    x, y, z, w = second
+    return (
+        d * x + a * w + b * z - c * y,
+        d * y - a * z + b * w + c * x,
+        d * z + a * y - b * x + c * w,
+        d * w - a * x - b * y - c * z,
+    )

@@ -1,0 +1,1 @@
+"""Tasks: scenes to fly in, and what counts as success."""

@@ -1,0 +1,94 @@
+"""The task `forest`: fly through a forest, straight ahead, and come out on the other side."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav_sim.scenes.appearance import family_of, sample_weather
+from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.tasks.base import Attempt, Task, graded
+
+FINISH = 27.0
+"""How far ahead of the start the flight has succeeded, metres."""
+FOREST = (3.0, 25.0)
+"""Where trunks stand, metres ahead of the start."""
+HALF_WIDTH = 8.0
+"""How far they stand to either side, and how far aside a flight may come out, metres."""
+DENSITY = (0.03, 0.10, 0.20)
+"""Most trunks per square metre at difficulty 0, 1/2 and 1."""
+TRUNK_DIAMETER = (0.2, 0.6)
+TRUNK_HEIGHT = 6.0
+"""Metres; a flight that comes out above has not been through."""
+MARGIN = 0.35
+"""Air on either side of the vehicle in the narrowest gap between two trunks, metres."""
+
+_TRIES = 40  # for each trunk; a forest for a wide vehicle is full before that
+
+
+@dataclass(frozen=True)
+class ForestTask(Task):
+    """Come out of the forest on the far side, along the first heading."""
+
+    name: ClassVar[str] = "forest"
+
+    time_limit: float = 30.0
+
+    def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
+        """Draw a forest as a Poisson-disc sample, by throwing darts; same stream, same bytes.
+
+        Grown by hull and `MARGIN`, no two trunks touch: what is left is connected, so there is a
+        way through. (Cook 1986, "Stochastic sampling in computer graphics"; Bridson 2007.)
+        """
+        look, bark = sample_weather(rng, appearance), family_of(appearance).bark
+        start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
+        yaw = float(rng.uniform(-np.pi, np.pi))
+        count = round(graded(self.difficulty, *DENSITY) * (FOREST[1] - FOREST[0]) * 2 * HALF_WIDTH)
+        ahead = np.array([np.cos(yaw), np.sin(yaw)])
+        left = np.array([-np.sin(yaw), np.cos(yaw)])
+        places: NDArray[np.float64] = np.empty((0, 2))
+        radii: NDArray[np.float64] = np.empty(0)
+        gap = 2 * (hull + MARGIN)
+        for _ in range(_TRIES * count):
+            place = np.array([rng.uniform(*FOREST), rng.uniform(-HALF_WIDTH, HALF_WIDTH)])
+            radius = rng.uniform(*TRUNK_DIAMETER) / 2
+            if np.all(np.hypot(*(places - place).T) - radii - radius >= gap):
+                places, radii = np.vstack((places, place)), np.append(radii, radius)
+            if len(radii) == count:
+                break
+        trunks = tuple(
+            Solid(
+                Shape.CYLINDER,
+                np.array([*(start[:2] + x * ahead + y * left), TRUNK_HEIGHT / 2]),
+                (2 * float(radius), TRUNK_HEIGHT),
+                bark.sample(rng),
+            )
+            for (x, y), radius in zip(places, radii, strict=True)
+        )
+        return Scene(start, yaw, look, obstacles=trunks)
+
+    def attempt(self, scene: Scene) -> "ForestAttempt":
+        """Begin a flight along the scene's first heading."""
+        return ForestAttempt(scene)
+
+
+class ForestAttempt(Attempt):
+    """Progress is metres ahead of the start, less those aside of the forest."""
+
+    def __init__(self, scene: Scene) -> None:
+        start, yaw = scene.start_position, scene.start_yaw
+        self._x, self._y, _ = start.tolist()
+        self._c, self._s = math.cos(yaw), math.sin(yaw)
+        self.goal = start + FINISH * np.array([self._c, self._s, 0.0])
+        self.update(start.tolist(), 0.0)
+
+    def update(self, position: Sequence[float], time: float) -> None:
+        """Measure how far ahead and how far aside it is."""
+        (x, y, z), c, s = position, self._c, self._s
+        x, y = x - self._x, y - self._y
+        ahead, outside = c * x + s * y, max(abs(c * y - s * x) - HALF_WIDTH, 0.0)
+        self.progress = min(ahead, FINISH) - outside
+        self.succeeded = ahead >= FINISH and outside == 0 and z < TRUNK_HEIGHT

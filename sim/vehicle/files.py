@@ -1,0 +1,86 @@
+"""Vehicles by name or by file: one readable TOML file for each set of parameters."""
+
+import dataclasses
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.toml_files import is_number, read_toml
+from liquid_nav_sim.vehicle.airframe import BatteryParameters, VehicleParameters
+
+_Kind = TypeVar("_Kind", VehicleParameters, BatteryParameters)
+
+_SHIPPED = resources.files("liquid_nav_sim.vehicle") / "airframes"
+
+VEHICLES = tuple(sorted(file.name.removesuffix(".toml") for file in _SHIPPED.iterdir()))
+"""Names of the vehicles that come with the package."""
+
+
+def load_vehicle(vehicle: str | Path) -> VehicleParameters:
+    """Read the parameters of a vehicle.
+
+    Args:
+        vehicle: a name of `VEHICLES`, or a path of a file like theirs, which ends in .toml: it
+            holds the fields of `VehicleParameters`, and those of `BatteryParameters` in a table
+            [battery], which may be left out.
+
+    Raises:
+        SimulationError: on an unknown name, a file that cannot be read, or a field that is missing,
+            unknown, of a wrong type or out of its range.
+    """
+    name = str(vehicle)
+    if name not in VEHICLES and not name.endswith(".toml"):
+        raise SimulationError(
+            f"unknown vehicle {name!r}: choose from {', '.join(VEHICLES)}, or give a .toml file"
+        )
+    file = _SHIPPED / f"{name}.toml" if name in VEHICLES else Path(vehicle)
+    table = read_toml(file, f"vehicle {name}")
+    try:
+        return _parameters(table)
+    except _FieldError as error:
+        raise SimulationError(f"vehicle {name}: {error}") from error
+
+
+class _FieldError(ValueError):
+    """What is wrong with a field, of a file that the message need not name."""
+
+
+def _parameters(table: Mapping[str, Any]) -> VehicleParameters:
+    values = dict(table)
+    battery = values.pop("battery", None)
+    if battery is not None:
+        if not isinstance(battery, Mapping):
+            raise _FieldError(f"battery must be a table, [battery], got {battery!r}")
+        battery = _made(BatteryParameters, battery, "battery.")
+    return _made(VehicleParameters, values, "", battery=battery)
+
+
+def _made(kind: type[_Kind], table: Mapping[str, Any], prefix: str, **others: Any) -> _Kind:
+    """A dataclass of the numbers and the lists of three numbers in a table."""
+    fields = {f.name: f.type for f in dataclasses.fields(kind) if f.name not in others}
+    for name in table:
+        if name not in fields:
+            raise _FieldError(f"unknown field {prefix}{name}, choose from {', '.join(fields)}")
+    values: dict[str, Any] = {}
+    for name, type_ in fields.items():
+        if name not in table:
+            raise _FieldError(f"field {prefix}{name} is missing")
+        value = table[name]
+        if type_ is float:
+            if not is_number(value):
+                raise _FieldError(f"{prefix}{name} must be a number, got {value!r}")
+            values[name] = float(value)
+        else:
+            if not (isinstance(value, list) and len(value) == 3 and all(map(is_number, value))):
+                raise _FieldError(f"{prefix}{name} must be a list of three numbers, got {value!r}")
+            values[name] = tuple(map(float, value))
+    try:
+        return kind(**values, **others)
+    except SimulationError as error:
+        raise _FieldError(str(error)) from error
+
+
+QUAD_250 = load_vehicle("racing_250")
+"""The default vehicle."""

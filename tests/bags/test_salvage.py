@@ -1,0 +1,362 @@
+"""Damaged recordings: what they still hold is read, what they lost is counted, nothing raises."""
+
+import sqlite3
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapFileWriter
+from rosbags.rosbag2 import StoragePlugin
+
+from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.order import LEAP, WINDOW, WINDOW_BYTES, in_order
+from liquid_nav.bags.records import Damage, Message, Record, Topic
+from liquid_nav.errors import ReplayError
+from liquid_nav.events import SECOND
+from liquid_nav.onboard import Policy
+from replay.replay_support import (
+    events,
+    record,
+    replayed,
+    rewrite_bag,
+    rewrite_mcap,
+    split_bag,
+    write_metadata,
+)
+from support import sample
+
+IMU = "/imu/data_raw"
+IMAGES = "/camera/image_raw"
+
+
+def read(path: Path) -> tuple[list[Message], Damage]:
+    damage = Damage()
+    with Recording(path) as recording:
+        return list(recording.messages(set(recording.topics), damage)), damage
+
+
+@pytest.fixture(scope="module")
+def whole(flow_policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A small flight as one file of each kind."""
+    path = tmp_path_factory.mktemp("whole")
+    record(path / "flight.mcap", flow_policy, events(0.5))
+    rewrite_mcap(path / "flight.mcap", path / "chunked.mcap")
+    rewrite_mcap(path / "flight.mcap", path / "zstd.mcap", CompressionType.ZSTD)
+    rewrite_mcap(path / "flight.mcap", path / "lz4.mcap", CompressionType.LZ4)
+    rewrite_mcap(path / "flight.mcap", path / "unchunked.mcap", use_chunking=False)
+    rewrite_bag(path / "flight.mcap", path / "rosbags", StoragePlugin.MCAP)
+    rewrite_bag(path / "flight.mcap", path / "db", StoragePlugin.SQLITE3)
+    files = {file.name: file.read_bytes() for file in path.glob("*.mcap")}
+    files["rosbags.mcap"] = (path / "rosbags" / "rosbags.mcap").read_bytes()
+    files["flight.db3"] = (path / "db" / "db.db3").read_bytes()
+    return files
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+KINDS = [
+    "chunked.mcap",
+    "zstd.mcap",
+    "lz4.mcap",
+    "unchunked.mcap",
+    "rosbags.mcap",
+    "flight.db3",
+]
+
+
+def read_or_refused(path: Path) -> tuple[list[Message], Damage] | None:
+    """None where the one error is raised that may be."""
+    try:
+        return read(path)
+    except ReplayError:
+        return None
+
+
+def contents(messages: list[Message]) -> set[tuple[str, int]]:
+    return {(message.topic.name, message.time) for message in messages}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(fraction=st.floats(0, 1))
+def test_truncated_anywhere(
+    whole: dict[str, bytes], scratch: Path, kind: str, fraction: float
+) -> None:
+    data = whole[kind]
+    complete = scratch / f"complete_{kind}"
+    complete.write_bytes(data)
+    path = scratch / kind
+    path.write_bytes(data[: round(fraction * len(data))])
+    expected = contents(read(complete)[0])
+    outcome = read_or_refused(path)
+    if outcome is None:
+        return
+    messages, damage = outcome
+    assert contents(messages) <= expected
+    if len(messages) < len(expected):
+        assert damage.notes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(place=st.floats(0, 1), bit=st.integers(0, 7), width=st.sampled_from([1, 1, 4, 300]))
+def test_flipped_bytes_anywhere(
+    whole: dict[str, bytes], scratch: Path, kind: str, place: float, bit: int, width: int
+) -> None:
+    data = bytearray(whole[kind])
+    start = round(place * (len(data) - width))
+    for at in range(start, start + width):
+        data[at] ^= 1 << bit
+    path = scratch / kind
+    path.write_bytes(data)
+    outcome = read_or_refused(path)
+    if outcome is None:
+        return
+    messages, damage = outcome
+    path.write_bytes(whole[kind])
+    missing = len(read(path)[0]) - len(messages)
+    assert missing <= 0 or damage.notes
+
+
+@pytest.mark.parametrize("kind", ["chunked.mcap", "zstd.mcap", "lz4.mcap"])
+def test_a_broken_chunk_costs_its_messages_only_and_they_are_counted(
+    whole: dict[str, bytes], tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / kind).write_bytes(whole[kind])
+    complete, _ = read(tmp_path / kind)
+    data = bytearray(whole[kind])
+    data[len(data) // 2] ^= 0x10
+    (tmp_path / kind).write_bytes(data)
+    messages, damage = read(tmp_path / kind)
+    assert 0 < damage.lost == len(complete) - len(messages) < len(complete) / 2
+    assert any("broken record" in note for note in damage.notes)
+
+
+@pytest.mark.parametrize("kind", ["chunked.mcap", "zstd.mcap", "lz4.mcap", "unchunked.mcap"])
+def test_a_cut_file_gives_all_that_is_before_the_cut(
+    whole: dict[str, bytes], tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / kind).write_bytes(whole[kind])
+    complete, _ = read(tmp_path / kind)
+    (tmp_path / kind).write_bytes(whole[kind][: len(whole[kind]) * 9 // 10])
+    messages, damage = read(tmp_path / kind)
+    assert len(messages) > len(complete) * 0.6
+    assert any("cut short" in note for note in damage.notes)
+
+
+def test_a_broken_length_costs_what_is_around_it_only(
+    whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    data = bytearray(whole["chunked.mcap"])
+    second = data.index(b"\x06", data.index(b"\x07", 40_000))
+    while struct.unpack_from("<Q", data, second + 1)[0] > 1 << 20:
+        second = data.index(b"\x06", second + 1)
+    (tmp_path / "f.mcap").write_bytes(data)
+    complete, _ = read(tmp_path / "f.mcap")
+    data[second + 8] = 0x7F
+    (tmp_path / "f.mcap").write_bytes(data)
+    messages, damage = read(tmp_path / "f.mcap")
+    assert len(complete) / 2 < len(messages) <= len(complete)
+    assert damage.lost == len(complete) - len(messages)
+
+
+@pytest.mark.parametrize("name", ["f.mcap", "f.db3", "f.bag", "f.ulg", "f.mcap.zstd"])
+@pytest.mark.parametrize("data", [b"", b"\0" * 1000, b"no recording", b"\x89MCAP0\r\n"])
+def test_what_is_no_recording_gets_one_clear_error(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(ReplayError, match=str(path)):
+        read(path)
+
+
+def test_no_footer_and_no_index(
+    whole: dict[str, bytes], flow_policy: Policy, tmp_path: Path
+) -> None:
+    complete = whole["chunked.mcap"]
+    path = tmp_path / "f.mcap"
+    path.write_bytes(complete)
+    expected = replayed(path, flow_policy)
+    path.write_bytes(complete[:-8])
+    assert replayed(path, flow_policy).digest == expected.digest
+    rewrite_mcap(tmp_path / "f.mcap", tmp_path / "bare.mcap", repeat_channels=False)
+    assert replayed(tmp_path / "bare.mcap", flow_policy).digest == expected.digest
+
+
+def test_unknown_types_and_service_events_do_not_matter(
+    flow_policy: Policy, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "f.mcap"
+    path.write_bytes(whole["chunked.mcap"])
+    expected = replayed(path, flow_policy)
+    with (tmp_path / "more.mcap").open("wb") as file:
+        writer = McapFileWriter(file)
+        writer.start("ros2")
+        nonsense = writer.register_schema("acme_msgs/msg/Thing", "ros2msg", b"not a ( definition")
+        service = writer.register_schema("acme/srv/Do_Event", "", b"")
+        channels = [
+            writer.register_channel("/thing", "cdr", nonsense),
+            writer.register_channel("/do/_service_event", "cdr", service),
+            writer.register_channel("/no_schema", "json", 0),
+        ]
+        known: dict[str, int] = {}
+        with Recording(path) as recording:
+            for entry in recording._files[0].records(Damage()):
+                topic = entry.topic
+                if topic.name not in known:
+                    schema = writer.register_schema(
+                        topic.type, "ros2msg", topic.definition.encode()
+                    )
+                    known[topic.name] = writer.register_channel(topic.name, "cdr", schema)
+                for channel in channels:
+                    writer.add_message(channel, entry.time, b"\0\1\2", entry.time)
+                writer.add_message(known[topic.name], entry.time, bytes(entry.data), entry.time)
+        writer.finish()
+    result = replayed(tmp_path / "more.mcap", flow_policy)
+    assert result.digest == expected.digest
+    assert result.damage.lost == 0
+    messages, damage = read(tmp_path / "more.mcap")
+    assert set(damage.undecodable) == {"/thing", "/do/_service_event", "/no_schema"}
+    assert damage.lost == sum(damage.undecodable.values()) == 3 * len(messages)
+
+
+def test_metadata_that_lie_are_contradicted(whole: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "f.mcap").write_bytes(whole["chunked.mcap"])
+    imu = sum(m.topic.name == IMU for m in read(tmp_path)[0])
+    write_metadata(tmp_path, ["f.mcap"], {IMU: ("sensor_msgs/msg/Imu", imu + 55)})
+    messages, damage = read(tmp_path)
+    assert damage.lost == 55
+    assert f"{IMU}: {imu + 55} messages declared, {imu} found" in damage.notes
+    write_metadata(tmp_path, ["f.mcap", "gone.mcap"], {IMU: ("sensor_msgs/msg/Imu", 1)})
+    again, damage = read(tmp_path)
+    assert contents(again) == contents(messages)
+    assert "gone.mcap is missing" in damage.notes
+
+
+@pytest.mark.parametrize("text", [None, "", "a: [", "rosbag2_bagfile_information: 7"])
+def test_metadata_are_not_needed(flow_policy: Policy, tmp_path: Path, text: str | None) -> None:
+    record(tmp_path / "flight.mcap", flow_policy, events(0.3))
+    expected = replayed(tmp_path / "flight.mcap", flow_policy)
+    split_bag(tmp_path / "flight.mcap", tmp_path / "bag", StoragePlugin.MCAP)
+    if text is None:
+        (tmp_path / "bag" / "metadata.yaml").unlink()
+    else:
+        (tmp_path / "bag" / "metadata.yaml").write_text(text)
+    result = replayed(tmp_path / "bag", flow_policy)
+    assert result.digest == expected.digest
+    assert any("metadata.yaml" in note for note in result.damage.notes)
+
+
+def test_an_empty_flight_is_replayed(flow_policy: Policy, tmp_path: Path) -> None:
+    with (tmp_path / "f.mcap").open("wb") as file:
+        writer = McapFileWriter(file)
+        writer.start("ros2")
+        schema = writer.register_schema("sensor_msgs/msg/Imu", "ros2msg", b"")
+        writer.register_channel(IMU, "cdr", schema)
+        writer.finish()
+    result = replayed(tmp_path / "f.mcap", flow_policy, comparing=False)
+    assert (result.events, len(result.times), result.damage.lost) == (0, 0, 0)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ReplayError, match="holds no recording"):
+        read(tmp_path / "nothing")
+
+
+def test_rows_of_a_database_that_cannot_be_read_are_counted(
+    whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "f.db3"
+    path.write_bytes(whole["flight.db3"])
+    complete, _ = read(path)
+    with sqlite3.connect(path) as connection:
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    data = bytearray(whole["flight.db3"])
+    pages = len(data) // page
+    for number in range(pages // 2, pages // 2 + 3):
+        data[number * page : (number + 1) * page] = b"\xaa" * page
+    path.write_bytes(data)
+    messages, damage = read(path)
+    assert len(complete) / 2 < len(messages) < len(complete)
+    assert damage.notes
+
+
+def imu_record(time: int) -> Record:
+    return Record(Topic(IMU, "sensor_msgs/msg/Imu"), time, b"")
+
+
+def test_a_database_whose_pages_go_round_in_circles_is_read_to_an_end(
+    flow_policy: Policy, tmp_path: Path
+) -> None:
+    """A leaf of the table with its first row and its last exchanged."""
+    record(tmp_path / "f.mcap", flow_policy, [sample(k / 100, seed=k) for k in range(4)])
+    rewrite_bag(tmp_path / "f.mcap", tmp_path / "db", StoragePlugin.SQLITE3)
+    path = tmp_path / "db" / "db.db3"
+    data = bytearray(path.read_bytes())
+    # https://www.sqlite.org/fileformat.html, 1.6: kind of page, two bytes of count, cell pointers.
+    (page,) = (at for at in range(0, len(data), 4096) if data[at] == 13 and data[at + 4] == 8)
+    first, last = slice(page + 8, page + 10), slice(page + 22, page + 24)
+    data[first], data[last] = data[last], data[first]
+    path.write_bytes(data)
+    messages, damage = read(path)
+    assert len(messages) < 8
+    assert any("out of order" in note for note in damage.notes)
+
+
+def test_the_window_sorts_what_it_can_and_counts_the_rest() -> None:
+    damage, start = Damage(), 10**18
+    times = [start, start + 5, start + 3, start + 2 * WINDOW, start + 4, start + 2 * WINDOW + 1]
+    out = [r.time for r in in_order(map(imu_record, times), damage)]
+    assert out == sorted(set(times) - {start + 4})
+    assert damage.unreadable == 1
+    assert any("out of order" in note for note in damage.notes)
+
+
+def test_a_large_image_is_held_until_the_next() -> None:
+    start, period = 10**18, SECOND // 20
+    records = []
+    for k in range(6):
+        image = Record(
+            Topic(IMAGES, "sensor_msgs/msg/Image"), start + k * period, bytes(WINDOW_BYTES + 1)
+        )
+        records += [image, imu_record(image.time + 2), imu_record(image.time - 1)]
+    out = list(in_order(records, damage := Damage()))
+    assert [r.time for r in out] == sorted(r.time for r in records)
+    assert damage.unreadable == 0
+
+
+def test_one_time_out_of_all_order_is_not_believed_but_a_leap_is() -> None:
+    start = 10**18
+    damage = Damage()
+    times = [start, start + 1, start + 2**60, start + 2, start + 3]
+    assert [r.time for r in in_order(map(imu_record, times), damage)] == [
+        t for t in times if t < start + 2**60
+    ]
+    assert damage.unreadable == 1
+    damage = Damage()
+    times = [start, start + 1, start - 2 * LEAP, start - 2 * LEAP + 1]
+    assert [r.time for r in in_order(map(imu_record, times), damage)] == times
+    assert damage.unreadable == 0
+
+
+def test_no_recording_can_be_an_event_before_it_was_measured(
+    flow_policy: Policy, tmp_path: Path
+) -> None:
+    """A real log: equal stamps, gaps of 65 ms, silences of 1 s."""
+    flight, time = [], 1.0
+    for k in range(400):
+        time += (0.0, 0.004, 0.065, 1.0)[0 if k % 7 == 0 else 3 if k % 131 == 0 else k % 2 + 1]
+        flight.append(sample(time, 0.0, seed=k))
+    record(tmp_path / "f.mcap", flow_policy, flight)
+    result = replayed(tmp_path / "f.mcap", flow_policy)
+    figures = result.channels[flight[0].channel]
+    assert figures.events == 400
+    assert figures.equal_stamps > 50
+    assert figures.gap_count > 0
+    assert max(length for _, length in figures.gaps) == pytest.approx(1.0)
+    assert result.comparison is not None
+    assert result.comparison.identical

@@ -1,0 +1,94 @@
+"""Rotations by static transforms: chains, rings, gaps, and wrong quaternions."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from liquid_nav.messages.decode import MessageError
+from liquid_nav.messages.transforms import StaticTransforms, rotation_of
+
+rotations = st.integers(0, 2**32 - 1).map(lambda seed: Rotation.random(random_state=seed))
+
+
+def link(parent: str, child: str, quaternion: tuple[float, ...]) -> SimpleNamespace:
+    x, y, z, w = quaternion
+    return SimpleNamespace(
+        header=SimpleNamespace(frame_id=parent),
+        child_frame_id=child,
+        transform=SimpleNamespace(rotation=SimpleNamespace(x=x, y=y, z=z, w=w)),
+    )
+
+
+def tree(*links: SimpleNamespace) -> StaticTransforms:
+    transforms = StaticTransforms()
+    for one in links:
+        transforms.add(SimpleNamespace(transforms=[one]))
+    return transforms
+
+
+@settings(deadline=None)
+@given(rotations)
+def test_a_quaternion_is_the_rotation_that_scipy_has(rotation: Rotation) -> None:
+    np.testing.assert_allclose(rotation_of(rotation.as_quat()), rotation.as_matrix(), atol=1e-12)
+
+
+@settings(deadline=None)
+@given(rotations, rotations, rotations)
+def test_a_chain_multiplies_and_its_way_back_is_the_inverse(
+    mount: Rotation, arm: Rotation, sensor: Rotation
+) -> None:
+    """Body above the arm above the IMU, and a camera beside them."""
+    transforms = tree(
+        link("base_link", "arm", tuple(mount.as_quat())),
+        link("arm", "imu", tuple(arm.as_quat())),
+        link("base_link", "camera", tuple(sensor.as_quat())),
+    )
+    body_from_imu = (mount * arm).as_matrix()
+    np.testing.assert_allclose(transforms.rotation("imu", "base_link"), body_from_imu, atol=1e-9)
+    np.testing.assert_allclose(transforms.rotation("base_link", "imu"), body_from_imu.T, atol=1e-9)
+    camera_from_imu = sensor.as_matrix().T @ body_from_imu
+    np.testing.assert_allclose(transforms.rotation("imu", "camera"), camera_from_imu, atol=1e-9)
+
+
+def test_a_frame_is_not_turned_into_itself() -> None:
+    np.testing.assert_array_equal(StaticTransforms().rotation("imu", "imu"), np.eye(3))
+
+
+def test_what_is_not_joined_is_refused_until_it_is() -> None:
+    transforms = tree(link("arm", "imu", (0, 0, 0, 1)))
+    with pytest.raises(MessageError, match="no static transform joins frame 'imu' to 'base_link'"):
+        transforms.rotation("imu", "base_link")
+    half = math.sqrt(0.5)
+    transforms.add(SimpleNamespace(transforms=[link("base_link", "arm", (0, 0, half, half))]))
+    np.testing.assert_allclose(
+        transforms.rotation("imu", "base_link") @ [1, 0, 0], [0, 1, 0], atol=1e-12
+    )
+
+
+def test_a_newer_transform_replaces_the_old_one() -> None:
+    transforms = tree(link("base_link", "imu", (0, 0, 0, 1)))
+    np.testing.assert_array_equal(transforms.rotation("imu", "base_link"), np.eye(3))
+    transforms.add(SimpleNamespace(transforms=[link("base_link", "imu", (1, 0, 0, 0))]))
+    expected = np.diag([1.0, -1.0, -1.0])
+    np.testing.assert_allclose(transforms.rotation("imu", "base_link"), expected, atol=1e-12)
+
+
+def test_a_ring_is_refused() -> None:
+    transforms = tree(link("a", "b", (0, 0, 0, 1)), link("b", "a", (0, 0, 0, 1)))
+    with pytest.raises(MessageError, match="ring"):
+        transforms.rotation("a", "base_link")
+
+
+@pytest.mark.parametrize("wrong", [(0, 0, 0, 0), (0, 0, 0, 2), (math.nan, 0, 0, 1)])
+def test_a_wrong_quaternion_is_refused_and_the_others_are_taken(wrong: tuple[float, ...]) -> None:
+    transforms = StaticTransforms()
+    links = [link("base_link", "bad", wrong), link("base_link", "imu", (1, 0, 0, 0))]
+    with pytest.raises(MessageError, match="unit quaternion"):
+        transforms.add(SimpleNamespace(transforms=links))
+    expected = np.diag([1.0, -1.0, -1.0])
+    np.testing.assert_allclose(transforms.rotation("imu", "base_link"), expected, atol=1e-12)

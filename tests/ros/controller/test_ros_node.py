@@ -1,0 +1,335 @@
+"""The controller node over real DDS: lifecycle, commands, parameters, wrong messages."""
+
+import itertools
+import math
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ros.node_support import (
+    LOUD,
+    OK,
+    PARAMETERS,
+    PICTURE,
+    Vehicle,
+    is_rest,
+    overrides,
+    save_small_bundle,
+    vector,
+)
+from ros.ros_support import Spinner
+
+pytest.importorskip("rclpy")
+
+import cv2
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu, JointState
+
+from liquid_nav.command import CommandLimits
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
+from liquid_nav.ros.controller.node import ControllerNode
+from liquid_nav.ros.controller.parameters import BACKEND_SPECS, SPECS, read
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small_bundle(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def ros() -> Iterator[Spinner]:
+    with Spinner() as spinner:
+        yield spinner
+
+
+def test_the_whole_life_of_a_node(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle)
+    node = vehicle.node
+    for _ in range(2):
+        assert node.trigger_configure() == OK
+        assert node.trigger_activate() == OK
+        ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear)
+        vehicle.until(lambda: vehicle.commands, "a hover")
+        assert all(map(is_rest, vehicle.commands))
+        vehicle.nominal()
+        vehicle.until(lambda: any(not is_rest(c) for c in vehicle.commands), "a command")
+        assert node.trigger_deactivate() == OK
+        vehicle.until(lambda: is_rest(vehicle.commands[-1]), "the zero command")
+        count = len(vehicle.commands)
+        vehicle.until_reported("controller", "not active")
+        assert len(vehicle.commands) == count
+        assert node.trigger_cleanup() == OK
+        vehicle.commands.clear()
+        vehicle.diagnostics.clear()
+    assert node.trigger_configure() == OK
+    assert node.trigger_activate() == OK
+    vehicle.nominal()
+    assert node.trigger_shutdown() == OK
+    vehicle.until(lambda: is_rest(vehicle.commands[-1]), "the zero command")
+
+
+def test_messages_in_commands_out_within_limits(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle).fly().nominal()
+    vehicle.commands.clear()
+    for _ in range(5):
+        vehicle.tell(vehicle.image, vehicle.picture(), Channel.CAMERA)
+        for _ in range(5):
+            vehicle.tell(vehicle.imu, vehicle.sample(), Channel.IMU)
+    vehicle.until(lambda: len(vehicle.commands) >= 30, "a command for each message")
+    magnitude = CommandLimits().magnitude
+    for command in vehicle.commands:
+        assert all(abs(x) <= m for x, m in zip(vector(command), magnitude, strict=True))
+        assert command.header.frame_id == "base_link"
+    vehicle.until(lambda: vehicle.last("event_to_command_p99_us").isdigit(), "latencies")
+    assert float(vehicle.last("event_to_command_p50_us")) > 0
+    assert "rate_hz" in vehicle.words("imu")
+
+
+def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle).fly().nominal()
+    v, images, imus = vehicle, vehicle.image, vehicle.imu
+    cases = [
+        (images, lambda: v.picture(width=0, height=0, step=0, data=array("B")), "0x0"),
+        (images, lambda: v.picture(step=1), "image step is 1"),
+        (images, lambda: v.picture(encoding="32FC1"), "'32FC1'"),
+        (images, lambda: v.picture(height=47), "bytes"),
+        (images, lambda: v.picture(offset=60), "in the future"),
+        (images, lambda: v.picture(offset=-60), "old"),
+        (images, lambda: Image(encoding="rgb8", width=64, height=48, step=192), "old"),
+        (imus, lambda: v.sample(force=math.nan), "not finite"),
+        (imus, lambda: v.sample(rate=math.inf), "not finite"),
+        (imus, lambda: v.sample(force=0.0), "linear_acceleration of zero"),
+        (imus, lambda: v.sample(offset=60), "in the future"),
+        (imus, lambda: Imu(), "old"),
+    ]
+    v.commands.clear()
+    for publisher, build, reason in cases:
+        channel = Channel.CAMERA if publisher is images else Channel.IMU
+        intake = v.monitor.intakes[channel]
+        rejected = intake.rejected
+        v.tell(publisher, build(), channel)
+        assert intake.rejected == rejected + 1, reason
+        assert reason in intake.last_rejection
+    v.until_reported("camera", "rejected=7")
+    v.until_reported("imu", "rejected=5")
+    v.nominal()
+    magnitude = CommandLimits().magnitude
+    for command in v.commands:
+        assert all(abs(x) <= m for x, m in zip(vector(command), magnitude, strict=True))
+
+
+def test_incompatible_qos_is_reported_on_both_sides(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, sensor_reliability="reliable").fly()
+    quiet = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    vehicle.world.create_publisher(Imu, "imu", quiet)
+    vehicle.until_reported("qos", "imu=RELIABILITY")
+    vehicle.world.create_subscription(TwistStamped, "cmd_vel", print, latched)
+    status = vehicle.until_reported("qos", "cmd_vel=DURABILITY")
+    assert status.level == b"\x01"
+
+
+def test_two_vehicles_do_not_hear_each_other(ros: Spinner, bundle: Path) -> None:
+    one, two = (Vehicle(ros, bundle, name).fly() for name in ("one", "two"))
+    one.nominal()
+    two.until(lambda: two.commands, "the hover of the other")
+    assert two.received(Channel.CAMERA) == two.received(Channel.IMU) == 0
+    assert all(map(is_rest, two.commands))
+    one.stop(True)
+    two.until_reported("controller", "operator_stop=false")
+    assert two.last("mode") == "hover"
+
+
+def test_camera_info_comes_first(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, use_camera_info=True).fly()
+    infos = vehicle.world.create_publisher(CameraInfo, "camera/camera_info", 1)
+    ros.until_matched(infos)
+    vehicle.tell(vehicle.image, vehicle.picture(), Channel.CAMERA)
+    vehicle.until_reported("camera", "no camera_info has come yet")
+    vehicle.tell(
+        infos,
+        CameraInfo(distortion_model="odd", k=[50.0, 0, 32, 0, 50, 24, 0, 0, 1]),
+        Channel.CAMERA,
+    )
+    infos.publish(
+        CameraInfo(
+            width=64,
+            height=48,
+            distortion_model="plumb_bob",
+            d=[0.0] * 5,
+            k=[50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1],
+        )
+    )
+    vehicle.nominal()
+
+
+def test_compressed_images_goals_and_odometry(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, image_transport="compressed", geofence__enabled=True)
+    vehicle.image = vehicle.world.create_publisher(
+        CompressedImage, "camera/image_raw/compressed", LOUD
+    )
+    vehicle.fly()
+    goals = vehicle.world.create_publisher(PoseStamped, "goal", 1)
+    places = vehicle.world.create_publisher(Odometry, "odometry", 1)
+    ros.until_matched(goals, places)
+    jpeg = array("B", cv2.imencode(".jpg", PICTURE)[1].tobytes())
+    compressed = vehicle.stamp(CompressedImage(format="jpeg", data=jpeg))
+    vehicle.tell(vehicle.image, compressed, Channel.CAMERA)
+    vehicle.tell(vehicle.imu, vehicle.sample(), Channel.IMU)
+    vehicle.tell(goals, vehicle.stamp(PoseStamped()), Channel.GOAL)
+    vehicle.until_reported("controller", "odometry: nothing received yet")
+    here = vehicle.stamp(Odometry())
+    here.pose.pose.orientation.w, here.pose.pose.position.z = 1.0, 1.0
+    vehicle.tell(places, here, Channel.ODOMETRY)
+    channels = vehicle.controller.health.channels
+    accepted = {channel.value: health.accepted for channel, health in channels.items()}
+    assert accepted == {"camera": 1, "imu": 1, "goal": 1, "odometry": 1, "operator": 0}
+
+
+def test_parameters_are_checked_and_some_may_change_in_flight(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, staleness__camera__land=8.0).fly().nominal()
+    node = vehicle.node
+
+    def refused(**values: Any) -> str:
+        result = node.set_parameters_atomically(overrides(**values))
+        assert not result.successful
+        return result.reason
+
+    assert "limits.vx" in refused(limits__vx=-1.0)
+    assert "limits.vx" in refused(limits__vx=math.nan)
+    assert "0 < hover <= land" in refused(staleness__camera__hover=9.0)
+    assert "landing_speed" in refused(landing_speed=5.0)
+    assert "before the node is configured" in refused(model="target")
+    low = {"limits__vx": 0.02, "limits__vy": 0.02, "limits__vz": 0.02, "limits__yaw_rate": 0.02}
+    assert node.set_parameters_atomically(
+        overrides(**low, landing_speed=0.01, minimum_rate=40.0)
+    ).successful
+    vehicle.nominal()
+    vehicle.commands.clear()
+    vehicle.nominal()
+    assert all(abs(x) <= 0.02 for command in vehicle.commands for x in vector(command))
+
+
+def test_the_shipped_parameter_file_has_every_parameter_at_its_default(ros: Spinner) -> None:
+    arguments = ["--ros-args", "--params-file", str(PARAMETERS)]
+    node = ros.add(ControllerNode(context=ros.context, cli_args=arguments))
+    assert read(node, SPECS) == {spec.name: spec.default for spec in SPECS}
+    assert {spec.name for spec in SPECS} <= node._parameter_overrides.keys()
+
+
+def test_a_parameter_that_is_none_is_ignored_with_a_warning(
+    ros: Spinner, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "typo.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    limits: {vxx: 0.5, vy: 0.25}\n    gain: 3.0\n")
+    arguments = ["--ros-args", "--params-file", str(file)]
+    node = ros.add(ControllerNode(context=ros.context, cli_args=arguments))
+    assert read(node, SPECS)["limits.vy"] == 0.25
+    said = capfd.readouterr().err
+    assert "limits.vxx is no parameter of this node, ignored; did you mean limits.vx?" in said
+    assert "gain is no parameter of this node, ignored" in said
+    assert said.count("ignored") == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "/nowhere/at/all"},
+        {"backend": "px4"},
+        {"landing_speed": 9.0},
+        {"imu_rotation": [0.0, 0.0, 0.0, 2.0]},
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(ros: Spinner, bundle: Path, wrong: Any) -> None:
+    vehicle = Vehicle(ros, bundle, **wrong)
+    assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    vehicle.until_reported("controller", "not active")
+
+
+def test_the_node_starts_by_itself_when_asked_to(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, autostart=True)
+    ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear, vehicle.reports)
+    vehicle.nominal()
+    assert vehicle.node.trigger_deactivate() == OK
+    with pytest.raises(ConfigError, match="/nowhere"):
+        Vehicle(ros, Path("/nowhere/at/all"), namespace="other", autostart=True)
+
+
+def test_liquid_state_is_published_within_its_bounds(ros: Spinner, bundle: Path) -> None:
+    states: list[JointState] = []
+    vehicle = Vehicle(ros, bundle, liquid_state_rate=500.0)
+    topic = "liquid_nav_node/liquid_state"
+    ear = vehicle.world.create_subscription(JointState, topic, states.append, 100)
+    vehicle.fly()
+    ros.until_matched(ear)
+    vehicle.nominal()
+    vehicle.until(lambda: len(states) > 5, "liquid states")
+    units = vehicle.node._flight.policy.config.units
+    for state in states:
+        assert len(state.name) == len(state.position) == len(state.effort) == units
+        assert all(tau > 0 for tau in state.effort)
+    memory = vehicle.controller.memory
+    _, time_constant = vehicle.node._flight.policy.core_state(memory)
+    assert len(time_constant) == units
+    stamps = [state.header.stamp.sec * 10**9 + state.header.stamp.nanosec for state in states]
+    assert all(b - a >= 2_000_000 for a, b in itertools.pairwise(stamps))
+
+
+def test_a_transform_without_its_package_is_refused(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, imu_from_tf=True)
+    try:
+        import tf2_msgs  # noqa: F401
+    except ImportError:
+        assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert "tf2_msgs" in vehicle.node._why_not
+    else:
+        assert vehicle.node.trigger_configure() == OK
+
+
+def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> None:
+    """A driver that reports in FRD: half a turn about x."""
+    events: list[Any] = []
+    vehicle = Vehicle(ros, bundle, imu_rotation=[1.0, 0.0, 0.0, 0.0]).fly()
+    original = vehicle.controller.on_event
+    vehicle.controller.on_event = lambda event: (events.append(event), original(event))
+    vehicle.tell(vehicle.imu, vehicle.sample(force=-9.81, rate=0.2), Channel.IMU)
+    (event,) = [e for e in events if e.channel is Channel.IMU]
+    assert event.specific_force == pytest.approx([0, 0, 9.81])
+    assert event.angular_velocity[0] == pytest.approx(0.2)
+
+
+def test_what_is_missing_around_the_node_is_reported(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle).fly()
+    vehicle.until_reported("supervisor", "none listens to the heartbeat")
+    vehicle.until_reported("camera", "nothing received yet")
+
+
+def test_a_huge_image_is_refused_and_the_node_goes_on(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle).fly().nominal()
+    huge = vehicle.picture(width=12_000, height=2_800, step=36_000)
+    huge.data = array("B", bytes(36_000 * 2_800))
+    vehicle.tell(vehicle.image, huge, Channel.CAMERA)
+    assert "pixels" in vehicle.monitor.intakes[Channel.CAMERA].last_rejection
+    vehicle.nominal()
+
+
+def test_every_parameter_is_described_with_its_range_and_its_choices(ros: Spinner) -> None:
+    node = ros.add(ControllerNode(context=ros.context))
+    for spec in SPECS:
+        descriptor = node.describe_parameter(spec.name)
+        assert descriptor.description.endswith("."), spec.name
+        assert len(descriptor.description) > 10
+        assert all(choice in descriptor.additional_constraints for choice in spec.choices)
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        bounds = [(bound.from_value, bound.to_value) for bound in ranges]
+        assert bounds == ([] if spec.bounds is None else [spec.bounds]), spec.name
+        # Back-ends check their own options.
+        if isinstance(spec.default, float) and spec not in BACKEND_SPECS:
+            assert spec.bounds is not None, f"{spec.name} may be any number"

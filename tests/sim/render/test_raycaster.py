@@ -1,0 +1,283 @@
+"""The ray caster against PyBullet's renderer, pixel by pixel, and against exact geometry."""
+
+from dataclasses import replace
+from math import pi
+from typing import Any
+
+import cv2
+import numpy as np
+import pybullet
+import pytest
+from numpy.typing import NDArray
+
+import liquid_nav_sim.render.raycaster
+from camera_support import LARGE, along, ball, bright, centroid, euler, plain, project, random_view
+from liquid_nav.events import SECOND, CameraFrame
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.render.pinhole import Render
+from liquid_nav_sim.render.raycaster import library
+from liquid_nav_sim.scenes.appearance import FAMILIES, sample_appearance
+from liquid_nav_sim.scenes.bodies import add_scene
+from liquid_nav_sim.scenes.scene import Route, Scene, Shape, Solid
+from liquid_nav_sim.sensors.camera import Camera, CameraModel
+from liquid_nav_sim.world import NOSE_CAMERA, World, WorldConfig
+
+MODEL = replace(LARGE, depth=True)
+
+
+@pytest.fixture(autouse=True)
+def _compiled() -> None:
+    if library() is None:
+        pytest.skip("the ray caster was not compiled: there was no C++ compiler")
+
+
+def scattered(seed: int, *shapes: Shape, count: int = 20) -> Scene:
+    """Solids of these shapes around the origin, before a textured ground."""
+    rng = np.random.default_rng(seed)
+    solids = []
+    for number in range(count):
+        bearing, distance = rng.uniform(-pi, pi), rng.uniform(3, 15)
+        centre = np.array(
+            [distance * np.cos(bearing), distance * np.sin(bearing), rng.uniform(0.3, 3)]
+        )
+        shape = shapes[number % len(shapes)]
+        size = tuple(
+            rng.uniform(0.4, 1.6, {Shape.SPHERE: 1, Shape.CYLINDER: 2, Shape.BOX: 3}[shape])
+        )
+        colour = tuple(rng.uniform(0.1, 0.9, 3).tolist())
+        yaw = float(rng.uniform(-pi, pi)) if shape is Shape.BOX else 0.0
+        solids.append(Solid(shape, centre, size, colour, yaw))
+    family = tuple(FAMILIES)[seed % len(FAMILIES)]
+    return Scene(np.zeros(3), 0.0, sample_appearance(rng, family), obstacles=tuple(solids))
+
+
+def both(client: int, model: CameraModel, scene: Scene, *pose: Any) -> tuple[Render, Render]:
+    """By PyBullet and by the ray caster."""
+    bullet, cast = (
+        Camera(client, model, scene, renderer).render(*pose) for renderer in ("bullet", "raycast")
+    )
+    return bullet, cast
+
+
+def outlines(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
+    """Pixels within `width` of one with another label."""
+    kernel = np.ones((2 * width + 1,) * 2, np.uint8)
+    values = labels.astype(np.int16)
+    return np.asarray(cv2.dilate(values, kernel) != cv2.erode(values, kernel))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ground_and_sky_are_pybullets_to_the_grey_level(client: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = scattered(seed, Shape.BOX)
+    add_scene(client, scene)
+    for _ in range(5):
+        pose = rng.uniform((-2, -2, 0.2), (2, 2, 8)), euler(*rng.uniform((-3, -1, -3), (3, 1, 3)))
+        bullet, cast = both(client, MODEL, scene, *pose)
+        empty = (bullet.segmentation < 0) & (cast.segmentation < 0)
+        assert empty.mean() > 0.3
+        difference = np.abs(bullet.image[empty].astype(int) - cast.image[empty])
+        # A texture's level may be chosen otherwise where two are equally good.
+        assert np.mean(difference.max(axis=1) > 1) < 1e-3
+        assert bullet.depth is not None
+        assert cast.depth is not None
+        np.testing.assert_allclose(1 / bullet.depth[empty], 1 / cast.depth[empty], atol=1e-6)
+
+
+@pytest.mark.parametrize("fog", [3.0, 20.0])
+def test_fog_veils_as_pybullets_does(client: int, fog: float) -> None:
+    scene = scattered(1, Shape.BOX)
+    add_scene(client, scene)
+    foggy = replace(scene, appearance=replace(scene.appearance, fog_length=fog))
+    for yaw in (0.0, 1.5, 3.0):
+        pose = np.array([0, 0, 1.5]), euler(0, 0, yaw)
+        clear, _ = both(client, MODEL, scene, *pose)
+        bullet, cast = both(client, MODEL, foggy, *pose)
+        whole = ~outlines(bullet.segmentation, 1)
+        difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
+        assert np.mean(difference[whole] > 2) < 5e-3
+        assert np.abs(clear.image.astype(int) - cast.image)[whole].max() > 30
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_are_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = scattered(seed, Shape.BOX)
+    add_scene(client, scene)
+    for _ in range(5):
+        roll, pitch, yaw = rng.uniform((-0.5, -0.3, -3), (0.5, 0.3, 3)).tolist()
+        pose = rng.uniform((-1, -1, 0.5), (1, 1, 3)), euler(roll, pitch, yaw)
+        bullet, cast = both(client, MODEL, scene, *pose)
+        other = bullet.segmentation != cast.segmentation
+        # Where a pixel's centre is on an edge, rounding decides.
+        assert other.mean() < 2e-3
+        assert np.all(outlines(bullet.segmentation, 1)[other])
+        shown = (cast.segmentation >= 0) & ~outlines(bullet.segmentation, 1)
+        assert bullet.depth is not None
+        assert cast.depth is not None
+        np.testing.assert_allclose(bullet.depth[shown], cast.depth[shown], rtol=2e-3)
+        difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
+        # But for edges between two sides of a box.
+        assert np.sum(difference[shown] > 2) <= 5e-3 * shown.sum()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_meshes_of_round_solids_are_pybullets_but_for_their_facets(client: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = scattered(seed, Shape.SPHERE, Shape.CYLINDER)
+    add_scene(client, scene)
+    for _ in range(5):
+        pose = np.array([0, 0, 1.5]), euler(*rng.uniform((-0.5, -0.3, -3), (0.5, 0.3, 3)))
+        bullet, cast = both(client, MODEL, scene, *pose)
+        other = bullet.segmentation != cast.segmentation
+        assert other.mean() < 0.02
+        # 7 % of a radius of 0.8 m are 4 pixels at 3 m, and more at an angle.
+        assert np.all(outlines(bullet.segmentation, 6)[other])
+
+
+@pytest.mark.parametrize("shape", list(Shape))
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_seen_lies_on_the_surface(client: int, shape: Shape, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = scattered(seed, shape)
+    add_scene(client, scene)
+    solids = {1 + number: solid for number, solid in enumerate(scene.obstacles)}
+    for _ in range(3):
+        pose = np.array([0, 0, 1.5]), euler(*rng.uniform((-0.5, -0.3, -3), (0.5, 0.3, 3)))
+        render = Camera(client, MODEL, scene, "raycast").render(*pose)
+        rotation, eye = MODEL.pose(*pose)
+        rows, columns = np.nonzero(render.segmentation >= 0)
+        assert len(rows) > 100
+        for row, column in zip(rows[::37].tolist(), columns[::37].tolist(), strict=True):
+            ray = np.linalg.solve(MODEL.matrix, [column, row, 1.0])
+            point = eye + rotation @ ray * render.depth[row, column]  # type: ignore[index]
+            assert abs(solids[int(render.segmentation[row, column])].distance(point)) < 1e-4
+
+
+@pytest.mark.parametrize("lens", [(0.0,) * 5, (-0.28, 0.074, 0.0002, 0.00002, 0.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_balls_appear_where_opencv_projects_them(client: int, lens: Any, seed: int) -> None:
+    view, position, attitude = random_view(np.random.default_rng(seed))
+    model = replace(view, distortion=lens)
+    centres = [
+        along(model, position, attitude, u, v, 6.0) for u in (60.0, 160, 260) for v in (50.0, 190)
+    ]
+    scene = bright(*(ball(centre, 0.25) for centre in centres))
+    bodies = add_scene(client, scene).obstacles
+    seen = Camera(client, model, scene, "raycast").render(position, attitude).segmentation
+    expected = project(np.array(centres), model, position, attitude)
+    found = [centroid(seen == body) for body in bodies]
+    np.testing.assert_allclose(found, expected, atol=0.3)
+
+
+def test_light_comes_from_the_sun(client: int) -> None:
+    wall = Solid(Shape.BOX, np.array([5.0, 0.0, 1.5]), (2.0, 2.0, 2.0), (1.0, 1.0, 1.0))
+    sphere = ball(np.array([5.0, -3.0, 1.5]), 1.0)
+    scene = plain(obstacles=(wall, sphere))
+    add_scene(client, scene)
+    levels = []
+    for sun in (-1.0, 1.0):
+        look = replace(scene.appearance, light=np.array([sun, 0.0, 0.0]), ambient=0.4)
+        lit = replace(scene, appearance=look)
+        image = Camera(client, LARGE, lit, "raycast").render((0, 0, 1.5), euler(0, 0, 0)).image
+        levels.append(int(image[120, 160, 0]))
+        if sun < 0:
+            u, v = project(sphere.position[None], LARGE, np.array([0, 0, 1.5]), euler(0, 0, 0))[0]
+            # The ray to its centre meets it where its normal looks back at the camera.
+            towards = 5 / np.hypot(5, 3)
+            assert image[round(v), round(u), 0] == pytest.approx(255 * (0.4 + 0.6 * towards), abs=4)
+    assert levels == pytest.approx([255, 0.4 * 255], abs=1)
+
+
+def test_from_inside_and_behind_nothing_is_seen(client: int) -> None:
+    around = ball(np.array([0.0, 0.0, 1.5]), 2.0)
+    behind = Solid(Shape.BOX, np.array([-3.0, 0.0, 1.5]), (1.0, 9.0, 9.0), (1.0, 1.0, 1.0))
+    scene = plain(obstacles=(around, behind))
+    add_scene(client, scene)
+    seen = Camera(client, LARGE, scene, "raycast").render((0, 0, 1.5), euler(0, 0, 0)).segmentation
+    assert np.all(seen == -1)
+
+
+def test_what_moves_is_where_it_is(client: int) -> None:
+    target = ball(np.array([6.0, 0.0, 1.5]), 0.4)
+    none = np.zeros((1, 3))
+    route = Route(np.array([0.0, 1.0, 0.0]), none, np.zeros(1), np.zeros(1))
+    scene = replace(bright(), target=target, route=route)
+    body = add_scene(client, scene).target
+    assert body is not None
+    camera = Camera(client, LARGE, scene, "raycast")
+    for y in (0.0, -1.0, 2.0):
+        where = np.array([6.0, y, 1.5])
+        pybullet.resetBasePositionAndOrientation(body, where, (0, 0, 0, 1), physicsClientId=client)
+        seen = camera.render((0, 0, 1.5), euler(0, 0, 0)).segmentation == body
+        expected = project(where[None], LARGE, np.array([0, 0, 1.5]), euler(0, 0, 0))[0]
+        np.testing.assert_allclose(centroid(seen), expected, atol=0.3)
+
+
+# In a world
+
+
+def test_a_flight_repeats_and_its_views_are_those_of_pybullet() -> None:
+    flights: dict[str, list[bytes]] = {}
+    views = {}
+    for name, renderer in (("one", "raycast"), ("two", "raycast"), ("reference", "bullet")):
+        world = World(WorldConfig(camera=NOSE_CAMERA, renderer=renderer))
+        try:
+            world.reset(5)
+            frames = []
+            while (event := world.next_event(SECOND)) is not None:
+                if isinstance(event, CameraFrame):
+                    frames.append(event.image.tobytes())
+            flights[name] = frames
+            views[name] = [view.target_pixels for view in world.views.values()]
+        finally:
+            world.close()
+    assert flights["one"] == flights["two"]
+    assert len(flights["one"]) == len(flights["reference"]) > 20
+    np.testing.assert_allclose(views["one"], views["reference"], atol=8)
+    for cast, bullet in zip(flights["one"], flights["reference"], strict=True):
+        a, b = (np.frombuffer(frame, np.uint8).astype(int) for frame in (cast, bullet))
+        # Noise has the same seed: what differs are the facets of round solids.
+        assert np.mean(np.abs(a - b) > 3) < 0.03
+
+
+def test_the_vehicle_is_drawn(client: int) -> None:
+    world = World(WorldConfig())
+    try:
+        world.reset(1)
+        where = world.state.position + np.array([-1.0, 0.0, 0.3])
+        seen = [
+            Camera(world.client, LARGE, world.scene, renderer).render(where, euler(0, 0.2, 0))
+            for renderer in ("bullet", "raycast")
+        ]
+    finally:
+        world.close()
+    vehicle = 1 + len(world.scene.solids)
+    pixels = [int((render.segmentation == vehicle).sum()) for render in seen]
+    assert pixels[0] > 500
+    assert pixels[1] == pytest.approx(pixels[0], rel=0.03)
+
+
+# The boundary
+
+
+def test_an_unknown_renderer_is_refused_by_name(client: int) -> None:
+    with pytest.raises(SimulationError, match=r"WorldConfig\.renderer must be one of bullet, ray"):
+        WorldConfig(renderer="opengl")
+    with pytest.raises(SimulationError, match="renderer must be one of"):
+        Camera(client, LARGE, plain(), "opengl")
+
+
+def test_shapes_that_are_no_primitives_are_refused(client: int) -> None:
+    shape = pybullet.createVisualShape(
+        pybullet.GEOM_CAPSULE, radius=0.1, length=0.5, physicsClientId=client
+    )
+    pybullet.createMultiBody(0, -1, shape, physicsClientId=client)
+    with pytest.raises(SimulationError, match="spheres, boxes and cylinders"):
+        Camera(client, LARGE, plain(), "raycast")
+
+
+def test_without_the_compiled_part_it_says_so(client: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liquid_nav_sim.render.raycaster, "library", lambda: None)
+    with pytest.raises(SimulationError, match=r"not compiled.*compiler"):
+        Camera(client, LARGE, plain(), "raycast")
