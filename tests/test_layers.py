@@ -87,7 +87,7 @@ def import_graph() -> dict[str, set[str]]:
 
 def room(name: str) -> str:
     """Room of a module within its package; empty for the package itself."""
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def height(name: str) -> int:
