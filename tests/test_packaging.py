@@ -105,10 +105,8 @@ def build_extensions(tmp_path: Path, **environment: str) -> set[str]:
     )
     made = [path for path in (tmp_path / "lib").rglob("*") if path.is_file()]
     root = tmp_path / "lib"
-    return {
-        ".".join(p.relative_to(root).parts).partition(".cpython")[0].partition(".so")[0]
-        for p in made
-    }
+    names = (".".join(path.relative_to(root).parts) for path in made)
+    return {re.sub(r"(\.cpython-[\w-]*)?\.(so|pyd)$", "", name) for name in names}
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
