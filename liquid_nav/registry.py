@@ -22,7 +22,7 @@ class Registry(Generic[Part]):
         blimp = "my_package.blimp:Blimp"
 
     Entry points are looked for when a name is asked for that is not in the table, and when all
-    names are. A part is imported when it is first asked for. An entry point never replaces a part
+    names are. A part is imported when it is asked for. An entry point never replaces a part
     of ours: it is left out, with a warning.
 
     Args:
@@ -37,7 +37,6 @@ class Registry(Generic[Part]):
     ) -> None:
         self.group, self.kind = group, kind
         self._parts: dict[str, Part | str] = dict(parts or {})
-        self._plugged: dict[str, Any] | None = None
 
     def get(self, name: str) -> Part:
         """Give the part of a name.
@@ -46,18 +45,12 @@ class Registry(Generic[Part]):
             ConfigError: when there is none of this name, or it cannot be imported.
 
         """
-        part = self._parts.get(name)
+        part = self._parts.get(name) or self._entry_points().get(name)
         if part is None:
-            point = self._entry_points().get(name)
-            if point is None:
-                raise ConfigError(
-                    f"there is no {self.kind} {name!r}; choose one of {', '.join(self) or 'none'}"
-                )
-            part = str(point.value)
-        if isinstance(part, str):
-            part = self._imported(name, part)
-            self._parts[name] = part
-        return part
+            raise ConfigError(
+                f"there is no {self.kind} {name!r}; choose one of {', '.join(self) or 'none'}"
+            )
+        return self._imported(name, part) if isinstance(part, str) else part
 
     def __iter__(self) -> Iterator[str]:
         """Names of all parts, ours first."""
@@ -78,17 +71,17 @@ class Registry(Generic[Part]):
             ) from error
         return part
 
-    def _entry_points(self) -> Mapping[str, Any]:
-        if self._plugged is None:
-            self._plugged = {}
-            for point in entry_points(group=self.group):
-                if point.name in self._parts:
-                    logger.warning(
-                        "the %s %r of %s is left out: the package has one of that name",
-                        self.kind,
-                        point.name,
-                        point.value,
-                    )
-                else:
-                    self._plugged[point.name] = point
-        return self._plugged
+    def _entry_points(self) -> dict[str, str]:
+        """Where the parts of installed packages are imported from, by name."""
+        plugged = {}
+        for point in entry_points(group=self.group):
+            if point.name in self._parts:
+                logger.warning(
+                    "the %s %r of %s is left out: liquid_nav has one of that name",
+                    self.kind,
+                    point.name,
+                    point.value,
+                )
+            else:
+                plugged[point.name] = point.value
+        return plugged
