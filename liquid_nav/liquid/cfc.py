@@ -171,9 +171,9 @@ class CfC(RecurrentCell):
         u = clamp_input(u)
         return self._advance(self._drive(u), self._memory_drive(u), self._recurrent(), v, dt)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         u = clamp_input(u)
         memories = self._memory_drive(u).unbind(1)
         recurrent, elapsed = self._recurrent(), dt.unbind(1)

@@ -8,13 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid.cell import (
-    LiquidCell,
-    clamp_input,
-    count_substeps,
-    exponential_flow,
-    substep,
-)
+from liquid_nav.liquid.cell import LiquidCell, clamp_input, exponential_flow
+from liquid_nav.liquid.solvers.substeps import count_substeps, substep
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 
@@ -105,9 +100,9 @@ class CTRNN(LiquidCell):
         count = count_substeps(dt.unsqueeze(1), self.max_step, self.max_substeps)[0]
         return self._advance(self._drive(u), v, dt, count, self._recurrent(), self._tau())
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LiquidCell.forward`."""
-        self.check_sequence(u, dt, v)
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        v = self._begin(u, dt, v)
         counts = count_substeps(dt, self.max_step, self.max_substeps)
         recurrent, tau = self._recurrent(), self._tau()
         elapsed = dt.unbind(1)

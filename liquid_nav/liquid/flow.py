@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import scan
-from liquid_nav.liquid.cell import LiquidCell, exponential_flow
+from liquid_nav.liquid.cell import LiquidCell, exponential_flow, folded_arrays
 from liquid_nav.liquid.linear_scan import linear_scan
 from liquid_nav.liquid.resonance import (
     growth,
@@ -19,6 +19,7 @@ from liquid_nav.liquid.resonance import (
     resonant_scan,
 )
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
+from liquid_nav.onboard.cells.flow import FoldedFlow
 
 GATES = ("input_and_state", "input")
 """What the gates of a LiquidFlow may read at an event."""
@@ -212,9 +213,9 @@ class LiquidFlow(LiquidCell):
                 return scanned[:, 0]
         return self._flow(self._gates(self._drive(u), v), v, dt)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LiquidCell.forward`."""
-        self.check_sequence(u, dt, v)
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        v = self._begin(u, dt, v)
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             scanned = self._scan(u, dt, v)
             if scanned is not None:
@@ -263,6 +264,17 @@ class LiquidFlow(LiquidCell):
             raise ConfigError("a LiquidFlow without lipschitz promises no constant")
         of_gates = (1.0 + 2.0 / math.e) * self.lipschitz
         return of_gates, 1.0 if self.state_weight is None else 1.0 + of_gates
+
+    @torch.no_grad()
+    def fold(self) -> FoldedFlow:
+        """See `RecurrentCell.fold`: not with a hidden layer, nor with resonance."""
+        if self.heads is not None or self.resonant:
+            raise ConfigError("a LiquidFlow with a hidden layer or resonance has no onboard form")
+        inputs, states = self._weights()
+        parts: dict[str, Tensor | float | None] = {"initial": self.initial_state(1)[0]}
+        parts |= {"states": states, "offset": self.offset, "scale": self.scale}
+        parts |= {"inputs": inputs, "bias": self.bias, "input_limit": self.input_limit}
+        return FoldedFlow(folded_arrays(parts))
 
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:

@@ -41,9 +41,9 @@ class GRU(RecurrentCell):
         stepped: Tensor = self.rnn(with_time(u, dt, self.time_unit), v)
         return stepped
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         states: list[Tensor] = []
         # Not nn.GRU, of which torch.export fixes the batch.
         for x in with_time(u, dt, self.time_unit).unbind(1):

@@ -48,9 +48,9 @@ class LSTM(RecurrentCell):
         output, memory = self.rnn(with_time(u, dt, self.time_unit), (output, memory))
         return torch.cat((output, memory), 1)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         output, memory = v.chunk(2, 1)
         states: list[Tensor] = []
         # The fused sequence of torch gives the outputs only; here the memories are states too.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from liquid_nav.liquid import torch_scan
-from liquid_nav.liquid.torch_scan import Synapses
+from liquid_nav.liquid.synapses import Membrane, Synapses
 from liquid_nav.onboard import native
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
@@ -39,7 +39,7 @@ def ltc_scan(
     u: Tensor,
     dt: Tensor,
     v: Tensor,
-    membrane: tuple[Tensor, Tensor, Tensor],
+    membrane: Membrane,
     sensory: Synapses,
     recurrent: Synapses,
     max_step: float,

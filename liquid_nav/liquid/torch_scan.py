@@ -5,13 +5,11 @@ last, (N, B), as products over synapses run fastest so.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Synapses: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Slope sigma and offset -sigma mu, (N, J, 1) each, and gains w and w E, (N, 2, J)."""
+from liquid_nav.liquid.synapses import Synapses
 
 COLUMNS = 64
 """Inputs whose synapses are evaluated at once: more would leave the processor's cache."""

@@ -101,16 +101,6 @@ class Transformer(RecurrentCell):
             (inputs[:, self.input_size :], clamp_input(u), aged[:, 1:], dt.unsqueeze(1)), 1
         )
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
-        states: list[Tensor] = []
-        elapsed = dt.unbind(1)
-        for k, held in enumerate(u.unbind(1)):
-            v = self.step(held, v, elapsed[k])
-            states.append(v)
-        return torch.stack(states, 1), v
-
 
 class Block(nn.Module):
     """One layer: attention, then a dense layer of four times the width, each added to its input."""

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.onboard import native
-from liquid_nav.onboard.cells import FoldedCell
+from liquid_nav.onboard.cells import FOLDED_CELLS, FoldedCell, folded_cell
 from liquid_nav.onboard.config import PolicyConfig
 
 _CORE = "core."
@@ -143,7 +143,9 @@ def write_folded(path: Path, network: FoldedNetwork, vouched: NDArray[np.float64
 
 
 def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
-    """Read what `write_folded` wrote; None where it was folded for another kernel.
+    """Read what `write_folded` wrote.
+
+    Gives None if it was folded for another kernel, or its core is of a kind that is not installed.
 
     Raises:
         ConfigError: on a file that is none.
@@ -153,7 +155,7 @@ def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
     try:
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
-            if about.get("form") != _FORM:
+            if about.get("form") != _FORM or about.get("core") not in FOLDED_CELLS:
                 return None
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _network(about["core"], arrays), arrays["vouched"]
@@ -167,4 +169,4 @@ def _network(kind: str, arrays: Mapping[str, NDArray[Any]]) -> FoldedNetwork:
     parameters = tuple(arrays[f"camera.{k}"] for k in range(count))
     camera = FoldedCamera(height, width, arrays["camera.age_unit"].item(), parameters)
     core = {name.removeprefix(_CORE): a for name, a in arrays.items() if name.startswith(_CORE)}
-    return FoldedNetwork(FoldedCell(kind, core), camera, *(arrays[name] for name in _NAMED))
+    return FoldedNetwork(folded_cell(kind, core), camera, *(arrays[name] for name in _NAMED))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from liquid_nav.onboard.camera import NativeCamera
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import FoldedNetwork
-from liquid_nav.onboard.step import NativeStep
 
 RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
@@ -76,7 +75,7 @@ class NativeRuntime:
     """
 
     def __init__(self, network: FoldedNetwork) -> None:
-        self._core = NativeStep(network.core)
+        self._core = network.core.start()
         self._camera = NativeCamera(network.camera)
         self._initial = Memory(self._core.state.copy(), self._core.input.copy())
         self._imu_weight, self._imu_bias = network.imu_weight, network.imu_bias

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_nav.errors import BundleError, ConfigError
-from liquid_nav.liquid.fold import fold
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import FoldedCamera, FoldedNetwork
 from liquid_nav.onboard.policy import Policy
@@ -82,11 +81,11 @@ def folded(network: PolicyNetwork) -> FoldedNetwork:
     """Fold a network. Later changes of it are not seen.
 
     Raises:
-        ConfigError: where its core cannot be folded, see `liquid_nav.liquid.fold.fold`, or where it
-            is not on the CPU, in float32.
+        ConfigError: if its core has no onboard form, see `RecurrentCell.fold`, or it is not on the
+            CPU in float32.
 
     """
-    core, camera, dense = fold(network.core), folded_camera(network.camera), network.imu.dense
+    core, camera, dense = network.core.fold(), folded_camera(network.camera), network.imu.dense
     # W (offset + scale s) + b, with offset and scale moved into W and b.
     weight, bias = dense.weight.double(), dense.bias.double()
     return FoldedNetwork(
