@@ -6,10 +6,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.files import staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
 
 
-class Mp4Writer:
+class Mp4Writer(WholeFile):
     """Streams frames to an H.264 file (yuv420p, index in front) that appears on `close`.
 
     Args:
@@ -57,7 +57,7 @@ class Mp4Writer:
             return
         self._container.mux(self._stream.encode())
         self._finish()
-        self._staging.replace(self.path)
+        put_in_place(self._staging, self.path)
 
     def discard(self) -> None:
         """Leave nothing of a file not yet closed."""

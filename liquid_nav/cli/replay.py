@@ -24,7 +24,7 @@ from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.files import made_directories, whole_file
+from liquid_nav.files import made_directories, write_whole
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
@@ -175,8 +175,8 @@ def run(options: Options, model: Path) -> int:
             print_beside(console, *beside_it)
             content["changed"] = figures(replace(other, comparison=beside_it[1]))
         if options.out is not None:
-            with whole_file(options.out / RESULT) as path:
-                path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+            text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+            write_whole(options.out / RESULT, text)
             if options.report:
                 # The pages' text takes memory that a summary alone can do without.
                 from liquid_nav.replay.report.html import write_report

@@ -11,7 +11,7 @@ import rerun.blueprint as rrb
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import CameraFrame, Event, ImuSample, Odometry
-from liquid_nav.files import staging_path
+from liquid_nav.files import put_in_place, staging_path
 from liquid_nav.onboard import Policy
 from liquid_nav.replay.compare import AXES
 from liquid_nav.replay.run import Replay
@@ -75,7 +75,7 @@ class ReplayView:
         self._out.disconnect()
         if self._file is not None:
             if kind is None:
-                staging_path(self._file).replace(self._file)
+                put_in_place(staging_path(self._file), self._file)
             staging_path(self._file).unlink(missing_ok=True)
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
