@@ -31,7 +31,7 @@ from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
 from liquid_nav.replay.report.model import ReplayReport, run_report
-from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.run import Replay, Watch, compare_replays, replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
 from liquid_nav.safety.layer import SafetyConfig
@@ -152,12 +152,12 @@ def run(options: Options, model: Path) -> int:
                 raise ConfigError(f"--out {options.out} exists and is not a directory")
             stack.enter_context(made_directories(options.out))
         watches: list[Watch] = []
-        film, filmless = None, ""
+        film, no_film = None, ""
         if options.out is not None:
             output = ReplayOutput(options.out / MCAP, prepared.policy)
             watches.append(stack.enter_context(output).watch)
             if options.report:
-                film, filmless = _film(prepared.topics)
+                film, no_film = _film(prepared.topics)
         if film is not None:
             watches.append(stack.enter_context(film).watch)
         views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
@@ -171,16 +171,16 @@ def run(options: Options, model: Path) -> int:
         if changed is not None:
             with _bar(recording, changed.cut) as progress:
                 other = changed.replay(recording, None, progress)
-            beside_it = run_report(other, beside(result, other))
-            report = replace(report, changed=beside_it)
-            print_changed(console, beside_it)
+            second = run_report(other, compare_replays(result, other))
+            report = replace(report, changed=second)
+            print_changed(console, second)
         if options.out is not None:
             write_json(options.out / RESULT, report)
             if options.report:
                 # The page needs jinja2 and memory that the rest does without.
                 from liquid_nav.replay.report.html import write_page
 
-                write_page(options.out / REPORT, report, film, filmless)
+                write_page(options.out / REPORT, report, film, no_film)
     return 0
 
 

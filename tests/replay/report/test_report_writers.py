@@ -15,7 +15,7 @@ from liquid_nav.onboard import Policy
 from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.model import ReplayReport, RunReport, TopicLosses, run_report
-from liquid_nav.replay.run import Replay, beside
+from liquid_nav.replay.run import Replay, compare_replays
 from replay.replay_support import events, record, replayed
 
 
@@ -77,7 +77,7 @@ def test_a_changed_replay_is_compared_with_the_one_before(
     result: Replay, run: RunReport, tmp_path: Path
 ) -> None:
     other = replace(result, commands=result.commands + 0.25)
-    changed = run_report(other, beside(result, other))
+    changed = run_report(other, compare_replays(result, other))
     assert changed.comparison is not None
     # Where events arrive at one instant, the last of their commands is the other one's.
     assert changed.comparison.rms == pytest.approx(np.full(4, 0.25), rel=0.01)
