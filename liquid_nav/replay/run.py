@@ -59,7 +59,7 @@ class Replay:
             for in silences.
         digest: SHA-256 over the commands at events, computed as `evaluation.flight.Flight.digest`.
         failsafes: every time in a failsafe.
-        times_of: stamps and arrivals per channel.
+        channel_times: stamps and arrivals per channel.
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
@@ -80,7 +80,7 @@ class Replay:
     at_event: NDArray[np.bool_]
     digest: bytes
     failsafes: list[Failsafe]
-    times_of: dict[Channel, ChannelTimes]
+    channel_times: dict[Channel, ChannelTimes]
     channels: dict[Channel, ChannelStatistics]
     damage: Damage
     notes: list[str]
@@ -170,7 +170,7 @@ def replay(
         at_event=np.frombuffer(run.at_event, np.bool_),
         digest=run.digest.digest(),
         failsafes=run.failsafes.entries,
-        times_of={channel: run.channel_times[channel] for channel in channels},
+        channel_times={channel: run.channel_times[channel] for channel in channels},
         channels=channels,
         damage=damage,
         notes=[*run.changes, *_notes(topics, policy, channels, intake)],
