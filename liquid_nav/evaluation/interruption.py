@@ -2,41 +2,36 @@
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
-class Interruption:
-    """Notes Ctrl-C instead of raising at once, so that no file is cut in the middle.
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the body asks for it, so that no file is cut in the middle.
 
-    A context manager. Off the main thread, where Python gets no Ctrl-C, it does nothing.
+    Off the main thread, where Python gets no Ctrl-C, there is nothing to hold back.
 
-    Attributes:
-        requested: whether Ctrl-C came.
+    Yields:
+        A function that raises KeyboardInterrupt if Ctrl-C came; call it where the run can end.
 
     """
+    requested = False
 
-    def __init__(self) -> None:
-        self.requested = False
+    def request(number: int, frame: FrameType | None) -> None:
+        nonlocal requested
+        requested = True
 
-    def __enter__(self) -> "Interruption":
-        self._installed = threading.current_thread() is threading.main_thread()
-        if self._installed:
-            self._previous = signal.signal(signal.SIGINT, self._request)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C came; call it where the run can be ended."""
-        if self.requested:
+    def check() -> None:
+        if requested:
             raise KeyboardInterrupt
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    previous = signal.signal(signal.SIGINT, request)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from rich.console import Console
 from liquid_nav.command import Command
 from liquid_nav.evaluation.console import print_flight, print_header, print_summary
 from liquid_nav.evaluation.flight import Flight, Pilot, fly
-from liquid_nav.evaluation.interruption import Interruption
+from liquid_nav.evaluation.interruption import deferred_interrupt
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
@@ -60,8 +60,8 @@ def evaluate(
 ) -> Evaluation:
     """Fly the flights of `seed` to `seed + episodes - 1` and show how they went.
 
-    Ctrl-C ends the run early: the files then hold the flights finished so far, and the video also
-    shows the beginning of the interrupted one.
+    Ctrl-C ends the run early: the files then hold the flights finished so far, and the video shows
+    the beginning of the interrupted one too.
 
     Args:
         pilot: gives the commands.
@@ -81,38 +81,29 @@ def evaluate(
 
     """
     console = console or Console(highlight=False)
-    flights: list[Flight] = []
-    interrupted = False
-    with Interruption() as interruption, ExitStack() as stack:
-        video: FlightVideo | None = None
-        if out is not None and video_episodes:
-            video = FlightVideo(out / VIDEO, world)
+    flights, interrupted = list[Flight](), False
+    with deferred_interrupt() as check, ExitStack() as stack:
+        video = FlightVideo(out / VIDEO, world) if out is not None and video_episodes else None
+        if video is not None:
             stack.callback(video.discard)
         print_header(console)
         try:
             for index in range(episodes):
                 shown = video if index < video_episodes else None
-                if shown is not None:
-                    shown.begin(f"episode {index + 1}/{episodes}   seed {seed + index}")
-                with _recorder(record, seed + index, world, safety) as recorder:
-                    watch = _watcher(world, shown, interruption, real_time, recorder)
-                    flight = fly(world, pilot, seed + index, watch)
-                if shown is not None:
-                    shown.end()
-                flights.append(flight)
-                print_flight(console, index, flight)
+                title = f"episode {index + 1}/{episodes}   seed {seed + index}"
+                recording = _recorder(record, seed + index, world, safety)
+                with _filmed(shown, title), recording as recorder:
+                    watch = _watcher(world, shown, recorder, check, real_time)
+                    flights.append(fly(world, pilot, seed + index, watch))
+                print_flight(console, index, flights[-1])
         except KeyboardInterrupt:
             interrupted = True
-        summary = Summary.of(flights, seed)
-        print_summary(console, summary, interrupted)
+        evaluation = Evaluation(Summary.of(flights, seed), flights, interrupted)
+        print_summary(console, evaluation.summary, interrupted)
         if video is not None:
             video.close()
-        if out is not None:
-            plot_flights(flights, out / PLOT, _success_radius(world))
-            summary.save(out / RESULT)
-        if json_path is not None:
-            summary.save(json_path)
-    return Evaluation(summary, flights, interrupted)
+        _save(evaluation, world, out, json_path)
+    return evaluation
 
 
 def recording_name(seed: int) -> str:
@@ -120,9 +111,23 @@ def recording_name(seed: int) -> str:
     return f"flight_{seed}.mcap"
 
 
-def _success_radius(world: World) -> float | None:
-    task = world.config.task
-    return task.success_radius if isinstance(task, TargetTask) else None
+@contextmanager
+def _filmed(video: FlightVideo | None, title: str) -> Iterator[None]:
+    if video is not None:
+        video.begin(title)
+    yield
+    if video is not None:
+        video.end()
+
+
+def _save(evaluation: Evaluation, world: World, out: Path | None, json_path: Path | None) -> None:
+    if out is not None:
+        task = world.config.task
+        radius = task.success_radius if isinstance(task, TargetTask) else None
+        plot_flights(evaluation.flights, out / PLOT, radius)
+        evaluation.summary.save(out / RESULT)
+    if json_path is not None:
+        evaluation.summary.save(json_path)
 
 
 def _recorder(
@@ -139,14 +144,14 @@ def _recorder(
 def _watcher(
     world: World,
     video: FlightVideo | None,
-    interruption: Interruption,
-    real_time: bool,
     recorder: "SimulationRecorder | None",
+    check: Callable[[], None],
+    real_time: bool,
 ) -> Callable[[Event, Command], None]:
     begin = time.perf_counter()
 
     def watch(event: Event, command: Command) -> None:
-        interruption.check()
+        check()
         if recorder is not None:
             recorder.event(event)
             recorder.command(command)
