@@ -1,4 +1,4 @@
-"""Imports that keep quiet."""
+"""Imports a library without what it prints."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def import_pybullet() -> ModuleType:
-    """Import PyBullet without the line that it writes past Python's `sys.stderr`."""
+    """Import PyBullet without the line that it writes to file descriptor 2, past `sys.stderr`."""
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

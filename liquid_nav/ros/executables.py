@@ -14,7 +14,7 @@ from typing import Any
 
 def controller() -> None:
     """Run `liquid_nav_node` until SIGINT or SIGTERM."""
-    _run("node", "ControllerNode")
+    _run("controller.node", "ControllerNode")
 
 
 def supervisor() -> None:
@@ -24,7 +24,7 @@ def supervisor() -> None:
 
 def simulator() -> None:
     """Run `liquid_nav_sim_node` until SIGINT or SIGTERM, or until its last flight is flown."""
-    _run("simulator", "SimulatorNode")
+    _run("simulator.node", "SimulatorNode")
 
 
 def player() -> None:
