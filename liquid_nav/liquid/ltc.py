@@ -161,10 +161,6 @@ class LTC(LiquidCell):
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `LiquidCell.step`."""
         self.check_step(u, v, dt)
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
-            if scanned is not None:
-                return scanned[:, 0]
         count = self.solver.count(dt.unsqueeze(1))[0]
         if count == 1 and self.solver.one_gate:
             v_inf, time_constant = self.gates(u, v)

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.onboard import native
-from liquid_nav.onboard.cells import FOLDED_CELLS, FoldedCell, folded_cell
+from liquid_nav.onboard.cells import FoldedCell, folded_cell
 from liquid_nav.onboard.config import PolicyConfig
 
 _CORE = "core."
@@ -145,7 +145,7 @@ def write_folded(path: Path, network: FoldedNetwork, vouched: NDArray[np.float64
 def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
     """Read what `write_folded` wrote.
 
-    Gives None if it was folded for another kernel, or its core is of a kind that is not installed.
+    Gives None if it was folded for another kernel.
 
     Raises:
         ConfigError: on a file that is none.
@@ -155,7 +155,7 @@ def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
     try:
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
-            if about.get("form") != _FORM or about.get("core") not in FOLDED_CELLS:
+            if about.get("form") != _FORM:
                 return None
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _network(about["core"], arrays), arrays["vouched"]

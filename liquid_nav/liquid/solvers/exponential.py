@@ -4,8 +4,9 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from liquid_nav.liquid import scan
 from liquid_nav.liquid.cell import exponential_flow
+from liquid_nav.liquid.scans import usable
+from liquid_nav.liquid.scans.ltc import ltc_scan
 from liquid_nav.liquid.solvers.base import Solver
 from liquid_nav.liquid.solvers.substeps import substep
 from liquid_nav.liquid.synapses import Interval, Membrane, Neurons, Synapses, gates
@@ -41,8 +42,6 @@ class Exponential(Solver):
         interval: Interval | None,
     ) -> Tensor | None:
         """See `Solver.scan`."""
-        if not scan.usable(u, dt, v, membrane[0]):
+        if not usable(u, dt, v, membrane[0]):
             return None
-        return scan.ltc_scan(
-            u, dt, v, membrane, sensory, recurrent, self.max_step, self.max_substeps
-        )
+        return ltc_scan(u, dt, v, membrane, sensory, recurrent, self.max_step, self.max_substeps)
