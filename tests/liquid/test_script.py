@@ -109,8 +109,12 @@ def test_an_exported_step_takes_any_batch_and_dt(name: str, options: dict[str, A
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("liquid_flow", {}), ("ltc", {"max_substeps": 2}), ("ctrnn", {"max_substeps": 2})]
-    + BASELINE_CASES,
+    [
+        ("liquid_flow", {}),
+        ("ltc", {"max_substeps": 2}),
+        ("ctrnn", {"max_substeps": 2}),
+        *BASELINE_CASES,
+    ],
     ids=str,
 )
 def test_an_exported_sequence_starts_from_the_initial_state(
