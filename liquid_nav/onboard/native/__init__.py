@@ -156,7 +156,7 @@ class Instance:
         self._pointer = ctypes.c_void_p(pointer)
 
     def __call__(self, number: float) -> None:
-        """Read `arrays`, compute with a number (seconds, or the age of an image), write `arrays`."""
+        """Compute from `arrays` and a number (seconds, or the age of an image) into `arrays`."""
         self._step(self._pointer, number)
 
     def __reduce__(self) -> Any:
