@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
+from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
@@ -35,67 +36,6 @@ from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS
 from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
 from liquid_nav_sim.world import Outcome, WorldConfig
-
-SEED_LIMIT = 100_000
-"""Training flies seeds below this, evaluation seeds from it up."""
-
-ROUND_SEEDS = 2_000
-"""Seeds set aside for each round."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of a training run.
-
-    Attributes:
-        seed: seed of weights, order and disturbances; runs of different seeds share flight seeds.
-        demonstrations: flights of the expert in round 0.
-        rounds: DAgger rounds after it.
-        episodes: flights of the policy in each.
-        first_epochs: passes over the data in round 0.
-        epochs: passes over all data in each later round.
-        last_epochs: passes in the last round, over which the learning rate falls to zero.
-        lanes: episodes trained side by side.
-        length: events between two optimiser steps; gradients reach that far back.
-        learning_rate: of Adam.
-        clip: largest norm of a gradient.
-        auxiliary: weight of the sight losses.
-        workers: processes that fly.
-
-    Raises:
-        ConfigError: on a value out of range.
-
-    """
-
-    seed: int = 0
-    demonstrations: int = 160
-    rounds: int = 6
-    episodes: int = 80
-    first_epochs: float = 8.0
-    epochs: float = 2.0
-    last_epochs: float = 8.0
-    lanes: int = 16
-    length: int = 320
-    learning_rate: float = 1e-3
-    clip: float = 1.0
-    auxiliary: float = 0.3
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("demonstrations", "episodes", "lanes", "length", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
-        for name in ("first_epochs", "epochs", "last_epochs", "learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"training {name} must be positive and finite, got {getattr(self, name)}"
-                )
-        if self.rounds < 0 or not 0 <= self.auxiliary < math.inf or self.seed < 0:
-            raise ConfigError(f"training rounds, auxiliary and seed must not be negative: {self}")
-        if max(self.demonstrations, self.episodes) > ROUND_SEEDS:
-            raise ConfigError(f"at most {ROUND_SEEDS} flights a round, got {self}")
-        if (self.rounds + 1) * ROUND_SEEDS > SEED_LIMIT:
-            raise ConfigError(f"at most {SEED_LIMIT // ROUND_SEEDS - 1} rounds, got {self.rounds}")
 
 
 def train(
