@@ -4,7 +4,6 @@ Times are integer nanoseconds on one clock. Vectors are in the body frame FLU (x
 z up; REP-103) unless a field says otherwise; the world frame is ENU.
 """
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -232,12 +231,3 @@ class OperatorStop(Event):
     channel: ClassVar[Channel] = Channel.OPERATOR
 
     engaged: bool
-
-
-def yaw_of(orientation: NDArray[np.float64]) -> float:
-    """Heading in radians of a unit quaternion x, y, z, w: 0 faces east, positive to the left.
-
-    It is that of the nose, level or not; a nose straight up or down has none worth the name.
-    """
-    x, y, z, w = orientation.tolist()
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

@@ -7,7 +7,7 @@ import pytest
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError, EventError
-from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, RangeSample, yaw_of
+from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, RangeSample
 
 
 def test_latency_is_arrival_less_stamp() -> None:
@@ -40,11 +40,6 @@ def test_a_range_may_be_out_of_range() -> None:
         event = RangeSample(0, 0, distance)  # type: ignore[arg-type]
         assert type(event.distance) is float
         assert event.distance == distance
-
-
-def test_the_heading_is_that_of_the_nose() -> None:
-    half = np.pi / 8
-    assert yaw_of(np.array([0, 0, np.sin(half), np.cos(half)])) == pytest.approx(np.pi / 4)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from liquid_nav.events import ImuSample, Odometry
 from liquid_nav.messages.decode import MessageError, check_time
+from liquid_nav.rotations import compose, inverse, rotate
 
 NED = 1
 """POSE_FRAME_NED and VELOCITY_FRAME_NED of ``px4_msgs/VehicleOdometry``."""
@@ -19,10 +21,9 @@ BODY_FRD = 3
 NO_ACCELEROMETER = 2147483647
 """RELATIVE_TIMESTAMP_INVALID of ``px4_msgs/SensorCombined``."""
 
-ENU_FROM_NED = np.array([0.0, 1.0, 1.0, 0.0]) / np.sqrt(2)
-FRD_FROM_FLU = np.array([0.0, 1.0, 0.0, 0.0])
-"""Half turns, as w, x, y, z: about north-east, and about forward."""
-
+ENU_FROM_NED = (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
+FRD_FROM_FLU = (1.0, 0.0, 0.0, 0.0)
+"""Half turns, as quaternions x, y, z, w: about north-east, and about forward."""
 
 FLU_IN_FRD = np.diag([1.0, -1.0, -1.0])
 """Rotation from FRD to FLU, and back."""
@@ -70,26 +71,19 @@ def px4_odometry(message: Any, arrival: int) -> Odometry:
             f"PX4's odometry has pose_frame {message.pose_frame} and velocity_frame "
             f"{message.velocity_frame}; it must be NED (1), the velocity NED or body FRD (3)"
         )
-    attitude = np.asarray(message.q, dtype=np.float64)
-    velocity = np.asarray(message.velocity, dtype=np.float64)
+    w, x, y, z = map(float, message.q)
+    attitude = (x, y, z, w)
+    position, velocity, rates = (
+        tuple(map(float, vector))
+        for vector in (message.position, message.velocity, message.angular_velocity)
+    )
     if message.velocity_frame == NED:
-        velocity = _rotate(attitude * (1, -1, -1, -1), velocity)
-    orientation = _times(_times(ENU_FROM_NED, attitude), FRD_FROM_FLU)
+        velocity = rotate(inverse(attitude), velocity)
     return Odometry(
         stamp=stamp,
         arrival=arrival,
-        position=_rotate(ENU_FROM_NED, message.position),
-        orientation=np.roll(orientation, -1),  # To x, y, z, w.
-        linear_velocity=_rotate(FRD_FROM_FLU, velocity),
-        angular_velocity=_rotate(FRD_FROM_FLU, message.angular_velocity),
+        position=rotate(ENU_FROM_NED, position),
+        orientation=compose(compose(ENU_FROM_NED, attitude), FRD_FROM_FLU),
+        linear_velocity=rotate(FRD_FROM_FLU, velocity),
+        angular_velocity=rotate(FRD_FROM_FLU, rates),
     )
-
-
-def _times(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Multiply quaternions w, x, y, z."""
-    w = a[0] * b[0] - a[1:] @ b[1:]
-    return np.append(w, a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:]))
-
-
-def _rotate(q: NDArray[np.float64], vector: ArrayLike) -> NDArray[np.float64]:
-    return _times(_times(q, np.append(0.0, vector)), q * (1, -1, -1, -1))[1:]
