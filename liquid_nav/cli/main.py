@@ -256,14 +256,15 @@ def _dataset(arguments: list[str]) -> int:
     from liquid_nav.replay.topics import NONE, Topics
 
     config = PolicyConfig() if options.model is None else load_policy(options.model)[0].config
-    chosen = Topics(
-        camera=options.camera,
-        camera_info=options.camera_info,
-        imu=options.imu,
-        odometry=NONE,
-        command=options.cmd,
-        operator=NONE,
-    )
+    given = {
+        "camera": options.camera,
+        "camera_info": options.camera_info,
+        "imu": options.imu,
+        "odometry": NONE,
+        "command": options.cmd,
+        "operator": NONE,
+    }
+    chosen = Topics.of(given)
     pieces = Pieces(options.hold, options.longest, options.shortest)
     convert_all(options.flights, options.out, config.camera, chosen, pieces, print)
     return 0

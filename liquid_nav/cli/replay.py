@@ -25,9 +25,10 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories, whole_file
+from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
-from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
 from liquid_nav.replay.report.mcap import ReplayOutput
 from liquid_nav.replay.report.summary import figures, print_beside, print_summary
 from liquid_nav.replay.run import Replay, Watch, beside, replay
@@ -117,7 +118,7 @@ def prepare(options: Options, model: Path, recording: Recording) -> Prepared:
     policy, _ = load_policy(model)
     chosen = topics_of(options, config)
     comparing = options.compare or chosen.command not in (None, NONE)
-    topics = find(recording.topics, chosen, comparing, Channel.GOAL in policy.channels)
+    topics = find(recording.topics, chosen, comparing, policy.channels)
     if comparing and topics.command is None:
         raise ConfigError("--compare needs recorded commands, and no topic of them is found")
     info, rotation, notes = _calibration(options, config, recording, topics)
@@ -203,7 +204,7 @@ def _together(watches: list[Watch]) -> Watch | None:
 
 def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
     """A film, or None and why there can be none."""
-    if topics.camera is None:
+    if topics.channels[Channel.CAMERA] is None:
         return None, "the recording has no camera, or it was left out"
     try:
         from liquid_nav.replay.report.film import ReplayFilm
@@ -234,12 +235,12 @@ def _calibration(
     options: Options, config: Config, recording: Recording, topics: Topics
 ) -> tuple[Any, Any, tuple[str, ...]]:
     info = config.camera_model
-    if info is None and topics.camera is not None:
+    if info is None and topics.channels[Channel.CAMERA] is not None:
         info = find_camera_info(recording, topics)
     given = options.imu_rotation or config.imu_rotation
     if given is not None:
         return info, rotation_of(given), ("the IMU is turned as was given",)
-    if topics.imu is None:
+    if topics.channels[Channel.IMU] is None:
         return info, None, ()
     rotation, why = find_imu_rotation(recording, topics)
     return info, rotation, (why,)

@@ -1,7 +1,7 @@
 """Options of ``liquid-nav replay``: the command line, and the YAML file for the rest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -49,6 +49,8 @@ class Options:
     """Odometry."""
     goal: Name = None
     """Goals; found by type only where the model reads them."""
+    range: Name = None
+    """Ranges along a beam; found by type only where the model reads them."""
     cmd: Name = None
     """Recorded commands; found by type only with --compare, which it implies."""
     config: Annotated[
@@ -142,7 +144,7 @@ def load_config(path: Path | None) -> Config:
     try:
         values: dict[str, Any] = {}
         if "topics" in content:
-            values["topics"] = Topics(**{k: str(v) for k, v in content["topics"].items()})
+            values["topics"] = Topics.of({k: str(v) for k, v in content["topics"].items()})
         if "camera_model" in content:
             values["camera_model"] = _camera_model(**content["camera_model"])
         if "imu_rotation" in content:
@@ -163,9 +165,10 @@ def topics_of(options: Options, config: Config) -> Topics:
         "imu": options.imu,
         "odometry": options.odom,
         "goal": options.goal,
+        "range": options.range,
         "command": options.cmd,
     }
-    return replace(config.topics, **{k: v for k, v in given.items() if v is not None})
+    return Topics.of(config.topics.roles | {k: v for k, v in given.items() if v is not None})
 
 
 def channel_of(name: str) -> Channel:

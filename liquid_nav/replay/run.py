@@ -21,8 +21,8 @@ from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
 from liquid_nav.replay.compare import Comparison, compare, held
+from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
-from liquid_nav.replay.intake import Intake, Refusals
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import Topics
@@ -158,7 +158,7 @@ def replay(
     cut, damage = cut or Cut(), Damage()
     settings = limited(safety or SafetyConfig(), limits or {})
     controller, told = Controller(policy, settings), []
-    intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
+    decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation)
     series, failsafes, digest = _Series(), FailsafeLog(), hashlib.sha256()
     channels = {channel: ChannelTimes() for channel in TAKEN_IN}
     counts = {channel: _Counts() for channel in TAKEN_IN}
@@ -177,7 +177,7 @@ def replay(
             series.add(command, False)
             failsafes.add(command, controller.command)
 
-    for number, item in enumerate(_ahead(timeline(recording, topics, intake, cut, damage))):
+    for number, item in enumerate(_ahead(timeline(recording, topics, decoder, cut, damage))):
         query_until(item.arrival)
         if isinstance(item, Recorded):
             recorded[0].append(item.arrival)
@@ -220,7 +220,7 @@ def replay(
             counts[channel].rejected,
             counts[channel].last_rejection,
             counts[channel].late,
-            _worded(intake.refused[channel]),
+            _worded(decoder.refused[channel]),
         )
         for channel, times in channels.items()
     }
@@ -237,12 +237,12 @@ def replay(
         times_of=channels,
         channels=figures,
         damage=damage,
-        notes=[*told, *_notes(topics, policy, figures, intake)],
+        notes=[*told, *_notes(topics, policy, figures, decoder)],
         policy_faults=controller.health.policy_faults,
-        covers=intake.covers,
+        covers=decoder.covers,
         comparison=comparison,
         wall=time.perf_counter() - begin,
-        decode=intake.seconds,
+        decode=decoder.seconds,
     )
 
 
@@ -286,20 +286,20 @@ def _notes(
     topics: Topics,
     policy: Policy,
     figures: dict[Channel, ChannelStatistics],
-    intake: Intake,
+    decoder: EventDecoder,
 ) -> list[str]:
     notes = []
     for channel in sorted(policy.channels, key=lambda channel: channel.value):
-        if getattr(topics, channel.value) is None:
+        if topics.channels.get(channel) is None:
             notes.append(f"no topic of the {channel.value}, which the model needs: it hovers")
         elif not figures[channel].events:
             notes.append(f"no event of the {channel.value}, which the model needs: it hovers")
-    for channel, refused in intake.refused.items():
+    for channel, refused in decoder.refused.items():
         for kind, count in refused.reasons.items():
             notes.append(f"{channel.value}: {count} messages refused: {refused.first[kind]}")
-    if topics.camera is not None:
-        if intake.covers is None:
+    if topics.channels.get(Channel.CAMERA) is not None:
+        if decoder.covers is None:
             notes.append("no calibration of the camera: images are taken for the model's")
-        elif intake.covers < 0.99:
-            notes.append(f"the camera covers {intake.covers:.0%} of the model's view")
+        elif decoder.covers < 0.99:
+            notes.append(f"the camera covers {decoder.covers:.0%} of the model's view")
     return notes

@@ -106,7 +106,7 @@ def _summary(result: Replay) -> str:
     ]
     if result.comparison is not None:
         rows.append(("beside the recorded commands", _beside(result.comparison)))
-    topics = ", ".join(f"{role} {name}" for role, name in vars(result.topics).items() if name)
+    topics = ", ".join(f"{role} {name}" for role, name in result.topics.roles.items() if name)
     rows.append(("topics", topics))
     parts = [_section("Flight summary"), _pairs(rows, {"messages lost"} if lost else set())]
     parts.append(f'<p class="faint">commands <code>sha256 {result.digest.hex()}</code></p>')

@@ -19,7 +19,7 @@ def figures(result: Replay) -> dict[str, Any]:
     """All figures in plain JSON types; a number that is not finite is None."""
     damage = result.damage
     values = {
-        "topics": vars(result.topics),
+        "topics": result.topics.roles,
         "start_ns": result.start,
         "duration_s": result.duration,
         "events": result.events,
