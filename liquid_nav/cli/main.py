@@ -40,6 +40,7 @@ commands:
 EXTRAS = {
     "av": "viz",
     "gymnasium": "sim",
+    "jinja2": "replay",
     "lz4": "replay",
     "matplotlib": "viz",
     "mcap": "replay",

@@ -1,6 +1,5 @@
 """``liquid-nav replay``: a recorded flight in a table, and in files."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -24,14 +23,16 @@ from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.files import made_directories, whole_file
+from liquid_nav.files import made_directories
 from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.report.console import print_changed, print_run
+from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
-from liquid_nav.replay.report.summary import figures, print_beside, print_summary
-from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.report.model import ReplayReport, run_report
+from liquid_nav.replay.run import Replay, Watch, compare_replays, replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
 from liquid_nav.safety.layer import SafetyConfig
@@ -152,12 +153,12 @@ def run(options: Options, model: Path) -> int:
                 raise ConfigError(f"--out {options.out} exists and is not a directory")
             stack.enter_context(made_directories(options.out))
         watches: list[Watch] = []
-        film, filmless = None, ""
+        film, no_film = None, ""
         if options.out is not None:
             output = ReplayOutput(options.out / MCAP, prepared.policy)
             watches.append(stack.enter_context(output).watch)
             if options.report:
-                film, filmless = _film(prepared.topics)
+                film, no_film = _film(prepared.topics)
         if film is not None:
             watches.append(stack.enter_context(film).watch)
         views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
@@ -166,31 +167,21 @@ def run(options: Options, model: Path) -> int:
             result = prepared.replay(recording, _together(watches), progress)
         for view in views:
             view.finish(result)
-        print_summary(console, result)
-        content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
-        beside_it = None
+        report = ReplayReport(str(options.flight), str(model), run_report(result))
+        print_run(console, report.run)
         if changed is not None:
             with _bar(recording, changed.cut) as progress:
                 other = changed.replay(recording, None, progress)
-            beside_it = other, beside(result, other)
-            print_beside(console, *beside_it)
-            content["changed"] = figures(replace(other, comparison=beside_it[1]))
+            second = run_report(other, compare_replays(result, other))
+            report = replace(report, changed=second)
+            print_changed(console, second)
         if options.out is not None:
-            with whole_file(options.out / RESULT) as path:
-                path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+            write_json(options.out / RESULT, report)
             if options.report:
-                # The pages' text takes memory that a summary alone can do without.
-                from liquid_nav.replay.report.html import write_report
+                # The page needs jinja2 and memory that the rest does without.
+                from liquid_nav.replay.report.html import write_page
 
-                write_report(
-                    options.out / REPORT,
-                    result,
-                    flight=str(options.flight),
-                    model=str(model),
-                    film=film,
-                    filmless=filmless,
-                    changed=beside_it,
-                )
+                write_page(options.out / REPORT, report, film, no_film)
     return 0
 
 

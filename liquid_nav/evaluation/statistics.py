@@ -14,7 +14,7 @@ import numpy as np
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.events import Channel
-from liquid_nav.files import whole_file
+from liquid_nav.files import write_whole
 from liquid_nav_sim.world import Outcome
 
 
@@ -102,8 +102,7 @@ class Summary:
 
     def save(self, path: Path) -> None:
         """Write to `path` as JSON, whole or not at all."""
-        with whole_file(path) as staging:
-            staging.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
 
 def _percentiles(values: list[float]) -> Percentiles:

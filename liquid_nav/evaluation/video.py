@@ -9,7 +9,7 @@ from liquid_nav.command import Command
 from liquid_nav.evaluation.flight import Flight, Pilot, fly
 from liquid_nav.evaluation.view import FlightView, Image
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav.files import whole_file
+from liquid_nav.files import write_whole
 from liquid_nav.mp4 import Mp4Writer
 from liquid_nav_sim.world import World
 
@@ -116,5 +116,4 @@ def save_picture(
 def save_png(path: Path, image: Image) -> None:
     """Save a uint8 RGB image (H, W, 3) as PNG, whole or not at all."""
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with whole_file(path) as staging:
-        staging.write_bytes(encoded.tobytes())
+    write_whole(path, encoded.tobytes())

@@ -11,7 +11,7 @@ from rosbags.interfaces import Nodetype
 
 from liquid_nav import __version__
 from liquid_nav.bags.decoding import STORE
-from liquid_nav.files import WholeFile, staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
 
 Maker = Callable[[], Any]
 Converter = Callable[[Any], Any]
@@ -120,7 +120,7 @@ class McapWriter(WholeFile):
         try:
             self._writer.finish()  # type: ignore[no-untyped-call]
             self._file.close()
-            self._staging.replace(self.path)
+            put_in_place(self._staging, self.path)
         finally:
             self.discard()
 

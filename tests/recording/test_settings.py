@@ -92,7 +92,7 @@ def test_text_gives_back_the_same_settings(safety: SafetyConfig) -> None:
         '{"limits": 3}',
         '{"limits": {"warp": 9}}',
         '{"limits": {"vx": -1}}',
-        '{"staleness": {"sonar": {"hover": 1, "land": 2}}}',
+        '{"staleness": {"no name": {"hover": 1, "land": 2}}}',
         '{"staleness": {"camera": {"hover": 2, "land": 1}}}',
         '{"recovery": "long"}',
         '{"geofence": {"low": [0, 0], "high": [1, 1], "deceleration": 1}}',

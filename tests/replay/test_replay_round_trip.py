@@ -38,6 +38,9 @@ from replay.replay_support import (
 )
 
 
+EVERY = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.RANGE)
+
+
 def unchunked(source: Path, target: Path) -> Path:
     rewrite_mcap(source, target / "f.mcap", use_chunking=False)
     return target / "f.mcap"
@@ -134,7 +137,7 @@ def test_events_come_back_bit_for_bit(flow_policy: Policy, tmp_path: Path) -> No
     flight = sorted([*events(), *others()], key=lambda event: event.arrival)
     record(tmp_path / "flight.mcap", flow_policy, flight)
     with Recording(tmp_path / "flight.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, reads=tuple(Channel))
+        topics = find(recording.topics, Topics(), comparing=False, reads=EVERY)
         info = find_camera_info(recording, topics)
         decoder = EventDecoder(topics, flow_policy.config.camera, info, None)
         items = list(timeline(recording, topics, decoder, Cut(), Damage()))

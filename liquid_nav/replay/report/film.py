@@ -1,4 +1,4 @@
-"""The video of a replay: what the model saw, with the command that it gave, drawn as it goes."""
+"""The video of a replay: what the model saw, with the command that it gave."""
 
 import tempfile
 from contextlib import ExitStack
@@ -21,14 +21,14 @@ WIDTH, CAPTION = 480, 52
 """Pixels: width of the picture, and height of the strip with figures above it."""
 
 MAX_BYTES, MAX_FRAMES = 12 << 20, 60 * 60 * FPS
-"""The video ends early at either, so that a report can still be opened and sent."""
+"""At either of these the video ends, so that the report stays small enough to open and send."""
 
 LONGEST_STILL = 3 * SECOND
-"""Silences longer than this are cut short, ns: a clock that leaps must not make a year of video."""
+"""ns; longer silences are cut to this, as a clock that leaps would make a year of video."""
 
 _BACKGROUND, _TEXT, _FAINT, _ALERT = (22, 27, 34), (240, 246, 252), (139, 148, 158), (255, 166, 87)
 _FULL_SCALE = np.array([3.0, 1.5, 1.2, 1.5])
-"""(vx, vy, vz, yaw_rate) that the bars show in full, m/s and rad/s."""
+"""(vx, vy, vz, yaw_rate) at full length of arrow and bars, m/s and rad/s."""
 
 Image = NDArray[np.uint8]
 
@@ -36,11 +36,11 @@ Image = NDArray[np.uint8]
 class ReplayFilm:
     """Encodes the video while the replay runs; give `watch` to `liquid_nav.replay.run.replay`.
 
-    A context manager: the video lies in a temporary file that goes on leaving.
+    A context manager: the video is in a temporary file, which is deleted at the end.
 
     Attributes:
-        clock: (seconds of video, ns of flight) where the two clocks are set to each other: at the
-            start, and after each silence that was cut short.
+        clock: pairs (seconds of video, ns of flight) of the same instant: the start, and the end
+            of each silence that was cut short.
         ended: ns of flight at which the video ended early, or None.
         skipped: seconds of silences that were cut.
         camera: width and height of the model's camera, or None before the first frame.
@@ -77,7 +77,7 @@ class ReplayFilm:
         self._stack.close()
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
-        """Draw what is due at an event."""
+        """Draw the frames that are due at an event."""
         if self.ended is not None:
             return
         now = event.arrival
@@ -94,7 +94,7 @@ class ReplayFilm:
         self._write(now)
 
     def finish(self) -> bytes | None:
-        """End the video and give the MP4 file, or None where no image came."""
+        """End the video and return the MP4 file, or None if no image came."""
         if self._writer is None:
             return None
         self._writer.close()
@@ -103,14 +103,14 @@ class ReplayFilm:
     def _begin(self, event: CameraFrame) -> None:
         height, width = event.image.shape[:2]
         self.camera = (width, height)
-        # Even numbers, as the encoder wants them; a picture as tall as ten is wide is cut down.
+        # The encoder wants even numbers; a very tall image is squeezed.
         self._height = 2 * round(min(max(WIDTH * height / width, 48), 2 * WIDTH) / 2)
         self._writer = Mp4Writer(self._path, WIDTH, self._height + CAPTION, FPS)
         self._next = event.arrival
         self.clock.append((0.0, event.arrival))
 
     def _keep_pace(self, now: int) -> None:
-        """Let the picture stand still where no event came; set the clocks anew after a leap."""
+        """Repeat the picture through a silence; after a leap of the clock, note the new pair."""
         until = min(now, self._next + LONGEST_STILL)
         while self._next + SECOND // FPS <= until and self.ended is None:
             self._write(self._next)
@@ -131,7 +131,7 @@ class ReplayFilm:
 
     def _compose(self, now: int, command: Command) -> Image:
         canvas = np.full((self._height + CAPTION, WIDTH, 3), _BACKGROUND, np.uint8)
-        # Figures on top, as browsers lay the controls over the bottom.
+        # The caption is on top, as browsers lay the controls over the bottom.
         canvas[CAPTION:] = cv2.resize(
             self._frame, (WIDTH, self._height), interpolation=cv2.INTER_NEAREST
         )
@@ -144,7 +144,7 @@ class ReplayFilm:
         return canvas
 
     def _draw_command(self, picture: Image, command: Command) -> None:
-        """Draw the velocity as an arrow from above, climb and turn as bars, and all in figures."""
+        """Draw the velocity as an arrow seen from above, climb and turn as bars, all as text."""
         vector = np.array(command.vector)
         forward, left, up, turn = np.clip(vector / _FULL_SCALE, -1.0, 1.0).tolist()
         height, width = picture.shape[:2]
@@ -172,7 +172,7 @@ def _write(
     colour: tuple[int, int, int],
     shade: bool = False,
 ) -> None:
-    """Write with the lower left corner at (x, y), on a dark plate where `shade` asks."""
+    """Write with the lower left corner at (x, y); `shade` darkens the picture behind the text."""
     x, y = corner
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
     if shade:
