@@ -163,7 +163,7 @@ class Vehicle:
         return self.node._flight.monitor
 
     def received(self, channel: Channel) -> int:
-        return self.monitor.intakes[channel].received
+        return self.monitor.counts[channel].received
 
     def tell(self, publisher: Any, message: Any, channel: Channel) -> None:
         """Publish and wait until the node has it."""

@@ -1,5 +1,6 @@
 """The supervisor in its own process, and what it does when the controller's dies."""
 
+import re
 import signal
 import subprocess
 import time
@@ -186,6 +187,17 @@ def test_a_signal_ends_the_supervisor(ros: Spinner, number: signal.Signals) -> N
         assert guard.end(ros, number) == 0
 
 
-def test_a_back_end_that_cannot_be_made_is_one_line(ros: Spinner) -> None:
-    with Process("supervisor", "-p", "backend:=px4") as guard:
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"backend": "px4"}, "px4_msgs"),
+        ({"backend": "mavlink"}, "twist, mavros"),
+        ({"backend": "ardupilot", "rate": 5.0}, "rate is 5 Hz.*10 Hz"),
+    ],
+)
+def test_a_back_end_that_cannot_be_made_is_one_line(ros: Spinner, wrong: Any, reason: str) -> None:
+    arguments = [word for name, value in wrong.items() for word in ("-p", f"{name}:={value}")]
+    with Process("supervisor", *arguments, stderr=subprocess.PIPE) as guard:
         assert guard.popen.wait(60) == MISCONFIGURED
+        assert guard.popen.stderr is not None
+        assert re.search(rf"^error: .*{reason}.*\n$", guard.popen.stderr.read().decode())

@@ -12,11 +12,11 @@ from liquid_nav.rotations import rotate
 Vector3 = tuple[float, float, float]
 
 _STEEPEST = math.cos(math.radians(80))
-"""Cosine of the pitch past which a nose has no heading worth the name."""
+"""Cosine of the pitch from which on the heading is not defined well enough to be used."""
 
 
 def heading_of(pose: Odometry) -> float | None:
-    """Heading in radians; None of a quaternion far from norm 1, or of a nose near the vertical."""
+    """Heading in radians; None if the quaternion is no rotation or the nose points up or down."""
     quaternion = pose.orientation.tolist()
     norm = math.hypot(*quaternion)
     if not 0.9 < norm < 1.1:  # False for NaN too.
