@@ -53,6 +53,11 @@ def test_a_range_may_be_out_of_range() -> None:
         assert event.distance == distance
 
 
+def test_a_range_has_the_precision_of_its_message() -> None:
+    assert RangeSample(0, 0, 0.1).distance == np.float32(0.1)
+    assert RangeSample(0, 0, 1e300).distance == np.inf
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

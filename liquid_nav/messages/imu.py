@@ -12,6 +12,7 @@ from liquid_nav.rotations import IDENTITY
 
 _NOT_MEASURED = np.array([-1.0, *[0.0] * 8])
 """Covariance of a quantity that the sensor does not measure."""
+_NOT_MEASURED.setflags(write=False)
 
 
 class ImuMessage(WritableMessage):

@@ -9,6 +9,7 @@ The controller node, the recorder and the replay then take it without any edit: 
 decodes the type of a topic, and what encodes the events of a channel.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from liquid_nav.registry import Registry
 
 Rotation = NDArray[np.float64]
 """Rotation matrix, shape (3, 3)."""
+
+logger = logging.getLogger(__name__)
 
 
 class ImageAdapter(Protocol):
@@ -126,16 +129,31 @@ MESSAGES: Registry[type[EventMessage]] = Registry(
 def all_messages() -> list[EventMessage]:
     """Every type of message that carries events, our own first.
 
-    Raises:
-        ConfigError: when one of an installed package cannot be imported.
-
+    One of an installed package that cannot be imported is left out, with a warning: the vehicle
+    flies without, unless its policy needs it.
     """
-    return [MESSAGES.get(name)() for name in MESSAGES]
+    return [kind() for name in MESSAGES if (kind := _imported(name)) is not None]
+
+
+def _imported(name: str) -> type[EventMessage] | None:
+    try:
+        return MESSAGES.get(name)
+    except ConfigError as error:
+        logger.warning("%s; it is left out", error)
+        return None
 
 
 def messages_of(channel: Channel) -> list[EventMessage]:
     """Types of messages that carry events of a channel; our own first, maybe none."""
     return [message for message in all_messages() if message.channel == channel]
+
+
+def channel_types() -> dict[Channel, tuple[str, ...]]:
+    """Types of messages that carry events of each channel, as `messages_of`."""
+    types: dict[Channel, tuple[str, ...]] = {}
+    for message in all_messages():
+        types[message.channel] = (*types.get(message.channel, ()), message.type)
+    return types
 
 
 def message_of(channel: Channel, message_type: str) -> EventMessage:

@@ -7,7 +7,7 @@ from liquid_nav.bags.records import Topic
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import Channel
 from liquid_nav.messages.operator import OperatorStopMessage
-from liquid_nav.messages.plug import all_messages
+from liquid_nav.messages.plug import channel_types
 from liquid_nav.recording.recorder import SETTINGS
 
 NONE = "none"
@@ -25,14 +25,6 @@ OTHERS = {
 
 FLAGS = {"odometry": "--odom", "command": "--cmd"}
 """Options that are not called as the role is."""
-
-
-def channel_types() -> dict[Channel, tuple[str, ...]]:
-    """Message types of every channel that messages carry."""
-    types: dict[Channel, tuple[str, ...]] = {}
-    for message in all_messages():
-        types[message.channel] = (*types.get(message.channel, ()), message.type)
-    return types
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,6 @@ from replay.replay_support import (
     split_bag,
 )
 
-
 EVERY = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.RANGE)
 
 
