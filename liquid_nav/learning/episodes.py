@@ -66,7 +66,8 @@ class Episode:
 
         """
         try:
-            with np.load(path) as archive:
+            # numpy leaves a file open that it opened itself and cannot read.
+            with path.open("rb") as file, np.load(file) as archive:
                 return cls(**{f.name: archive[f.name] for f in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EpisodeError(f"{path} is not a whole episode: {error}") from error
