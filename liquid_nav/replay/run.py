@@ -18,7 +18,7 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
-from liquid_nav.onboard import Policy
+from liquid_nav.onboard import Policy, PolicyCamera
 from liquid_nav.recording.settings import Reconfigured, differences, limited
 from liquid_nav.replay.compare import Comparison, compare, held
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
@@ -158,7 +158,7 @@ def replay(
     cut, damage = cut or Cut(), Damage()
     settings = limited(safety or SafetyConfig(), limits or {})
     controller, told = Controller(policy, settings), []
-    intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
+    intake = Intake(topics, policy.config.camera or PolicyCamera(), camera_info, imu_rotation)
     series, failsafes, digest = _Series(), FailsafeLog(), hashlib.sha256()
     channels = {channel: ChannelTimes() for channel in TAKEN_IN}
     counts = {channel: _Counts() for channel in TAKEN_IN}

@@ -18,10 +18,13 @@ from safetensors.numpy import save_file
 
 from liquid_nav.errors import BundleError
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
+from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe
 from liquid_nav.policy import annotate_bundle, load_network, make_policy, save_bundle
 from liquid_nav.policy.scripted import ScriptedRuntime
 from support import frame, sample, small_network
+
+EYE = "encoders.camera.0"
 
 FILES = ("policy.pt", "weights.safetensors", "native.safetensors", "manifest.json")
 
@@ -77,7 +80,12 @@ def test_saved_trained_and_flown_are_the_same_policy(
 
 
 def test_a_configuration_survives_its_json() -> None:
-    config = PolicyConfig(cell="ltc", units=7, convolutions=(3, 5), cell_options={"max_step": 0.05})
+    config = PolicyConfig(
+        (ImuEncoder(3), CameraEncoder(5, convolutions=(3, 5)), OdometryEncoder(4, pose=True)),
+        cell="ltc",
+        units=7,
+        cell_options={"max_step": 0.05},
+    )
     assert PolicyConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -189,7 +197,7 @@ class Refusing(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Refusing())
 from pathlib import Path
 from liquid_nav.controller import Controller
-from liquid_nav.policy import load_policy
+from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.runtime import probe
 
 policy, manifest = load_policy(Path(sys.argv[1]))
@@ -228,9 +236,9 @@ def refold(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object
 @pytest.mark.parametrize(
     "change",
     [
-        lambda arrays, _: arrays.update(vouched=-arrays["vouched"]),
-        lambda arrays, _: arrays.update(vouched=arrays["vouched"][:-1]),
-        lambda arrays, _: arrays.update(vouched=arrays["vouched"] * np.nan),
+        lambda arrays, _: arrays.update(probe=-arrays["probe"]),
+        lambda arrays, _: arrays.update(probe=arrays["probe"][:-1]),
+        lambda arrays, _: arrays.update(probe=arrays["probe"] * np.nan),
         lambda arrays, _: arrays.update(head_weight=arrays["head_weight"] * np.float32(1.01)),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"] * np.float32(np.nan)}),
         lambda _, about: about.update(form="liquid_nav 0"),
@@ -260,17 +268,17 @@ def test_a_native_form_that_torchscript_does_not_vouch_for_does_not_fly(
     "change",
     [
         lambda arrays, _: arrays.pop("head_bias"),
-        lambda arrays, _: arrays.pop("vouched"),
+        lambda arrays, _: arrays.pop("probe"),
         lambda arrays, _: arrays.pop("core.bias"),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"].astype(float)}),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"][:-1]}),
         lambda arrays, _: arrays.update({"core.states": arrays["core.states"].T.copy()}),
         lambda arrays, _: arrays.update({"core.input_limit": np.array(-1.0)}),
         lambda arrays, _: arrays.update({"core.input_limit": np.array(np.inf)}),
-        lambda arrays, _: arrays.update({"camera.size": np.array([48, 65])}),
-        lambda arrays, _: arrays.update({"camera.size": np.array([48.0, 64.0])}),
-        lambda arrays, _: arrays.update({"camera.0": arrays["camera.0"][:, :2].copy()}),
-        lambda arrays, _: arrays.update({"camera.age_unit": np.array([0.1, 0.1])}),
+        lambda arrays, _: arrays.update({EYE: arrays[EYE][:, :2].copy()}),
+        lambda arrays, _: arrays.update({EYE: arrays[EYE].astype(float)}),
+        lambda arrays, _: arrays.pop(EYE),
+        lambda arrays, _: arrays.update({"encoders.sonar.0": arrays[EYE]}),
         lambda arrays, _: arrays.update(scale=arrays["scale"][:3]),
         lambda _, about: about.update(core="gru"),
         lambda _, about: about.pop("core"),
@@ -295,7 +303,7 @@ def test_a_native_form_of_another_size_than_the_manifests_is_refused(
     path = copy(whole, tmp_path / "model")
     config = json.loads((path / "manifest.json").read_text())["config"]
     rewrite(path, {"config": config | {"units": 13}})
-    with pytest.raises(BundleError, match="its sizes are others"):
+    with pytest.raises(BundleError, match="the core has 12 units"):
         load_policy(path)
 
 

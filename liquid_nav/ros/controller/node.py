@@ -21,7 +21,7 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, Event, Odometry, OperatorStop
-from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.onboard import Policy, PolicyCamera, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, make_backend
 from liquid_nav.ros.backends.messages import message_class
@@ -110,11 +110,10 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         try:
             settings = Settings.of(read(self, SPECS))
             policy, manifest = load_policy(settings.bundle, settings.values["model_sha256"])
+            camera = policy.config.camera or PolicyCamera()
             controller = Controller(policy, settings.safety)
             monitor = Monitor(qos=self._qos)
-            sensors = Sensors(
-                self, settings, policy.config.camera, monitor, self._now, self._enter, self._on_qos
-            )
+            sensors = Sensors(self, settings, camera, monitor, self._now, self._enter, self._on_qos)
             name, options = backend_of(settings.values)
             backend = make_backend(name, self, **options)
         except LiquidNavError as error:
@@ -122,7 +121,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
         liquid_state = LiquidStatePublisher(self, settings.values["liquid_state_rate"])
-        recorders = make_recorders(self, settings.values, policy.config.camera)
+        recorders = make_recorders(self, settings.values, camera)
         self._flight = Flight(
             settings, policy, controller, backend, sensors, liquid_state, monitor, recorders
         )
