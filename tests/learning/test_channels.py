@@ -325,5 +325,5 @@ def test_episodes_of_other_channels_are_refused(tmp_path: Path) -> None:
     builder.add(sample(0.0), (0.0,) * 4, True)
     builder.build("success").save(tmp_path / "a.npz")
     assert len(load_folder(tmp_path, encoders)) == 1
-    with pytest.raises(ConfigError, match="a.npz has no range, which the model reads"):
+    with pytest.raises(ConfigError, match="has no range, which the model reads"):
         load_folder(tmp_path, small(("imu", "range")).encoders)
