@@ -121,9 +121,7 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
         tally.notes.append(why)
         intake = Intake(topics, camera, info, rotation)
         if intake.covers is None:
-            tally.notes.append(
-                "the camera has no calibration: its images are used as if the model's camera took them"
-            )
+            tally.notes.append("no calibration of the camera: it is taken to be the model's camera")
         items = timeline(recording, topics, intake, Cut(), tally.damage)
         written: list[Path] = []
         try:
@@ -168,13 +166,9 @@ def convert_all(
         raise ConfigError("give at least one recorded flight")
     for stem in stems:
         if stems.count(stem) > 1:
-            raise ConfigError(
-                f"two flights are called {stem}, and their episodes would be too; rename one"
-            )
+            raise ConfigError(f"two flights are called {stem}: their files would clash")
         if out.is_dir() and any(out.glob(f"{stem}_[0-9][0-9][0-9].npz")):
-            raise ConfigError(
-                f"{out} already holds episodes of {stem}; delete them or choose another folder"
-            )
+            raise ConfigError(f"{out} already holds episodes of {stem}: choose another folder")
     with made_directories(out):
         for flight in flights:
             tally = convert(flight, out, camera, chosen, pieces)
