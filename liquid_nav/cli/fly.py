@@ -98,7 +98,7 @@ def run(options: Options, shipped: Callable[[str], Path]) -> int:
         policy, manifest = load_policy(model)
         if manifest.task != options.task:
             raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
-        seen = manifest.config.camera
+        seen = manifest.config.camera or seen
 
     pybullet = import_pybullet()
 

@@ -253,7 +253,7 @@ def _dataset(arguments: list[str]) -> int:
     check_destinations(options.out, None)
 
     from liquid_nav.learning.from_bag import Pieces, convert_all
-    from liquid_nav.onboard import PolicyConfig, load_policy
+    from liquid_nav.onboard import PolicyCamera, PolicyConfig, load_policy
     from liquid_nav.replay.topics import NONE, Topics
 
     config = PolicyConfig() if options.model is None else load_policy(options.model)[0].config
@@ -267,7 +267,8 @@ def _dataset(arguments: list[str]) -> int:
     }
     chosen = Topics.of(given)
     pieces = Pieces(options.hold, options.longest, options.shortest)
-    convert_all(options.flights, options.out, config.camera, chosen, pieces, print)
+    camera = config.camera or PolicyCamera()
+    convert_all(options.flights, options.out, camera, chosen, pieces, print)
     return 0
 
 

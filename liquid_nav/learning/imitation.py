@@ -27,6 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
@@ -125,11 +126,11 @@ def train(
     Raises:
         BundleError: when `start` cannot be read.
         ConfigError: when `out` holds a run with other settings, `recorded` no episodes of the
-            policy's camera, or `start` is of another architecture.
+            policy's channels, or `start` is of another architecture.
         EpisodeError: when a data file of the run is damaged.
 
     """
-    flights = [] if recorded is None else load_folder(recorded, policy.camera)
+    flights = [] if recorded is None else load_folder(recorded, policy.encoders)
     run = _Run(out, config, policy, world or WorldConfig(), console or Console(), flights, start)
     for round_ in range(config.rounds + 1):
         run.round(round_)
@@ -157,7 +158,8 @@ class _Run:
         self.recorded = recorded
         self._settle()
         self.network = network
-        self.sight_head = nn.Linear(policy.camera_features, 4)
+        seeing = policy.by_channel.get(Channel.CAMERA)
+        self.sight_head = nn.Identity() if seeing is None else nn.Linear(seeing.features, 4)
         self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([config.seed, 1])
         self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
@@ -191,7 +193,10 @@ class _Run:
         seeds = range(number * ROUND_SEEDS, number * ROUND_SEEDS + count)
         missing = [seed for seed in seeds if not (folder / f"{seed}.npz").exists()]
         bundle = self.bundle if number else None
-        jobs = [Job(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
+        jobs = [
+            Job(self.world, self.policy.encoders, bundle, seed, folder / f"{seed}.npz")
+            for seed in missing
+        ]
         with self._progress(f"round {number}: flights", len(jobs)) as advance:
             for _ in record_all(jobs, self.config.workers):
                 advance()
@@ -206,7 +211,9 @@ class _Run:
         self.log.add_scalar("flights/success", tally[Outcome.SUCCESS.value] / count, number)
 
     def _train(self, number: int, epochs: float, decay: bool) -> None:
-        stream = PieceStream(self.episodes, self.config.lanes, self.config.length, self.rng)
+        lanes, length = self.config.lanes, self.config.length
+        encoders = self.policy.encoders
+        stream = PieceStream(self.episodes, lanes, length, self.rng, encoders=encoders)
         steps = max(1, round(epochs * stream.batches_per_epoch()))
         begin = time.perf_counter()
         state, latch = self.network.initial(self.config.lanes)
@@ -223,9 +230,11 @@ class _Run:
                 fresh = batch.fresh.unsqueeze(1)
                 state = torch.where(fresh, start_state, state.detach())
                 latch = torch.where(fresh, start_latch, latch.detach())
-                commands, frames, state, latch = unroll(self.network, batch, state, latch)
+                commands, encoded, state, latch = unroll(self.network, batch, state, latch)
                 imitation = command_loss(commands, batch)
-                sight = sight_loss(self.sight_head(frames), batch.sight)
+                sight = torch.zeros(())
+                if Channel.CAMERA in encoded:
+                    sight = sight_loss(self.sight_head(encoded[Channel.CAMERA]), batch.sight)
                 self.optimiser.zero_grad()
                 (imitation + self.config.auxiliary * sight).backward()
                 norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.clip)
@@ -304,7 +313,7 @@ class _Run:
             "flights": len(self.episodes),
             "recorded": _extent(self.recorded),
             "events": sum(map(len, self.episodes)),
-            "frames": sum(len(episode.frames) for episode in self.episodes),
+            "frames": sum(len(episode.sight) for episode in self.episodes),
             "optimiser_steps": self.step,
             "training_seconds": round(self.seconds),
             "outcomes_by_round": self.outcomes,
