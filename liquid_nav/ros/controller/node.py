@@ -325,7 +325,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Whether the controller still receives everything that the policy needs."""
         staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
         for channel in flight.policy.channels:
-            stamp, ages = channels[channel].stamp, staleness.get(channel)
+            stamp = channels[channel].stamp
+            ages = staleness.get(channel) or flight.policy.staleness[channel]
             if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
                 return False
         return True
