@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from liquid_nav import __version__
 from liquid_nav.bags.decoding import STORE
 from liquid_nav.events import SECOND
-from liquid_nav.files import WholeFile, staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
 
 
 def message(kind: str, **fields: Any) -> Any:
@@ -87,7 +87,7 @@ class McapWriter(WholeFile):
         try:
             self._writer.finish()  # type: ignore[no-untyped-call]
             self._file.close()
-            self._staging.replace(self.path)
+            put_in_place(self._staging, self.path)
         finally:
             self.discard()
 

@@ -11,11 +11,11 @@ from liquid_nav.events import Odometry
 Vector3 = tuple[float, float, float]
 
 _STEEPEST = math.cos(math.radians(80))
-"""Cosine of the pitch past which a nose has no heading worth the name."""
+"""Cosine of the pitch from which on the heading is not defined well enough to be used."""
 
 
 def heading_of(pose: Odometry) -> float | None:
-    """Heading in radians, or None: a quaternion that is no rotation, or a nose straight up."""
+    """Heading in radians; None if the quaternion is no rotation or the nose points up or down."""
     x, y, z, w = pose.orientation.tolist()
     norm = math.sqrt(x * x + y * y + z * z + w * w)
     if not 0.9 < norm < 1.1:  # False for NaN too.

@@ -124,7 +124,7 @@ class Sensors:
 
     def _subscribe(self, source: Source) -> None:
         channel, kind, topic, convert, qos = source
-        intake = self._monitor.intakes[channel]
+        intake = self._monitor.counts[channel]
         lost = 0
 
         def count_loss(info: Any) -> None:
@@ -148,7 +148,7 @@ class Sensors:
         start = time.perf_counter_ns()
         if not self._subscriptions:  # What was already waiting when they were closed.
             return
-        intake = self._monitor.intakes[channel]
+        intake = self._monitor.counts[channel]
         try:
             event = convert(received, self._now())
         except LiquidNavError as error:

@@ -58,7 +58,7 @@ class Witnessed(Vehicle):
         assert self.node.trigger_configure() == OK
         flight = self.node._flight
         assert flight is not None
-        on_event, send = flight.controller.on_event, flight.backend.send
+        on_event, send = flight.controller.on_event, flight.backend.command
 
         def listen(event: Event) -> None:
             self.entered.append(event)
@@ -68,7 +68,7 @@ class Witnessed(Vehicle):
             self.sent.append(command)
             send(command, *rest)
 
-        flight.controller.on_event, flight.backend.send = listen, watch  # type: ignore[method-assign]
+        flight.controller.on_event, flight.backend.command = listen, watch
         assert self.node.trigger_activate() == OK
         self.ros.until_matched(self.image, self.imu, self.ear, self.reports)
         return self
