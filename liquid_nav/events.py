@@ -4,6 +4,7 @@ Times are integer nanoseconds on one clock. Vectors are in the body frame FLU (x
 z up; REP-103) unless a field says otherwise; the world frame is ENU.
 """
 
+import ctypes
 import functools
 import math
 import struct
@@ -290,8 +291,10 @@ class RangeSample(Event):
     """A distance along the beam of a range finder, as in ``sensor_msgs/Range``.
 
     Attributes:
-        distance: metres. By REP-117 it is infinity where nothing is in range, minus infinity where
-            something is too close to measure, and not a number where the sensor failed.
+        distance: metres, rounded to single precision as in the message, so that a recording gives
+            back the same number. By REP-117 it is infinity where nothing is in range, minus
+            infinity where something is too close to measure, and not a number where the sensor
+            failed.
 
     """
 
@@ -303,7 +306,7 @@ class RangeSample(Event):
         super().__post_init__()
         if not isinstance(self.distance, (int, float, np.integer, np.floating)):
             raise EventError(f"RangeSample.distance must be a number, got {self.distance!r}")
-        object.__setattr__(self, "distance", float(self.distance))
+        object.__setattr__(self, "distance", ctypes.c_float(float(self.distance)).value)
 
     def defect(self) -> str:
         """See `Event.defect`; the infinities of REP-117 are measurements."""
@@ -324,13 +327,3 @@ class OperatorStop(Event):
     channel: ClassVar[Channel] = Channel.OPERATOR
 
     engaged: bool
-
-
-def yaw_of(orientation: NDArray[np.float64]) -> float:
-    """Heading in radians of a unit quaternion x, y, z, w: 0 faces east, positive to the left.
-
-    It is the heading of the nose, whether the body is level or not. It means nothing where the nose
-    points straight up or down.
-    """
-    x, y, z, w = orientation.tolist()
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

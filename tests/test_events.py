@@ -18,7 +18,6 @@ from liquid_nav.events import (
     Odometry,
     RangeSample,
     bits,
-    yaw_of,
 )
 
 
@@ -54,9 +53,9 @@ def test_a_range_may_be_out_of_range() -> None:
         assert event.distance == distance
 
 
-def test_the_heading_is_that_of_the_nose() -> None:
-    half = np.pi / 8
-    assert yaw_of(np.array([0, 0, np.sin(half), np.cos(half)])) == pytest.approx(np.pi / 4)
+def test_a_range_has_the_precision_of_its_message() -> None:
+    assert RangeSample(0, 0, 0.1).distance == np.float32(0.1)
+    assert RangeSample(0, 0, 1e300).distance == np.inf
 
 
 @pytest.mark.parametrize(

@@ -62,16 +62,18 @@ class FromBag:
         from liquid_nav.replay.topics import NONE, Topics
 
         config = PolicyConfig() if self.model is None else load_policy(self.model)[0].config
-        chosen = Topics(
-            camera=self.camera,
-            camera_info=self.camera_info,
-            imu=self.imu,
-            odometry=NONE,
-            command=self.cmd,
-            operator=NONE,
-        )
+        given = {
+            "camera": self.camera,
+            "camera_info": self.camera_info,
+            "imu": self.imu,
+            "odometry": NONE,
+            "command": self.cmd,
+            "operator": NONE,
+        }
+        chosen = Topics.of(given)
         pieces = Pieces(self.hold, self.longest, self.shortest)
-        convert_all(self.flights, self.out, config.camera or PolicyCamera(), chosen, pieces, print)
+        camera = config.camera or PolicyCamera()
+        convert_all(self.flights, self.out, camera, chosen, pieces, print)
         return 0
 
 

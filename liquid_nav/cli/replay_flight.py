@@ -18,9 +18,10 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
 from liquid_nav.files import made_directories
+from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
-from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
 from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
@@ -158,7 +159,7 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
     policy, _ = load_policy(model)
     chosen = _chosen_topics(options, file)
     comparing = options.compare or chosen.command not in (None, NONE)
-    topics = find(recording.topics, chosen, comparing, Channel.GOAL in policy.channels)
+    topics = find(recording.topics, chosen, comparing, policy.channels)
     if comparing and topics.command is None:
         raise ConfigError(
             "--compare needs recorded commands, but no topic in the recording holds any"
@@ -191,9 +192,10 @@ def _chosen_topics(options: ReplayOptions, file: ReplayFile) -> Topics:
         "imu": options.imu,
         "odometry": options.odom,
         "goal": options.goal,
+        "range": options.range,
         "command": options.cmd,
     }
-    return replace(file.topics, **{k: v for k, v in given.items() if v is not None})
+    return Topics.of(file.topics.roles | {k: v for k, v in given.items() if v is not None})
 
 
 def _channel(name: str) -> Channel:
@@ -230,7 +232,7 @@ def _together(watches: list[Watch]) -> Watch | None:
 
 def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
     """Give a film of what the model sees, or None and the reason why there is none."""
-    if topics.camera is None:
+    if topics.channels[Channel.CAMERA] is None:
         return None, "the recording has no camera, or it was left out"
     try:
         from liquid_nav.replay.report.film import ReplayFilm
@@ -262,12 +264,12 @@ def _calibration(
 ) -> tuple[Any, Any, tuple[str, ...]]:
     """Find the camera's calibration, the IMU's rotation, and notes on where they come from."""
     info = file.camera_model
-    if info is None and topics.camera is not None:
+    if info is None and topics.channels[Channel.CAMERA] is not None:
         info = find_camera_info(recording, topics)
     given = options.imu_rotation or file.imu_rotation
     if given is not None:
         return info, rotation_of(given), ("the IMU is turned as was given",)
-    if topics.imu is None:
+    if topics.channels[Channel.IMU] is None:
         return info, None, ()
     rotation, why = find_imu_rotation(recording, topics)
     return info, rotation, (why,)

@@ -19,10 +19,11 @@ from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.losses import sight_loss
 from liquid_nav.learning.target_expert import TargetExpert
+from liquid_nav.messages.fields import header, twist
 from liquid_nav.onboard import PolicyCamera, RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder
 from liquid_nav.recording.recorder import COMMAND, FlightRecorder
-from liquid_nav.recording.writer import McapWriter, header, message, twist
+from liquid_nav.recording.writer import McapWriter, message
 from liquid_nav.replay.topics import NONE, Topics
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World, WorldConfig
@@ -167,7 +168,7 @@ def test_a_flight_without_it_is_one_clear_error(
     flown: Flown, tmp_path: Path, left_out: str, flag: str
 ) -> None:
     with pytest.raises(ReplayError, match=f"no topic of the {left_out}.*{flag}"):
-        convert(flown.path, tmp_path, CAMERA, Topics(**{left_out: NONE}), Pieces())
+        convert(flown.path, tmp_path, CAMERA, Topics.of({left_out: NONE}), Pieces())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import Odometry, yaw_of
+from liquid_nav.events import Odometry
 from liquid_nav.onboard.encoders.dense import DenseEncoder
+from liquid_nav.rotations import yaw_of
 
 REACH = 100.0
 """Metres within which positions are told apart, as those of goals are."""

@@ -5,7 +5,7 @@ Only `message` needs ROS; counts and texts do not.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 
 from liquid_nav.command import Mode
 from liquid_nav.controller import ChannelHealth, Health
-from liquid_nav.events import SECOND, TAKEN_IN, Channel
+from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.backends.messages import message_class
 
 TOPIC = "/diagnostics"
@@ -99,8 +99,8 @@ class Monitor:
 
     """
 
-    counts: dict[Channel, MessageCounts] = field(
-        default_factory=lambda: {channel: MessageCounts() for channel in TAKEN_IN}
+    counts: defaultdict[Channel, MessageCounts] = field(
+        default_factory=lambda: defaultdict(MessageCounts)
     )
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
     qos_faults: dict[str, str] = field(default_factory=dict)
@@ -138,9 +138,9 @@ class Monitor:
         return [
             Status(level, "controller", text, values),
             *(
-                self.counts[channel].status(channel.value, health.channels[channel], now, elapsed)
-                for channel in TAKEN_IN
-                if channel is not Channel.OPERATOR
+                self.counts[channel].status(channel.value, channel_health, now, elapsed)
+                for channel, channel_health in health.channels.items()
+                if channel != Channel.OPERATOR
             ),
             Status(WARN if fault else OK, "backend", fault or "OK", {}),
             Status(

@@ -21,13 +21,19 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
-from liquid_nav.onboard import Policy, PolicyCamera, load_policy
+from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
-from liquid_nav.ros.controller.parameters import IN_FLIGHT, SPECS, Settings, objection
+from liquid_nav.ros.controller.parameters import (
+    IN_FLIGHT,
+    SPECS,
+    Parameters,
+    channel_specs,
+    objection,
+)
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.parameters import declare, read
@@ -46,7 +52,7 @@ _POSE_TIMEOUT = 0.5
 class Flight:
     """What a configured node holds, from its configuration to its cleanup."""
 
-    settings: Settings
+    parameters: Parameters
     policy: Policy
     controller: Controller
     backend: Backend
@@ -76,7 +82,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._qos_faults: dict[str, str] = {}
         self._all_publishers: list[Any] = []
         super().__init__("liquid_nav_node", **options)
-        self._specs = (*SPECS, *backend_specs())
+        self._specs = (*SPECS, *channel_specs(), *backend_specs())
         declare(self, self._specs)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
@@ -121,7 +127,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         assert flight is not None
         flight.controller.reset()
         for recorder in flight.recorders:
-            recorder.start(flight.settings.safety)
+            recorder.start(flight.parameters.safety)
         self._pose = None
         self._activated_at = time.monotonic()
         self._active = True
@@ -171,13 +177,20 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
                 cannot give the back-end what it needs.
 
         """
-        settings = Settings.of(read(self, self._specs))
-        values, monitor = settings.values, Monitor(qos_faults=self._qos_faults)
-        policy, manifest = load_policy(settings.bundle, values["model_sha256"])
-        camera = policy.config.camera or PolicyCamera()
-        controller = Controller(policy, settings.safety)
+        parameters = Parameters.of(read(self, self._specs))
+        values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
+        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+        camera = policy.config.camera
+        controller = Controller(policy, parameters.safety)
         sensors = Sensors(
-            self, settings, camera, monitor, self._now, self._enter, self._on_qos_fault
+            self,
+            parameters,
+            policy.channels,
+            camera,
+            monitor,
+            self._now,
+            self._enter,
+            self._on_qos_fault,
         )
         backend = selected_backend(values)
         backend.check_rate("minimum_rate", values["minimum_rate"])
@@ -195,7 +208,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         recorders = make_recorders(self, values, camera)
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
         return Flight(
-            settings, policy, controller, backend, sensors, liquid_state, monitor, recorders
+            parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
         )
 
     def _end_flight(self, reason: str) -> None:
@@ -290,7 +303,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
         waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
         """
-        values, safety = flight.settings.values, flight.settings.safety
+        values, safety = flight.parameters.values, flight.parameters.safety
         pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
         if pose is not None and pose.stamp < oldest:
             pose = None
@@ -306,15 +319,16 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
         It is half the longest gap allowed, so that the timer does not fire right after a command.
         """
-        return 0.5 / float(flight.settings.values["minimum_rate"])
+        return 0.5 / float(flight.parameters.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
         """Whether the controller still receives everything that the policy needs."""
-        staleness, channels = flight.settings.safety.staleness, flight.controller.health.channels
-        return all(
-            stamp is not None and abs(now - stamp) <= staleness[channel].hover * SECOND
-            for channel, stamp in ((c, channels[c].stamp) for c in flight.policy.channels)
-        )
+        staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
+        for channel in flight.policy.channels:
+            stamp, ages = channels[channel].stamp, staleness.get(channel)
+            if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
+                return False
+        return True
 
     def _on_timer(self) -> None:
         # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
@@ -348,14 +362,14 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight = self._flight
         if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
-        settings = Settings.of(read(self, self._specs))
-        if settings.safety != flight.settings.safety:
+        parameters = Parameters.of(read(self, self._specs))
+        if parameters.safety != flight.parameters.safety:
             now = self._now()
             if self._active:
                 for recorder in flight.recorders:
-                    recorder.add(Reconfigured(now, settings.safety))
-            flight.controller.reconfigure(settings.safety, now)
-        flight.settings = settings
+                    recorder.add(Reconfigured(now, parameters.safety))
+            flight.controller.reconfigure(parameters.safety, now)
+        flight.parameters = parameters
         if self._active:
             self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 

@@ -1,6 +1,6 @@
-"""Parameters of the controller node, and the settings that they make together.
+"""Parameters of the controller node, one by one and checked together.
 
-The table and `Settings` need no ROS, so that a parameter file can be checked and tested without it.
+The table and `Parameters` need no ROS: a parameter file can be checked and tested without it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.messages.decode import MessageError
-from liquid_nav.messages.transforms import Rotation, rotation_of
+from liquid_nav.messages.plug import Rotation, channel_types
+from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.ros.backends import Backend
 from liquid_nav.ros.parameters import EXECUTOR, Spec, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
@@ -32,12 +35,11 @@ IN_FLIGHT = (
 )
 """Parameters that may change while the node is configured, by the start of their names."""
 
-_STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0)}
+_STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
 _FROZEN = {"camera": 1.0, "imu": 0.1}
 _TRANSPORTS = ("raw", "compressed")
-IMU, PX4_IMU = "sensor_msgs/msg/Imu", "px4_msgs/msg/SensorCombined"
-ODOMETRY, PX4_ODOMETRY = "nav_msgs/msg/Odometry", "px4_msgs/msg/VehicleOdometry"
 _RELIABILITY = ("best_effort", "reliable")
+_TYPES = channel_types()
 
 
 _LIMITS = {
@@ -58,12 +60,18 @@ SPECS = (
     Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
     Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
     Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
-    Spec("imu_type", IMU, "An IMU as in REP-145, or PX4's own in FRD.", choices=(IMU, PX4_IMU)),
+    Spec("topics.range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+    Spec(
+        "imu_type",
+        _TYPES[Channel.IMU][0],
+        "An IMU as in REP-145, or PX4's own in FRD.",
+        choices=_TYPES[Channel.IMU],
+    ),
     Spec(
         "odometry_type",
-        ODOMETRY,
+        _TYPES[Channel.ODOMETRY][0],
         "Odometry in ENU and FLU, or PX4's own in NED and FRD.",
-        choices=(ODOMETRY, PX4_ODOMETRY),
+        choices=_TYPES[Channel.ODOMETRY],
     ),
     Spec(
         "use_camera_info",
@@ -137,26 +145,44 @@ SPECS = (
     Spec("geofence.high", [10.0, 10.0, 5.0], "Highest x, y, z, metres, ENU."),
     Spec("geofence.deceleration", 2.0, "m/s^2 to brake with at the walls.", (0.01, 50.0)),
 )
-"""Every parameter of the controller node but those of `backend_specs`."""
+"""Parameters of the controller node, beside those of `backend_specs` and `channel_specs`."""
+
+
+def channel_specs() -> list[Spec]:
+    """Parameters of the channels that installed packages add: a topic each, and a choice of types.
+
+    A channel of ours has a choice of types here too, where a package adds another type to it.
+    """
+    known, specs = {spec.name for spec in SPECS}, []
+    for channel, types in channel_types().items():
+        if channel in (Channel.CAMERA, Channel.OPERATOR):
+            continue
+        name, text = channel.value, " or ".join(types)
+        specs.append(Spec(f"topics.{name}", name, f"Channel {name}, {text}; empty for none."))
+        if len(types) > 1:
+            specs.append(
+                Spec(f"{name}_type", types[0], f"Message of the channel {name}.", choices=types)
+            )
+    return [spec for spec in specs if spec.name not in known]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Parameters:
     """The parameters, checked together.
 
     Attributes:
         values: every parameter by name.
         safety: settings of the safety layer.
-        imu_rotation: from the IMU's frame to body FLU, shape (3, 3).
+        imu_rotation: from the IMU's frame to body FLU, shape (3, 3), or None for the identity.
 
     """
 
     values: Mapping[str, Any]
     safety: SafetyConfig
-    imu_rotation: Rotation
+    imu_rotation: Rotation | None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
+    def of(cls, values: Mapping[str, Any]) -> Parameters:
         """Check the parameters of `SPECS` one by one and together; others are kept as they are.
 
         Raises:
@@ -193,7 +219,8 @@ class Settings:
             rotation = rotation_of(_vector(values, "imu_rotation", 4))
         except MessageError as error:
             raise ConfigError(f"imu_rotation: {error}") from error
-        return cls(dict(values), safety, rotation)
+        turned = not np.array_equal(rotation, np.eye(3))
+        return cls(dict(values), safety, rotation if turned else None)
 
     @property
     def bundle(self) -> Path:
@@ -203,11 +230,33 @@ class Settings:
             return Path(str(model)).expanduser()
         return Path(str(importlib.resources.files("liquid_nav_models"))) / str(model)
 
+    def topic(self, channel: Channel) -> tuple[str, str]:
+        """Name of the parameter for the topic of a channel, and the topic; empty for none.
+
+        Raises:
+            ConfigError: when no registered message carries the channel.
+
+        """
+        name = f"topics.{'image' if channel == Channel.CAMERA else channel.value}"
+        if name not in self.values:
+            raise ConfigError(
+                f"no ROS message carries the channel {channel.value}: install a package with an "
+                "entry point of the group liquid_nav.messages for it"
+            )
+        topic = str(self.values[name])
+        # By the convention of image_transport.
+        compressed = topic and channel == Channel.CAMERA and self._compressed
+        return name, f"{topic}/compressed" if compressed else topic
+
+    def message_type(self, channel: Channel) -> str:
+        """Type of the messages on the topic of a channel."""
+        if channel == Channel.CAMERA:
+            return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
+        return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
     @property
-    def image_topic(self) -> str:
-        """Topic of the images, by the convention of image_transport."""
-        suffix = "/compressed" if self.values["image_transport"] == "compressed" else ""
-        return f"{self.values['topics.image']}{suffix}"
+    def _compressed(self) -> bool:
+        return bool(self.values["image_transport"] == "compressed")
 
 
 def objection(values: Mapping[str, Any], changed: Iterable[Any], backend: Backend | None) -> str:
@@ -227,7 +276,7 @@ def objection(values: Mapping[str, Any], changed: Iterable[Any], backend: Backen
             return f"{parameter.name} can only be set before the node is configured; clean it up"
         values[parameter.name] = plain(parameter.value)
     try:
-        Settings.of(values)
+        Parameters.of(values)
         if backend is not None:
             backend.check_rate("minimum_rate", values["minimum_rate"])
     except ConfigError as error:
