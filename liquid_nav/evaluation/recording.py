@@ -9,29 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event, Odometry
 from liquid_nav.files import WholeFile
-from liquid_nav.onboard.config import PolicyCamera
-from liquid_nav.recording.recorder import (
+from liquid_nav.messages.fields import (
     BEAM,
     BODY,
     OPTICAL,
     WORLD,
-    FlightRecorder,
-    odometry_message,
-    pose_message,
-    quaternion_message,
+    Fields,
+    Numbers,
+    header,
+    pose,
+    quaternion,
+    vector3,
 )
-from liquid_nav.recording.writer import header, message, vector3
+from liquid_nav.messages.odometry import OdometryMessage
+from liquid_nav.onboard.config import PolicyCamera
+from liquid_nav.recording.recorder import FlightRecorder
+from liquid_nav.recording.writer import message
 from liquid_nav.replay.topics import TRUTH
+from liquid_nav.rotations import from_matrix, inverse, rotate
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.faults.schedule import script_of
-from liquid_nav_sim.rotation import rotate_back, rotation_matrix
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
 from liquid_nav_sim.world import World
 
@@ -55,8 +57,6 @@ _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 
 _TARGET_ID = 1
 """Id of the target's marker; the ground has 0, and the obstacles those above."""
-
-_NO_BYTES = np.zeros(0, np.uint8)
 
 
 class SimulationRecorder(WholeFile):
@@ -119,7 +119,7 @@ class SimulationRecorder(WholeFile):
     def _write_scene(self) -> None:
         world = self._world
         rotation, eye = world.config.camera.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-        mount = _transform(BODY, OPTICAL, eye, _mount_quaternion(rotation), world.time)
+        mount = _transform(BODY, OPTICAL, eye, from_matrix(rotation), world.time)
         self._recorder.write(TF_STATIC, mount, world.time)
         if world.config.range_finder_timing is not None:
             place = world.config.range_finder.mount_position
@@ -130,12 +130,13 @@ class SimulationRecorder(WholeFile):
     def _write_state(self) -> None:
         now, state = self._world.time, self._world.state
         self._next_state = (now // PERIOD + 1) * PERIOD
-        attitude = rotation_matrix(state.orientation.tolist())
-        velocity = np.array(rotate_back(attitude, state.linear_velocity.tolist()))
+        world_to_body = inverse(state.orientation.tolist())
+        velocity = np.array(rotate(world_to_body, state.linear_velocity.tolist()))
         truth = Odometry(
             now, now, state.position, state.orientation, velocity, state.angular_velocity
         )
-        self._recorder.write(STATE, odometry_message(truth), now)
+        content = message(OdometryMessage.type, **OdometryMessage().encode(truth))
+        self._recorder.write(STATE, content, now)
         placed = _transform(WORLD, BODY, state.position, state.orientation, now)
         self._recorder.write(TF, placed, now)
         scene = self._world.scene
@@ -143,31 +144,14 @@ class SimulationRecorder(WholeFile):
             self._recorder.write(SCENE, _markers(scene, now, moving_only=True), now)
 
 
-def _transform(
-    parent: str, child: str, position: ArrayLike, orientation: ArrayLike, stamp: int
-) -> Any:
+def _transform(parent: str, child: str, position: Numbers, orientation: Numbers, stamp: int) -> Any:
     """``tf2_msgs/TFMessage`` of one transform: pose of `child` in `parent`."""
-    x, y, z = np.asarray(position, np.float64).tolist()
-    moved = message(
-        "geometry_msgs/msg/Transform",
-        translation=vector3((x, y, z)),
-        rotation=quaternion_message(orientation),
-    )
-    stamped = message(
-        "geometry_msgs/msg/TransformStamped",
-        header=header(stamp, parent),
-        child_frame_id=child,
-        transform=moved,
-    )
-    return message("tf2_msgs/msg/TFMessage", transforms=[stamped])
-
-
-def _mount_quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quaternion x, y, z, w of a rotation matrix, shape (3, 3)."""
-    turn = cv2.Rodrigues(rotation)[0].ravel()
-    angle = float(np.linalg.norm(turn))
-    axis = turn / angle if angle else turn
-    return np.array([*(np.sin(angle / 2) * axis), np.cos(angle / 2)])
+    transform = {
+        "header": header(stamp, parent),
+        "child_frame_id": child,
+        "transform": {"translation": vector3(position), "rotation": quaternion(orientation)},
+    }
+    return message("tf2_msgs/msg/TFMessage", transforms=[transform])
 
 
 def _markers(scene: Scene, stamp: int, moving_only: bool = False) -> Any:
@@ -188,7 +172,8 @@ def _ground(scene: Scene) -> Solid:
     return Solid(Shape.BOX, centre, size, (red, green, blue))
 
 
-def _marker(index: int, solid: Solid, stamp: int) -> Any:
+def _marker(index: int, solid: Solid, stamp: int) -> Fields:
+    """Fields of ``visualization_msgs/Marker``, which stays until another one replaces it."""
     size = solid.size
     sides = {
         Shape.SPHERE: (size[0],) * 3,
@@ -197,32 +182,12 @@ def _marker(index: int, solid: Solid, stamp: int) -> Any:
     }[solid.shape]
     red, green, blue = solid.colour
     half = solid.yaw / 2
-    forever = message("builtin_interfaces/msg/Duration", sec=0, nanosec=0)
-    return message(
-        "visualization_msgs/msg/Marker",
-        header=header(stamp, WORLD),
-        ns="scene",
-        id=index,
-        type=_MARKERS[solid.shape],
-        action=0,
-        pose=pose_message(solid.position, (0.0, 0.0, np.sin(half), np.cos(half))),
-        scale=vector3((sides[0], sides[1], sides[2])),
-        color=message("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=1.0),
-        lifetime=forever,
-        frame_locked=False,
-        points=[],
-        colors=[],
-        texture_resource="",
-        texture=_no_texture(stamp),
-        uv_coordinates=[],
-        text="",
-        mesh_resource="",
-        mesh_file=message("visualization_msgs/msg/MeshFile", filename="", data=_NO_BYTES),
-        mesh_use_embedded_materials=False,
-    )
-
-
-def _no_texture(stamp: int) -> Any:
-    return message(
-        "sensor_msgs/msg/CompressedImage", header=header(stamp, ""), format="", data=_NO_BYTES
-    )
+    return {
+        "header": header(stamp, WORLD),
+        "ns": "scene",
+        "id": index,
+        "type": _MARKERS[solid.shape],
+        "pose": pose(solid.position, (0.0, 0.0, math.sin(half), math.cos(half))),
+        "scale": vector3(sides),
+        "color": {"r": red, "g": green, "b": blue, "a": 1.0},
+    }

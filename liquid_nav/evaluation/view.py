@@ -7,7 +7,8 @@ import numpy as np
 
 from liquid_nav.captions import BACKGROUND, FAINT, TEXT, Colour, Image, mode_caption, write
 from liquid_nav.command import Command
-from liquid_nav.events import SECOND, yaw_of
+from liquid_nav.events import SECOND
+from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
 from liquid_nav_sim.tasks.follow import FollowAttempt

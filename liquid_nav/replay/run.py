@@ -25,8 +25,8 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
 from liquid_nav.replay.compare import Comparison, compare, zero_order_hold
+from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
-from liquid_nav.replay.intake import Intake, Refusals
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import Topics
@@ -145,8 +145,8 @@ def replay(
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
-    intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
-    items = _in_batches(timeline(recording, topics, intake, cut, damage))
+    decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation)
+    items = _in_batches(timeline(recording, topics, decoder, cut, damage))
     for number, item in enumerate(items):
         run.query_until(item.arrival)
         if isinstance(item, Recorded):
@@ -159,7 +159,7 @@ def replay(
                 watch(item, command, run.controller)
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
-    return run.result(topics, intake, damage, begin)
+    return run.result(topics, decoder, damage, begin)
 
 
 class _Run:
@@ -230,9 +230,9 @@ class _Run:
             self._last = change.arrival
         self._settings = settings
 
-    def result(self, topics: Topics, intake: Intake, damage: Damage, begin: float) -> Replay:
+    def result(self, topics: Topics, decoder: EventDecoder, damage: Damage, begin: float) -> Replay:
         """Sum up the replay, which began at `begin` by `time.perf_counter`."""
-        channels = self._statistics(intake)
+        channels = self._statistics(decoder)
         return Replay(
             topics=topics,
             start=self._start or 0,
@@ -246,12 +246,12 @@ class _Run:
             channel_times={channel: self._channel_times[channel] for channel in channels},
             channels=channels,
             damage=damage,
-            notes=[*self._changes, *_notes(topics, self._policy, channels, intake)],
+            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
             policy_faults=self.controller.health.policy_faults,
-            covers=intake.covers,
+            covers=decoder.covers,
             comparison=None if topics.command is None else self._comparison(),
             wall=time.perf_counter() - begin,
-            decode=intake.seconds,
+            decode=decoder.seconds,
         )
 
     def _comparison(self) -> Comparison:
@@ -262,14 +262,14 @@ class _Run:
             np.frombuffer(ours, np.float64).reshape(-1, 4),
         )
 
-    def _statistics(self, intake: Intake) -> dict[Channel, ChannelStatistics]:
+    def _statistics(self, decoder: EventDecoder) -> dict[Channel, ChannelStatistics]:
         return {
             channel: self._channel_times[channel].statistics(
                 self._start or 0,
                 health.rejected,
                 health.last_rejection,
                 health.late,
-                _reasons(intake.refused[channel]),
+                _reasons(decoder.refused[channel]),
             )
             for channel, health in self.controller.health.channels.items()
         }
@@ -305,22 +305,22 @@ def _notes(
     topics: Topics,
     policy: Policy,
     statistics: dict[Channel, ChannelStatistics],
-    intake: Intake,
+    decoder: EventDecoder,
 ) -> list[str]:
     notes = []
     for channel in sorted(policy.channels, key=lambda channel: channel.value):
-        if getattr(topics, channel.value) is None:
+        if topics.channels.get(channel) is None:
             notes.append(f"no topic of the {channel.value}, which the model needs, so it hovers")
         elif not statistics[channel].events:
             notes.append(f"no event of the {channel.value}, which the model needs, so it hovers")
-    for channel, refused in intake.refused.items():
+    for channel, refused in decoder.refused.items():
         for reason, count in _reasons(refused).items():
             notes.append(f"{channel.value}: {count} messages refused: {reason}")
-    if topics.camera is not None:
-        if intake.covers is None:
+    if topics.channels.get(Channel.CAMERA) is not None:
+        if decoder.covers is None:
             notes.append(
                 "no calibration of the camera: images are used as if the model's camera took them"
             )
-        elif intake.covers < 0.99:
-            notes.append(f"the camera covers {intake.covers:.0%} of the model's view")
+        elif decoder.covers < 0.99:
+            notes.append(f"the camera covers {decoder.covers:.0%} of the model's view")
     return notes

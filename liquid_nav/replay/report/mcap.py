@@ -9,9 +9,10 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Event
 from liquid_nav.files import WholeFile
+from liquid_nav.messages.fields import HEADING, header, twist_stamped
 from liquid_nav.onboard import Policy
-from liquid_nav.recording.recorder import COMMAND, HEADING
-from liquid_nav.recording.writer import McapWriter, header, message, twist
+from liquid_nav.recording.recorder import COMMAND
+from liquid_nav.recording.writer import McapWriter, message
 
 STATE = "/liquid_nav/state"
 TIME_CONSTANTS = "/liquid_nav/time_constants"
@@ -57,12 +58,8 @@ class ReplayOutput(WholeFile):
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
         """Write what the controller made of an event."""
         write, log, stamp = self._writer.write, event.arrival, event.stamp
-        content = message(
-            "geometry_msgs/msg/TwistStamped",
-            header=header(command.stamp, HEADING),
-            twist=twist(command.vector[:3], (0.0, 0.0, command.yaw_rate)),
-        )
-        write(COMMAND, content, log, stamp)
+        fields = twist_stamped(command.stamp, HEADING, command.vector[:3], command.yaw_rate)
+        write(COMMAND, message("geometry_msgs/msg/TwistStamped", **fields), log, stamp)
         state, constants = self._policy.core_state(controller.memory)
         write(STATE, _array("state", state), log, stamp)
         write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)

@@ -176,7 +176,7 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         for failsafe in result.failsafes
     )
     return RunReport(
-        topics=dict(vars(result.topics)),
+        topics=result.topics.roles,
         start=result.start,
         duration=result.duration,
         events=result.events,

@@ -205,9 +205,9 @@ def test_text_from_outside_cannot_inject_script(hostile: Path) -> None:
     # The data of the charts, and the script of the page.
     assert page.tags.count("script") == 2
     assert "img" not in page.tags
-    # Title, heading, model, eight topics, note and video; then per channel the rejection; the
+    # Title, heading, model, nine topics, note and video; then per channel the rejection; the
     # failsafe as a shade of four charts and in two logs; the losses.
-    assert page.words.count(HOSTILE) == (3 + 8 + 1 + 1) + 2 + (4 + 2) + 2
+    assert page.words.count(HOSTILE) == (3 + 9 + 1 + 1) + 2 + (4 + 2) + 2
 
 
 @pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
