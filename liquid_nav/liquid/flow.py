@@ -104,19 +104,7 @@ class LiquidFlow(LiquidCell):
             )
         if lipschitz is not None and not 0.0 < lipschitz < math.inf:
             raise ConfigError(f"lipschitz must be positive and finite, got {lipschitz}")
-        constrained = lipschitz is not None or wiring is not None
-        if hidden < 0 or (hidden and constrained):
-            raise ConfigError(
-                f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
-            )
-        if max_frequency and (units % 2 or constrained):
-            raise ConfigError(
-                "max_frequency needs an even number of units, and neither lipschitz nor a wiring"
-            )
-        if wiring is not None and gates == "input":
-            raise ConfigError("a wired LiquidFlow needs gates='input_and_state'")
-        if parallel and gates != "input":
-            raise ConfigError(f"parallel needs gates='input', got {gates!r}")
+        self._check_combination(gates, hidden, max_frequency, parallel, lipschitz, wiring)
         self.lipschitz = lipschitz
         self.parallel = parallel
         self.resonant = max_frequency > 0.0
@@ -143,6 +131,30 @@ class LiquidFlow(LiquidCell):
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.reset_parameters()
+
+    def _check_combination(
+        self,
+        gates: str,
+        hidden: int,
+        max_frequency: float,
+        parallel: bool | None,
+        lipschitz: float | None,
+        wiring: Wiring | dict[str, Any] | None,
+    ) -> None:
+        """Raise ConfigError if the options exclude each other."""
+        constrained = lipschitz is not None or wiring is not None
+        if hidden < 0 or (hidden and constrained):
+            raise ConfigError(
+                f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
+            )
+        if max_frequency and (self.units % 2 or constrained):
+            raise ConfigError(
+                "max_frequency needs an even number of units, and neither lipschitz nor a wiring"
+            )
+        if wiring is not None and gates == "input":
+            raise ConfigError("a wired LiquidFlow needs gates='input_and_state'")
+        if parallel and gates != "input":
+            raise ConfigError(f"parallel needs gates='input', got {gates!r}")
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
