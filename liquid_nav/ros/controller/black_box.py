@@ -18,8 +18,7 @@ from liquid_nav.ros.controller.diagnostics import OK, WARN, Status
 from liquid_nav.safety.layer import SafetyConfig
 
 _EVENT_BYTES, _COMMAND_BYTES = 1000, 400
-"""What an event without its image, and a command, take in memory at most, places in lists included;
-a test measures it."""
+"""Memory of an event without its image, and of a command, at most; a test measures it."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,12 @@ class BoxConfig:
     """Settings of a black box.
 
     Attributes:
-        seconds: how far back it remembers, by the steady clock.
-        limit: bytes that the ring may hold; the oldest entries go first.
+        seconds: how far back it reaches, by the steady clock.
+        limit: bytes that the ring may hold; the oldest entries are dropped first.
         folder: where files go; made when it is not there.
-        node: fully qualified name of the node, which files are named by.
-        after: s from what calls for a file to the file, so that what followed is in it.
-        pause: s from one file to the next, at least; what calls for one before waits.
+        node: fully qualified name of the node; files are named after it.
+        after: s from a failsafe or stop to its file, so that the file holds what followed.
+        pause: s from one file to the next, at least; a failsafe before that waits for its file.
 
     """
 
@@ -63,7 +62,7 @@ class BoxConfig:
 
 
 class Entry(NamedTuple):
-    """What the ring holds: when it came, s on the steady clock, its bytes, and itself."""
+    """An item in the ring: when it came, s on the steady clock, its size in bytes, and the item."""
 
     time: float
     size: int
@@ -71,15 +70,15 @@ class Entry(NamedTuple):
 
 
 class Ring:
-    """The last entries, bounded in time and in memory.
+    """The newest entries, bounded in time and in memory.
 
     Args:
         seconds: age of the oldest one kept.
-        limit: bytes that all of them may take.
+        limit: bytes that all entries may take.
 
     Attributes:
-        size: bytes that they take, an upper estimate.
-        safety: settings in force before the oldest one.
+        size: bytes that the entries take, an upper estimate.
+        safety: settings in force before the oldest entry.
 
     """
 
@@ -111,7 +110,7 @@ class Ring:
                 self.safety = oldest.item.safety
 
     def clear(self, safety: SafetyConfig) -> None:
-        """Forget all; `safety` is in force."""
+        """Drop every entry; the settings `safety` are in force."""
         self._entries.clear()
         self.size, self.safety = 0, safety
 
@@ -125,65 +124,65 @@ class Ring:
 
 
 class BlackBox:
-    """Remembers a flight, and writes it when a failsafe or a stop calls for it.
+    """Keeps the last minute of a flight in memory, and writes it after a failsafe or a stop.
 
-    All of it is called by the control thread, none of it raises, and only `wait` takes its time.
+    The control thread calls it: nothing raises, and only `wait` blocks.
 
     Args:
         config: settings.
-        camera: the camera that frames come from.
+        camera: the camera that frames come from; None for a policy without one.
         logger: of the node.
 
     """
 
-    def __init__(self, config: BoxConfig, camera: PolicyCamera, logger: Any) -> None:
+    def __init__(self, config: BoxConfig, camera: PolicyCamera | None, logger: Any) -> None:
         self._config, self._camera, self._logger = config, camera, logger
         self._ring = Ring(config.seconds, config.limit)
         self._mode: Mode | None = None
         self._due: float | None = None
         self._last_file = -float("inf")
-        self._making: list[FlightFile] = []
+        self._unfinished: list[FlightFile] = []
         self._files, self._newest, self._fault = 0, "none", ""
 
     def start(self, safety: SafetyConfig) -> None:
-        """Forget what was: a flight begins, with these settings."""
+        """Begin a flight with these settings, and drop what is left of the one before."""
         self._ring.clear(safety)
         self._mode = self._due = None
 
     def add(self, item: Item) -> None:
-        """Remember an item; of a command, see whether it calls for a file, or one is due."""
+        """Keep an item; after a command, write the file that is due."""
         now, config = time.monotonic(), self._config
         self._ring.add(item, now)
         if not isinstance(item, Command):
             return
         before, self._mode = self._mode, item.mode
-        # The hover and the stop that a flight begins with are no failures of it.
+        # A flight begins with a hover or a stop, which is not a failure.
         failsafe = before is Mode.NOMINAL and item.mode is not Mode.NOMINAL
         stopped = before not in (None, Mode.STOP) and item.mode is Mode.STOP
         if self._due is None and (failsafe or stopped):
             self._due = max(now + config.after, self._last_file + config.pause)
-        self._settle()
-        # One file at a time: while one is being made, the next stays due.
-        if self._due is not None and now >= self._due and not self._making:
+        self._report_files()
+        # One file at a time: the next stays due while one is being written.
+        if self._due is not None and now >= self._due and not self._unfinished:
             self._write(now)
 
     def end(self, command: Command) -> None:
-        """Remember the last command of a flight, and write at once what is called for."""
+        """Keep the last command of a flight, and write at once the file that is due."""
         now = time.monotonic()
         self._ring.add(command, now)
         if self._due is not None:
             self._write(now)
 
     def wait(self, timeout: float) -> None:
-        """Let files that are being made be finished, for `timeout` s at most."""
+        """Wait for files that are being written, `timeout` s at most."""
         deadline = time.monotonic() + timeout
-        for file in self._making:
+        for file in self._unfinished:
             file.wait(deadline - time.monotonic())
-        self._settle()
+        self._report_files()
 
     def status(self) -> Status:
-        """What diagnostics say of it."""
-        self._settle()
+        """Status for the diagnostics."""
+        self._report_files()
         values = {
             "held_s": f"{self._ring.span(time.monotonic()):.1f}",
             "held_mb": f"{self._ring.size / 1e6:.2f}",
@@ -196,12 +195,12 @@ class BlackBox:
         self._due, self._last_file = None, now
         path = self._config.folder / file_name(self._config.node)
         items = [entry.item for entry in self._ring.snapshot()]
-        self._making.append(FlightFile(path, self._camera, self._ring.safety, items))
+        self._unfinished.append(FlightFile(path, self._camera, self._ring.safety, items))
 
-    def _settle(self) -> None:
-        """Report files that are finished, or could not be made."""
-        for file in [file for file in self._making if file.done.is_set()]:
-            self._making.remove(file)
+    def _report_files(self) -> None:
+        """Report files that are finished, or could not be written."""
+        for file in [file for file in self._unfinished if file.done.is_set()]:
+            self._unfinished.remove(file)
             self._fault = file.fault
             if file.fault:
                 self._logger.error(f"black box: {file.fault}")

@@ -14,13 +14,13 @@ from liquid_nav.ros.backends.messages import fill, header, message_class
 class LiquidStatePublisher:
     """Publishes ``sensor_msgs/JointState`` on ``~/liquid_state``, or nothing at a rate of zero.
 
-    JointState is the one standard message that is a stamped list of named numbers, so that every
-    plotting tool draws it as it is: `position` is the state and `effort` the time constant in
-    seconds of neuron `name`, right after the event that arrived at `header.stamp`.
+    JointState is the standard message for a stamped list of named numbers, which plotting tools
+    understand: `position` is the state and `effort` the time constant in seconds of neuron `name`,
+    right after the event that arrived at `header.stamp`.
 
     Args:
-        node: publishes.
-        rate: Hz of the controller's clock, at most.
+        node: makes the publisher.
+        rate: largest rate, Hz of the controller's clock.
 
     """
 
@@ -35,9 +35,9 @@ class LiquidStatePublisher:
             )
 
     def offer(self, policy: Policy, memory: Memory, event: Event) -> None:
-        """Publish what the core is right after `event`, if that is due.
+        """Publish the state of the core right after `event`, if the period has passed.
 
-        A clock that went back is due at once.
+        After the clock went back it is published at once.
         """
         if self._publisher is None or 0 <= event.arrival - self._last < self._period:
             return
