@@ -17,6 +17,7 @@ ROOMS = {
         ("errors",),
         ("files", "registry", "rotations"),
         ("command", "events", "mp4"),
+        ("captions",),
         ("safety",),
         ("onboard",),
         ("messages",),

@@ -1,7 +1,7 @@
-"""Records a simulated flight whole: what the controller took in and gave out, and what was true.
+"""Records a simulated flight: measurements, commands, and the true state of the world.
 
-One MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and ``ros2 bag play``;
-`liquid_nav.replay` reads the measurements out of it and leaves the truth aside.
+The result is one MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and ``ros2
+bag play``; `liquid_nav.replay` reads the measurements in it and ignores the truth.
 """
 
 import math
@@ -47,31 +47,34 @@ PERIOD = SECOND // 100
 """Time between two true states, ns."""
 
 GROUND_SIDE = 60.0
-"""Metres; the ground is drawn as a square of this size about the origin."""
+"""Side of the square about the origin that is drawn as the ground, metres."""
 
 DOWN = (0.0, math.sqrt(0.5), 0.0, math.sqrt(0.5))
-"""Quaternion that turns x down: from `BEAM` to `BODY`."""
+"""Quaternion of the rotation from `BEAM` to `BODY`, which turns x down."""
 
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
-"""Types of ``visualization_msgs/Marker``."""
+"""Type of ``visualization_msgs/Marker`` for each shape."""
 
 _TARGET_ID = 1
-"""Of the target's marker: before it comes the ground, after it the obstacles."""
+"""Id of the target's marker; the ground has 0, and the obstacles those above."""
 
 
 class SimulationRecorder(WholeFile):
     """Writes one flight to an MCAP file.
 
-    Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
-    and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the
-    scene as markers on `SCENE` (what moves, with each state), and at the end the outcome on
-    `OUTCOME` and on `FAULTS` what was broken, if anything, as a script that `liquid-nav fly
-    --faults` takes.
+    It holds what `FlightRecorder` writes, and in addition:
+
+    - the true state at 100 Hz, as ``nav_msgs/Odometry`` on `STATE` and as the transform from
+      `WORLD` to `BODY`;
+    - the poses of camera and range finder on the body;
+    - the scene as markers on `SCENE`; a moving target again with each state;
+    - at the end, the outcome on `OUTCOME`;
+    - the faults, if there were any, on `FAULTS`, as a script that `liquid-nav fly --faults` reads.
 
     Args:
         path: the file.
-        world: what is flown in; its flight begins before the first event.
-        safety: settings that it is flown with, see `FlightRecorder`.
+        world: the simulator, reset before the first event.
+        safety: settings of the pilot's safety layer, see `FlightRecorder`.
 
     Raises:
         OSError: when the file cannot be written.
@@ -86,34 +89,34 @@ class SimulationRecorder(WholeFile):
         self._next_state: int | None = None
 
     def close(self) -> None:
-        """Note outcome and faults, finish the file and give it its name."""
+        """Write outcome and faults, finish the file and put it in place."""
         faults = self._world.faults
         if faults:
             script = message("std_msgs/msg/String", data=script_of(faults))
             self._recorder.write(FAULTS, script, self._world.time)
         outcome = self._world.outcome
         if outcome is not None:
-            said = message("std_msgs/msg/String", data=outcome.value)
-            self._recorder.write(OUTCOME, said, self._world.time)
+            text = message("std_msgs/msg/String", data=outcome.value)
+            self._recorder.write(OUTCOME, text, self._world.time)
         self._recorder.close()
 
     def discard(self) -> None:
-        """Leave no file, unless it was closed."""
+        """Delete the unfinished file; does nothing after `close`."""
         self._recorder.discard()
 
     def event(self, event: Event) -> None:
-        """Record an event that the world handed over, and the true state when it is time."""
+        """Record an event, and the true state if it is due."""
         if self._next_state is None:
-            self._note_scene()
+            self._write_scene()
         if self._next_state is None or self._world.time >= self._next_state:
-            self._note_state()
+            self._write_state()
         self._recorder.event(event)
 
     def command(self, command: Command) -> None:
-        """Record a command, at the time for which it was asked."""
+        """Record a command at its stamp."""
         self._recorder.command(command)
 
-    def _note_scene(self) -> None:
+    def _write_scene(self) -> None:
         world = self._world
         rotation, eye = world.config.camera.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
         mount = _transform(BODY, OPTICAL, eye, from_matrix(rotation), world.time)
@@ -124,7 +127,7 @@ class SimulationRecorder(WholeFile):
             self._recorder.write(TF_STATIC, mount, world.time)
         self._recorder.write(SCENE, _markers(world.scene, world.time), world.time)
 
-    def _note_state(self) -> None:
+    def _write_state(self) -> None:
         now, state = self._world.time, self._world.state
         self._next_state = (now // PERIOD + 1) * PERIOD
         world_to_body = inverse(state.orientation.tolist())
@@ -152,7 +155,7 @@ def _transform(parent: str, child: str, position: Numbers, orientation: Numbers,
 
 
 def _markers(scene: Scene, stamp: int, moving_only: bool = False) -> Any:
-    """``visualization_msgs/MarkerArray`` of ground, target and obstacles, or what moves of them."""
+    """``visualization_msgs/MarkerArray`` of ground, target and obstacles, or the target alone."""
     solids = dict(enumerate((_ground(scene), *scene.solids)))
     place = scene.target_position(stamp / SECOND)
     if scene.target is not None and place is not None:

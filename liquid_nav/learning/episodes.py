@@ -1,6 +1,5 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event
+from liquid_nav.files import whole_file
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder, Measurement
 
@@ -59,12 +59,10 @@ class Episode:
     def save(self, path: Path) -> None:
         """Write to `path` (.npz), whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.with_suffix(f".{os.getpid()}.part")
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _PER_EVENT}
         arrays |= {_MEASURED + channel: rows for channel, rows in self.measured.items()}
-        with staging.open("wb") as file:
+        with whole_file(path) as staging, staging.open("wb") as file:
             np.savez(file, channels=np.array(self.channels), **arrays)
-        staging.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Episode":

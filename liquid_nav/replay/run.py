@@ -59,7 +59,7 @@ class Replay:
             for in silences.
         digest: SHA-256 over the commands at events, computed as `evaluation.flight.Flight.digest`.
         failsafes: every time in a failsafe.
-        times_of: stamps and arrivals per channel.
+        channel_times: stamps and arrivals per channel.
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
@@ -80,7 +80,7 @@ class Replay:
     at_event: NDArray[np.bool_]
     digest: bytes
     failsafes: list[Failsafe]
-    times_of: dict[Channel, ChannelTimes]
+    channel_times: dict[Channel, ChannelTimes]
     channels: dict[Channel, ChannelStatistics]
     damage: Damage
     notes: list[str]
@@ -159,42 +159,11 @@ def replay(
                 watch(item, command, run.controller)
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
-    channels = run.statistics(decoder)
-    return Replay(
-        topics=topics,
-        start=run.start or 0,
-        end=run.end or 0,
-        times=np.frombuffer(run.times, np.int64),
-        commands=np.frombuffer(run.vectors, np.float64).reshape(-1, 4),
-        modes=np.frombuffer(run.modes, np.uint8),
-        at_event=np.frombuffer(run.at_event, np.bool_),
-        digest=run.digest.digest(),
-        failsafes=run.failsafes.entries,
-        times_of={channel: run.channel_times[channel] for channel in channels},
-        channels=channels,
-        damage=damage,
-        notes=[*run.changes, *_notes(topics, policy, channels, decoder)],
-        policy_faults=run.controller.health.policy_faults,
-        covers=decoder.covers,
-        comparison=None if topics.command is None else run.comparison(),
-        wall=time.perf_counter() - begin,
-        decode=decoder.seconds,
-    )
+    return run.result(topics, decoder, damage, begin)
 
 
 class _Run:
-    """A controller on its way through a recording, and what it gave so far.
-
-    Attributes:
-        controller: the controller.
-        start, end: arrivals of the first and last event so far, ns, or None.
-        times, vectors, modes, at_event: the commands, as in `Replay`.
-        digest: over the commands at events.
-        failsafes: every time in a failsafe.
-        channel_times: stamps and arrivals per channel.
-        changes: changes of the settings that were recorded, in words.
-
-    """
+    """A controller on its way through a recording, and what it gave so far."""
 
     def __init__(
         self, policy: Policy, safety: SafetyConfig, limits: Mapping[str, float], rate: float
@@ -202,14 +171,14 @@ class _Run:
         self._policy, self._limits = policy, limits
         self._settings = limited(safety, limits)
         self.controller = Controller(policy, self._settings)
-        self.start: int | None = None
-        self.end: int | None = None
-        self.times, self.vectors = array("q"), array("d")
-        self.modes, self.at_event = array("B"), array("B")
-        self.digest = hashlib.sha256()
-        self.failsafes = FailsafeLog()
-        self.channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
-        self.changes: list[str] = []
+        self._start: int | None = None
+        self._end: int | None = None
+        self._times, self._vectors = array("q"), array("d")
+        self._modes, self._at_event = array("B"), array("B")
+        self._digest = hashlib.sha256()
+        self._failsafes = FailsafeLog()
+        self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
+        self._changes: list[str] = []
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
         # Instants of the recorded commands, those commands, and ours at the same instants.
@@ -223,19 +192,19 @@ class _Run:
         for instant in range(self._last + self._period, end, self._period):
             command = self.controller.command(instant)
             self._add(command, False)
-            self.failsafes.add(command, self.controller.command)
+            self._failsafes.add(command, self.controller.command)
 
     def enter(self, event: Event) -> Command:
         """Give an event to the controller, and return the command right after it."""
         self.controller.on_event(event)
         command = self.controller.command(event.arrival)
-        self.channel_times[event.channel].add(event)
+        self._channel_times[event.channel].add(event)
         self._add(command, True)
-        self.failsafes.add(command)
-        self.digest.update(struct.pack("<q4d", command.stamp, *command.vector))
-        if self.start is None:
-            self.start = event.arrival
-        self.end = self._last = event.arrival
+        self._failsafes.add(command)
+        self._digest.update(struct.pack("<q4d", command.stamp, *command.vector))
+        if self._start is None:
+            self._start = event.arrival
+        self._end = self._last = event.arrival
         return command
 
     def compare_with(self, recorded: Recorded) -> None:
@@ -248,21 +217,44 @@ class _Run:
     def reconfigure(self, change: Reconfigured) -> None:
         """Change the settings as the recorded flight did."""
         when = ""
-        if self.start is not None:
-            when = f" from {(change.arrival - self.start) / SECOND:.3f} s on"
-        self.changes.append(f"settings as recorded{when}: {differences(change.safety)}")
+        if self._start is not None:
+            when = f" from {(change.arrival - self._start) / SECOND:.3f} s on"
+        self._changes.append(f"settings as recorded{when}: {differences(change.safety)}")
         settings = limited(change.safety, self._limits)
         if settings == self._settings:
             return
-        if self.start is None:
+        if self._start is None:
             self.controller = Controller(self._policy, settings)
         else:
             self.controller.reconfigure(settings, change.arrival)
             self._last = change.arrival
         self._settings = settings
 
-    def comparison(self) -> Comparison:
-        """Compare with the recorded commands."""
+    def result(self, topics: Topics, decoder: EventDecoder, damage: Damage, begin: float) -> Replay:
+        """Sum up the replay, which began at `begin` by `time.perf_counter`."""
+        channels = self._statistics(decoder)
+        return Replay(
+            topics=topics,
+            start=self._start or 0,
+            end=self._end or 0,
+            times=np.frombuffer(self._times, np.int64),
+            commands=np.frombuffer(self._vectors, np.float64).reshape(-1, 4),
+            modes=np.frombuffer(self._modes, np.uint8),
+            at_event=np.frombuffer(self._at_event, np.bool_),
+            digest=self._digest.digest(),
+            failsafes=self._failsafes.entries,
+            channel_times={channel: self._channel_times[channel] for channel in channels},
+            channels=channels,
+            damage=damage,
+            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
+            policy_faults=self.controller.health.policy_faults,
+            covers=decoder.covers,
+            comparison=None if topics.command is None else self._comparison(),
+            wall=time.perf_counter() - begin,
+            decode=decoder.seconds,
+        )
+
+    def _comparison(self) -> Comparison:
         times, theirs, ours = self._recorded
         return compare(
             np.frombuffer(times, np.int64),
@@ -270,11 +262,10 @@ class _Run:
             np.frombuffer(ours, np.float64).reshape(-1, 4),
         )
 
-    def statistics(self, decoder: EventDecoder) -> dict[Channel, ChannelStatistics]:
-        """Compute the statistics of each channel that the controller takes in."""
+    def _statistics(self, decoder: EventDecoder) -> dict[Channel, ChannelStatistics]:
         return {
-            channel: self.channel_times[channel].statistics(
-                self.start or 0,
+            channel: self._channel_times[channel].statistics(
+                self._start or 0,
                 health.rejected,
                 health.last_rejection,
                 health.late,
@@ -284,10 +275,10 @@ class _Run:
         }
 
     def _add(self, command: Command, at_event: bool) -> None:
-        self.times.append(command.stamp)
-        self.vectors.extend(command.vector)
-        self.modes.append(MODES.index(command.mode))
-        self.at_event.append(at_event)
+        self._times.append(command.stamp)
+        self._vectors.extend(command.vector)
+        self._modes.append(MODES.index(command.mode))
+        self._at_event.append(at_event)
 
 
 def compare_replays(reference: Replay, other: Replay) -> Comparison:

@@ -99,8 +99,8 @@ def _render(report: ReplayReport, axis: TimeAxis, video: Video | None, no_video:
             command_charts=_command_charts(report, axis),
             gaps=any(count for count, _ in gap_counts),
             gaps_left_out=any(count > listed for count, listed in gap_counts),
-            age_charts=[_age_chart(run, channel, axis) for channel in run.arrivals],
-            rows=[_row(run, channel, axis) for channel in run.arrivals],
+            age_charts=[_age_chart(run, channel, axis) for channel in run.channel_times],
+            rows=[_row(run, channel, axis) for channel in run.channel_times],
             style=_inline("style.css"),
             script=script,
             script_hash=f"sha256-{digest}",
@@ -132,7 +132,7 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Clean text from outside, which is all that is no markup of ours, before it is escaped."""
+    """Make text printable before the template engine escapes it; our own markup is neither."""
     return printable(value) if type(value) is str else value
 
 
@@ -151,7 +151,7 @@ def _axis(report: ReplayReport) -> TimeAxis:
 
 
 def _video(film: "ReplayFilm", axis: TimeAxis) -> Video | None:
-    """Finish the film; None where it has no image."""
+    """Finish the film; None if it holds no image."""
     content = film.finish()
     if content is None or film.camera is None:
         return None
@@ -202,7 +202,7 @@ def _command_charts(report: ReplayReport, axis: TimeAxis) -> list[Chart]:
 
 
 def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
-    curve = _age(run.arrivals[channel])
+    curve = _age(run.channel_times[channel])
     top = 10.0 ** math.ceil(math.log10(min(max(_largest([curve.values]), 1.0), 1e7)) + 1e-9)
     return charts.chart(
         f"{channel.value}, ms",
@@ -227,7 +227,7 @@ def _age(times: ChannelTimes) -> Curve:
 
 
 def _row(run: RunReport, channel: Channel, axis: TimeAxis) -> Row:
-    arrivals, statistics = run.arrivals[channel].arrivals, run.channels[channel]
+    arrivals, statistics = run.channel_times[channel].arrivals, run.channels[channel]
     return charts.row(axis, channel.value, statistics, arrivals, _gaps(run, channel))
 
 

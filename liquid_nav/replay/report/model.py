@@ -106,7 +106,7 @@ class RunReport:
         decoding: of these, seconds for decoding and adapting images.
         times: instants of the commands, ns, shape (N,).
         commands: (vx, vy, vz, yaw_rate) at them, m/s and rad/s, shape (N, 4).
-        arrivals: stamps and arrivals of the events of each channel that had events.
+        channel_times: stamps and arrivals of the channels that had events.
 
     """
 
@@ -126,16 +126,16 @@ class RunReport:
     decoding: float
     times: NDArray[np.int64]
     commands: NDArray[np.float64]
-    arrivals: Mapping[Channel, ChannelTimes]
+    channel_times: Mapping[Channel, ChannelTimes]
 
     @property
     def speed(self) -> float:
-        """Seconds of flight replayed per second; NaN where it took no time."""
+        """Seconds of flight replayed per second; NaN if the replay took no time."""
         return self.duration / self.wall if self.wall else float("nan")
 
     @property
     def decoding_share(self) -> float:
-        """Fraction of the time that decoding and adapting images took; NaN where it took none."""
+        """Fraction of the time that went into images; NaN if the replay took no time."""
         return self.decoding / self.wall if self.wall else float("nan")
 
 
@@ -192,7 +192,7 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         decoding=result.decode,
         times=result.times,
         commands=result.commands,
-        arrivals={c: times for c, times in result.times_of.items() if len(times)},
+        channel_times={c: times for c, times in result.channel_times.items() if len(times)},
     )
 
 

@@ -1,4 +1,4 @@
-"""How console and page write numbers and strangers' text."""
+"""Numbers and text in the report, as console and page write them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Writes every flight of a controller to a file of its own, while it lasts."""
+"""The log of whole flights: each flight of a controller in a file of its own."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from liquid_nav.safety.layer import SafetyConfig
 
 
 class FlightLog:
-    """Gives a flight to a file, item by item.
+    """Writes a flight to a file, item by item.
 
-    The control thread calls it: nothing raises, and only `wait` blocks.
+    The control thread calls it. Nothing raises, and only `wait` blocks.
 
-    A flight lasts from activation to deactivation, or until the clock goes back, which is where
-    the controller starts afresh and no reader of the recording could order what follows.
+    A flight lasts from activation to deactivation, or until the clock goes back: there the
+    controller starts afresh, and a recording that goes on could not be put in order.
 
     Args:
-        folder: where files go; created when it does not exist.
+        folder: where files are written; it is made if it does not exist.
         node: fully qualified name of the node; files are named after it.
         camera: the camera that frames come from; None for a policy without one.
         logger: of the node.
@@ -38,7 +38,7 @@ class FlightLog:
         self._file: FlightFile | None = None
         self._finishing: list[FlightFile] = []
         self._safety, self._stopped, self._time = SafetyConfig(), False, 0
-        self._files, self._newest, self._fault = 0, "none", ""
+        self._files, self._last_path, self._fault = 0, "none", ""
 
     def start(self, safety: SafetyConfig) -> None:
         """Begin a flight with these settings, and its file."""
@@ -47,11 +47,11 @@ class FlightLog:
 
     def add(self, item: Item) -> None:
         """Write an item."""
-        now = _time_of(item)
+        now = _time(item)
         if now < self._time - CLOCK_TOLERANCE:
             self._finish()
             self._begin()
-            # The controller keeps the operator's stop.
+            # The controller keeps the stop over such a restart, too.
             if self._stopped and self._file is not None:
                 self._file.add(OperatorStop(now, now, True))
         self._time = max(now, self._time)
@@ -75,18 +75,18 @@ class FlightLog:
         self._report_files()
 
     def status(self) -> Status:
-        """Status for the diagnostics."""
+        """Its status for the diagnostics."""
         self._report_files()
         lost = 0 if self._file is None else self._file.lost
         fault = (self._file and self._file.fault) or self._fault
-        words = fault or (f"{lost} items lost: the disk is too slow" if lost else "OK")
+        text = fault or (f"{lost} items lost: the disk is too slow" if lost else "OK")
         values = {
             "file": "none" if self._file is None else str(self._file.path),
             "files": str(self._files),
-            "last_file": self._newest,
+            "last_file": self._last_path,
             "lost": str(lost),
         }
-        return Status(OK if words == "OK" else WARN, "flight_log", words, values)
+        return Status(OK if text == "OK" else WARN, "flight_log", text, values)
 
     def _begin(self) -> None:
         path = self._folder / file_name(self._node)
@@ -100,17 +100,17 @@ class FlightLog:
             self._file = None
 
     def _report_files(self) -> None:
-        """Report files that are finished, or could not be written."""
+        """Report files that are finished or have failed."""
         for file in [file for file in self._finishing if file.done.is_set()]:
             self._finishing.remove(file)
             self._fault = file.fault
             if file.fault:
                 self._logger.error(f"flight log: {file.fault}")
             else:
-                self._files, self._newest = self._files + 1, str(file.path)
+                self._files, self._last_path = self._files + 1, str(file.path)
                 self._logger.info(f"flight log: wrote {file.path}")
 
 
-def _time_of(item: Item) -> int:
+def _time(item: Item) -> int:
     """Time of an item on the controller's clock, ns."""
     return item.stamp if isinstance(item, Command) else item.arrival

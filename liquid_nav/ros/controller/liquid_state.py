@@ -14,13 +14,13 @@ from liquid_nav.ros.backends.messages import fill, header, message_class
 class LiquidStatePublisher:
     """Publishes ``sensor_msgs/JointState`` on ``~/liquid_state``, or nothing at a rate of zero.
 
-    JointState is the standard message for a stamped list of named numbers, which plotting tools
-    understand: `position` is the state and `effort` the time constant in seconds of neuron `name`,
-    right after the event that arrived at `header.stamp`.
+    JointState is the only standard message that is a stamped list of named numbers, which every
+    plotting tool can draw: `position` is the state and `effort` the time constant in seconds of
+    neuron `name`, right after the event that arrived at `header.stamp`.
 
     Args:
-        node: makes the publisher.
-        rate: largest rate, Hz of the controller's clock.
+        node: publishes.
+        rate: messages per second at most, on the controller's clock, Hz.
 
     """
 
@@ -35,10 +35,7 @@ class LiquidStatePublisher:
             )
 
     def offer(self, policy: Policy, memory: Memory, event: Event) -> None:
-        """Publish the state of the core right after `event`, if the period has passed.
-
-        After the clock went back it is published at once.
-        """
+        """Publish the state right after `event`, if that is due; it is when the clock went back."""
         if self._publisher is None or 0 <= event.arrival - self._last < self._period:
             return
         self._last = event.arrival

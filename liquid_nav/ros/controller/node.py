@@ -67,7 +67,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
     the sensors and sends commands. Events are on the node's clock, which may be simulated and may
-    jump; timers run on a steady clock, so that they fire whatever the other does.
+    jump; timers run on a steady clock, so that they always fire.
 
     Args:
         options: of `rclpy.lifecycle.LifecycleNode`, for tests: context, namespace, overrides.

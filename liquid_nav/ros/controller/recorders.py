@@ -1,4 +1,4 @@
-"""What records a flight: the black box, the log of whole flights, both, or neither."""
+"""The recorders of the controller node: the black box and the log of whole flights."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from liquid_nav.safety.layer import SafetyConfig
 
 
 class Recorder(Protocol):
-    """Writes flights. The control thread calls it: nothing raises, and only `wait` blocks."""
+    """Records a flight. The control thread calls it; nothing raises, and only `wait` blocks."""
 
     def start(self, safety: SafetyConfig) -> None:
-        """Begin a flight; these settings are in force."""
+        """Begin a flight with these settings of the safety layer."""
 
     def add(self, item: Item) -> None:
-        """Add an event before the controller gets it, a command, or a change of settings."""
+        """Record an event before the controller gets it, a command, or a change of settings."""
 
     def end(self, command: Command) -> None:
-        """Add the last command of a flight, and end the flight."""
+        """Record the last command of a flight."""
 
     def wait(self, timeout: float) -> None:
         """Wait for files that are being written, `timeout` s at most."""
 
     def status(self) -> Status:
-        """Status for the diagnostics."""
+        """Its status for the diagnostics."""
 
 
 def make_recorders(
     node: Node, values: Mapping[str, Any], camera: PolicyCamera | None
 ) -> list[Recorder]:
-    """Make the recorders that the parameters of the node ask for; none if a package is missing.
+    """Make the recorders that the parameters ask for; none, and a warning, if a package is missing.
 
     Args:
         node: logs, and names the files.
         values: every parameter by name.
-        camera: the camera that frames come from; None for a policy without one.
+        camera: the camera of the frames.
 
     """
     name, logger = node.get_fully_qualified_name(), node.get_logger()

@@ -166,7 +166,7 @@ def test_report_of_a_damaged_recording(folder: Path, tmp_path: Path) -> None:
     assert all(note in page.words for note in notes)
 
 
-def test_what_a_recording_is_called_is_no_html(folder: Path, tmp_path: Path) -> None:
+def test_a_file_name_that_holds_html_is_shown_as_text(folder: Path, tmp_path: Path) -> None:
     odd = tmp_path / f"{ODD.replace('/', chr(0x2215))}\udcff\x07.mcap"
     odd.write_bytes((folder / "flight.mcap").read_bytes())
     path = report(folder, tmp_path / "out", flight=str(odd))
@@ -211,7 +211,7 @@ def test_text_from_outside_cannot_inject_script(hostile: Path) -> None:
 
 
 @pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
-def test_a_browser_runs_no_script_but_the_page_s_own(hostile: Path, tmp_path: Path) -> None:
+def test_a_browser_runs_only_the_script_of_the_page(hostile: Path, tmp_path: Path) -> None:
     injected = (
         "document.body.append(Object.assign(document.createElement('script'), {text: 'x=1'}))"
     )

@@ -39,7 +39,7 @@ def printed(run: RunReport) -> str:
 
 def test_the_model_says_what_the_replay_gave(result: Replay, run: RunReport) -> None:
     assert run.commands_sha256 == result.digest.hex()
-    assert list(run.channels) == list(run.arrivals) == [Channel.CAMERA, Channel.IMU]
+    assert list(run.channels) == list(run.channel_times) == [Channel.CAMERA, Channel.IMU]
     assert run.events == sum(c.events for c in run.channels.values())
     assert sum(run.modes.values()) == pytest.approx(run.duration)
     (failsafe,) = run.failsafes

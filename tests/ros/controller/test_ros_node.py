@@ -226,6 +226,19 @@ def test_parameters_are_checked_and_some_may_change_in_flight(ros: Spinner, bund
     assert all(abs(x) <= 0.02 for command in vehicle.commands for x in vector(command))
 
 
+def test_the_rate_of_commands_stays_above_what_the_back_end_needs(
+    ros: Spinner, bundle: Path
+) -> None:
+    node = Vehicle(ros, bundle, backend="ardupilot").node
+    assert node.set_parameters_atomically(overrides(minimum_rate=5.0)).successful
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert node.set_parameters_atomically(overrides(minimum_rate=10.0)).successful
+    assert node.trigger_configure() == OK
+    result = node.set_parameters_atomically(overrides(minimum_rate=5.0))
+    assert not result.successful
+    assert "minimum_rate is 5 Hz, but back-end ardupilot needs commands at 10 Hz" in result.reason
+
+
 def test_the_shipped_parameter_file_has_every_parameter_at_its_default(ros: Spinner) -> None:
     arguments = ["--ros-args", "--params-file", str(PARAMETERS)]
     node = ros.add(ControllerNode(context=ros.context, cli_args=arguments))
