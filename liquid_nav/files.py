@@ -31,11 +31,15 @@ def put_in_place(staging: Path, path: Path) -> None:
     after a power cut, `path` is the old file or the new one, whole.
 
     Raises:
-        OSError: when the file cannot be written to disk or renamed.
+        OSError: when the file cannot be written to disk or renamed; it is deleted then.
 
     """
-    _sync(staging)
-    staging.replace(path)
+    try:
+        _sync(staging)
+        staging.replace(path)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise
     _sync(path.parent)
 
 

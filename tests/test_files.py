@@ -51,6 +51,13 @@ def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert names(tmp_path) == ["plot.png"]
 
 
+def test_a_name_that_is_taken_by_a_folder_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "result.json", "{}")
+    assert names(tmp_path) == ["result.json"]
+
+
 def test_a_file_that_was_never_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "result.json"):
         pass

@@ -46,6 +46,7 @@ MARKERS = (
 EXTRAS = {
     "av": "viz",
     "gymnasium": "sim",
+    "jinja2": "replay",
     "lz4": "replay",
     "matplotlib": "viz",
     "mcap": "replay",

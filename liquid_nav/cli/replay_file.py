@@ -53,7 +53,7 @@ def read_replay_file(path: Path | None) -> ReplayFile:
     try:
         values: dict[str, Any] = {}
         if "topics" in content:
-            values["topics"] = Topics(**{k: str(v) for k, v in content["topics"].items()})
+            values["topics"] = Topics.of({k: str(v) for k, v in content["topics"].items()})
         if "camera_model" in content:
             values["camera_model"] = _camera_model(**content["camera_model"])
         if "imu_rotation" in content:

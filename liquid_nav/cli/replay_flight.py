@@ -1,6 +1,5 @@
 """The work of ``liquid-nav replay``: from options and a recording to a summary and files."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,14 +17,16 @@ from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
-from liquid_nav.files import made_directories, write_whole
+from liquid_nav.files import made_directories
+from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
-from liquid_nav.replay.compare import Comparison
-from liquid_nav.replay.intake import find_camera_info, find_imu_rotation, rotation_of
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.report.console import print_changed, print_run
+from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
-from liquid_nav.replay.report.summary import figures, print_beside, print_summary
-from liquid_nav.replay.run import Replay, Watch, beside, replay
+from liquid_nav.replay.report.model import ReplayReport, run_report
+from liquid_nav.replay.run import Replay, Watch, compare_replays, replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import NONE, Topics, find
 from liquid_nav.safety.layer import SafetyConfig
@@ -114,12 +115,12 @@ def run(options: ReplayOptions, model: Path) -> int:
                 raise ConfigError(f"--out {options.out} exists and is not a directory")
             stack.enter_context(made_directories(options.out))
         watches: list[Watch] = []
-        film, filmless = None, ""
+        film, no_film = None, ""
         if options.out is not None:
             output = ReplayOutput(options.out / MCAP, prepared.policy)
             watches.append(stack.enter_context(output).watch)
             if options.report:
-                film, filmless = _film(prepared.topics)
+                film, no_film = _film(prepared.topics)
         if film is not None:
             watches.append(stack.enter_context(film).watch)
         views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
@@ -128,56 +129,22 @@ def run(options: ReplayOptions, model: Path) -> int:
             result = prepared.replay(recording, _together(watches), progress)
         for view in views:
             view.finish(result)
-        print_summary(console, result)
-        beside_it = None
+        report = ReplayReport(str(options.flight), str(model), run_report(result))
+        print_run(console, report.run)
         if changed is not None:
             with _bar(recording, changed.cut) as progress:
                 other = changed.replay(recording, None, progress)
-            beside_it = other, beside(result, other)
-            print_beside(console, *beside_it)
+            second = run_report(other, compare_replays(result, other))
+            report = replace(report, changed=second)
+            print_changed(console, second)
         if options.out is not None:
-            _write(options, model, result, beside_it, film, filmless)
+            write_json(options.out / RESULT, report)
+            if options.report:
+                # The page needs jinja2 and memory that the rest does without.
+                from liquid_nav.replay.report.html import write_page
+
+                write_page(options.out / REPORT, report, film, no_film)
     return 0
-
-
-def _write(
-    options: ReplayOptions,
-    model: Path,
-    result: Replay,
-    changed: tuple[Replay, Comparison] | None,
-    film: "ReplayFilm | None",
-    filmless: str,
-) -> None:
-    """Write the figures and the report to the output directory.
-
-    Args:
-        options: of the command line.
-        model: directory of the model bundle.
-        result: the replay.
-        changed: the second replay and its comparison with the first, or None.
-        film: of what the model saw, or None.
-        filmless: why there is no film.
-
-    """
-    assert options.out is not None
-    content = {"flight": str(options.flight), "model": str(model), "replay": figures(result)}
-    if changed is not None:
-        content["changed"] = figures(replace(changed[0], comparison=changed[1]))
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_whole(options.out / RESULT, text)
-    if options.report:
-        # The text of the page takes memory, which a replay without a report does not need.
-        from liquid_nav.replay.report.html import write_report
-
-        write_report(
-            options.out / REPORT,
-            result,
-            flight=str(options.flight),
-            model=str(model),
-            film=film,
-            filmless=filmless,
-            changed=changed,
-        )
 
 
 def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepared:
@@ -192,7 +159,7 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
     policy, _ = load_policy(model)
     chosen = _chosen_topics(options, file)
     comparing = options.compare or chosen.command not in (None, NONE)
-    topics = find(recording.topics, chosen, comparing, Channel.GOAL in policy.channels)
+    topics = find(recording.topics, chosen, comparing, policy.channels)
     if comparing and topics.command is None:
         raise ConfigError(
             "--compare needs recorded commands, but no topic in the recording holds any"
@@ -225,9 +192,10 @@ def _chosen_topics(options: ReplayOptions, file: ReplayFile) -> Topics:
         "imu": options.imu,
         "odometry": options.odom,
         "goal": options.goal,
+        "range": options.range,
         "command": options.cmd,
     }
-    return replace(file.topics, **{k: v for k, v in given.items() if v is not None})
+    return Topics.of(file.topics.roles | {k: v for k, v in given.items() if v is not None})
 
 
 def _channel(name: str) -> Channel:
@@ -264,7 +232,7 @@ def _together(watches: list[Watch]) -> Watch | None:
 
 def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
     """Give a film of what the model sees, or None and the reason why there is none."""
-    if topics.camera is None:
+    if topics.channels[Channel.CAMERA] is None:
         return None, "the recording has no camera, or it was left out"
     try:
         from liquid_nav.replay.report.film import ReplayFilm
@@ -296,12 +264,12 @@ def _calibration(
 ) -> tuple[Any, Any, tuple[str, ...]]:
     """Find the camera's calibration, the IMU's rotation, and notes on where they come from."""
     info = file.camera_model
-    if info is None and topics.camera is not None:
+    if info is None and topics.channels[Channel.CAMERA] is not None:
         info = find_camera_info(recording, topics)
     given = options.imu_rotation or file.imu_rotation
     if given is not None:
         return info, rotation_of(given), ("the IMU is turned as was given",)
-    if topics.imu is None:
+    if topics.channels[Channel.IMU] is None:
         return info, None, ()
     rotation, why = find_imu_rotation(recording, topics)
     return info, rotation, (why,)

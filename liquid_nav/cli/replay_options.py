@@ -38,6 +38,8 @@ class ReplayOptions:
     """Topic of the odometry."""
     goal: Topic = None
     """Topic of the goals; it is found by type only when the model reads goals."""
+    range: Topic = None
+    """Topic of the range finder; it is found by type only when the model reads ranges."""
     cmd: Topic = None
     """Topic of the recorded commands; it implies --compare, and is found by type only with it."""
     config: Annotated[
@@ -66,7 +68,7 @@ class ReplayOptions:
     drop: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="CHANNEL", help_behavior_hint="(default: none)")
     ] = ()
-    """What if these channels had been silent? They can be camera, imu, goal and odometry."""
+    """What if these channels had been silent? For example camera, imu, goal, odometry and range."""
     delay: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="CHANNEL=S", help_behavior_hint="(default: none)")
     ] = ()

@@ -9,7 +9,7 @@ A recording does not tell where a target was. So `Episode.sight` is NaN, which t
 and `Episode.seen` is True, so that the labels of a mirrored flight are mirrored throughout.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,13 @@ import numpy as np
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Damage
 from liquid_nav.errors import ConfigError, ReplayError
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.onboard import PolicyCamera, RawCommand
-from liquid_nav.replay.intake import Intake, find_camera_info, find_imu_rotation
+from liquid_nav.onboard.encoders import CameraEncoder, Encoder, ImuEncoder
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import FLAGS, Topics, find
 from liquid_nav.safety.screening import defect
@@ -31,6 +33,9 @@ RECORDED = "recorded"
 """`Episode.outcome` of a recorded flight: whether it succeeded is not known."""
 
 UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
+
+CHANNELS = (Channel.CAMERA, Channel.IMU)
+"""Channels that episodes are made of."""
 
 _WORLD_FRAMES = ("map", "odom", "world", "earth", "local_origin")
 """Beginnings of frame names that are not the body's."""
@@ -108,9 +113,9 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
     """
     tally = Tally()
     with Recording(flight) as recording:
-        topics = find(recording.topics, chosen, comparing=True, goals=False)
-        for role in ("camera", "imu", "command"):
-            if getattr(topics, role) is None:
+        topics = find(recording.topics, chosen, comparing=True, reads=CHANNELS)
+        for role in (*(channel.value for channel in CHANNELS), "command"):
+            if topics.roles[role] is None:
                 flag = FLAGS.get(role, f"--{role}")
                 raise ReplayError(
                     f"{flight} has no topic of the {role} to learn from; choose one with {flag}"
@@ -119,24 +124,24 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
         info = find_camera_info(recording, topics)
         rotation, why = find_imu_rotation(recording, topics)
         tally.notes.append(why)
-        intake = Intake(topics, camera, info, rotation)
-        if intake.covers is None:
+        decoder = EventDecoder(topics, camera, info, rotation)
+        if decoder.covers is None:
             tally.notes.append("no calibration of the camera: it is taken to be the model's camera")
-        items = timeline(recording, topics, intake, Cut(), tally.damage)
+        items = timeline(recording, topics, decoder, Cut(), tally.damage)
         written: list[Path] = []
+        encoders = (CameraEncoder(camera=camera), ImuEncoder())
         try:
-            for episode in _episodes(items, pieces, tally):
+            for episode in _episodes(items, pieces, tally, encoders):
                 written.append(out / f"{flight.stem}_{len(written):03d}.npz")
                 episode.save(written[-1])
                 tally.events += len(episode)
-                tally.frames += len(episode.frames)
+                tally.frames += len(episode.sight)
         except BaseException:
             for path in written:
                 path.unlink(missing_ok=True)
             raise
         tally.episodes = len(written)
-        for channel in (CameraFrame.channel, ImuSample.channel):
-            tally.refused += intake.refused[channel].count
+        tally.refused += sum(decoder.refused[channel].count for channel in CHANNELS)
     if not tally.episodes:
         raise ReplayError(
             f"{flight} gives no episode: {tally.unlabelled} events without a command, "
@@ -192,9 +197,11 @@ def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
         )
 
 
-def _episodes(items: Iterator[Item], pieces: Pieces, tally: Tally) -> Iterator[Episode]:
+def _episodes(
+    items: Iterator[Item], pieces: Pieces, tally: Tally, encoders: Sequence[Encoder]
+) -> Iterator[Episode]:
     """Cut a flight into episodes in which every event has a label."""
-    piece = _Piece()
+    piece = _Piece(encoders)
     for event, label in _labelled(items, pieces.hold, tally):
         if label is None:
             tally.unlabelled += 1
@@ -230,7 +237,7 @@ def _labelled(
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
-        elif isinstance(item, (CameraFrame, ImuSample)):
+        elif isinstance(item, Event) and item.channel in CHANNELS:
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
@@ -245,16 +252,17 @@ def _labelled(
 class _Piece:
     """Collects the events of one episode."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
+        self._encoders = encoders
         self._reset()
 
     def add(self, event: Event, label: RawCommand) -> None:
         if not self.events:
             self.begin = event.arrival
         self.events += 1
-        self._frames += isinstance(event, CameraFrame)
+        self._frames += event.channel == Channel.CAMERA
         self._end = event.arrival
-        sight = UNKNOWN_SIGHT if isinstance(event, CameraFrame) else None
+        sight = UNKNOWN_SIGHT if event.channel == Channel.CAMERA else None
         self._builder.add(event, label, True, sight)
 
     def finish(self, pieces: Pieces, tally: Tally) -> Iterator[Episode]:
@@ -267,4 +275,4 @@ class _Piece:
 
     def _reset(self) -> None:
         self.events, self._frames, self.begin, self._end = 0, 0, 0, 0
-        self._builder = EpisodeBuilder()
+        self._builder = EpisodeBuilder(self._encoders)

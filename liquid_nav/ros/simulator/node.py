@@ -21,7 +21,7 @@ from liquid_nav.events import SECOND, Event
 from liquid_nav.messages.decode import MessageError, stamp_of
 from liquid_nav.ros.backends.base import LARGEST
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.parameters import declare, read
+from liquid_nav.ros.parameters import declare, read
 from liquid_nav.ros.simulator.outputs import Outputs
 from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
 from liquid_nav_sim.errors import SimulationError

@@ -11,7 +11,10 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.messages.image import ImageMessage
+from liquid_nav.messages.imu import ImuMessage
+from liquid_nav.messages.plug import WritableMessage
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.simulator import messages
 from liquid_nav_sim.world import World
@@ -39,9 +42,14 @@ class Outputs:
         self._name = node.get_fully_qualified_name()
         self._odometry_period = round(SECOND / odometry_rate) if odometry_rate > 0 else 0
         self._clock = publisher("rosgraph_msgs/msg/Clock", "/clock", 10)
-        self._image = publisher("sensor_msgs/msg/Image", "camera/image_raw", 5)
         self._camera_info = publisher("sensor_msgs/msg/CameraInfo", "camera/camera_info", 5)
-        self._imu = publisher("sensor_msgs/msg/Imu", "imu", 50)
+        self._sensors: dict[Channel, tuple[WritableMessage, Any]] = {
+            kind.channel: (kind, publisher(kind.type, topic, depth))
+            for kind, topic, depth in (
+                (ImageMessage(), "camera/image_raw", 5),
+                (ImuMessage(), "imu", 50),
+            )
+        }
         self._odometry = publisher("nav_msgs/msg/Odometry", "odometry", 10)
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._outcome = publisher("diagnostic_msgs/msg/DiagnosticStatus", "~/outcome", latched)
@@ -54,8 +62,8 @@ class Outputs:
         self.time(0)
 
     def have_readers(self) -> bool:
-        """Whether both sensors are read."""
-        return all(sensor.get_subscription_count() for sensor in (self._image, self._imu))
+        """Whether every sensor is read."""
+        return all(publisher.get_subscription_count() for _, publisher in self._sensors.values())
 
     def time(self, now: int) -> None:
         """Publish the simulated time, ns."""
@@ -69,13 +77,11 @@ class Outputs:
 
     def measurement(self, event: Event) -> None:
         """Publish what has arrived, with the time of its arrival right before it."""
-        if isinstance(event, CameraFrame):
+        if event.channel == Channel.CAMERA:
             info = messages.camera_info(self._world.config.camera, event.stamp)
             self._camera_info.publish(info)
-            publisher, message = self._image, messages.image(event)
-        else:
-            assert isinstance(event, ImuSample)
-            publisher, message = self._imu, messages.imu(event)
+        kind, publisher = self._sensors[event.channel]
+        message = messages.measurement(kind, event)
         # Serialised before, so that next to nothing can come between the two: a controller that
         # is asked for a command there answers with the new time and without the measurement.
         now, measured = serialize_message(messages.clock(event.arrival)), serialize_message(message)

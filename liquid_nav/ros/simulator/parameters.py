@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.ros.controller.parameters import EXECUTOR, Spec
+from liquid_nav.ros.parameters import EXECUTOR, Spec
 from liquid_nav_sim.faults.kinds import Fault, FaultKind
 from liquid_nav_sim.tasks.registry import TASKS
 

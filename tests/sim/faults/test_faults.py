@@ -155,7 +155,7 @@ def _check(kind: FaultKind, magnitude: float, well: Any, sick: Any) -> None:
         np.testing.assert_array_equal(sick.specific_force, well.specific_force + magnitude)
         np.testing.assert_array_equal(sick.angular_velocity, well.angular_velocity)
     elif kind is FaultKind.RANGE_BIAS:
-        assert sick.distance == well.distance + magnitude
+        assert sick.distance == np.float32(well.distance + magnitude)
     elif kind is FaultKind.ODOMETRY_JUMP:
         np.testing.assert_allclose(sick.position - well.position, (1.2, 1.6, 0), atol=1e-12)
         np.testing.assert_array_equal(sick.orientation, well.orientation)
