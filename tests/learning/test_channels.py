@@ -16,7 +16,8 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
 from liquid_nav.learning.episodes import EpisodeBuilder, load_folder
 from liquid_nav.learning.imitation import TrainingConfig, train
-from liquid_nav.learning.rollout import Bursts, fitted, record
+from liquid_nav.learning.rollout import Bursts, record
+from liquid_nav.learning.sensing import fitted
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import Policy, PolicyConfig, load_policy, native
 from liquid_nav.onboard.encoders import CameraEncoder, OdometryEncoder
@@ -180,7 +181,7 @@ def test_it_flies_in_the_simulator_and_its_other_channels_act(
             noted.append(controller.command(event.arrival).vector)
 
     monkeypatch.setattr(Controller, "on_event", both)
-    world = World(fitted(SHORT, config.encoders))
+    world = World(fitted(SHORT, config.by_channel))
     episode = record(
         world, 5, controllers[0], Bursts(0.0, np.random.default_rng(0)), config.encoders
     )
