@@ -101,6 +101,7 @@ class Fly:
 
         import_pybullet()
 
+        from liquid_nav.learning.sensing import fitted
         from liquid_nav_sim.tasks.registry import make_task
         from liquid_nav_sim.world import WorldConfig, nose_camera
 
@@ -114,6 +115,7 @@ class Fly:
         directories = [self.out, self.json and self.json.parent, self.record]
         with made_directories(*(path for path in directories if path is not None)):
             config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults, task=task)
+            config = fitted(config, () if policy is None else policy.channels)
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 
