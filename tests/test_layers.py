@@ -40,6 +40,7 @@ ROOMS = {
         ("faults",),
         ("sensors",),
         ("tasks",),
+        ("config",),
         ("world",),
         ("gym",),
     ),

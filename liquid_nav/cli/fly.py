@@ -107,11 +107,13 @@ def run(options: Options, shipped: Callable[[str], Path]) -> int:
     from liquid_nav.learning.expert import ExpertPilot
     from liquid_nav.learning.experts import expert_of
     from liquid_nav.safety.layer import SafetyConfig
+    from liquid_nav_sim.config import WorldConfig
+    from liquid_nav_sim.sensors.frames import CameraModel
     from liquid_nav_sim.tasks.registry import make_task
-    from liquid_nav_sim.world import World, WorldConfig, nose_camera
+    from liquid_nav_sim.world import World
 
     camera = replace(
-        nose_camera(vehicle),
+        CameraModel.for_vehicle(vehicle),
         width=seen.width,
         height=seen.height,
         horizontal_fov=seen.horizontal_fov,
@@ -121,7 +123,8 @@ def run(options: Options, shipped: Callable[[str], Path]) -> int:
     directories += [options.record] if options.record is not None else []
     with made_directories(*directories):
         safety, task = SafetyConfig(), make_task(options.task, options.difficulty)
-        config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults, task=task)
+        config = WorldConfig(vehicle=vehicle, faults=faults, task=task)
+        config = config.with_sensor("camera", model=camera)
         world = World(config, gui=options.gui)
         try:
             evaluation = evaluate(

@@ -131,8 +131,8 @@ def _train(arguments: list[str]) -> int:
     from liquid_nav.learning.imitation import TrainingConfig, train
     from liquid_nav.onboard import PolicyConfig, read_manifest
     from liquid_nav.policy import PolicyNetwork
+    from liquid_nav_sim.config import WorldConfig
     from liquid_nav_sim.tasks.registry import make_task
-    from liquid_nav_sim.world import WorldConfig
 
     @dataclass(frozen=True)
     class Train:

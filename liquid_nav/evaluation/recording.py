@@ -4,23 +4,19 @@ One MCAP file of standard ROS 2 messages, for Foxglove, Rerun, PlotJuggler and `
 `liquid_nav.replay` reads the measurements out of it and leaves the truth aside.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event, Odometry
 from liquid_nav.files import WholeFile
 from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.recording.recorder import (
-    BEAM,
     BODY,
-    OPTICAL,
     WORLD,
     FlightRecorder,
     odometry_message,
@@ -33,6 +29,7 @@ from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.faults.schedule import script_of
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.world import World
 
 STATE = f"{TRUTH}/odom"
@@ -47,9 +44,6 @@ PERIOD = SECOND // 100
 GROUND_SIDE = 60.0
 """Metres; the ground is drawn as a square of this size about the origin."""
 
-DOWN = (0.0, math.sqrt(0.5), 0.0, math.sqrt(0.5))
-"""Quaternion that turns x down: from `BEAM` to `BODY`."""
-
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 """Types of ``visualization_msgs/Marker``."""
 
@@ -63,7 +57,7 @@ class SimulationRecorder(WholeFile):
     """Writes one flight to an MCAP file.
 
     Beside what `FlightRecorder` writes: the true state at 100 Hz (``nav_msgs/Odometry`` on `STATE`,
-    and as the transform from `WORLD` to `BODY`), where camera and range finder sit on the body, the
+    and as the transform from `WORLD` to `BODY`), where each sensor sits on the body, the
     scene as markers on `SCENE` (what moves, with each state), and at the end the outcome on
     `OUTCOME` and on `FAULTS` what was broken, if anything, as a script that `liquid-nav fly
     --faults` takes.
@@ -79,7 +73,9 @@ class SimulationRecorder(WholeFile):
     """
 
     def __init__(self, path: Path, world: World, safety: SafetyConfig | None = None) -> None:
-        model = world.config.camera
+        models = [sensor.model for sensor in world.config.sensors]
+        # Where there is no camera, no frame asks for its calibration.
+        model = next((m for m in models if isinstance(m, CameraModel)), CameraModel())
         camera = PolicyCamera(model.width, model.height, model.horizontal_fov)
         self._recorder = FlightRecorder(path, camera, model.distortion, safety)
         self._world = world
@@ -115,13 +111,13 @@ class SimulationRecorder(WholeFile):
 
     def _note_scene(self) -> None:
         world = self._world
-        rotation, eye = world.config.camera.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-        mount = _transform(BODY, OPTICAL, eye, _mount_quaternion(rotation), world.time)
-        self._recorder.write(TF_STATIC, mount, world.time)
-        if world.config.range_finder_timing is not None:
-            place = world.config.range_finder.mount_position
-            mount = _transform(BODY, BEAM, place, DOWN, world.time)
-            self._recorder.write(TF_STATIC, mount, world.time)
+        for sensor in world.config.sensors:
+            mount = sensor.model.mount(sensor.name)
+            if mount is not None:
+                placed = _transform(
+                    BODY, mount.frame, mount.position, mount.orientation, world.time
+                )
+                self._recorder.write(TF_STATIC, placed, world.time)
         self._recorder.write(SCENE, _markers(world.scene, world.time), world.time)
 
     def _note_state(self) -> None:
@@ -157,14 +153,6 @@ def _transform(
         transform=moved,
     )
     return message("tf2_msgs/msg/TFMessage", transforms=[stamped])
-
-
-def _mount_quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quaternion x, y, z, w of a rotation matrix, shape (3, 3)."""
-    turn = cv2.Rodrigues(rotation)[0].ravel()
-    angle = float(np.linalg.norm(turn))
-    axis = turn / angle if angle else turn
-    return np.array([*(np.sin(angle / 2) * axis), np.cos(angle / 2)])
 
 
 def _markers(scene: Scene, stamp: int, moving_only: bool = False) -> Any:

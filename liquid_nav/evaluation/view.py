@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command, Mode
 from liquid_nav.events import SECOND, yaw_of
 from liquid_nav_sim.scenes.scene import Scene
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.tasks.follow import FollowAttempt
 from liquid_nav_sim.tasks.gates import GatesAttempt
 from liquid_nav_sim.world import Outcome, World

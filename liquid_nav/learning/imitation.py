@@ -34,7 +34,8 @@ from liquid_nav.learning.workers import Job, record_all
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS
 from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
-from liquid_nav_sim.world import Outcome, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import Outcome
 
 SEED_LIMIT = 100_000
 """Training flies seeds below this, evaluation seeds from it up."""

@@ -13,7 +13,8 @@ import torch
 from liquid_nav.controller import Controller
 from liquid_nav.learning.rollout import Bursts, randomised, record
 from liquid_nav.onboard import load_policy
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import World
 
 
 class Job(NamedTuple):

@@ -18,7 +18,8 @@ from liquid_nav_sim.vehicle import body
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
 from liquid_nav_sim.vehicle.files import VEHICLES, load_vehicle
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import World
 
 SETPOINTS = (
     Command(0, vx=3.0, vy=-1.0, vz=0.5, yaw_rate=1.5),

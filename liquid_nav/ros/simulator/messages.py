@@ -12,7 +12,7 @@ from liquid_nav.events import CameraFrame, ImuSample
 from liquid_nav.ros.backends.messages import fill, header, message_class, vector3
 from liquid_nav.ros.controller.diagnostics import OK, WARN
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.vehicle.state import VehicleState
 from liquid_nav_sim.world import Outcome
 

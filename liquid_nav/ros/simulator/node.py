@@ -24,9 +24,10 @@ from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.parameters import declare, read
 from liquid_nav.ros.simulator.outputs import Outputs
 from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.tasks.registry import make_task
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, World
 
 _FOREIGN = SECOND
 """ns by which a command may be ahead of the flight; one further ahead is of another clock: of the
@@ -333,7 +334,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             response.success, response.message = False, str(error)
             return response
         response.success = True
-        response.message = f"{fault.kind.value} from {fault.start / SECOND:.3f} s on"
+        response.message = f"{fault.kind} from {fault.start / SECOND:.3f} s on"
         self.get_logger().warning(f"fault: {response.message}")
         return response
 

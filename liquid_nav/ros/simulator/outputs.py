@@ -70,7 +70,7 @@ class Outputs:
     def measurement(self, event: Event) -> None:
         """Publish what has arrived, with the time of its arrival right before it."""
         if isinstance(event, CameraFrame):
-            info = messages.camera_info(self._world.config.camera, event.stamp)
+            info = messages.camera_info(self._world.config.sensor("camera").model, event.stamp)
             self._camera_info.publish(info)
             publisher, message = self._image, messages.image(event)
         else:

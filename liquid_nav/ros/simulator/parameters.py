@@ -8,7 +8,8 @@ from typing import Any
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.ros.controller.parameters import EXECUTOR, Spec
-from liquid_nav_sim.faults.kinds import Fault, FaultKind
+from liquid_nav_sim.faults.effects import EFFECTS
+from liquid_nav_sim.faults.kinds import Fault
 from liquid_nav_sim.tasks.registry import TASKS
 
 REAL_TIME, LOCK_STEP = "real_time", "lock_step"
@@ -41,7 +42,7 @@ SPECS = (
         "fault.kind",
         "",
         "What ~/inject_fault breaks.",
-        choices=("", *(kind.value for kind in FaultKind)),
+        choices=("", *EFFECTS),
     ),
     Spec("fault.duration", 0.0, "Simulated s that it lasts; 0: until ~/reset.", (0.0, 3600.0)),
     Spec("fault.magnitude", 0.0, "How much; its unit and range go by the kind.", (-100.0, 100.0)),

@@ -20,8 +20,9 @@ from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.replay.report import film as film_module
 from liquid_nav.replay.report.charts import Curve, Shade, TimeAxis, chart, text
 from liquid_nav.replay.report.film import FPS, LONGEST_STILL, ReplayFilm
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 from replay import browser
 from replay.replay_support import events
 from support import frame, small_network

@@ -181,7 +181,7 @@ def test_the_topics_say_what_the_world_does(ros: Spinner) -> None:
         assert (image.encoding, image.step, image.is_bigendian) == ("rgb8", 3 * image.width, 0)
         assert (info.height, info.width) == (image.height, image.width) == frame.image.shape[:2]
         assert image.data.tobytes() == frame.image.tobytes()
-        focal = info.width / 2 / math.tan(world.config.camera.horizontal_fov / 2)
+        focal = info.width / 2 / math.tan(world.config.sensor("camera").model.horizontal_fov / 2)
         centre = ((info.width - 1) / 2, (info.height - 1) / 2)
         k = [focal, 0, centre[0], 0, focal, centre[1], 0, 0, 1]
         np.testing.assert_allclose(info.k, k, rtol=1e-12)
