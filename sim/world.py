@@ -172,8 +172,16 @@ class World:
         return self.views[camera][self._faults.measured_at(frame, camera)]
 
     def sensor_of(self, event: Event) -> str:
-        """Name of the sensor that an event of this flight came from."""
-        return self._sensors.name_of(event)
+        """Name of the sensor that an event of this flight came from.
+
+        An event that was made elsewhere, for example from one of this flight, counts as one of the
+        first sensor of its channel.
+        """
+        name = self._sensors.name_of(event)
+        if name is None:
+            fitted = self.config.sensors
+            name = next(s.name for s in fitted if s.model.channel is event.channel)
+        return name
 
     def inject(self, fault: Fault) -> None:
         """Let a fault act in this flight; `reset` mends it.

@@ -96,6 +96,6 @@ class Sensors:
             return heapq.heappop(self._pending)[2]
         return None
 
-    def name_of(self, event: Event) -> str:
-        """Name of the sensor that an event of this flight came from."""
-        return self._names[event]
+    def name_of(self, event: Event) -> str | None:
+        """Name of the sensor that an event came from; None for one that came from no source."""
+        return self._names.get(event)
