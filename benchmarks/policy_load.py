@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from liquid_nav.controller import Controller
 from liquid_nav.events import CameraFrame, ImuSample
-from liquid_nav.policy import load_policy
+from liquid_nav.onboard import load_policy
 
 path = Path(str(importlib.resources.files("liquid_nav_models") / "target"))
 controller = Controller(load_policy(path)[0])

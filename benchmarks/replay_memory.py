@@ -26,8 +26,10 @@ from mcap.writer import Writer
 
 from liquid_nav.bags.decoding import STORE
 from liquid_nav.events import SECOND, ImuSample
-from liquid_nav.recording.recorder import CAMERA, IMU, OPTICAL, imu_message
-from liquid_nav.recording.writer import header, message
+from liquid_nav.messages.fields import OPTICAL, header
+from liquid_nav.messages.image import ImageMessage
+from liquid_nav.messages.imu import ImuMessage
+from liquid_nav.recording.writer import message
 
 WIDTH, HEIGHT, NOISE = 640, 480, 4096
 
@@ -63,10 +65,11 @@ def generate(path: Path, length: float) -> None:
         writer = Writer(file, use_chunking=False, enable_data_crcs=False)  # type: ignore[arg-type]
         writer.start("ros2")
         channels = {}
-        for topic, kind in ((IMU, "sensor_msgs/msg/Imu"), (CAMERA, "sensor_msgs/msg/Image")):
-            text, _ = STORE.generate_msgdef(kind, ros_version=2)
-            schema = writer.register_schema(kind, "ros2msg", text.encode())
-            channels[topic] = writer.register_channel(topic, "cdr", schema)
+        imu, image = ImuMessage(), ImageMessage()
+        for sensor in (imu, image):
+            text, _ = STORE.generate_msgdef(sensor.type, ros_version=2)
+            schema = writer.register_schema(sensor.type, "ros2msg", text.encode())
+            channels[sensor.topic] = writer.register_channel(sensor.topic, "cdr", schema)
 
         def write(topic: str, content: object, now: int) -> None:
             data = bytes(STORE.serialize_cdr(content, content.__msgtype__))  # type: ignore[attr-defined]
@@ -76,20 +79,20 @@ def generate(path: Path, length: float) -> None:
         while file.tell() < length:
             now = SECOND + k * SECOND // 200
             rates, force = rng.normal(size=3), rng.normal((0.0, 0.0, 9.8))
-            write(IMU, imu_message(ImuSample(now, now + 1_000_000, rates, force)), now)
+            sample = ImuSample(now, now + 1_000_000, rates, force)
+            write(imu.topic, message(imu.type, **imu.encode(sample)), now)
             if k % 10 == 0:
                 pixels[:NOISE] = rng.integers(0, 256, NOISE, np.uint8)
-                image = message(
-                    "sensor_msgs/msg/Image",
+                content = message(
+                    image.type,
                     header=header(now, OPTICAL),
                     height=HEIGHT,
                     width=WIDTH,
                     encoding="rgb8",
-                    is_bigendian=0,
                     step=3 * WIDTH,
                     data=pixels,
                 )
-                write(CAMERA, image, now)
+                write(image.topic, content, now)
             k += 1
         writer.finish()  # type: ignore[no-untyped-call]
 

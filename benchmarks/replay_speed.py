@@ -28,18 +28,15 @@ from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Event, ImuSample
+from liquid_nav.messages.camera import camera_info, camera_matrix
+from liquid_nav.messages.fields import OPTICAL, header
+from liquid_nav.messages.image import ImageMessage
+from liquid_nav.messages.imu import ImuMessage
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.onboard.config import PolicyCamera
-from liquid_nav.recording.recorder import (
-    CAMERA,
-    CAMERA_INFO,
-    IMU,
-    OPTICAL,
-    camera_info,
-    imu_message,
-)
-from liquid_nav.recording.writer import McapWriter, header, message
-from liquid_nav.replay.intake import find_camera_info
+from liquid_nav.recording.recorder import CAMERA_INFO
+from liquid_nav.recording.writer import McapWriter, message
+from liquid_nav.replay.calibration import find_camera_info
 from liquid_nav.replay.report.film import ReplayFilm
 from liquid_nav.replay.report.mcap import ReplayOutput
 from liquid_nav.replay.run import replay
@@ -67,19 +64,21 @@ def generate(path: Path, options: Options) -> None:
     ground = cv2.GaussianBlur(
         rng.integers(0, 256, (HEIGHT, 2 * WIDTH, 3), dtype=np.uint8), (0, 0), 1.5
     )
-    camera = PolicyCamera(WIDTH, HEIGHT)
+    imu, size, matrix = ImuMessage(), (WIDTH, HEIGHT), camera_matrix(PolicyCamera(WIDTH, HEIGHT))
     with McapWriter(path) as writer:
         for k in range(round(200 * options.seconds)):
             now = SECOND + k * SECOND // 200
             sample = ImuSample(
                 now, now + 1_000_000, rng.normal(size=3), rng.normal((0.0, 0.0, 9.8))
             )
-            writer.write(IMU, imu_message(sample), sample.arrival, now)
+            writer.write(imu.topic, message(imu.type, **imu.encode(sample)), sample.arrival, now)
             if k % 10 == 0:
                 image = np.ascontiguousarray(ground[:, k % WIDTH : k % WIDTH + WIDTH])
                 head = header(now, OPTICAL)
-                writer.write(CAMERA_INFO, camera_info(camera, head), now + 1_000_000, now)
-                writer.write(CAMERA, picture(image, head, options.raw), now + 1_000_000, now)
+                info = message("sensor_msgs/msg/CameraInfo", **camera_info(now, size, matrix))
+                writer.write(CAMERA_INFO, info, now + 1_000_000, now)
+                shown = picture(image, head, options.raw)
+                writer.write(ImageMessage.topic, shown, now + 1_000_000, now)
 
 
 def picture(image: np.ndarray, head: object, raw: bool) -> object:
@@ -91,7 +90,6 @@ def picture(image: np.ndarray, head: object, raw: bool) -> object:
             height=HEIGHT,
             width=WIDTH,
             encoding="bgr8",
-            is_bigendian=0,
             step=3 * WIDTH,
             data=image.ravel(),
         )
@@ -136,7 +134,7 @@ def measure(path: Path, policy: Policy, name: str, watching: list[Any]) -> None:
             for each in watches:
                 each(event, command, controller)
 
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         info = find_camera_info(recording, topics)
         begin = time.process_time()
         result = replay(

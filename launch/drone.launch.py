@@ -1,9 +1,13 @@
-"""Fly a vehicle: the controller, and the supervisor that brings it to rest when that dies."""
+"""Fly a vehicle: the controller, and the supervisor that takes over when the controller dies."""
 
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("namespace", "", "Namespace of the vehicle; two in different ones do not hear each other."),
+    (
+        "namespace",
+        "",
+        "Namespace of the vehicle: vehicles in different ones share no topics.",
+    ),
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
@@ -13,14 +17,15 @@ ARGUMENTS = (
     (
         "backend",
         "",
-        "twist, mavros, ardupilot, px4 or crazyswarm2; empty: as params_file says.",
+        "twist, mavros, ardupilot, px4, crazyswarm2, or one of an installed package; "
+        "empty: as params_file says.",
     ),
     (
         "enclave",
         "",
-        "SROS2 enclave of the vehicle: its controller and supervisor are in the two below it.",
+        "SROS2 enclave of the vehicle; its controller and supervisor have one each below it.",
     ),
-    ("use_sim_time", "false", "Follow /clock, as of a simulator."),
+    ("use_sim_time", "false", "Take the time from /clock, which a simulator publishes."),
     ("log_level", "info", "debug, info, warn or error."),
 )
 
@@ -37,5 +42,5 @@ def setup(context):
 
 
 def generate_launch_description():
-    """Describe it to `ros2 launch`."""
+    """Describe this file to `ros2 launch`."""
     return launching.describe(ARGUMENTS, setup)

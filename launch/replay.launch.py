@@ -1,17 +1,17 @@
-"""Play a bag into the controller, which commands nobody: its answers are on replay/cmd_vel."""
+"""Play a bag into the controller; its commands reach no vehicle, they are on replay/cmd_vel."""
 
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
     ("bag", "", "The bag: a ROS 2 folder, an mcap or db3 file."),
-    ("rate", "1.0", "Speed of the bag; the controller follows its clock."),
+    ("rate", "1.0", "Seconds played in one second; the controller takes its time from the bag."),
     ("start_offset", "0.0", "Seconds of the bag to skip."),
     ("namespace", "", "Namespace that the bag was recorded in."),
-    ("commands", "cmd_vel", "Topic of the recorded commands; they are played to /recorded/... ."),
+    ("commands", "cmd_vel", "Topic of the recorded commands, played to /recorded/... ."),
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
-        "Parameters of the controller; topics must be the bag's.",
+        "Parameters of the controller; its topics must be those of the bag.",
     ),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
     ("liquid_state_rate", "0.0", "Hz of the liquid state on liquid_nav_node/liquid_state."),
@@ -27,7 +27,7 @@ def setup(context):
         "start_offset": launching.number(context, "start_offset"),
         "commands": launching.value(context, "commands"),
     }
-    answering = {
+    controller = {
         **launching.chosen(context, "model"),
         "use_sim_time": True,
         "backend": "twist",
@@ -38,11 +38,11 @@ def setup(context):
     }
     return [
         *launching.middleware(),
-        launching.controller(context, answering),
+        launching.controller(context, controller),
         launching.player(context, played),
     ]
 
 
 def generate_launch_description():
-    """Describe it to `ros2 launch`."""
+    """Describe this file to `ros2 launch`."""
     return launching.describe(ARGUMENTS, setup)

@@ -4,10 +4,12 @@ Times are integer nanoseconds on one clock. Vectors are in the body frame FLU (x
 z up; REP-103) unless a field says otherwise; the world frame is ENU.
 """
 
+import ctypes
+import functools
 import math
-from dataclasses import dataclass
-from enum import Enum
-from typing import ClassVar
+import struct
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,26 +19,69 @@ from liquid_nav.errors import EventError
 SECOND = 1_000_000_000
 """Nanoseconds in one second."""
 
+NOT_FINITE = "not finite"
+"""What `Event.defect` says of a number that is infinite or not a number."""
+
 _INT64 = range(-(2**63), 2**63)
 
 
-class Channel(str, Enum):
-    """A kind of event."""
+class Channel(str):
+    """Name of a kind of event, such as ``Channel.CAMERA`` or a user's own ``Channel("sonar")``.
 
-    CAMERA = "camera"
-    IMU = "imu"
-    GOAL = "goal"
-    ODOMETRY = "odometry"
-    OPERATOR = "operator"
-    DVS = "dvs"
-    RANGE = "range"
+    A channel is a string: it equals its name, and hashes as it does. There is one object for each
+    name.
 
-    # That of Enum is a function of Python, and channels are keys in every event.
-    __hash__ = str.__hash__
+    Args:
+        name: letters, digits and underscores, not beginning with a digit.
 
+    Raises:
+        EventError: on a name that is not an identifier.
+
+    """
+
+    __slots__ = ()
+
+    CAMERA: ClassVar["Channel"]
+    IMU: ClassVar["Channel"]
+    GOAL: ClassVar["Channel"]
+    ODOMETRY: ClassVar["Channel"]
+    OPERATOR: ClassVar["Channel"]
+    DVS: ClassVar["Channel"]
+    RANGE: ClassVar["Channel"]
+
+    def __new__(cls, name: str) -> "Channel":
+        """Give the one channel of this name."""
+        known = _CHANNELS.get(name)
+        if known is None:
+            if not name.isidentifier():
+                raise EventError(f"the name of a channel must be an identifier, got {name!r}")
+            known = _CHANNELS.setdefault(name, super().__new__(cls, name))
+        return known
+
+    @property
+    def value(self) -> str:
+        """The name, as a plain string."""
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return f"Channel({self.value!r})"
+
+    def __reduce__(self) -> tuple[type["Channel"], tuple[str]]:
+        return Channel, (self.value,)
+
+
+_CHANNELS: dict[str, Channel] = {}
+
+Channel.CAMERA = Channel("camera")
+Channel.IMU = Channel("imu")
+Channel.GOAL = Channel("goal")
+Channel.ODOMETRY = Channel("odometry")
+Channel.OPERATOR = Channel("operator")
+Channel.DVS = Channel("dvs")
+Channel.RANGE = Channel("range")
 
 TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel.OPERATOR)
-"""Channels of what a controller takes in. It counts the events of any other, and leaves them be."""
+"""Channels that every controller takes in, besides those that its policy reads."""
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -54,11 +99,13 @@ def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
 class Event:
     """A record of one measurement.
 
+    A subclass is a frozen dataclass that declares its `channel` and adds what was measured.
+
     Attributes:
         stamp: when it was measured, int nanoseconds.
         arrival: when the controller learned of it, int nanoseconds, never before `stamp`.
 
-    Integers of numpy are taken too, and become Python's, which do not wrap.
+    Integers of numpy are accepted too and become Python's, which do not overflow.
 
     Raises:
         EventError: on a time that is not an int of 64 bits, an arrival before the stamp, or a field
@@ -73,7 +120,7 @@ class Event:
     arrival: int
 
     def __post_init__(self) -> None:
-        # As nearly all are, and most quickly found to be.
+        # The common case first: this runs for every event.
         if type(self.stamp) is type(self.arrival) is int and (
             _INT64.start <= self.stamp <= self.arrival < _INT64.stop
         ):
@@ -97,6 +144,41 @@ class Event:
     def latency(self) -> int:
         """Nanoseconds from measurement to arrival."""
         return self.arrival - self.stamp
+
+    def defect(self) -> str:
+        """Say why this is not a measurement: a number in it is not finite. Empty where it is one.
+
+        A subclass overrides this where its own values can be wrong in another way.
+        """
+        return "" if all(map(_finite, measured(self))) else NOT_FINITE
+
+
+def measured(event: Event) -> list[Any]:
+    """Values of an event: every field but its times, in the order of the fields."""
+    return [getattr(event, name) for name in _names(type(event))]
+
+
+def bits(event: Event) -> bytes:
+    """Values of an event as bytes, copied: equal bytes are equal values."""
+    return b"".join(
+        value.tobytes() if isinstance(value, np.ndarray) else _packed(value)
+        for value in measured(event)
+    )
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or all(map(math.isfinite, value.ravel().tolist()))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _packed(value: object) -> bytes:
+    return struct.pack("<d", value) if isinstance(value, float) else repr(value).encode()
+
+
+@functools.cache
+def _names(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.name not in ("stamp", "arrival"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +284,10 @@ class RangeSample(Event):
     """A distance along the beam of a range finder, as in ``sensor_msgs/Range``.
 
     Attributes:
-        distance: metres; by REP-117 infinite where nothing is in range, minus infinite where it is
-            too close to tell, and not a number where the sensor failed.
+        distance: metres, rounded to single precision as in the message, so that a recording gives
+            back the same number. By REP-117 it is infinity where nothing is in range, minus
+            infinity where something is too close to measure, and not a number where the sensor
+            failed.
 
     """
 
@@ -215,14 +299,18 @@ class RangeSample(Event):
         super().__post_init__()
         if not isinstance(self.distance, (int, float, np.integer, np.floating)):
             raise EventError(f"RangeSample.distance must be a number, got {self.distance!r}")
-        object.__setattr__(self, "distance", float(self.distance))
+        object.__setattr__(self, "distance", ctypes.c_float(float(self.distance)).value)
+
+    def defect(self) -> str:
+        """See `Event.defect`; the infinities of REP-117 are measurements."""
+        return NOT_FINITE if math.isnan(self.distance) else ""
 
 
 @dataclass(frozen=True, eq=False)
 class OperatorStop(Event):
-    """The operator's word: stop, or carry on.
+    """The operator engages or releases the stop.
 
-    An event like any other, so that it is recorded and replayed in its place.
+    It is an event like any other, so that it is recorded and replayed in its place.
 
     Attributes:
         engaged: True stops the vehicle at once, False gives control back to the policy.
@@ -232,12 +320,3 @@ class OperatorStop(Event):
     channel: ClassVar[Channel] = Channel.OPERATOR
 
     engaged: bool
-
-
-def yaw_of(orientation: NDArray[np.float64]) -> float:
-    """Heading in radians of a unit quaternion x, y, z, w: 0 faces east, positive to the left.
-
-    It is that of the nose, level or not; a nose straight up or down has none worth the name.
-    """
-    x, y, z, w = orientation.tolist()
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

@@ -1,6 +1,8 @@
-"""Files that appear whole under their name, or not at all."""
+"""Files and folders that appear whole under their name, or not at all, also after a power cut."""
 
+import errno
 import os
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,29 +16,102 @@ from liquid_nav.errors import ConfigError
 VIDEO, PLOT, RESULT = "flights.mp4", "flights.png", "result.json"
 """Names of the files in an output directory."""
 
-_Growing = TypeVar("_Growing", bound="WholeFile")
+_Self = TypeVar("_Self", bound="WholeFile")
 
 
 def staging_path(path: Path) -> Path:
-    """Where the file that will be `path` grows: beside it, hidden, one per process."""
+    """Name the temporary file that will become `path`: in the same folder, hidden, per process."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
-class WholeFile(ABC):
-    """A file that grows piece by piece, and appears whole on `close`, or not at all.
+def put_in_place(staging: Path, path: Path) -> None:
+    """Rename a finished file to `path`, replacing a file that is there.
 
-    A context manager: closes on leaving, and discards when an exception leaves.
+    The file's content reaches the disk before its new name does, and the name before this returns:
+    after a power cut, `path` is the old file or the new one, whole.
+
+    Raises:
+        OSError: when the file cannot be written to disk or renamed; it is deleted then.
+
+    """
+    try:
+        _sync(staging)
+        staging.replace(path)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, and put that file in place as `path` at the end.
+
+    When the body raises, the temporary file is deleted and `path` stays as it was.
+    """
+    staging = staging_path(path)
+    try:
+        yield staging
+        put_in_place(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` in one go, text as UTF-8; see `whole_file`."""
+    with whole_file(path) as staging:
+        staging.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def replace_folder(staging: Path, path: Path) -> None:
+    """Rename a finished folder to `path`, replacing a folder that is there.
+
+    All files in it reach the disk first. A folder cannot be renamed onto another in one step: the
+    old one is moved to ``.<name>.old`` beside it, and deleted once the new one is in place. When
+    the process dies between these two steps, the old folder is still there, under that name.
+
+    Args:
+        staging: the new folder, on the same file system as `path`.
+        path: where it goes.
+
+    Raises:
+        OSError: when something cannot be written to disk or renamed; `path` then is as it was.
+
+    """
+    for file in staging.rglob("*"):
+        _sync(file)
+    _sync(staging)
+    retired = path.with_name(f".{path.name}.old")
+    replacing = path.exists()
+    if replacing:
+        # Left by a process that died before it could delete it.
+        shutil.rmtree(retired, ignore_errors=True)
+        path.rename(retired)
+    try:
+        staging.rename(path)
+    except OSError:
+        if replacing:
+            retired.rename(path)
+        raise
+    _sync(path.parent)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+class WholeFile(ABC):
+    """A file that is written piece by piece and appears whole on `close`, or not at all.
+
+    As a context manager it closes at the end, or discards the file when the body raises.
     """
 
     @abstractmethod
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file and put it in place."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Leave no file, unless it was closed."""
+        """Delete the unfinished file; does nothing after `close`."""
 
-    def __enter__(self: _Growing) -> _Growing:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(
@@ -52,24 +127,14 @@ class WholeFile(ABC):
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes `path` on leaving, or vanishes on an exception."""
-    staging = staging_path(path)
-    try:
-        yield staging
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
-
-
-@contextmanager
 def made_directories(*paths: Path) -> Iterator[None]:
-    """Make directories, parents included, for the files of what follows.
+    """Create directories with their parents, and check that files can be created in them.
 
-    When what follows raises, the directories made here that are empty go again.
+    When the body raises, the directories that were created here and are empty are removed.
 
     Raises:
-        OSError: when one cannot be made, or no file can be made in it.
+        OSError: when a directory cannot be created or written to.
+
     """
     made: list[Path] = []
     try:
@@ -88,10 +153,11 @@ def made_directories(*paths: Path) -> Iterator[None]:
 
 
 def check_destinations(out: Path | None, json: Path | None) -> None:
-    """Refuse an output directory and a JSON file that cannot both be there.
+    """Check that the output directory and the JSON file can both be written.
 
     Raises:
-        ConfigError: naming the option, `--out` or `--json`.
+        ConfigError: when one cannot; it names the option, `--out` or `--json`.
+
     """
     if out is not None:
         if out.exists() and not out.is_dir():
@@ -112,3 +178,16 @@ def check_destinations(out: Path | None, json: Path | None) -> None:
             raise ConfigError(f"--json {json} must be a file, but --out {out} needs a directory")
         if target in (folder / VIDEO, folder / PLOT):
             raise ConfigError(f"--json {json} is where --out {out} puts another file")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this for folders.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)

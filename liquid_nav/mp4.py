@@ -1,4 +1,4 @@
-"""MP4 files that play in a browser, written frame by frame."""
+"""Writes MP4 files that play in a browser, frame by frame."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.files import staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
 
 
-class Mp4Writer:
-    """Streams frames to an H.264 file (yuv420p, index in front) that appears on `close`.
+class Mp4Writer(WholeFile):
+    """Streams frames to an H.264 file (yuv420p, index in front) that appears whole on `close`.
 
     Args:
-        path: the file to make; one that is there is replaced on `close`.
+        path: the file to make; an existing file is replaced on `close`.
         width, height: pixels, even.
         fps: frames per second.
 
@@ -31,7 +31,7 @@ class Mp4Writer:
         self._stream = self._container.add_stream("libx264", rate=fps)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
-        # Quick and good enough; on one thread, which takes no time from a flight in between.
+        # Fast and good enough; on one thread, so that a flight meanwhile keeps its processor.
         self._stream.options = {"preset": "veryfast", "crf": "22"}
         self._stream.codec_context.thread_count = 1
         self._container.start_encoding()
@@ -39,7 +39,7 @@ class Mp4Writer:
 
     @property
     def size(self) -> int:
-        """Bytes written so far; the encoder holds back some frames."""
+        """Bytes written so far, without the frames that the encoder still holds back."""
         return self._staging.stat().st_size
 
     def write(self, image: NDArray[np.uint8]) -> None:
@@ -49,7 +49,10 @@ class Mp4Writer:
         self.frames += 1
 
     def close(self) -> None:
-        """Finish the file; with no frame written there is none. Once closed, does nothing."""
+        """Finish the file and put it in place; without a frame there is no file.
+
+        A second call does nothing.
+        """
         if not self._open:
             return
         if not self.frames:
@@ -57,10 +60,10 @@ class Mp4Writer:
             return
         self._container.mux(self._stream.encode())
         self._finish()
-        self._staging.replace(self.path)
+        put_in_place(self._staging, self.path)
 
     def discard(self) -> None:
-        """Leave nothing of a file not yet closed."""
+        """Delete the unfinished file; does nothing after `close`."""
         if self._open:
             self._finish()
             self._staging.unlink(missing_ok=True)

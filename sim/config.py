@@ -19,6 +19,7 @@ from liquid_nav_sim.sensors.model import SENSORS, SensorModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.toml_files import is_number
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.files import QUAD_250
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
@@ -221,50 +222,73 @@ TIMING_FIELDS = tuple(f.name for f in fields(SensorTiming))
 
 
 def sensor_options(sensor: FittedSensor) -> dict[str, Any]:
-    """Everything about a sensor that an option can set: numbers, flags and lists of numbers.
+    """Everything about a sensor that an option can set: numbers, flags, words, lists of numbers.
 
     Returns:
         Present values by name: the fields of `SensorTiming`, then those of the model.
     """
-    options = {name: getattr(sensor.timing, name) for name in TIMING_FIELDS}
+    options: dict[str, Any] = {n: float(getattr(sensor.timing, n)) for n in TIMING_FIELDS}
     for f in fields(sensor.model):  # type: ignore[arg-type]
         value = getattr(sensor.model, f.name)
-        if isinstance(value, tuple) and all(isinstance(v, float) for v in value):
-            options[f.name] = list(value)
-        elif isinstance(value, (bool, int, float, str)):
+        if isinstance(value, tuple) and all(isinstance(v, (int, float)) for v in value):
+            options[f.name] = list(map(float, value))
+        elif f.type in (float, "float"):
+            options[f.name] = float(value)
+        elif isinstance(value, (bool, int, str)):
             options[f.name] = value
     return options
 
 
-def with_options(sensor: FittedSensor, options: Mapping[str, Any]) -> FittedSensor:
-    """Set options of a sensor, see `sensor_options`.
+def fit(
+    name: str, vehicle: VehicleParameters, options: Mapping[str, Any], kind: str = ""
+) -> FittedSensor:
+    """Make a sensor of options, as a command line or a parameter file gives them.
+
+    Args:
+        name: name of the sensor.
+        vehicle: what carries it.
+        options: of `sensor_options`, those that differ from the default model's.
+        kind: a name in `SENSORS`; empty for the name of the sensor.
 
     Raises:
-        SimulationError: on an option that the sensor does not have, or a value out of its range.
+        SimulationError: on a kind that does not exist, an option that the sensor does not have, or
+            a value of the wrong type or out of its range.
     """
-    present = sensor_options(sensor)
-    for name, value in options.items():
-        if name not in present:
+    model = default_model(kind or name, vehicle)
+    present = sensor_options(FittedSensor(name, model, model.timing))
+    given = {}
+    for option, value in options.items():
+        if option not in present:
             raise SimulationError(
-                f"the sensor {sensor.name!r} has no option {name!r}; choose from "
-                f"{', '.join(present)}"
+                f"sensor {name!r} has no option {option!r}; choose from {', '.join(present)}"
             )
-        if isinstance(present[name], list) and len(value) != len(present[name]):
-            raise SimulationError(
-                f"option {name} of the sensor {sensor.name!r} must be {len(present[name])} "
-                f"numbers, got {value!r}"
-            )
-    given = {
-        name: tuple(value) if isinstance(present[name], list) else value
-        for name, value in options.items()
-    }
-    timing: dict[str, Any] = {n: value for n, value in given.items() if n in TIMING_FIELDS}
-    model = {name: value for name, value in given.items() if name not in TIMING_FIELDS}
+        given[option] = _like(present[option], value, f"option {option} of sensor {name!r}")
+    timing = {option: value for option, value in given.items() if option in TIMING_FIELDS}
+    rest = {option: value for option, value in given.items() if option not in TIMING_FIELDS}
     try:
         return FittedSensor(
-            sensor.name,
-            replace(sensor.model, **model),  # type: ignore[type-var]
-            replace(sensor.timing, **timing),
+            name,
+            replace(model, **rest),  # type: ignore[type-var]
+            replace(model.timing, **timing),
         )
     except SimulationError as error:
-        raise SimulationError(f"sensor {sensor.name!r}: {error}") from error
+        raise SimulationError(f"sensor {name!r}: {error}") from error
+
+
+def _like(example: Any, value: Any, what: str) -> Any:
+    """Bring a value to the type of an example: a number is taken for a float, lists for tuples."""
+    if isinstance(example, list):
+        if (
+            isinstance(value, (list, tuple))
+            and len(value) == len(example)
+            and all(map(is_number, value))
+        ):
+            return tuple(map(float, value))
+        raise SimulationError(f"{what} must be {len(example)} numbers, got {value!r}")
+    if isinstance(example, float) and is_number(value):
+        return float(value)
+    if type(value) is not type(example):
+        raise SimulationError(
+            f"{what} must be of type {type(example).__name__}, as {example!r} is, got {value!r}"
+        )
+    return value

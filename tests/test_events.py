@@ -1,13 +1,24 @@
 """Events refuse what cannot be a measurement, and cannot be changed."""
 
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError, EventError
-from liquid_nav.events import CameraFrame, Goal, ImuSample, Odometry, RangeSample, yaw_of
+from liquid_nav.events import (
+    CameraFrame,
+    Channel,
+    Event,
+    Goal,
+    ImuSample,
+    Odometry,
+    RangeSample,
+    bits,
+)
 
 
 def test_latency_is_arrival_less_stamp() -> None:
@@ -42,9 +53,9 @@ def test_a_range_may_be_out_of_range() -> None:
         assert event.distance == distance
 
 
-def test_the_heading_is_that_of_the_nose() -> None:
-    half = np.pi / 8
-    assert yaw_of(np.array([0, 0, np.sin(half), np.cos(half)])) == pytest.approx(np.pi / 4)
+def test_a_range_has_the_precision_of_its_message() -> None:
+    assert RangeSample(0, 0, 0.1).distance == np.float32(0.1)
+    assert RangeSample(0, 0, 1e300).distance == np.inf
 
 
 @pytest.mark.parametrize(
@@ -79,3 +90,40 @@ def test_what_cannot_be_an_event_is_refused(make, message) -> None:
 def test_limits_must_be_positive(value: float) -> None:
     with pytest.raises(ConfigError, match="vz"):
         CommandLimits(vz=value)
+
+
+def test_a_channel_is_its_name_and_there_is_one_of_each() -> None:
+    sonar = Channel("sonar")
+    assert sonar is Channel("sonar")
+    assert (sonar, sonar.value, {sonar: 1}["sonar"]) == ("sonar", "sonar", 1)
+    assert type(sonar.value) is str
+    assert Channel("camera") is Channel.CAMERA
+    for again in (pickle.loads(pickle.dumps(sonar)), copy.deepcopy(sonar)):
+        assert again is sonar
+    for name in ("", "two words", "a.b", "1st"):
+        with pytest.raises(EventError, match="must be an identifier"):
+            Channel(name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Airspeed(Event):
+    """An event of a user's own channel."""
+
+    channel = Channel("airspeed")
+
+    speed: float
+    trusted: bool = True
+
+
+def test_numbers_of_any_event_must_be_finite() -> None:
+    assert Airspeed(0, 0, 12.0).defect() == ""
+    assert Airspeed(0, 0, np.nan).defect() == "not finite"
+    for distance, defect in ((1.0, ""), (np.inf, ""), (-np.inf, ""), (np.nan, "not finite")):
+        assert RangeSample(0, 0, distance).defect() == defect
+
+
+def test_equal_bits_are_equal_values() -> None:
+    assert bits(Airspeed(0, 0, 12.0)) == bits(Airspeed(5, 7, 12.0))
+    assert bits(Airspeed(0, 0, 12.0)) != bits(Airspeed(0, 0, 12.5))
+    assert bits(Airspeed(0, 0, 12.0)) != bits(Airspeed(0, 0, 12.0, False))
+    assert bits(RangeSample(0, 0, np.inf)) != bits(RangeSample(0, 0, -np.inf))

@@ -15,8 +15,9 @@ PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
 ROOMS = {
     "liquid_nav": (
         ("errors",),
-        ("files", "registry"),
+        ("files", "registry", "rotations"),
         ("command", "events", "mp4"),
+        ("captions",),
         ("safety",),
         ("onboard",),
         ("messages",),
@@ -51,7 +52,7 @@ MAY_IMPORT_THE_SIMULATOR = (
     "liquid_nav.cli",
     "liquid_nav.ros.simulator",
 )
-THE_SIMULATOR_MAY_IMPORT = {"command", "errors", "events", "registry"}
+THE_SIMULATOR_MAY_IMPORT = {"command", "errors", "events", "registry", "rotations"}
 
 
 def modules() -> dict[str, Path]:

@@ -157,6 +157,19 @@ def test_every_directory_of_code_is_a_package() -> None:
     assert [str(d) for d in sorted(directories) if not (d / "__init__.py").is_file()] == []
 
 
+def test_the_files_of_the_report_s_page_are_shipped(tmp_path: Path) -> None:
+    """An editable install finds files that a wheel lacks."""
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_py", "--build-lib", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    page = Path("liquid_nav/replay/report/page")
+    shipped = {file.name for file in (tmp_path / page).iterdir()}
+    assert shipped == {file.name for file in (ROOT / page).iterdir()} != set()
+
+
 @pytest.mark.parametrize(
     "module",
     [

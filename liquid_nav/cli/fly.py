@@ -1,186 +1,190 @@
-"""``liquid-nav fly``: a task in the simulator, in a table and in files.
-
-What is heavy to import is imported once the options have been checked.
-"""
+"""``liquid-nav fly``: a task in the simulator, in a table and in files."""
 
 import contextlib
 import ctypes
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from liquid_nav.cli.choices import one_of, task_names, vehicle_names
+from liquid_nav.cli.quiet_import import import_pybullet
+from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
-from liquid_nav.evaluation.silence import import_pybullet
 from liquid_nav.files import check_destinations, made_directories
 
-PILOTS = ("policy", "expert")
+if TYPE_CHECKING:
+    from liquid_nav.evaluation.report import Evaluation
+    from liquid_nav.onboard import Policy
+    from liquid_nav_sim.config import WorldConfig
+
+TASK = "target"
+VEHICLE = "racing_250"
 
 
 @dataclass(frozen=True)
-class Options:
-    """Fly a task closed loop in the simulator and show what happened.
+class Fly:
+    """Fly a task in the simulator and print a row for each flight.
 
-    A row is printed for each flight. With --out, DIR gets flights.mp4 (onboard and outside view),
-    flights.png (the flights from above) and result.json. Ctrl-C leaves whole files of the flights
-    flown so far.
+    Example: liquid-nav fly --task target --episodes 3 --out flights
     """
 
-    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "target"
-    """What to fly: target, forest, gates or follow."""
+    task: Annotated[str, one_of(task_names, default=lambda: TASK)] = TASK
+    """The task to fly."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
-    """How hard, from 0 to 1."""
-    pilot: Annotated[str, tyro.conf.arg(metavar="PILOT")] = "policy"
-    """Who flies: policy, or expert, the one that knows the scene and that policies learn from."""
+    """How hard the task is, from 0 to 1."""
+    pilot: Literal["policy", "expert"] = "policy"
+    """Who flies: a trained policy, or the expert that policies learn from, who knows the scene."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
-    """How many flights, at least 1."""
+    """Number of flights. After Ctrl-C the files hold the flights that were finished."""
     seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
-    """Seed of the first flight, the next ones follow; training uses the seeds below 100000."""
+    """Seed of the first flight; the next ones follow. Training uses the seeds below 100000."""
     model: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the shipped one)")
+        Path | None,
+        tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: the model shipped for TASK)"),
     ] = None
     """Directory of the model bundle to fly; it must have been trained for the task."""
-    vehicle: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "racing_250"
-    """What flies: crazyflie, racing_250, survey_1500, or a .toml file of parameters like theirs."""
+    vehicle: Annotated[str, one_of(vehicle_names, default=lambda: VEHICLE, otherwise="FILE")] = (
+        VEHICLE
+    )
+    """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
     faults: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
-    """What breaks in every flight, a .toml file with a table [[fault]] for each: see
-    docs/simulator.md."""
+    """Faults to inject into every flight: a .toml file, see docs/simulator.md."""
     gui: bool = False
-    """Show the simulator's window and fly in real time; the ground drawn for it may change pixels
-    of the camera, and so commands."""
+    """Fly in real time in a window; drawing it can change pixels of the camera, and so commands."""
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no files)")
     ] = None
-    """Where video, plot and figures go."""
+    """Directory for a video flights.mp4, a plot of the paths flights.png, figures result.json."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: no file)")
     ] = None
-    """Where the figures go, in JSON."""
+    """File for the figures, as JSON."""
     record: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: no recording)")
     ] = None
-    """Where each flight is recorded, flight_SEED.mcap, for `liquid-nav replay` and ROS tools."""
+    """Directory for recordings flight_SEED.mcap, which `liquid-nav replay` and ROS tools read."""
     video_episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """How many flights the video shows, the first ones; more take longer, 0 makes no video."""
+    """Number of flights that the video shows, from the first one on; 0 makes no video."""
 
+    def run(self) -> int:
+        """Fly, write the files that were asked for, and give the exit code.
 
-def run(options: Options, shipped: Callable[[str], Path]) -> int:
-    """Fly, and give the exit code; the task has been checked.
+        Raises:
+            ConfigError: on an option out of its range.
+            BundleError: when there is no policy for the task, or its bundle is damaged.
+            OSError: when a file cannot be written.
 
-    Args:
-        options: of the command line.
-        shipped: gives the directory of the bundle that comes with the package for a task.
+        """
+        self._check()
 
-    Raises:
-        ConfigError: on an option out of its range.
-        BundleError: when there is no policy for the task, or it is damaged.
-        OSError: when a file cannot be written.
-    """
-    _check(options)
+        from liquid_nav.onboard import PolicyCamera, load_policy
+        from liquid_nav_sim.faults.schedule import read_faults
+        from liquid_nav_sim.vehicle.files import load_vehicle
 
-    from liquid_nav_sim.faults.schedule import read_faults
-    from liquid_nav_sim.vehicle.files import load_vehicle
+        vehicle = load_vehicle(self.vehicle)
+        faults = () if self.faults is None else read_faults(self.faults)
+        policy, seen = None, PolicyCamera()
+        if self.pilot == "policy":
+            model = self.model or shipped_model(self.task)
+            policy, manifest = load_policy(model)
+            if manifest.task != self.task:
+                raise BundleError(
+                    f"model {model} was trained for task {manifest.task!r}, not {self.task!r}"
+                )
+            seen = manifest.config.camera
 
-    vehicle = load_vehicle(options.vehicle)
-    faults = () if options.faults is None else read_faults(options.faults)
+        import_pybullet()
 
-    from liquid_nav.onboard import PolicyCamera, load_policy
+        from liquid_nav_sim.config import WorldConfig
+        from liquid_nav_sim.sensors.frames import CameraModel
+        from liquid_nav_sim.tasks.registry import make_task
 
-    policy, seen = None, PolicyCamera()
-    if options.pilot == "policy":
-        model = options.model or shipped(options.task)
-        policy, manifest = load_policy(model)
-        if manifest.task != options.task:
-            raise BundleError(f"model {model} is for task {manifest.task!r}, not {options.task!r}")
-        seen = manifest.config.camera
+        camera = replace(
+            CameraModel.for_vehicle(vehicle),
+            width=seen.width,
+            height=seen.height,
+            horizontal_fov=seen.horizontal_fov,
+        )
+        task = make_task(self.task, self.difficulty)
+        directories = [self.out, self.json and self.json.parent, self.record]
+        with made_directories(*(path for path in directories if path is not None)):
+            config = WorldConfig(vehicle=vehicle, faults=faults, task=task)
+            config = config.with_sensor("camera", model=camera)
+            evaluation = self._evaluate(config, policy)
+        return 130 if evaluation.interrupted else 0
 
-    pybullet = import_pybullet()
+    def _evaluate(self, config: "WorldConfig", policy: "Policy | None") -> "Evaluation":
+        """Fly all flights; without a policy the expert flies."""
+        pybullet = import_pybullet()
 
-    from liquid_nav.controller import Controller
-    from liquid_nav.evaluation.report import evaluate
-    from liquid_nav.learning.expert import ExpertPilot
-    from liquid_nav.learning.experts import expert_of
-    from liquid_nav.safety.layer import SafetyConfig
-    from liquid_nav_sim.config import WorldConfig
-    from liquid_nav_sim.sensors.frames import CameraModel
-    from liquid_nav_sim.tasks.registry import make_task
-    from liquid_nav_sim.world import World
+        from liquid_nav.controller import Controller
+        from liquid_nav.evaluation.report import evaluate
+        from liquid_nav.learning.expert import ExpertPilot
+        from liquid_nav.learning.experts import expert_of
+        from liquid_nav.safety.layer import SafetyConfig
+        from liquid_nav_sim.world import World
 
-    camera = replace(
-        CameraModel.for_vehicle(vehicle),
-        width=seen.width,
-        height=seen.height,
-        horizontal_fov=seen.horizontal_fov,
-    )
-    directories = [options.out] if options.out is not None else []
-    directories += [options.json.parent] if options.json is not None else []
-    directories += [options.record] if options.record is not None else []
-    with made_directories(*directories):
-        safety, task = SafetyConfig(), make_task(options.task, options.difficulty)
-        config = WorldConfig(vehicle=vehicle, faults=faults, task=task)
-        config = config.with_sensor("camera", model=camera)
-        world = World(config, gui=options.gui)
+        safety = SafetyConfig()
+        world = World(config, gui=self.gui)
         try:
-            evaluation = evaluate(
+            return evaluate(
                 ExpertPilot(expert_of(world)) if policy is None else Controller(policy, safety),
                 world,
-                options.episodes,
-                options.seed,
-                out=options.out,
-                json_path=options.json,
-                video_episodes=options.video_episodes,
-                real_time=options.gui,
-                record=options.record,
+                self.episodes,
+                self.seed,
+                out=self.out,
+                json_path=self.json,
+                video_episodes=self.video_episodes,
+                real_time=self.gui,
+                record=self.record,
                 safety=None if policy is None else safety,
             )
         except pybullet.error as error:
-            if not options.gui:
+            if not self.gui:
                 raise
             raise ConfigError(f"the simulator's window was closed: {error}") from error
         finally:
             with contextlib.suppress(pybullet.error):
                 world.close()
-    return 130 if evaluation.interrupted else 0
 
-
-def _check(options: Options) -> None:
-    """Refuse what makes no sense, before anything heavy is imported."""
-    if options.pilot not in PILOTS:
-        raise ConfigError(f"--pilot must be {' or '.join(PILOTS)}, got {options.pilot!r}")
-    if options.pilot == "expert" and options.model is not None:
-        raise ConfigError("--model is for --pilot policy, the expert has none")
-    if options.episodes < 1:
-        raise ConfigError(f"--episodes must be at least 1, got {options.episodes}")
-    if options.seed < 0:
-        raise ConfigError(f"--seed must not be negative, got {options.seed}")
-    if options.video_episodes < 0:
-        raise ConfigError(f"--video-episodes must not be negative, got {options.video_episodes}")
-    check_destinations(options.out, options.json)
-    if options.record is not None:
-        if options.record.exists() and not options.record.is_dir():
-            raise ConfigError(f"--record {options.record} exists and is not a directory")
-        # Fails here, before there is a directory, where what it needs is not installed.
-        importlib.import_module("liquid_nav.recording.recorder")
-    if options.gui:
-        _check_display()
+    def _check(self) -> None:
+        """Refuse options that make no sense, before anything heavy is imported."""
+        if not 0 <= self.difficulty <= 1:
+            raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        if self.pilot == "expert" and self.model is not None:
+            raise ConfigError("--model goes with --pilot policy: the expert has no model")
+        if self.episodes < 1:
+            raise ConfigError(f"--episodes must be at least 1, got {self.episodes}")
+        if self.seed < 0:
+            raise ConfigError(f"--seed must not be negative, got {self.seed}")
+        if self.video_episodes < 0:
+            raise ConfigError(f"--video-episodes must not be negative, got {self.video_episodes}")
+        check_destinations(self.out, self.json)
+        if self.record is not None:
+            if self.record.exists() and not self.record.is_dir():
+                raise ConfigError(f"--record {self.record} exists and is not a directory")
+            # Where the extra for recordings is not installed, this fails before any file is made.
+            importlib.import_module("liquid_nav.recording.recorder")
+        if self.gui:
+            _check_display()
 
 
 def _check_display() -> None:
-    """Look for an X server: without one, PyBullet ends the process when asked for a window."""
+    """Look for an X server: PyBullet ends the process when it finds none for its window."""
     if not sys.platform.startswith("linux"):
         return
     try:
         x11 = ctypes.CDLL("libX11.so.6")
     except OSError as error:
-        raise ConfigError("--gui needs X11, and its library libX11.so.6 is not there") from error
+        raise ConfigError("--gui needs X11, but its library libX11.so.6 is missing") from error
     x11.XOpenDisplay.restype = ctypes.c_void_p
     display = x11.XOpenDisplay(None)
     if not display:
-        raise ConfigError("--gui needs a display: none could be opened, is DISPLAY set?")
+        raise ConfigError("--gui needs a display, but none could be opened: is DISPLAY set?")
     x11.XCloseDisplay(ctypes.c_void_p(display))

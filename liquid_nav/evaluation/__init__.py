@@ -1,1 +1,1 @@
-"""Closed-loop flights, the benchmark over them, and what it shows: figures, plots, videos."""
+"""Closed-loop flights, the benchmark over them, and its statistics, plots and videos."""

@@ -16,39 +16,39 @@ from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
 CLEARANCE_PERIOD = SECOND // 50
-"""Time between two looks at position and clearance, ns."""
+"""Time between two samples of position and clearance, ns."""
 
 
 class Pilot(Protocol):
-    """Who flies: a `liquid_nav.controller.Controller`, or an expert in its place."""
+    """Gives the commands: a `liquid_nav.controller.Controller`, or an expert in its place."""
 
     def reset(self) -> None:
         """Begin a flight; the world has been reset."""
         ...
 
     def on_event(self, event: Event) -> object:
-        """Take a measurement at its arrival."""
+        """Take in a measurement at its arrival."""
         ...
 
     def command(self, now: int) -> Command:
-        """The command at `now` ns."""
+        """Return the command at `now` ns."""
         ...
 
 
 @dataclass
 class Flight:
-    """What happened in one flight.
+    """One flight.
 
     Attributes:
         seed: seed of scene and disturbances.
-        scene: what it was flown in.
-        outcome: how it ended.
+        scene: the scene.
+        outcome: how the flight ended.
         duration: simulated seconds.
-        wall: seconds it took to simulate, policy included.
-        track: positions every 20 ms, metres, world ENU, shape (P, 3).
-        min_clearance: metres from hull to the nearest obstacle, at its smallest.
-        event_to_command: wall microseconds from handing over an event to holding the new command,
-            per channel.
+        wall: seconds that the simulation took, including the pilot.
+        track: positions every `CLEARANCE_PERIOD`, metres, world ENU, shape (P, 3).
+        min_clearance: smallest distance from the hull to an obstacle, metres.
+        event_to_command: per channel, microseconds that the pilot took from each event to the new
+            command.
         digest: SHA-256 over every command, in order.
 
     """
@@ -65,7 +65,7 @@ class Flight:
 
     @property
     def path_length(self) -> float:
-        """Metres flown."""
+        """Length of the track, metres."""
         return float(np.linalg.norm(np.diff(self.track, axis=0), axis=1).sum())
 
 
@@ -79,17 +79,17 @@ def fly(
 
     Args:
         world: the simulator; reset here.
-        pilot: who flies; reset here.
+        pilot: gives the commands; reset here.
         seed: seed of scene and disturbances.
-        watch: called after each event with the command it led to; its time is not counted.
+        watch: called after each event with the command after it; its time is not counted.
 
     """
     world.reset(seed)
     pilot.reset()
     digest = hashlib.sha256()
     latencies: dict[Channel, list[float]] = {Channel.CAMERA: [], Channel.IMU: []}
-    track, clearance, next_look = [world.state.position], world.clearance(), CLEARANCE_PERIOD
-    watched = 0.0
+    track, clearance, next_sample = [world.state.position], world.clearance(), CLEARANCE_PERIOD
+    watching = 0.0
     begin = time.perf_counter()
     while (event := world.next_event()) is not None:
         handed = time.perf_counter()
@@ -98,15 +98,15 @@ def fly(
         latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
         world.command(command)
         digest.update(struct.pack("<q4d", command.stamp, *command.vector))
-        if world.time >= next_look:
-            next_look = world.time + CLEARANCE_PERIOD
+        if world.time >= next_sample:
+            next_sample = world.time + CLEARANCE_PERIOD
             track.append(world.state.position)
             clearance = min(clearance, world.clearance())
         if watch is not None:
             paused = time.perf_counter()
             watch(event, command)
-            watched += time.perf_counter() - paused
-    wall = time.perf_counter() - begin - watched
+            watching += time.perf_counter() - paused
+    wall = time.perf_counter() - begin - watching
     assert world.outcome is not None
     track.append(world.state.position)
     return Flight(

@@ -1,4 +1,4 @@
-"""Flights seen from above."""
+"""Plots of flights seen from above."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from liquid_nav_sim.scenes.scene import Gate, Scene, Shape, Solid
 from liquid_nav_sim.world import Outcome
 
 PANELS = 12
-"""More flights than this are laid over one another instead of getting a panel each."""
+"""Up to this many flights get a panel each; more are drawn into one panel."""
 
 _COLUMNS = 4
 _ENDS = {Outcome.SUCCESS: "o", Outcome.COLLISION: "X", Outcome.TIMEOUT: "s"}
@@ -39,9 +39,11 @@ def plot_flights(
     drawn in one panel from a common start, each turned so that its initial heading points up.
 
     Args:
-        flights: what to draw; for none, the picture says so.
+        flights: what to draw; without any, the plot says that no flight was finished.
         path: the file to make.
-        success_radius: metres from the target at which a flight has succeeded, drawn as a circle.
+        success_radius: distance from the target at which a flight succeeds, metres, drawn as a
+            circle; None draws none.
+
     """
     if len(flights) > PANELS:
         figure = Figure(figsize=(8, 8), layout="constrained")
@@ -74,8 +76,8 @@ def _panel(axes: Axes, flight: Flight, success_radius: float | None) -> None:
             )
         points.append(np.array([[x - radius, y], [x + radius, y]]))
         if scene.route is not None:
-            gone = [scene.target_position(t) for t in np.arange(0.0, flight.duration + 0.1, 0.1)]
-            route = np.array(gone)[:, :2]
+            times = np.arange(0.0, flight.duration + 0.1, 0.1)
+            route = np.array([scene.target_position(t) for t in times])[:, :2]
             axes.plot(*route.T, color=scene.target.colour, linewidth=1.2, linestyle=":", zorder=3)
             points.append(route)
     for gate in scene.gates:
@@ -120,7 +122,7 @@ def _from_start(scene: Scene, points: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _footprint(solid: Solid) -> Patch:
-    """Outline of a solid seen from above, in its own colour."""
+    """Outline a solid seen from above, in its own colour."""
     x, y = solid.position[:2].tolist()
     style = {"facecolor": solid.colour, "edgecolor": "0.25", "linewidth": 0.8, "zorder": 2}
     if solid.shape is not Shape.BOX:
@@ -132,7 +134,7 @@ def _footprint(solid: Solid) -> Patch:
 
 
 def _opening(gate: Gate) -> NDArray[np.float64]:
-    """The ends of a gate's opening seen from above, metres, world ENU, shape (2, 2)."""
+    """Ends of a gate's opening seen from above, metres, world ENU, shape (2, 2)."""
     half = gate.width / 2 * np.array([-math.sin(gate.yaw), math.cos(gate.yaw)])
     ends: NDArray[np.float64] = gate.position[:2] + np.array([half, -half])
     return ends
@@ -144,7 +146,7 @@ def _mark_start(axes: Axes, position: NDArray[np.float64], yaw: float) -> None:
 
 
 def _frame(axes: Axes, points: NDArray[np.float64]) -> None:
-    """Show a square that holds all points (P, 2)."""
+    """Set the axes to a square around all points (P, 2)."""
     low, high = points.min(axis=0), points.max(axis=0)
     centre, half = (low + high) / 2, float((high - low).max()) / 2 + _MARGIN
     axes.set_xlim(centre[0] - half, centre[0] + half)
@@ -164,9 +166,9 @@ def _legend(figure: Figure, flights: Sequence[Flight]) -> None:
         return
     start = Line2D([], [], marker=_ARROW, color="0.1", markersize=12, linestyle="", label="start")
     tracks = [
-        Line2D([], [], color=_colour(outcome), linewidth=2.5, label=f"{outcome.value} ({times})")
+        Line2D([], [], color=_colour(outcome), linewidth=2.5, label=f"{outcome.value} ({count})")
         for outcome in Outcome
-        if (times := sum(flight.outcome is outcome for flight in flights))
+        if (count := sum(flight.outcome is outcome for flight in flights))
     ]
     figure.legend(handles=[start, *tracks], loc="outside lower center", ncols=4, frameon=False)
 

@@ -1,4 +1,4 @@
-"""Figures over many flights."""
+"""Statistics over many flights."""
 
 import hashlib
 import json
@@ -14,20 +14,21 @@ import numpy as np
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.flight import Flight
 from liquid_nav.events import Channel
-from liquid_nav.files import whole_file
+from liquid_nav.files import write_whole
 from liquid_nav_sim.world import Outcome
 
 
 def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson score interval of a proportion (Wilson 1927), (0, 1) for no trial.
+    """Wilson score interval of a proportion (Wilson 1927); (0, 1) without a trial.
 
     Args:
-        successes: how many of the trials succeeded.
-        n: trials.
+        successes: number of trials that succeeded.
+        n: number of trials.
         z: quantile of the normal distribution; 1.96 gives 95 % confidence.
 
     Raises:
         ConfigError: unless 0 <= successes <= n.
+
     """
     if not 0 <= successes <= n:
         raise ConfigError(f"wilson needs 0 <= successes <= n, got {successes} of {n}")
@@ -37,13 +38,13 @@ def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
     centre = share + weight / 2
     spread = math.sqrt(weight * share * (1 - share) + weight * weight / 4)
     low, high = (centre - spread) / (1 + weight), (centre + spread) / (1 + weight)
-    # The ends are exact where nothing or everything succeeded; rounding must not move them.
+    # If nothing or everything succeeded, that end is 0 or 1 exactly; rounding must not move it.
     return (low if successes else 0.0, high if successes < n else 1.0)
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Median and 99th percentile, None where nothing was measured."""
+    """Median and 99th percentile; None without measurements."""
 
     p50: float | None
     p99: float | None
@@ -51,16 +52,18 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Summary:
-    """A benchmark run in figures.
+    """Statistics of a benchmark run; its fields are the keys of ``result.json``.
 
     Attributes:
-        episodes: flights that were finished.
-        success, collision, timeout: how many of them ended so.
+        episodes: number of finished flights.
+        success, collision, timeout: number of flights with each outcome.
         wilson95: 95 % confidence interval of the success rate.
-        seed: seed of the first flight; the next ones follow it.
+        seed: seed of the first flight; each next flight has the next seed.
         commands_sha256: hash over every command of every flight, in order.
-        realtime_factor: simulated seconds per wall second, policy in the loop; None for no flight.
+        realtime_factor: simulated seconds per second, with the policy in the loop; None without a
+            flight.
         event_to_command_us: per channel, microseconds from an event to the new command.
+
     """
 
     episodes: int
@@ -75,7 +78,7 @@ class Summary:
 
     @classmethod
     def of(cls, flights: Sequence[Flight], seed: int) -> "Summary":
-        """Sum up flights in the order flown; an empty list is legal."""
+        """Summarize flights in the order in which they were flown; there may be none."""
         outcomes = Counter(flight.outcome for flight in flights)
         wall = sum(flight.wall for flight in flights)
         simulated = sum(flight.duration for flight in flights)
@@ -102,8 +105,7 @@ class Summary:
 
     def save(self, path: Path) -> None:
         """Write to `path` as JSON, whole or not at all."""
-        with whole_file(path) as staging:
-            staging.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
 
 def _percentiles(values: list[float]) -> Percentiles:

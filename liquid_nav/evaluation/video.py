@@ -1,15 +1,16 @@
-"""Videos and pictures of flights."""
+"""Videos and pictures of simulated flights."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from liquid_nav.captions import Image
 from liquid_nav.command import Command
 from liquid_nav.evaluation.flight import Flight, Pilot, fly
-from liquid_nav.evaluation.view import FlightView, Image
+from liquid_nav.evaluation.view import FlightView
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav.files import whole_file
+from liquid_nav.files import WholeFile, write_whole
 from liquid_nav.mp4 import Mp4Writer
 from liquid_nav_sim.world import World
 
@@ -17,22 +18,22 @@ FPS = 15
 """Frames per simulated second."""
 
 HOLD = 1.0
-"""Seconds for which the end of a flight stands still."""
+"""Seconds for which the last picture of a flight is shown."""
 
 
-class FlightVideo:
-    """An MP4 of flights, one after the other, in simulated real time.
+class FlightVideo(WholeFile):
+    """An MP4 of flights, one after the other, at the pace of simulated time.
 
-    Call `begin` before each flight, `watch` after each event, `end` after the flight. The file
-    grows under a hidden name beside `path` and appears whole on `close`, also when a flight was cut
-    short; `discard` leaves nothing.
+    Call `begin` before each flight, `watch` after each event, and `end` after the flight, if it was
+    not interrupted.
 
     Args:
-        path: the file to make; one that is there is replaced.
-        world: the world that flies.
+        path: the file to make; an existing file is replaced.
+        world: the simulator that flies.
 
     Raises:
         OSError: when the file cannot be made.
+
     """
 
     def __init__(self, path: Path, world: World) -> None:
@@ -42,21 +43,21 @@ class FlightVideo:
         self.begin("")
 
     def begin(self, title: str) -> None:
-        """Expect the first event of a flight, captioned `title`."""
+        """Begin a flight; its pictures are captioned `title`."""
         self._title = title
         self._onboard: Image | None = None
         self._command = Command(0)
         self._shot = 0
 
     def watch(self, event: Event, command: Command) -> None:
-        """Note an event and the command that it led to; draw what is due."""
+        """Take in an event and the command after it, and draw the frames that are due."""
         if isinstance(event, CameraFrame):
             self._onboard = event.image
         self._command = command
         if self._onboard is None or self._world.time * FPS < self._shot * SECOND:
             return
         image = self._view.compose(self._title, self._onboard, command)
-        # Where no event came for long, the picture stands still so that time keeps its pace.
+        # After a silence the picture is repeated, so that the video keeps pace with the flight.
         while self._shot * SECOND <= self._world.time * FPS:
             self._writer.write(image)
             self._shot += 1
@@ -70,28 +71,26 @@ class FlightVideo:
             self._writer.write(image)
 
     def close(self) -> None:
-        """Finish the file; with no frame in it there is none."""
+        """Finish the file and put it in place; without a frame there is no file."""
         self._writer.close()
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Delete the unfinished file; does nothing after `close`."""
         self._writer.discard()
 
 
 def save_picture(
     path: Path, world: World, pilot: Pilot, seed: int, moments: tuple[float, ...]
 ) -> Flight:
-    """Fly the flight of `seed` and save a PNG of it: one row per moment, first on top.
+    """Fly the flight of `seed` and save a PNG of it, one row per moment.
 
     Args:
         path: the file to make, whole or not at all.
         world: the simulator; reset here.
-        pilot: who flies; reset here.
+        pilot: gives the commands; reset here.
         seed: seed of scene and disturbances.
-        moments: when to look, simulated seconds, rising; moments after the end show the end.
+        moments: simulated seconds, rising; a moment after the end shows the end.
 
-    Returns:
-        The flight.
     """
     view = FlightView(world)
     rows: list[Image] = []
@@ -116,5 +115,4 @@ def save_picture(
 def save_png(path: Path, image: Image) -> None:
     """Save a uint8 RGB image (H, W, 3) as PNG, whole or not at all."""
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with whole_file(path) as staging:
-        staging.write_bytes(encoded.tobytes())
+    write_whole(path, encoded.tobytes())

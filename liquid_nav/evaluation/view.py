@@ -1,13 +1,14 @@
-"""A flight to look at: what the drone sees beside what a bystander sees, and figures below."""
+"""Pictures of a flight: the onboard image beside a view from outside, and figures below."""
 
 import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from liquid_nav.command import Command, Mode
-from liquid_nav.events import SECOND, yaw_of
+from liquid_nav.captions import BACKGROUND, FAINT, TEXT, Colour, Image, mode_caption, write
+from liquid_nav.command import Command
+from liquid_nav.events import SECOND
+from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.sensors.camera import Camera, look_at
 from liquid_nav_sim.sensors.frames import CameraModel
@@ -19,7 +20,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 448, 336
 """Pixels of each of the two views."""
 
 CAPTION_HEIGHT = 64
-"""Pixels of the strip with figures below them."""
+"""Pixels of the strip with figures below the two views."""
 
 OUTCOME_COLOURS = {
     Outcome.SUCCESS: (0x2E, 0xA0, 0x43),
@@ -29,17 +30,24 @@ OUTCOME_COLOURS = {
 """RGB of each outcome, in videos and plots."""
 
 _BEHIND, _ABOVE, _AHEAD = 1.4, 0.6, 1.5
-_TURN_TIME = 0.5
-_BACKGROUND, _TEXT, _FAINT, _ALERT = (22, 27, 34), (240, 246, 252), (139, 148, 158), (255, 166, 87)
+"""Metres: the outside camera is this far behind and above the vehicle, and looks this far ahead."""
 
-Image = NDArray[np.uint8]
+_LOWEST = 0.3
+"""Lowest height of the outside camera, metres."""
+
+_TURN_TIME = 0.5
+"""Time constant with which the outside camera turns after the vehicle, seconds."""
+
+_FONT_SIZE, _PLATE = 0.52, 7
+"""Scale of OpenCV's font, and pixels of dark margin around text on the views."""
 
 
 class FlightView:
     """Composes pictures of the flight that a world is in.
 
     Args:
-        world: the world to look at; it may be reset between two pictures.
+        world: the simulator; it may be reset between two pictures.
+
     """
 
     width = 2 * PANEL_WIDTH
@@ -51,30 +59,31 @@ class FlightView:
         self._scene: Scene | None = None
 
     def compose(self, title: str, onboard: Image, command: Command) -> Image:
-        """Draw the present instant.
+        """Draw the world as it is now.
 
         Args:
-            title: what flight this is.
-            onboard: the newest frame that the policy got, uint8 RGB (H, W, 3).
-            command: the command in force.
+            title: name of the flight.
+            onboard: the newest frame that the pilot got, uint8 RGB (H, W, 3).
+            command: the current command.
 
         Returns:
             uint8 RGB, shape (`height`, `width`, 3).
+
         """
-        canvas = np.full((self.height, self.width, 3), _BACKGROUND, dtype=np.uint8)
+        canvas = np.full((self.height, self.width, 3), BACKGROUND, dtype=np.uint8)
         canvas[:PANEL_HEIGHT, :PANEL_WIDTH] = cv2.resize(
             onboard, (PANEL_WIDTH, PANEL_HEIGHT), interpolation=cv2.INTER_NEAREST
         )
         canvas[:PANEL_HEIGHT, PANEL_WIDTH:] = self._outside()
-        seen = f"onboard {onboard.shape[1]}x{onboard.shape[0]}"
-        _write(canvas, seen, (10, 22), _TEXT, shade=True)
-        _write(canvas, "outside", (PANEL_WIDTH + 10, 22), _TEXT, shade=True)
-        canvas[:PANEL_HEIGHT, PANEL_WIDTH - 1 : PANEL_WIDTH + 1] = _BACKGROUND
+        name = f"onboard {onboard.shape[1]}x{onboard.shape[0]}"
+        write(canvas, name, (10, 22), TEXT, _FONT_SIZE, _PLATE)
+        write(canvas, "outside", (PANEL_WIDTH + 10, 22), TEXT, _FONT_SIZE, _PLATE)
+        canvas[:PANEL_HEIGHT, PANEL_WIDTH - 1 : PANEL_WIDTH + 1] = BACKGROUND
         self._caption(canvas, title, command)
         return canvas
 
     def _outside(self) -> Image:
-        """See the vehicle from behind and above, through a camera that turns after it smoothly."""
+        """Render the vehicle from behind and above, by a camera that follows its turns smoothly."""
         world = self._world
         state = world.state
         yaw = yaw_of(state.orientation)
@@ -87,32 +96,32 @@ class FlightView:
         self._yaw, self._time = self._yaw + follow * behind, world.time
         forward = np.array([math.cos(self._yaw), math.sin(self._yaw), 0.0])
         eye = state.position - _BEHIND * forward + [0.0, 0.0, _ABOVE]
-        # Low over the ground the bystander stays above it.
-        eye[2] = max(eye[2], 0.3)
+        eye[2] = max(eye[2], _LOWEST)
         return self._camera.render(eye, look_at(eye, state.position + _AHEAD * forward)).image
 
     def _caption(self, canvas: Image, title: str, command: Command) -> None:
         world = self._world
-        first, second = PANEL_HEIGHT + 25, PANEL_HEIGHT + 51
-        _write(canvas, title, (10, first), _TEXT)
-        _write(canvas, f"t {world.time / SECOND:5.2f} s", (10, second), _FAINT)
         speed = float(np.linalg.norm(world.state.linear_velocity))
-        _write(canvas, f"speed {speed:4.2f} m/s", (105, second), _FAINT)
-        away = float(np.linalg.norm(world.attempt.goal - world.state.position))
-        _write(canvas, f"{_goal(world)} {away:5.2f} m", (260, second), _FAINT)
+        distance = float(np.linalg.norm(world.attempt.goal - world.state.position))
         vx, vy, vz, yaw_rate = command.vector
-        text = f"vx {vx:+.2f}  vy {vy:+.2f}  vz {vz:+.2f} m/s  yaw {yaw_rate:+.2f} rad/s"
-        _write(canvas, text, (PANEL_WIDTH + 10, first), _TEXT)
+        velocities = f"vx {vx:+.2f}  vy {vy:+.2f}  vz {vz:+.2f} m/s  yaw {yaw_rate:+.2f} rad/s"
+        state, colour = mode_caption(command)
         if world.outcome is not None:
-            _write(canvas, world.outcome.value, (PANEL_WIDTH + 10, second), _bright(world.outcome))
-            return
-        reason = f": {command.reason}" if command.reason else ""
-        colour = _FAINT if command.mode is Mode.NOMINAL else _ALERT
-        _write(canvas, f"{command.mode.value}{reason}", (PANEL_WIDTH + 10, second), colour)
+            state, colour = world.outcome.value, _bright(world.outcome)
+        first, second = PANEL_HEIGHT + 25, PANEL_HEIGHT + 51
+        for text, corner, text_colour in (
+            (title, (10, first), TEXT),
+            (f"t {world.time / SECOND:5.2f} s", (10, second), FAINT),
+            (f"speed {speed:4.2f} m/s", (105, second), FAINT),
+            (f"{_goal(world)} {distance:5.2f} m", (260, second), FAINT),
+            (velocities, (PANEL_WIDTH + 10, first), TEXT),
+            (state, (PANEL_WIDTH + 10, second), colour),
+        ):
+            write(canvas, text, corner, text_colour, _FONT_SIZE)
 
 
 def _goal(world: World) -> str:
-    """What the task leads to next."""
+    """Name what the task flies to next."""
     attempt = world.attempt
     if isinstance(attempt, GatesAttempt):
         gates = len(world.scene.gates)
@@ -122,23 +131,6 @@ def _goal(world: World) -> str:
     return "far side" if world.scene.target is None else "target"
 
 
-def _bright(outcome: Outcome) -> tuple[int, int, int]:
+def _bright(outcome: Outcome) -> Colour:
     red, green, blue = ((255 + 2 * channel) // 3 for channel in OUTCOME_COLOURS[outcome])
     return red, green, blue
-
-
-def _write(
-    canvas: Image,
-    text: str,
-    corner: tuple[int, int],
-    colour: tuple[int, int, int],
-    shade: bool = False,
-) -> None:
-    """Write text with its lower left corner at (x, y), on a dark plate where `shade` asks."""
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.52
-    if shade:
-        (width, height), _ = cv2.getTextSize(text, font, size, 1)
-        x, y = corner
-        plate = canvas[y - height - 7 : y + 7, x - 7 : x + width + 7]
-        plate[:] = (plate * 0.35).astype(np.uint8)
-    cv2.putText(canvas, text, corner, font, size, colour, 1, cv2.LINE_AA)

@@ -1,6 +1,5 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.files import whole_file
 from liquid_nav.onboard import PolicyCamera, RawCommand
 
 
@@ -52,10 +52,8 @@ class Episode:
     def save(self, path: Path) -> None:
         """Write to `path` (.npz), whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.with_suffix(f".{os.getpid()}.part")
-        with staging.open("wb") as file:
+        with whole_file(path) as staging, staging.open("wb") as file:
             np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        staging.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Episode":
@@ -66,7 +64,8 @@ class Episode:
 
         """
         try:
-            with np.load(path) as archive:
+            # numpy leaves a file open that it opened itself and cannot read.
+            with path.open("rb") as file, np.load(file) as archive:
                 return cls(**{f.name: archive[f.name] for f in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EpisodeError(f"{path} is not a whole episode: {error}") from error

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
-from liquid_nav.events import SECOND, yaw_of
+from liquid_nav.events import SECOND
 from liquid_nav.learning.avoidance import Wayfinder, blocking, push
 from liquid_nav.learning.expert import clip, heading_frame, wrap
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.onboard import RawCommand
+from liquid_nav.rotations import yaw_of
 
 DISTANCE = 2.5
 """What it keeps from the target's centre, metres."""

@@ -2,10 +2,10 @@
 
 import math
 
-from liquid_nav.events import yaw_of
 from liquid_nav.learning.avoidance import Wayfinder, blocking, push
 from liquid_nav.learning.expert import Expert, clip, heading_frame, wrap
 from liquid_nav.onboard import RawCommand
+from liquid_nav.rotations import yaw_of
 
 CRUISE_SPEED = 2.2
 """m/s, where nothing is ahead."""

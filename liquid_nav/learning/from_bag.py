@@ -17,11 +17,12 @@ import numpy as np
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Damage
 from liquid_nav.errors import ConfigError, ReplayError
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.onboard import PolicyCamera, RawCommand
-from liquid_nav.replay.intake import Intake, find_camera_info, find_imu_rotation
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import FLAGS, Topics, find
 from liquid_nav.safety.screening import defect
@@ -30,6 +31,9 @@ RECORDED = "recorded"
 """`Episode.outcome` of a flight that nobody judged."""
 
 UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
+
+CHANNELS = (Channel.CAMERA, Channel.IMU)
+"""Channels of which episodes are made."""
 
 _NO_BODY = ("map", "odom", "world", "earth", "local_origin")
 """Frames in which a recorded command is no velocity of the body."""
@@ -103,9 +107,9 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
     """
     tally = Tally()
     with Recording(flight) as recording:
-        topics = find(recording.topics, chosen, comparing=True, goals=False)
-        for role in ("camera", "imu", "command"):
-            if getattr(topics, role) is None:
+        topics = find(recording.topics, chosen, comparing=True, reads=CHANNELS)
+        for role in (*(channel.value for channel in CHANNELS), "command"):
+            if topics.roles[role] is None:
                 flag = FLAGS.get(role, f"--{role}")
                 raise ReplayError(
                     f"{flight}: no topic of the {role} to learn from; choose one by {flag}"
@@ -114,10 +118,10 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
         info = find_camera_info(recording, topics)
         rotation, why = find_imu_rotation(recording, topics)
         tally.notes.append(why)
-        intake = Intake(topics, camera, info, rotation)
-        if intake.covers is None:
+        decoder = EventDecoder(topics, camera, info, rotation)
+        if decoder.covers is None:
             tally.notes.append("no calibration of the camera: images are taken for the model's")
-        items = timeline(recording, topics, intake, Cut(), tally.damage)
+        items = timeline(recording, topics, decoder, Cut(), tally.damage)
         written: list[Path] = []
         try:
             for episode in _episodes(items, pieces, tally):
@@ -130,8 +134,7 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
                 path.unlink(missing_ok=True)
             raise
         tally.episodes = len(written)
-        for channel in (CameraFrame.channel, ImuSample.channel):
-            tally.refused += intake.refused[channel].count
+        tally.refused += sum(decoder.refused[channel].count for channel in CHANNELS)
     if not tally.episodes:
         raise ReplayError(
             f"{flight} gives no episode: {tally.unlabelled} events without a command, "
@@ -224,7 +227,7 @@ def _labelled(
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
-        elif isinstance(item, (CameraFrame, ImuSample)):
+        elif isinstance(item, Event) and item.channel in CHANNELS:
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
@@ -246,9 +249,9 @@ class _Piece:
         if not self.events:
             self.begin = event.arrival
         self.events += 1
-        self._frames += isinstance(event, CameraFrame)
+        self._frames += event.channel == Channel.CAMERA
         self._end = event.arrival
-        sight = UNKNOWN_SIGHT if isinstance(event, CameraFrame) else None
+        sight = UNKNOWN_SIGHT if event.channel == Channel.CAMERA else None
         self._builder.add(event, label, True, sight)
 
     def finish(self, pieces: Pieces, tally: Tally) -> Iterator[Episode]:

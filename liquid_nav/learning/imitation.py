@@ -1,102 +1,40 @@
-"""Imitation: behaviour cloning of the expert, then DAgger (Ross et al. 2011), resumable.
+"""Imitation: behaviour cloning of an expert, then DAgger (Ross et al. 2011).
 
-Round 0 records flights of the expert, pushed about by bursts of wrong commands. Every later round
-flies the policy of the round before, lets the expert label what it met, and trains on all data so
-far. Data and checkpoints are files of the run directory, so a run that was cut goes on.
+Round 0 records flights of the expert, which bursts of wrong commands push off its path. Every later
+round flies the policy of the round before, lets the expert label the events of these flights, and
+trains on all flights so far. A run can be interrupted at any time and continued, see
+`liquid_nav.learning.runs`.
 """
 
-import hashlib
-import json
 import math
-import os
 import platform
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
+from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.losses import command_loss, sight_loss
+from liquid_nav.learning.progress import progress_bar
+from liquid_nav.learning.runs import Run
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.learning.workers import Job, record_all
 from liquid_nav.onboard import Manifest, PolicyConfig
-from liquid_nav.onboard.bundle import WEIGHTS
-from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
+from liquid_nav.onboard.bundle import WEIGHTS, sha256
+from liquid_nav.policy import PolicyNetwork, load_network
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.world import Outcome
-
-SEED_LIMIT = 100_000
-"""Training flies seeds below this, evaluation seeds from it up."""
-
-ROUND_SEEDS = 2_000
-"""Seeds set aside for each round."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of a training run.
-
-    Attributes:
-        seed: seed of weights, order and disturbances; runs of different seeds share flight seeds.
-        demonstrations: flights of the expert in round 0.
-        rounds: DAgger rounds after it.
-        episodes: flights of the policy in each.
-        first_epochs: passes over the data in round 0.
-        epochs: passes over all data in each later round.
-        last_epochs: passes in the last round, over which the learning rate falls to zero.
-        lanes: episodes trained side by side.
-        length: events between two optimiser steps; gradients reach that far back.
-        learning_rate: of Adam.
-        clip: largest norm of a gradient.
-        auxiliary: weight of the sight losses.
-        workers: processes that fly.
-
-    Raises:
-        ConfigError: on a value out of range.
-
-    """
-
-    seed: int = 0
-    demonstrations: int = 160
-    rounds: int = 6
-    episodes: int = 80
-    first_epochs: float = 8.0
-    epochs: float = 2.0
-    last_epochs: float = 8.0
-    lanes: int = 16
-    length: int = 320
-    learning_rate: float = 1e-3
-    clip: float = 1.0
-    auxiliary: float = 0.3
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("demonstrations", "episodes", "lanes", "length", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
-        for name in ("first_epochs", "epochs", "last_epochs", "learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"training {name} must be positive and finite, got {getattr(self, name)}"
-                )
-        if self.rounds < 0 or not 0 <= self.auxiliary < math.inf or self.seed < 0:
-            raise ConfigError(f"training rounds, auxiliary and seed must not be negative: {self}")
-        if max(self.demonstrations, self.episodes) > ROUND_SEEDS:
-            raise ConfigError(f"at most {ROUND_SEEDS} flights a round, got {self}")
-        if (self.rounds + 1) * ROUND_SEEDS > SEED_LIMIT:
-            raise ConfigError(f"at most {SEED_LIMIT // ROUND_SEEDS - 1} rounds, got {self.rounds}")
 
 
 def train(
@@ -108,37 +46,41 @@ def train(
     recorded: Path | None = None,
     start: Path | None = None,
 ) -> Path:
-    """Train a policy for the task of `world`; go on where an earlier run in `out` was cut.
+    """Train a policy for the task of `world`, or continue an interrupted run in `out`.
 
     Args:
-        out: run directory: `data/`, `tensorboard/`, `checkpoint.pt`, and `model/`, the bundle.
-        config: settings; must be those of the run that is resumed.
-        policy: architecture.
-        world: the task, and conditions around which flights are drawn; by default `target`.
+        out: folder of the run, see `liquid_nav.learning.runs`.
+        config: settings; an interrupted run continues with the same settings only.
+        policy: architecture of the policy.
+        world: the task, and the conditions around which those of the flights are drawn; the
+            default is the task `target`.
         console: where progress is shown.
-        recorded: directory of further episodes, which every round learns from, see
+        recorded: folder of further episodes that every round learns from, see
             `liquid_nav.learning.from_bag`.
-        start: model bundle whose weights training starts from, instead of random ones.
+        start: model bundle whose weights training starts from; by default they are random.
 
     Returns:
-        The path of the model bundle.
+        The path of the trained model bundle.
 
     Raises:
         BundleError: when `start` cannot be read.
-        ConfigError: when `out` holds a run with other settings, `recorded` no episodes of the
-            policy's camera, or `start` is of another architecture.
-        EpisodeError: when a data file of the run is damaged.
+        ConfigError: when `out` holds a run with other settings, `recorded` holds no episodes of the
+            policy's camera, or `start` has another architecture than `policy`.
+        EpisodeError: when an episode file of the run is damaged.
 
     """
     flights = [] if recorded is None else load_folder(recorded, policy.camera)
-    run = _Run(out, config, policy, world or WorldConfig(), console or Console(), flights, start)
+    trainer = _Trainer(
+        out, config, policy, world or WorldConfig(), console or Console(), flights, start
+    )
     for round_ in range(config.rounds + 1):
-        run.round(round_)
-    return run.bundle
+        trainer.round(round_)
+    trainer.log.close()
+    return trainer.run.bundle
 
 
-class _Run:
-    """State of one training run."""
+class _Trainer:
+    """The state of a training run in memory, and one method for each part of a round."""
 
     def __init__(
         self,
@@ -150,21 +92,18 @@ class _Run:
         recorded: list[Episode],
         start: Path | None,
     ) -> None:
-        network, self.start = _begin(policy, config.seed, start)
-        out.mkdir(parents=True, exist_ok=True)
-        self.out, self.config, self.policy, self.world = out, config, policy, world
+        self.network, self.start = _initial_network(policy, config.seed, start)
+        self.config, self.policy, self.world = config, policy, world
         self.console = console
-        self.bundle = out / "model"
         self.recorded = recorded
-        self._settle()
-        self.network = network
+        self.run = Run(out, self._settings())
         self.sight_head = nn.Linear(policy.camera_features, 4)
         self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([config.seed, 1])
         self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
         self.outcomes: list[dict[str, int]] = []
         self.episodes = list(recorded)
-        self._restore()
+        self._continue()
         self.log = SummaryWriter(str(out / "tensorboard"), purge_step=self.step)
 
     def round(self, number: int) -> None:
@@ -177,26 +116,24 @@ class _Run:
         epochs = self.config.epochs if number else self.config.first_epochs
         self._train(number, self.config.last_epochs if last else epochs, decay=last)
         self.finished_rounds = number + 1
-        self._checkpoint()
-        save_bundle(
-            self.bundle,
-            self.network,
-            Manifest(self.world.task.name, self.policy, self._story(), {}),
-        )
+        manifest = Manifest(self.world.task.name, self.policy, self._provenance(), {})
+        self.run.keep(number, self.network, manifest, self._state())
 
     def _parameters(self) -> list[nn.Parameter]:
         return [*self.network.parameters(), *self.sight_head.parameters()]
 
     def _record(self, number: int, count: int) -> None:
-        folder = self.out / "data" / f"round{number}"
+        """Fly the flights of a round that are not on disk yet, and load all of them."""
         seeds = range(number * ROUND_SEEDS, number * ROUND_SEEDS + count)
-        missing = [seed for seed in seeds if not (folder / f"{seed}.npz").exists()]
-        bundle = self.bundle if number else None
-        jobs = [Job(self.world, bundle, seed, folder / f"{seed}.npz") for seed in missing]
-        with self._progress(f"round {number}: flights", len(jobs)) as advance:
+        paths = {seed: self.run.episode(number, seed) for seed in seeds}
+        bundle = self.run.bundle if number else None
+        jobs = [
+            Job(self.world, bundle, seed, path) for seed, path in paths.items() if not path.exists()
+        ]
+        with progress_bar(self.console, f"round {number}: flights", len(jobs)) as advance:
             for _ in record_all(jobs, self.config.workers):
                 advance()
-        flown = [Episode.load(folder / f"{seed}.npz") for seed in seeds]
+        flown = [Episode.load(path) for path in paths.values()]
         self.episodes += flown
         tally = Counter(str(episode.outcome) for episode in flown)
         self.outcomes.append({outcome.value: tally[outcome.value] for outcome in Outcome})
@@ -207,13 +144,14 @@ class _Run:
         self.log.add_scalar("flights/success", tally[Outcome.SUCCESS.value] / count, number)
 
     def _train(self, number: int, epochs: float, decay: bool) -> None:
+        """Pass over all flights so far; with `decay` the learning rate falls to zero."""
         stream = PieceStream(self.episodes, self.config.lanes, self.config.length, self.rng)
         steps = max(1, round(epochs * stream.batches_per_epoch()))
         begin = time.perf_counter()
         state, latch = self.network.initial(self.config.lanes)
         self.network.train()
         running = 0.0
-        with self._progress(f"round {number}: training", steps) as advance:
+        with progress_bar(self.console, f"round {number}: training", steps) as advance:
             for index, batch in zip(range(steps), stream, strict=False):
                 rate = self.config.learning_rate
                 if decay:
@@ -240,11 +178,8 @@ class _Run:
         self.seconds += time.perf_counter() - begin
         self.console.print(f"round {number}: {steps} steps, loss {running:.4f}")
 
-    def _progress(self, title: str, total: int) -> "_Bar":
-        return _Bar(self.console, title, total)
-
-    def _settle(self) -> None:
-        """Fix the settings of the run directory, or check them against what it was begun with."""
+    def _settings(self) -> dict[str, Any]:
+        """Collect what the result of the run depends on."""
         settings: dict[str, Any] = {
             "task": _task(self.world),
             "training": asdict(self.config),
@@ -254,20 +189,11 @@ class _Run:
             settings["recorded"] = _extent(self.recorded)
         if self.start:
             settings["start"] = self.start
-        path = self.out / "settings.json"
-        if path.exists():
-            try:
-                begun = json.loads(path.read_text())
-            except ValueError as error:
-                raise ConfigError(f"{path} cannot be read: {error}") from error
-            if begun != json.loads(json.dumps(settings)):
-                raise ConfigError(f"{self.out} holds a run with other settings, see {path}")
-        else:
-            path.write_text(json.dumps(settings, indent=2) + "\n")
+        return settings
 
-    def _checkpoint(self) -> None:
-        content = {
-            "network": self.network.state_dict(),
+    def _state(self) -> dict[str, Any]:
+        """Collect what training needs to continue after a round, but for the network's weights."""
+        return {
             "sight_head": self.sight_head.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "rng": self.rng.bit_generator.state,
@@ -276,26 +202,23 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        with tempfile.NamedTemporaryFile(dir=self.out, delete=False) as file:
-            torch.save(content, file)
-        os.replace(file.name, self.out / "checkpoint.pt")
 
-    def _restore(self) -> None:
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+    def _continue(self) -> None:
+        """Take over the newest round of the run, if there is one."""
+        kept = self.run.newest()
+        if kept is None:
             return
-        content = torch.load(path, weights_only=True)
-        self.network.load_state_dict(content["network"])
-        self.sight_head.load_state_dict(content["sight_head"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.rng.bit_generator.state = content["rng"]
-        torch.set_rng_state(content["torch_rng"])
-        self.finished_rounds = content["finished_rounds"]
-        self.step, self.seconds = content["step"], content["seconds"]
-        self.console.print(f"resuming {self.out} after round {self.finished_rounds - 1}")
+        self.network.load_state_dict(kept.network.state_dict())
+        self.sight_head.load_state_dict(kept.state["sight_head"])
+        self.optimiser.load_state_dict(kept.state["optimiser"])
+        self.rng.bit_generator.state = kept.state["rng"]
+        torch.set_rng_state(kept.state["torch_rng"])
+        self.finished_rounds = kept.state["finished_rounds"]
+        self.step, self.seconds = kept.state["step"], kept.state["seconds"]
+        self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
 
-    def _story(self) -> Mapping[str, Any]:
-        """Provenance for the manifest."""
+    def _provenance(self) -> Mapping[str, Any]:
+        """Tell, for the manifest, how the policy was trained."""
         return {
             "task": _task(self.world),
             "settings": asdict(self.config),
@@ -319,20 +242,25 @@ class _Run:
         }
 
 
-def _begin(
+def _initial_network(
     policy: PolicyConfig, seed: int, start: Path | None
 ) -> tuple[PolicyNetwork, Mapping[str, Any]]:
-    """Make the network, its weights drawn or those of `start`, and say what `start` was."""
+    """Make the network, with random weights or those of the bundle `start`.
+
+    Returns:
+        The network, and where its weights come from: empty for random ones.
+
+    """
     torch.manual_seed(seed)
     if start is None:
         return PolicyNetwork(policy), {}
     network, manifest = load_network(start)
     if manifest.config != policy:
         raise ConfigError(
-            f"{start} is of another architecture: {manifest.config}, asked for {policy}"
+            f"{start} has another architecture than asked for: {manifest.config}, not {policy}"
         )
     return network.train(), {
-        "weights_sha256": hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest(),
+        "weights_sha256": sha256(start / WEIGHTS),
         "training": dict(manifest.training),
     }
 
@@ -343,28 +271,3 @@ def _task(world: WorldConfig) -> dict[str, Any]:
 
 def _extent(episodes: Sequence[Episode]) -> dict[str, int]:
     return {"episodes": len(episodes), "events": sum(map(len, episodes))}
-
-
-class _Bar:
-    """A progress bar as a context manager that gives the function to advance it."""
-
-    def __init__(self, console: Console, title: str, total: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
-        self._task = self._progress.add_task(title, total=total, note="")
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, note: str = "") -> None:
-        self._progress.update(self._task, advance=1, note=note)

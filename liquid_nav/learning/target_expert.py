@@ -2,10 +2,11 @@
 
 import math
 
-from liquid_nav.events import CameraFrame, Event, yaw_of
+from liquid_nav.events import CameraFrame, Event
 from liquid_nav.learning.avoidance import blocking, course, push
 from liquid_nav.learning.expert import Expert, clip, heading_frame, wrap
 from liquid_nav.onboard import RawCommand
+from liquid_nav.rotations import yaw_of
 
 SEARCH_YAW_RATE = 1.2
 """rad/s, to the left."""

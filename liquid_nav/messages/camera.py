@@ -1,7 +1,7 @@
-"""From the vehicle's camera to the model's: undistorted, cropped and scaled in one pass."""
+"""From the vehicle's camera to the policy's: undistorted, cropped and scaled in one pass."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.messages.decode import MessageError
+from liquid_nav.messages.fields import OPTICAL, Fields, header
 from liquid_nav.onboard.config import PolicyCamera
 
 Image = NDArray[np.uint8]
@@ -23,6 +24,12 @@ _COEFFICIENTS = {
     "fisheye": (4,),
 }
 _FISHEYE = ("equidistant", "fisheye")
+
+_STILL = np.zeros((3, 1))
+"""No rotation, no translation."""
+
+NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
+"""Of an ideal pinhole camera."""
 
 _ASPECT_TOLERANCE = 0.01
 _LONGEST_SIDE = 32766
@@ -168,6 +175,41 @@ class CameraAdapter:
         self._maps = cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
 
 
+def camera_matrix(camera: PolicyCamera) -> NDArray[np.float64]:
+    """Intrinsics K of an ideal pinhole camera, shape (3, 3); pixel centres at whole coordinates."""
+    focal = camera.width / 2 / math.tan(camera.horizontal_fov / 2)
+    centre = (camera.width - 1) / 2, (camera.height - 1) / 2
+    return np.array([[focal, 0.0, centre[0]], [0.0, focal, centre[1]], [0.0, 0.0, 1.0]])
+
+
+def camera_info(
+    stamp: int,
+    size: tuple[int, int],
+    matrix: NDArray[np.float64],
+    distortion: Sequence[float] = NO_DISTORTION,
+) -> Fields:
+    """Fields of ``sensor_msgs/CameraInfo`` at `stamp` ns.
+
+    Args:
+        stamp: when the image was taken, ns.
+        size: width and height, pixels.
+        matrix: intrinsics K, shape (3, 3); pixel centres at whole coordinates, as in OpenCV.
+        distortion: Brown-Conrady k1, k2, p1, p2, k3, as in OpenCV.
+
+    """
+    width, height = size
+    return {
+        "header": header(stamp, OPTICAL),
+        "height": height,
+        "width": width,
+        "distortion_model": "plumb_bob",
+        "d": np.array(distortion, np.float64),
+        "k": matrix.ravel(),
+        "r": np.eye(3).ravel(),
+        "p": np.hstack([matrix, np.zeros((3, 1))]).ravel(),
+    }
+
+
 def _halved(image: Image, times: int) -> Image:
     for _ in range(times):
         rows, columns = image.shape[0] // 2, image.shape[1] // 2
@@ -196,56 +238,28 @@ def _intrinsics(info: Any) -> tuple[float, float, float, float]:
 
 def _lens(info: Any) -> Lens:
     """From ideal to distorted image coordinates, both at unit focal length, shape (2, ...)."""
-    model, coefficients = info.distortion_model, [float(value) for value in info.d]
-    if not coefficients:
+    model, coefficients = info.distortion_model, np.array(info.d, np.float64)
+    if not coefficients.size:
         return lambda rays: rays
     if model not in _COEFFICIENTS:
         raise MessageError(
             f"camera_info.distortion_model is {model[:32]!r}, known are {', '.join(_COEFFICIENTS)}"
         )
-    if len(coefficients) not in _COEFFICIENTS[model]:
+    if coefficients.size not in _COEFFICIENTS[model]:
         counts = " or ".join(map(str, _COEFFICIENTS[model]))
-        raise MessageError(f"camera_info.d has {len(coefficients)} numbers, {model} has {counts}")
-    if not all(abs(value) <= _LARGEST_COEFFICIENT for value in coefficients):
+        raise MessageError(f"camera_info.d has {coefficients.size} numbers, {model} has {counts}")
+    if not (abs(coefficients) <= _LARGEST_COEFFICIENT).all():
         raise MessageError(
-            f"camera_info.d must be within +-{_LARGEST_COEFFICIENT:g}, got {coefficients}"
+            f"camera_info.d must be within +-{_LARGEST_COEFFICIENT:g}, got {coefficients.tolist()}"
         )
-    if model in _FISHEYE:
-        return lambda rays: _equidistant(rays, *coefficients)
-    return lambda rays: _rational(rays, *coefficients)
+    project = cv2.fisheye.projectPoints if model in _FISHEYE else cv2.projectPoints
 
+    def lens(rays: Coordinates) -> Coordinates:
+        points = np.stack([*rays, np.ones_like(rays[0])], axis=-1).reshape(-1, 1, 3)
+        seen, _ = project(points, _STILL, _STILL, np.eye(3), coefficients)
+        return np.asarray(np.moveaxis(seen.reshape(*rays.shape[1:], 2), -1, 0), dtype=np.float64)
 
-def _rational(
-    rays: Coordinates,
-    k1: float,
-    k2: float,
-    p1: float,
-    p2: float,
-    k3: float = 0.0,
-    k4: float = 0.0,
-    k5: float = 0.0,
-    k6: float = 0.0,
-) -> Coordinates:
-    """Apply OpenCV's rational polynomial model, of which plumb bob is the start."""
-    x, y = rays
-    s = x * x + y * y
-    radial = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
-    xy = 2 * x * y
-    return np.stack(
-        [
-            x * radial + p1 * xy + p2 * (s + 2 * x * x),
-            y * radial + p2 * xy + p1 * (s + 2 * y * y),
-        ]
-    )
-
-
-def _equidistant(rays: Coordinates, k1: float, k2: float, k3: float, k4: float) -> Coordinates:
-    """Apply OpenCV's fisheye model (Kannala and Brandt 2006)."""
-    radius = np.hypot(rays[0], rays[1])
-    angle = np.arctan(radius)
-    s = angle * angle
-    distorted = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4))))
-    return np.asarray(rays * (distorted / np.maximum(radius, np.finfo(np.float64).tiny)))
+    return lens
 
 
 def _one_to_one(lens: Lens, largest: float) -> float:
@@ -254,8 +268,8 @@ def _one_to_one(lens: Lens, largest: float) -> float:
     A distortion polynomial is fitted to what the lens saw; beyond it, it often turns back.
     """
     radius = np.linspace(0, largest, 2048)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distorted = lens(np.stack([radius, np.zeros_like(radius)]))[0]
+    distorted = lens(np.stack([radius, np.zeros_like(radius)]))[0]
+    with np.errstate(invalid="ignore"):
         grows = np.diff(distorted) > 0
     last = len(radius) - 1 if grows.all() else int(np.argmin(grows))
     if last == 0:

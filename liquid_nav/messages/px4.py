@@ -1,14 +1,14 @@
 """PX4's own sensors and estimate as events: NED and FRD in, ENU and FLU out."""
 
-from __future__ import annotations
-
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from liquid_nav.events import ImuSample, Odometry
+from liquid_nav.events import Channel, ImuSample, Odometry
 from liquid_nav.messages.decode import MessageError, check_time
+from liquid_nav.messages.plug import EventMessage, SensorSetup
+from liquid_nav.rotations import compose, inverse, rotate
 
 NED = 1
 """POSE_FRAME_NED and VELOCITY_FRAME_NED of ``px4_msgs/VehicleOdometry``."""
@@ -19,77 +19,78 @@ BODY_FRD = 3
 NO_ACCELEROMETER = 2147483647
 """RELATIVE_TIMESTAMP_INVALID of ``px4_msgs/SensorCombined``."""
 
-ENU_FROM_NED = np.array([0.0, 1.0, 1.0, 0.0]) / np.sqrt(2)
-FRD_FROM_FLU = np.array([0.0, 1.0, 0.0, 0.0])
-"""Half turns, as w, x, y, z: about north-east, and about forward."""
+ENU_FROM_NED = (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
+FRD_FROM_FLU = (1.0, 0.0, 0.0, 0.0)
+"""Half turns, as quaternions x, y, z, w: about north-east, and about forward."""
 
-
-FLU_IN_FRD = np.diag([1.0, -1.0, -1.0])
+FLU_FROM_FRD = np.diag([1.0, -1.0, -1.0])
 """Rotation from FRD to FLU, and back."""
 
 
-def px4_imu_sample(
-    message: Any, arrival: int, rotation: NDArray[np.float64] = FLU_IN_FRD
-) -> ImuSample:
-    """Event of a ``px4_msgs/SensorCombined``: gyro and accelerometer in PX4's body frame.
+class Px4ImuMessage(EventMessage):
+    """``px4_msgs/SensorCombined``: gyro and accelerometer, rad/s and m/s^2, in FRD.
 
-    Args:
-        message: rad/s and m/s^2, FRD. Its time is the companion's as long as UXRCE_DDS_SYNCT is on.
-        arrival: when it came, ns.
-        rotation: from the frame of the message to body FLU, shape (3, 3).
-
-    Raises:
-        MessageError: on a time out of range, or while no accelerometer is there.
-
+    Its time is the companion's as long as UXRCE_DDS_SYNCT is on.
     """
-    stamp = check_time(int(message.timestamp) * 1000, arrival)
-    if message.accelerometer_timestamp_relative == NO_ACCELEROMETER:
-        raise MessageError("PX4 says that there is no accelerometer")
-    rates, force = (
-        np.asarray(field, dtype=np.float64)
-        for field in (message.gyro_rad, message.accelerometer_m_s2)
-    )
-    return ImuSample(stamp, arrival, rotation @ rates, rotation @ force)
 
+    channel = Channel.IMU
+    type = "px4_msgs/msg/SensorCombined"
 
-def px4_odometry(message: Any, arrival: int) -> Odometry:
-    """Event of a ``px4_msgs/VehicleOdometry`` (NED, FRD).
+    def decode(self, message: Any, arrival: int, setup: SensorSetup) -> ImuSample:
+        """Make an event of a message; the rotation of `setup` follows that from FRD to FLU.
 
-    Args:
-        message: as it came. Its time is the companion's as long as UXRCE_DDS_SYNCT is on.
-        arrival: when it came, ns.
+        Raises:
+            MessageError: on a time out of range, or while there is no accelerometer.
 
-    Raises:
-        MessageError: on a time out of range, or on a pose or a velocity in a frame that says
-            nothing of north.
-
-    """
-    stamp = check_time(int(message.timestamp_sample) * 1000, arrival)
-    if message.pose_frame != NED or message.velocity_frame not in (NED, BODY_FRD):
-        raise MessageError(
-            f"PX4's odometry has pose_frame {message.pose_frame} and velocity_frame "
-            f"{message.velocity_frame}; it must be NED (1), the velocity NED or body FRD (3)"
+        """
+        stamp = check_time(int(message.timestamp) * 1000, arrival)
+        if message.accelerometer_timestamp_relative == NO_ACCELEROMETER:
+            raise MessageError("PX4 says that there is no accelerometer")
+        mount = setup.imu_rotation(None)
+        rotation = FLU_FROM_FRD if mount is None else mount @ FLU_FROM_FRD
+        rates, force = (
+            np.asarray(field, dtype=np.float64)
+            for field in (message.gyro_rad, message.accelerometer_m_s2)
         )
-    attitude = np.asarray(message.q, dtype=np.float64)
-    velocity = np.asarray(message.velocity, dtype=np.float64)
-    if message.velocity_frame == NED:
-        velocity = _rotate(attitude * (1, -1, -1, -1), velocity)
-    orientation = _times(_times(ENU_FROM_NED, attitude), FRD_FROM_FLU)
-    return Odometry(
-        stamp=stamp,
-        arrival=arrival,
-        position=_rotate(ENU_FROM_NED, message.position),
-        orientation=np.roll(orientation, -1),  # To x, y, z, w.
-        linear_velocity=_rotate(FRD_FROM_FLU, velocity),
-        angular_velocity=_rotate(FRD_FROM_FLU, message.angular_velocity),
-    )
+        return ImuSample(stamp, arrival, rotation @ rates, rotation @ force)
 
 
-def _times(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Multiply quaternions w, x, y, z."""
-    w = a[0] * b[0] - a[1:] @ b[1:]
-    return np.append(w, a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:]))
+class Px4OdometryMessage(EventMessage):
+    """``px4_msgs/VehicleOdometry``: pose in NED, velocity in NED or FRD, rates in FRD.
 
+    Its time is the companion's as long as UXRCE_DDS_SYNCT is on.
+    """
 
-def _rotate(q: NDArray[np.float64], vector: ArrayLike) -> NDArray[np.float64]:
-    return _times(_times(q, np.append(0.0, vector)), q * (1, -1, -1, -1))[1:]
+    channel = Channel.ODOMETRY
+    type = "px4_msgs/msg/VehicleOdometry"
+
+    def decode(self, message: Any, arrival: int, setup: SensorSetup) -> Odometry:
+        """Make an event of a message.
+
+        Raises:
+            MessageError: on a time out of range, or on a pose or a velocity in a frame that does
+                not know where north is.
+
+        """
+        stamp = check_time(int(message.timestamp_sample) * 1000, arrival)
+        if message.pose_frame != NED or message.velocity_frame not in (NED, BODY_FRD):
+            raise MessageError(
+                f"PX4's odometry has pose_frame {message.pose_frame} and velocity_frame "
+                f"{message.velocity_frame}; it must be NED (1), the velocity NED or body FRD (3)"
+            )
+        w, x, y, z = map(float, message.q)
+        attitude = (x, y, z, w)
+        position, velocity, rates = (
+            tuple(map(float, vector))
+            for vector in (message.position, message.velocity, message.angular_velocity)
+        )
+        if message.velocity_frame == NED:
+            velocity = rotate(inverse(attitude), velocity)
+        return Odometry(
+            stamp=stamp,
+            arrival=arrival,
+            position=np.array(rotate(ENU_FROM_NED, position)),
+            orientation=np.array(compose(compose(ENU_FROM_NED, attitude), FRD_FROM_FLU)),
+            linear_velocity=np.array(rotate(FRD_FROM_FLU, velocity)),
+            angular_velocity=np.array(rotate(FRD_FROM_FLU, rates)),
+        )

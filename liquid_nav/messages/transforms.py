@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liquid_nav.messages.decode import MessageError
-
-Rotation = NDArray[np.float64]
-"""Rotation matrix, shape (3, 3)."""
+from liquid_nav.messages.plug import Rotation
+from liquid_nav.rotations import to_matrix
 
 _DEEPEST = 64
-"""Links from a frame to its root; more can only be a ring."""
+"""Links from a frame to its root; a longer chain can only be a ring."""
 
 
 def rotation_of(quaternion: Sequence[float]) -> Rotation:
-    """Rotation of a unit quaternion x, y, z, w.
+    """Rotation matrix, shape (3, 3), of a unit quaternion x, y, z, w.
 
     Raises:
         MessageError: if its norm is not 1 to one in a thousand.
@@ -29,14 +27,7 @@ def rotation_of(quaternion: Sequence[float]) -> Rotation:
     # Written so that a norm that is not a number is refused too.
     if not abs(norm - 1) <= 1e-3:
         raise MessageError(f"a rotation must be a unit quaternion, its norm is {norm:g}")
-    x, y, z, w = (value / norm for value in quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return to_matrix([value / norm for value in quaternion])
 
 
 class StaticTransforms:
@@ -47,10 +38,10 @@ class StaticTransforms:
         self._found: dict[tuple[str, str], Rotation] = {}
 
     def add(self, message: Any) -> None:
-        """Take in the transforms of a message; the newest of a frame counts.
+        """Add the transforms of a message; the newest one of a frame counts.
 
         Raises:
-            MessageError: on a rotation that is not a unit quaternion; the others are taken in.
+            MessageError: on a rotation that is not a unit quaternion; the others are added.
 
         """
         refused = ""
@@ -93,4 +84,4 @@ class StaticTransforms:
                 return frame, rotation
             frame, link = self._parents[frame]
             rotation = link @ rotation
-        raise MessageError(f"static transforms run in a ring at frame {frame[:64]!r}")
+        raise MessageError(f"static transforms form a ring at frame {frame[:64]!r}")

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.files import replace_folder
 from liquid_nav.onboard.bundle import (
     FORMAT,
     MANIFEST,
@@ -71,12 +72,7 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
             for extra in path.iterdir():
                 if extra.name not in (MANIFEST, SCRIPT, WEIGHTS, NATIVE):
                     shutil.copy2(extra, staging / extra.name)
-            retired = staging.with_name(staging.name + "-old")
-            path.rename(retired)
-            staging.rename(path)
-            shutil.rmtree(retired)
-        else:
-            staging.rename(path)
+        replace_folder(staging, path)
     except OSError as error:
         raise BundleError(f"cannot write a model bundle at {path}: {error}") from error
     finally:

@@ -1,39 +1,72 @@
 """Standard ROS 2 messages into an MCAP file that Foxglove, rosbags and ``ros2 bag`` read."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mcap.writer import CompressionType, Writer
-from numpy.typing import NDArray
+from rosbags.interfaces import Nodetype
 
 from liquid_nav import __version__
 from liquid_nav.bags.decoding import STORE
-from liquid_nav.events import SECOND
-from liquid_nav.files import WholeFile, staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
+
+Maker = Callable[[], Any]
+Converter = Callable[[Any], Any]
 
 
-def message(kind: str, **fields: Any) -> Any:
-    """Build a message of the standard type `kind`, such as ``Imu`` of ``sensor_msgs/msg/Imu``."""
-    return STORE.types[kind](**fields)
+def message(kind: str, /, **fields: Any) -> Any:
+    """Build a message of a standard type.
+
+    Args:
+        kind: the type, such as ``sensor_msgs/msg/Imu``.
+        fields: as in `liquid_nav.messages.fields`; messages that are built already are taken too.
+
+    Raises:
+        TypeError: on a field that the type does not have.
+
+    """
+    values = {
+        name: convert(fields.pop(name)) if name in fields else default()
+        for name, default, convert in _layout(kind)
+    }
+    # What is left over is no field, and its class says so.
+    return STORE.types[kind](**values, **fields)
 
 
-def header(stamp: int, frame: str) -> Any:
-    """``std_msgs/Header`` of `stamp` in ns."""
-    seconds, fraction = divmod(stamp, SECOND)
-    time = message("builtin_interfaces/msg/Time", sec=seconds, nanosec=fraction)
-    return message("std_msgs/msg/Header", stamp=time, frame_id=frame)
+@cache
+def _layout(kind: str) -> list[tuple[str, Maker, Converter]]:
+    """Fields of a type: name, what makes the default, and what converts a given value."""
+    return [(name, _default(node), _converter(node)) for name, node in STORE.fielddefs[kind][1]]
 
 
-def vector3(vector: NDArray[np.float64] | tuple[float, float, float]) -> Any:
-    """``geometry_msgs/Vector3``."""
-    x, y, z = map(float, vector)
-    return message("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
+def _default(node: Any) -> Maker:
+    """Make the value of a field that is left out: zeros, as ROS has them."""
+    form, content = node
+    if form is Nodetype.NAME:
+        return lambda: message(content)
+    if form is Nodetype.BASE:
+        zero = {"string": "", "bool": False}.get(content[0], 0)
+        return lambda: zero
+    (inner, base), length = content
+    size = length if form is Nodetype.ARRAY else 0
+    if inner is Nodetype.BASE and base[0] != "string":
+        return lambda: np.zeros(size, base[0])
+    make = _default((inner, base))
+    return lambda: [make() for _ in range(size)]
 
 
-def twist(linear: NDArray[np.float64] | tuple[float, float, float], angular: Any) -> Any:
-    """``geometry_msgs/Twist``."""
-    return message("geometry_msgs/msg/Twist", linear=vector3(linear), angular=vector3(angular))
+def _converter(node: Any) -> Converter:
+    """Convert the value of a field: dictionaries into messages, alone or in a list."""
+    form, content = node
+    if form is Nodetype.NAME:
+        return lambda value: message(content, **value) if isinstance(value, dict) else value
+    if form in (Nodetype.ARRAY, Nodetype.SEQUENCE) and content[0][0] is Nodetype.NAME:
+        convert = _converter(content[0])
+        return lambda values: [convert(value) for value in values]
+    return lambda value: value
 
 
 class McapWriter(WholeFile):
@@ -63,7 +96,7 @@ class McapWriter(WholeFile):
             topic: where it was published.
             content: a message, see `message`.
             log: when it came, ns, at least 0.
-            stamp: when it was measured, ns; `log` by default. Readers know it as publish time.
+            stamp: when it was measured, ns; `log` by default. Readers call it publish time.
 
         """
         kind = content.__msgtype__
@@ -74,7 +107,7 @@ class McapWriter(WholeFile):
         self._writer.add_message(self._channels[topic], log, data, publish)
 
     def announce(self, topic: str, kind: str) -> None:
-        """Declare a topic, which `write` else does with its first message."""
+        """Declare a topic, which `write` otherwise does with its first message."""
         if kind not in self._schemas:
             text, _ = STORE.generate_msgdef(kind, ros_version=2)
             self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", text.encode())
@@ -87,7 +120,7 @@ class McapWriter(WholeFile):
         try:
             self._writer.finish()  # type: ignore[no-untyped-call]
             self._file.close()
-            self._staging.replace(self.path)
+            put_in_place(self._staging, self.path)
         finally:
             self.discard()
 

@@ -1,1 +1,1 @@
-"""Recorded flights: read whatever recorded them, through the controller that flies, and compare."""
+"""Replays recorded flights through the controller, and compares the commands."""

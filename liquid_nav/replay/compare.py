@@ -1,4 +1,4 @@
-"""Two series of commands side by side: error per axis, and which one lags."""
+"""Compares two series of commands: error per axis, and the lag of one behind the other."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,13 @@ from liquid_nav.events import SECOND
 AXES = ("vx", "vy", "vz", "yaw_rate")
 
 _GRID = SECOND // 100
-"""Time between samples for the cross-correlation, ns."""
+"""Time between samples of the cross-correlation, ns."""
+
 _LONGEST_LAG = SECOND
-"""ns; the lag is sought up to this, either way."""
+"""Largest lag that is looked for, in both directions, ns."""
+
+_LONGEST_SERIES = 600 * SECOND
+"""The cross-correlation reads no more of a flight than this, ns, which keeps its grid small."""
 
 Times = NDArray[np.int64]
 Vectors = NDArray[np.float64]
@@ -20,16 +24,16 @@ Vectors = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Commands beside reference commands at the same instants.
+    """Commands and reference commands at the same instants.
 
     Attributes:
         times: the instants, ns, shape (M,).
         reference, commands: (vx, vy, vz, yaw_rate) in m/s and rad/s, shape (M, 4).
         rms, largest: error per axis, shape (4,); NaN where there is nothing to compare.
-        same: how many are the same, bit for bit.
-        lag: seconds by which `commands` come after `reference`, where their correlation is highest;
-            None where one of them does not move, or there is less than 2 s of them.
-        correlation: at that lag, -1 to 1, or None.
+        same: number of commands that equal the reference bit for bit.
+        lag: seconds by which `commands` follow `reference`, at the largest correlation; None where
+            one of them is constant, or they are shorter than 2 s.
+        correlation: correlation at that lag, from -1 to 1, or None.
 
     """
 
@@ -44,12 +48,14 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether all are the same, bit for bit."""
+        """Whether there are commands, and all of them equal the reference bit for bit."""
         return 0 < len(self.times) == self.same
 
 
 def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
-    """Compare commands at the same instants; those of the reference that are not finite count not.
+    """Compare commands at the same instants.
+
+    Instants at which the reference is not finite are left out.
 
     Args:
         times: ns, not decreasing, shape (M,).
@@ -58,7 +64,7 @@ def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
     """
     keep = np.isfinite(reference).all(axis=1)
     times, reference, commands = times[keep], reference[keep], commands[keep]
-    # A recording may hold any numbers.
+    # A recording may hold any number.
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(commands - reference)
         none = np.full(4, np.nan)
@@ -77,8 +83,8 @@ def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
     )
 
 
-def held(times: Times, vectors: Vectors, instants: Times) -> Vectors:
-    """Read at `instants` a series that holds each value until the next; zero before the first."""
+def zero_order_hold(times: Times, vectors: Vectors, instants: Times) -> Vectors:
+    """Sample a series whose values hold until the next one; before the first it is zero."""
     if not len(times):
         return np.zeros((len(instants), 4))
     index = np.searchsorted(times, instants, side="right") - 1
@@ -86,11 +92,11 @@ def held(times: Times, vectors: Vectors, instants: Times) -> Vectors:
 
 
 def _lag(times: Times, reference: Vectors, commands: Vectors) -> tuple[float | None, float | None]:
+    """Find the lag, in seconds, of the largest correlation, and that correlation."""
     if len(times) < 2 or times[-1] - times[0] < 2 * _LONGEST_LAG:
         return None, None
-    # Ten minutes are enough, and keep the grid small.
-    grid = np.arange(times[0], min(times[-1], times[0] + 600 * SECOND), _GRID)
-    a, b = held(times, reference, grid), held(times, commands, grid)
+    grid = np.arange(times[0], min(times[-1], times[0] + _LONGEST_SERIES), _GRID)
+    a, b = zero_order_hold(times, reference, grid), zero_order_hold(times, commands, grid)
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     steps = int(_LONGEST_LAG // _GRID)
     best: tuple[float, int] | None = None

@@ -1,4 +1,4 @@
-"""The log of failsafes: what was entered when, for what reason, and when it was left."""
+"""The log of failsafes: when each was entered, why, and when it was left."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ class Failsafe:
 
     Attributes:
         start: ns at which it was entered.
-        end: ns at which it was left, or at which the replay ended; then `open` is True.
-        mode: which one.
-        reason: why.
+        end: ns at which it was left, or at which the replay ended.
+        mode: mode of the commands.
+        reason: why it was entered.
+        open: whether it lasted until the replay ended.
 
     """
 
@@ -26,10 +27,10 @@ class Failsafe:
 
 
 class FailsafeLog:
-    """Built from commands in order of time.
+    """Collects failsafes from commands in order of time.
 
     Attributes:
-        entries: in order, one for each mode and reason in a row.
+        entries: in order of time; a change of mode or reason begins a new one.
 
     """
 
@@ -38,12 +39,12 @@ class FailsafeLog:
         self._last: Command | None = None
 
     def add(self, command: Command, query: Callable[[int], Command] | None = None) -> None:
-        """Note a command.
+        """Add a command.
 
         Args:
             command: the command.
-            query: where no event came since the one before, gives the command at any instant
-                between, so that the instant at which a failsafe began is found to the ns.
+            query: gives the command at any instant since the last one added, where no event came
+                in between; with it, the start of a failsafe is found to the ns.
 
         """
         last = self._last
@@ -51,16 +52,14 @@ class FailsafeLog:
             low, high = last.stamp, command.stamp
             while high - low > 1:
                 middle = (low + high) // 2
-                asked = query(middle)
-                if _state(asked) == _state(last):
+                if _state(query(middle)) == _state(last):
                     low = middle
                 else:
                     high = middle
-            first = query(high)
-            self._note(first)
-        self._note(command)
+            self._append(query(high))
+        self._append(command)
 
-    def _note(self, command: Command) -> None:
+    def _append(self, command: Command) -> None:
         self._last = command
         current = self.entries[-1] if self.entries and self.entries[-1].open else None
         if current is not None:

@@ -1,11 +1,15 @@
-"""A recorded flight through the controller: same events, same order, no clock but theirs."""
+"""Replays a recorded flight through the controller: the same events in the same order.
+
+The only clock is that of the recording, so that every replay gives the same commands.
+"""
 
 import hashlib
 import struct
 import time
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,24 +21,28 @@ from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
-from liquid_nav.replay.compare import Comparison, compare, held
+from liquid_nav.replay.compare import Comparison, compare, zero_order_hold
+from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
-from liquid_nav.replay.intake import Intake, Refusals
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import Topics
 from liquid_nav.safety.layer import SafetyConfig
 
-_AHEAD = 256
-"""Items read at once."""
-
 MODES = tuple(Mode)
-"""Modes by the number that `Replay.modes` holds."""
+"""Modes in the order that `Replay.modes` numbers them."""
 
 Watch = Callable[[Event, Command, Controller], None]
+"""Called after each event with the command that the controller gave and the controller itself."""
+
+_BATCH = 256
+"""Items of the timeline that are read together."""
+
+_LONGEST_SILENCE = 3600 * SECOND
+"""ns; for the rest of a longer silence no command is asked for, as it is a clock that leapt."""
 
 
 @dataclass(eq=False)
@@ -42,24 +50,24 @@ class Replay:
     """What a controller made of a recording.
 
     Attributes:
-        topics: which topic was what.
+        topics: the topic of each role.
         start, end: arrivals of the first and last event, ns; both 0 without events.
         times: instants of the commands, ns, shape (N,).
         commands: (vx, vy, vz, yaw_rate) at them, m/s and rad/s, shape (N, 4).
-        modes: index into `MODES` of each, uint8 (N,).
-        at_event: whether each came right after an event, bool (N,); else it was asked for in a
-            silence.
-        digest: SHA-256 over the commands at events, as `evaluation.flight.Flight.digest`.
+        modes: index of each command's mode in `MODES`, uint8 (N,).
+        at_event: whether each command came right after an event, bool (N,); the others were asked
+            for in silences.
+        digest: SHA-256 over the commands at events, computed as `evaluation.flight.Flight.digest`.
         failsafes: every time in a failsafe.
-        times_of: stamps and arrivals per channel.
-        channels: figures per channel.
+        channel_times: stamps and arrivals per channel.
+        channels: statistics per channel.
         damage: what the recording lost.
-        notes: what a reader of these figures must know, in words.
+        notes: what a reader must know to judge the figures, in words.
         policy_faults: outputs of the policy that were not finite.
-        covers: fraction of the model's view that the camera sees, None without calibration.
-        comparison: beside the recorded commands, None where that was not asked for.
-        wall: seconds that it took, reading and `watch` included.
-        decode: of these, seconds for decoding and adapting images.
+        covers: fraction of the model's view that the camera sees; None without calibration.
+        comparison: with the recorded commands; None where that was not asked for.
+        wall: seconds that the replay took, including reading and `watch`.
+        decode: how many of these went into decoding and adapting images.
 
     """
 
@@ -72,7 +80,7 @@ class Replay:
     at_event: NDArray[np.bool_]
     digest: bytes
     failsafes: list[Failsafe]
-    times_of: dict[Channel, ChannelTimes]
+    channel_times: dict[Channel, ChannelTimes]
     channels: dict[Channel, ChannelStatistics]
     damage: Damage
     notes: list[str]
@@ -90,28 +98,7 @@ class Replay:
     @property
     def events(self) -> int:
         """Events that were replayed."""
-        return sum(figures.events for figures in self.channels.values())
-
-
-@dataclass
-class _Counts:
-    rejected: int = 0
-    last_rejection: str = ""
-    late: int = 0
-
-
-@dataclass
-class _Series:
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    vectors: "array[float]" = field(default_factory=lambda: array("d"))
-    modes: "array[int]" = field(default_factory=lambda: array("B"))
-    at_event: "array[int]" = field(default_factory=lambda: array("B"))
-
-    def add(self, command: Command, at_event: bool) -> None:
-        self.times.append(command.stamp)
-        self.vectors.extend(command.vector)
-        self.modes.append(MODES.index(command.mode))
-        self.at_event.append(at_event)
+        return sum(statistics.events for statistics in self.channels.values())
 
 
 def replay(
@@ -132,23 +119,24 @@ def replay(
 
     Args:
         recording: the recording.
-        topics: which topic is what, see `liquid_nav.replay.topics.find`; with a topic of commands,
-            the controller is asked at the time of each of them, and they are compared.
-        policy: what flies.
-        safety: settings of the safety layer until the recording says others.
-        limits: that hold in place of those in the settings, by name.
+        topics: the topic of each role, see `liquid_nav.replay.topics.find`. If it names a topic of
+            commands, the controller is asked for its own at the time of each of them, and the two
+            are compared.
+        policy: the policy that flies.
+        safety: settings of the safety layer, until the recording changes them.
+        limits: limits by name, in place of those in the settings.
         cut: part of the recording, and changes to it.
         camera_info: calibration of the camera, see `find_camera_info`.
         imu_rotation: from the IMU's frame to body FLU, see `find_imu_rotation`.
         rate: Hz at which commands are asked for in silences; it changes no other command.
-        watch: called after each event, with the command it led to.
-        progress: called now and then with the arrival that was reached, ns.
+        watch: called after each event.
+        progress: called now and then with the newest arrival, ns.
 
     Raises:
-        ReplayError: when the recording cannot be read at all; what is merely damaged is in
+        ReplayError: when nothing of the recording can be read; lesser damage is reported in
             `Replay.damage`.
-        ConfigError: on a rate that is not from 0 (never) to 10000 Hz, or limits that make no
-            sense with the settings.
+        ConfigError: when the rate is not from 0 (never) to 10000 Hz, or a limit is unknown or out
+            of range.
         OSError: when the file cannot be read any more.
 
     """
@@ -156,150 +144,183 @@ def replay(
         raise ConfigError(f"rate must be from 0 to 10000 Hz, got {rate}")
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
-    settings = limited(safety or SafetyConfig(), limits or {})
-    controller, told = Controller(policy, settings), []
-    intake = Intake(topics, policy.config.camera, camera_info, imu_rotation)
-    series, failsafes, digest = _Series(), FailsafeLog(), hashlib.sha256()
-    channels = {channel: ChannelTimes() for channel in TAKEN_IN}
-    counts = {channel: _Counts() for channel in TAKEN_IN}
-    recorded: tuple[array[int], array[float], array[float]]
-    recorded = (array("q"), array("d"), array("d"))
-    period = round(SECOND / rate) if rate else None
-    start = end = asked = None
-
-    def query_until(now: int) -> None:
-        """Ask for commands in the silence since the last one."""
-        if period is None or asked is None:
-            return
-        # No more than an hour: a clock that leaps must not keep us for a year.
-        for instant in range(asked + period, min(now, asked + 3600 * SECOND), period):
-            command = controller.command(instant)
-            series.add(command, False)
-            failsafes.add(command, controller.command)
-
-    for number, item in enumerate(_ahead(timeline(recording, topics, intake, cut, damage))):
-        query_until(item.arrival)
+    run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
+    decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation)
+    items = _in_batches(timeline(recording, topics, decoder, cut, damage))
+    for number, item in enumerate(items):
+        run.query_until(item.arrival)
         if isinstance(item, Recorded):
-            recorded[0].append(item.arrival)
-            recorded[1].extend(item.vector)
-            recorded[2].extend(controller.command(item.arrival).vector)
-            continue
-        if isinstance(item, Reconfigured):
-            told.append(_told(item, start))
-            changed = limited(item.safety, limits or {})
-            if changed != settings and start is None:
-                controller = Controller(policy, changed)
-            elif changed != settings:
-                controller.reconfigure(changed, item.arrival)
-                asked = item.arrival
-            settings = changed
-            continue
-        _enter(controller, item, counts[item.channel])
-        command = controller.command(item.arrival)
-        channels[item.channel].add(item)
-        series.add(command, True)
-        failsafes.add(command)
-        digest.update(struct.pack("<q4d", command.stamp, *command.vector))
-        start = item.arrival if start is None else start
-        end = asked = item.arrival
-        if watch is not None:
-            watch(item, command, controller)
-        if progress is not None and number % 64 == 0:
-            progress(end)
-    start, end = start or 0, end or 0
-    comparison = None
-    if topics.command is not None:
-        comparison = compare(
-            np.frombuffer(recorded[0], np.int64),
-            np.frombuffer(recorded[1], np.float64).reshape(-1, 4),
-            np.frombuffer(recorded[2], np.float64).reshape(-1, 4),
-        )
-    figures = {
-        channel: times.statistics(
-            start,
-            counts[channel].rejected,
-            counts[channel].last_rejection,
-            counts[channel].late,
-            _worded(intake.refused[channel]),
-        )
-        for channel, times in channels.items()
-    }
-    return Replay(
-        topics=topics,
-        start=start,
-        end=end,
-        times=np.frombuffer(series.times, np.int64),
-        commands=np.frombuffer(series.vectors, np.float64).reshape(-1, 4),
-        modes=np.frombuffer(series.modes, np.uint8),
-        at_event=np.frombuffer(series.at_event, np.bool_),
-        digest=digest.digest(),
-        failsafes=failsafes.entries,
-        times_of=channels,
-        channels=figures,
-        damage=damage,
-        notes=[*told, *_notes(topics, policy, figures, intake)],
-        policy_faults=controller.health.policy_faults,
-        covers=intake.covers,
-        comparison=comparison,
-        wall=time.perf_counter() - begin,
-        decode=intake.seconds,
-    )
+            run.compare_with(item)
+        elif isinstance(item, Reconfigured):
+            run.reconfigure(item)
+        else:
+            command = run.enter(item)
+            if watch is not None:
+                watch(item, command, run.controller)
+            if progress is not None and number % 64 == 0:
+                progress(item.arrival)
+    return run.result(topics, decoder, damage, begin)
 
 
-def beside(reference: Replay, other: Replay) -> Comparison:
+class _Run:
+    """A controller on its way through a recording, and what it gave so far."""
+
+    def __init__(
+        self, policy: Policy, safety: SafetyConfig, limits: Mapping[str, float], rate: float
+    ) -> None:
+        self._policy, self._limits = policy, limits
+        self._settings = limited(safety, limits)
+        self.controller = Controller(policy, self._settings)
+        self._start: int | None = None
+        self._end: int | None = None
+        self._times, self._vectors = array("q"), array("d")
+        self._modes, self._at_event = array("B"), array("B")
+        self._digest = hashlib.sha256()
+        self._failsafes = FailsafeLog()
+        self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
+        self._changes: list[str] = []
+        self._period = round(SECOND / rate) if rate else None
+        self._last: int | None = None
+        # Instants of the recorded commands, those commands, and ours at the same instants.
+        self._recorded = array("q"), array("d"), array("d")
+
+    def query_until(self, now: int) -> None:
+        """Ask for commands in the silence since the last event or change, up to `now` ns."""
+        if self._period is None or self._last is None:
+            return
+        end = min(now, self._last + _LONGEST_SILENCE)
+        for instant in range(self._last + self._period, end, self._period):
+            command = self.controller.command(instant)
+            self._add(command, False)
+            self._failsafes.add(command, self.controller.command)
+
+    def enter(self, event: Event) -> Command:
+        """Give an event to the controller, and return the command right after it."""
+        self.controller.on_event(event)
+        command = self.controller.command(event.arrival)
+        self._channel_times[event.channel].add(event)
+        self._add(command, True)
+        self._failsafes.add(command)
+        self._digest.update(struct.pack("<q4d", command.stamp, *command.vector))
+        if self._start is None:
+            self._start = event.arrival
+        self._end = self._last = event.arrival
+        return command
+
+    def compare_with(self, recorded: Recorded) -> None:
+        """Ask for a command at the time of a recorded one, and keep both."""
+        times, theirs, ours = self._recorded
+        times.append(recorded.arrival)
+        theirs.extend(recorded.vector)
+        ours.extend(self.controller.command(recorded.arrival).vector)
+
+    def reconfigure(self, change: Reconfigured) -> None:
+        """Change the settings as the recorded flight did."""
+        when = ""
+        if self._start is not None:
+            when = f" from {(change.arrival - self._start) / SECOND:.3f} s on"
+        self._changes.append(f"settings as recorded{when}: {differences(change.safety)}")
+        settings = limited(change.safety, self._limits)
+        if settings == self._settings:
+            return
+        if self._start is None:
+            self.controller = Controller(self._policy, settings)
+        else:
+            self.controller.reconfigure(settings, change.arrival)
+            self._last = change.arrival
+        self._settings = settings
+
+    def result(self, topics: Topics, decoder: EventDecoder, damage: Damage, begin: float) -> Replay:
+        """Sum up the replay, which began at `begin` by `time.perf_counter`."""
+        channels = self._statistics(decoder)
+        return Replay(
+            topics=topics,
+            start=self._start or 0,
+            end=self._end or 0,
+            times=np.frombuffer(self._times, np.int64),
+            commands=np.frombuffer(self._vectors, np.float64).reshape(-1, 4),
+            modes=np.frombuffer(self._modes, np.uint8),
+            at_event=np.frombuffer(self._at_event, np.bool_),
+            digest=self._digest.digest(),
+            failsafes=self._failsafes.entries,
+            channel_times={channel: self._channel_times[channel] for channel in channels},
+            channels=channels,
+            damage=damage,
+            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
+            policy_faults=self.controller.health.policy_faults,
+            covers=decoder.covers,
+            comparison=None if topics.command is None else self._comparison(),
+            wall=time.perf_counter() - begin,
+            decode=decoder.seconds,
+        )
+
+    def _comparison(self) -> Comparison:
+        times, theirs, ours = self._recorded
+        return compare(
+            np.frombuffer(times, np.int64),
+            np.frombuffer(theirs, np.float64).reshape(-1, 4),
+            np.frombuffer(ours, np.float64).reshape(-1, 4),
+        )
+
+    def _statistics(self, decoder: EventDecoder) -> dict[Channel, ChannelStatistics]:
+        return {
+            channel: self._channel_times[channel].statistics(
+                self._start or 0,
+                health.rejected,
+                health.last_rejection,
+                health.late,
+                _reasons(decoder.refused[channel]),
+            )
+            for channel, health in self.controller.health.channels.items()
+        }
+
+    def _add(self, command: Command, at_event: bool) -> None:
+        self._times.append(command.stamp)
+        self._vectors.extend(command.vector)
+        self._modes.append(MODES.index(command.mode))
+        self._at_event.append(at_event)
+
+
+def compare_replays(reference: Replay, other: Replay) -> Comparison:
     """Compare two replays of one recording at the commands of `reference`."""
-    return compare(
-        reference.times, reference.commands, held(other.times, other.commands, reference.times)
-    )
+    commands = zero_order_hold(other.times, other.commands, reference.times)
+    return compare(reference.times, reference.commands, commands)
 
 
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Read some items ahead: caches hold the reader or the controller, not both.
+def _in_batches(items: Iterator[Item]) -> Iterator[Item]:
+    """Read some items ahead, so that the processor's caches hold the reader or the controller.
 
-    By turns for each event they took a fifth more time (measured, images not counted).
+    Taking turns for each event took a fifth more time (measured, without images).
     """
-    while batch := list(islice(items, _AHEAD)):
+    while batch := list(islice(items, _BATCH)):
         yield from batch
 
 
-def _enter(controller: Controller, event: Event, counts: _Counts) -> None:
-    before = controller.health.channels[event.channel]
-    rejected, late = before.rejected, before.late
-    controller.on_event(event)
-    after = controller.health.channels[event.channel]
-    if after.rejected > rejected:
-        counts.rejected += 1
-        counts.last_rejection = after.last_rejection
-    counts.late += after.late > late
-
-
-def _told(change: Reconfigured, start: int | None) -> str:
-    when = "" if start is None else f" from {(change.arrival - start) / SECOND:.3f} s on"
-    return f"settings as recorded{when}: {differences(change.safety)}"
-
-
-def _worded(refused: Refusals) -> dict[str, int]:
+def _reasons(refused: Refusals) -> dict[str, int]:
+    """Count refusals by the text of the first of their kind."""
     return {refused.first[kind]: count for kind, count in refused.reasons.items()}
 
 
 def _notes(
     topics: Topics,
     policy: Policy,
-    figures: dict[Channel, ChannelStatistics],
-    intake: Intake,
+    statistics: dict[Channel, ChannelStatistics],
+    decoder: EventDecoder,
 ) -> list[str]:
     notes = []
     for channel in sorted(policy.channels, key=lambda channel: channel.value):
-        if getattr(topics, channel.value) is None:
-            notes.append(f"no topic of the {channel.value}, which the model needs: it hovers")
-        elif not figures[channel].events:
-            notes.append(f"no event of the {channel.value}, which the model needs: it hovers")
-    for channel, refused in intake.refused.items():
-        for kind, count in refused.reasons.items():
-            notes.append(f"{channel.value}: {count} messages refused: {refused.first[kind]}")
-    if topics.camera is not None:
-        if intake.covers is None:
-            notes.append("no calibration of the camera: images are taken for the model's")
-        elif intake.covers < 0.99:
-            notes.append(f"the camera covers {intake.covers:.0%} of the model's view")
+        if topics.channels.get(channel) is None:
+            notes.append(f"no topic of the {channel.value}, which the model needs, so it hovers")
+        elif not statistics[channel].events:
+            notes.append(f"no event of the {channel.value}, which the model needs, so it hovers")
+    for channel, refused in decoder.refused.items():
+        for reason, count in _reasons(refused).items():
+            notes.append(f"{channel.value}: {count} messages refused: {reason}")
+    if topics.channels.get(Channel.CAMERA) is not None:
+        if decoder.covers is None:
+            notes.append(
+                "no calibration of the camera: images are used as if the model's camera took them"
+            )
+        elif decoder.covers < 0.99:
+            notes.append(f"the camera covers {decoder.covers:.0%} of the model's view")
     return notes

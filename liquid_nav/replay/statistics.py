@@ -1,4 +1,4 @@
-"""Figures of one channel of a flight: rate, jitter, latency, gaps."""
+"""Statistics of one channel of a flight: rate, jitter, latency, gaps."""
 
 from array import array
 from dataclasses import dataclass
@@ -9,28 +9,30 @@ from numpy.typing import NDArray
 from liquid_nav.events import SECOND, Event
 
 GAP = 2.5
-"""An interval between stamps is a gap when it is so many times the median."""
+"""An interval between stamps is a gap when it is longer than this many median intervals."""
 
 MAX_GAPS = 1000
-"""Gaps listed of one channel, the longest ones."""
+"""Most gaps that are listed of one channel, the longest ones."""
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Figures of one channel; times in seconds, NaN where there are too few events.
+    """Statistics of one channel; times in seconds, NaN where there are too few events.
 
     Attributes:
         events: measurements handed to the controller.
-        rejected: of these, those that it rejected; and `last_rejection` says why the last.
-        late: of these, those behind the clock or behind a newer one.
-        refused: messages that became no event, by reason, with the first of each in words.
-        rate: events per second, over the time from the first stamp to the last.
+        rejected: how many of these the controller rejected.
+        last_rejection: why it rejected the last one.
+        late: how many of these came behind the controller's clock or behind a newer one.
+        refused: how many messages became no event, by reason; a reason reads as the first one did.
+        rate: events per second, from the first stamp to the last.
         interval: median time between stamps.
         jitter: standard deviation of the intervals that are no gaps.
         latency_p50, latency_p99, latency_max: from stamp to arrival.
-        equal_stamps: events with the stamp of the one before.
-        gaps: (start, length) of intervals longer than `GAP` medians, start from the first arrival
-            of the flight, in order of time, the longest `MAX_GAPS`; `gap_count` counts all.
+        equal_stamps: events with the same stamp as the one before.
+        gaps: (start, length) of the intervals longer than `GAP` medians, in order of time, at most
+            the `MAX_GAPS` longest; start counts from the first arrival of the flight.
+        gap_count: number of all gaps.
 
     """
 
@@ -49,6 +51,21 @@ class ChannelStatistics:
     gaps: list[tuple[float, float]]
     gap_count: int
 
+    @property
+    def refusals(self) -> int:
+        """Number of all messages that became no event."""
+        return sum(self.refused.values())
+
+    @property
+    def present(self) -> bool:
+        """Whether any message of the channel came."""
+        return bool(self.events or self.refused)
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds; NaN where there is no gap."""
+        return max((length for _, length in self.gaps), default=float("nan"))
+
 
 class ChannelTimes:
     """Stamps and arrivals of one channel, 16 bytes an event."""
@@ -60,7 +77,7 @@ class ChannelTimes:
         return len(self._stamps)
 
     def add(self, event: Event) -> None:
-        """Note an event."""
+        """Add an event."""
         self._stamps.append(event.stamp)
         self._arrivals.append(event.arrival)
 
@@ -77,12 +94,18 @@ class ChannelTimes:
     def statistics(
         self, start: int, rejected: int, last_rejection: str, late: int, refused: dict[str, int]
     ) -> ChannelStatistics:
-        """Work out the figures; `start` is the first arrival of the flight, ns."""
+        """Compute the statistics.
+
+        Args:
+            start: first arrival of the flight, ns.
+            rejected, last_rejection, late, refused: see `ChannelStatistics`.
+
+        """
         p50, p99, top = self._latency()
         stamps = np.sort(self.stamps)
         intervals = np.diff(stamps) / SECOND
         moving = intervals[intervals > 0]
-        # Of a long flight every copy counts, megabytes each: this one is sorted where it lies.
+        # A copy of a long flight's intervals takes megabytes, so this one is sorted in place.
         median = float(np.median(moving, overwrite_input=True)) if len(moving) else float("nan")
         del moving
         is_gap = intervals > GAP * median

@@ -12,7 +12,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.decode import stamp_of
 from liquid_nav.recording.settings import Reconfigured, decode
-from liquid_nav.replay.intake import Intake
+from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.topics import Topics
 
 CLOCKS = ("log", "stamp")
@@ -70,7 +70,7 @@ Item = Event | Recorded | Reconfigured
 
 
 def timeline(
-    recording: Recording, topics: Topics, intake: Intake, cut: Cut, damage: Damage
+    recording: Recording, topics: Topics, decoder: EventDecoder, cut: Cut, damage: Damage
 ) -> Iterator[Item]:
     """Give events, recorded commands and settings by (arrival, place in the recording).
 
@@ -103,7 +103,7 @@ def timeline(
             item = _settings(message, damage)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
-            item = _item(message, topics, intake, cut)
+            item = _item(message, topics, decoder, cut)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
         while waiting and waiting[0][0] <= progress - slack:
@@ -112,13 +112,15 @@ def timeline(
         yield heapq.heappop(waiting)[2]
 
 
-def _item(message: Message, topics: Topics, intake: Intake, cut: Cut) -> Event | Recorded | None:
+def _item(
+    message: Message, topics: Topics, decoder: EventDecoder, cut: Cut
+) -> Event | Recorded | None:
     if message.topic.name == topics.command:
         return Recorded(message.time, _twist(message.content))
-    channel = intake.channel(message)
+    channel = decoder.channel(message)
     if channel in cut.drop:
         return None
-    event = intake.event(message)
+    event = decoder.event(message)
     if event is not None and (delay := cut.delay.get(event.channel)):
         event = replace(event, arrival=event.arrival + delay)
     return event

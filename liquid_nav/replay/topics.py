@@ -1,11 +1,14 @@
 """Which topics of a recording are the flight: found by type, or chosen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from liquid_nav.bags.records import Topic
-from liquid_nav.errors import ReplayError
-from liquid_nav.recording.recorder import OPERATOR_STOP, SETTINGS
+from liquid_nav.errors import ConfigError, ReplayError
+from liquid_nav.events import Channel
+from liquid_nav.messages.operator import OperatorStopMessage
+from liquid_nav.messages.plug import channel_types
+from liquid_nav.recording.recorder import SETTINGS
 
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
@@ -13,17 +16,12 @@ NONE = "none"
 TRUTH = "/ground_truth"
 """Namespace of what only a simulator knows; no topic in it is taken unless it is chosen."""
 
-TYPES: dict[str, tuple[str, ...]] = {
-    "camera": ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
+OTHERS = {
     "camera_info": ("sensor_msgs/msg/CameraInfo",),
-    "imu": ("sensor_msgs/msg/Imu", "px4_msgs/msg/SensorCombined"),
-    "odometry": ("nav_msgs/msg/Odometry", "px4_msgs/msg/VehicleOdometry"),
-    "goal": ("geometry_msgs/msg/PoseStamped",),
     "command": ("geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/Twist"),
-    "operator": ("std_msgs/msg/Bool",),
     "settings": ("std_msgs/msg/String",),
 }
-"""Message types that a role may have."""
+"""Message types of what is not a channel."""
 
 FLAGS = {"odometry": "--odom", "command": "--cmd"}
 """Options that are not called as the role is."""
@@ -31,83 +29,138 @@ FLAGS = {"odometry": "--odom", "command": "--cmd"}
 
 @dataclass(frozen=True)
 class Topics:
-    """Topics of a flight by role, None where there is none.
+    """Topics of a flight, None where there is none.
 
-    As a choice, None leaves it to `find` and `NONE` leaves the role out.
+    As a choice, None leaves a topic to `find` and `NONE` leaves it out.
+
+    Attributes:
+        channels: topic of each channel.
+        camera_info: calibration of the camera.
+        command: recorded commands.
+        settings: recorded settings of the safety layer.
+
     """
 
-    camera: str | None = None
+    channels: Mapping[Channel, str | None] = field(default_factory=dict)
     camera_info: str | None = None
-    imu: str | None = None
-    odometry: str | None = None
-    goal: str | None = None
     command: str | None = None
-    operator: str | None = None
     settings: str | None = None
+
+    @classmethod
+    def of(cls, roles: Mapping[str, str | None]) -> "Topics":
+        """Topics by role: the name of a channel, or of another attribute.
+
+        Raises:
+            ConfigError: on an unknown role.
+
+        """
+        channels = {channel.value: channel for channel in channel_types()}
+        unknown = [role for role in roles if role not in channels and role not in OTHERS]
+        if unknown:
+            raise ConfigError(
+                f"there is no topic called {', '.join(unknown)}; "
+                f"choose from {', '.join((*channels, *OTHERS))}"
+            )
+        return cls(
+            {channels[role]: topic for role, topic in roles.items() if role in channels},
+            **{role: topic for role, topic in roles.items() if role in OTHERS},
+        )
+
+    @property
+    def roles(self) -> dict[str, str | None]:
+        """Topics by role, see `of`."""
+        others = {role: getattr(self, role) for role in OTHERS}
+        return {channel.value: name for channel, name in self.channels.items()} | others
 
     @property
     def names(self) -> frozenset[str]:
-        """All that there are."""
-        return frozenset(name for role in fields(self) if (name := getattr(self, role.name)))
+        """All topics that there are."""
+        return frozenset(name for name in self.roles.values() if name)
 
 
-def find(topics: Mapping[str, Topic], chosen: Topics, comparing: bool, goals: bool) -> Topics:
-    """Find the topic of each role.
+def find(
+    topics: Mapping[str, Topic],
+    chosen: Topics,
+    comparing: bool,
+    reads: Collection[Channel] = (Channel.CAMERA, Channel.IMU),
+) -> Topics:
+    """Find the topic of each channel, and of what belongs to the flight beside.
 
-    One that is chosen is taken. Of camera, IMU and odometry, the only topic of their types is
-    taken; so are the goal's if `goals`, and the recorded commands if `comparing`, for else a pose
-    or a twist may be anything. The camera's info is the one beside its images;
-    the operator's stop and the settings are known by our names for them.
+    A topic that is chosen is taken. Of the channels in `reads`, and of odometry, the only topic of
+    their types is taken, and so is that of recorded commands if `comparing`; a pose, a range or a
+    twist that nobody asks for may be anything. The camera's info is the one beside its images; the
+    operator's stop and the settings are known by our names for them.
+
+    Args:
+        topics: of the recording, by name.
+        chosen: what the user chose.
+        comparing: whether recorded commands are needed.
+        reads: channels that the policy reads.
 
     Raises:
         ReplayError: when a chosen topic is not there or of another type, when several topics
             could be meant, listing them, or when nothing at all is found.
 
     """
-    found: dict[str, str | None] = {}
-    for role in ("camera", "imu", "odometry", "goal", "command"):
-        wanted = {"goal": goals, "command": comparing}.get(role, True)
-        found[role] = _one(topics, role, getattr(chosen, role), wanted)
-    camera = found["camera"]
-    if chosen.camera_info is not None or camera is None:
-        found["camera_info"] = _one(topics, "camera_info", chosen.camera_info, False)
-    else:
-        found["camera_info"] = _info_beside(topics, camera)
-    for role, name in (("operator", OPERATOR_STOP), ("settings", SETTINGS)):
-        ours = topics.get(name)
-        own = name if ours is not None and ours.type in TYPES[role] else NONE
-        found[role] = _one(topics, role, getattr(chosen, role) or own, False)
-    if not any(found[role] for role in ("camera", "imu", "odometry", "goal")):
+    channels: dict[Channel, str | None] = {}
+    for channel, types in channel_types().items():
+        choice = chosen.channels.get(channel)
+        if channel == Channel.OPERATOR:
+            choice = choice or _ours(topics, OperatorStopMessage.topic, types)
+        sought = channel == Channel.ODOMETRY or channel in reads
+        channels[channel] = _one(topics, channel.value, types, choice, sought)
+    command = _one(topics, "command", OTHERS["command"], chosen.command, comparing)
+    settings = chosen.settings or _ours(topics, SETTINGS, OTHERS["settings"])
+    info, images = chosen.camera_info, channels[Channel.CAMERA]
+    if info is None and images is not None:
+        info = _info_beside(topics, images)
+    if not any(name for channel, name in channels.items() if channel != Channel.OPERATOR):
         raise ReplayError(
             "the recording holds nothing that a controller takes in; its topics are "
             + (", ".join(map(_describe, topics.values())) or "none")
         )
-    return Topics(**found)
+    return Topics(
+        channels,
+        camera_info=_one(topics, "camera_info", OTHERS["camera_info"], info, False),
+        command=command,
+        settings=_one(topics, "settings", OTHERS["settings"], settings, False),
+    )
 
 
-def _one(topics: Mapping[str, Topic], role: str, choice: str | None, search: bool) -> str | None:
+def _one(
+    topics: Mapping[str, Topic],
+    role: str,
+    types: tuple[str, ...],
+    choice: str | None,
+    search: bool,
+) -> str | None:
     if choice == NONE:
         return None
+    candidates = _of_type(topics, types)
+    listed = ", ".join(map(_describe, candidates))
     if choice is not None:
         if choice not in topics:
             raise ReplayError(
-                f"there is no topic {choice}, topics of the type of {role} are "
-                f"{_listed(topics, role) or 'none'}"
+                f"there is no topic {choice}, topics of the type of {role} are {listed or 'none'}"
             )
-        if topics[choice].type not in TYPES[role]:
+        if topics[choice].type not in types:
             raise ReplayError(
-                f"{_describe(topics[choice])} cannot be the {role}, "
-                f"which is {' or '.join(TYPES[role])}"
+                f"{_describe(topics[choice])} cannot be the {role}, which is {' or '.join(types)}"
             )
         return choice
-    candidates = [t.name for t in _of_type(topics, role)] if search else []
+    if not search:
+        return None
     if len(candidates) > 1:
         flag = FLAGS.get(role, f"--{role}")
         raise ReplayError(
-            f"which topic is the {role}? Choose one by {flag}, or {flag} {NONE}: "
-            f"{_listed(topics, role)}"
+            f"which topic is the {role}? Choose one by {flag}, or {flag} {NONE}: {listed}"
         )
-    return candidates[0] if candidates else None
+    return candidates[0].name if candidates else None
+
+
+def _ours(topics: Mapping[str, Topic], name: str, types: tuple[str, ...]) -> str:
+    """The topic of our own name for it, or `NONE` where the recording has none."""
+    return name if name in topics and topics[name].type in types else NONE
 
 
 def _info_beside(topics: Mapping[str, Topic], camera: str) -> str | None:
@@ -116,21 +169,17 @@ def _info_beside(topics: Mapping[str, Topic], camera: str) -> str | None:
     while "/" in base:
         base = base.rpartition("/")[0]
         name = f"{base}/camera_info"
-        if name in topics and topics[name].type in TYPES["camera_info"]:
+        if name in topics and topics[name].type in OTHERS["camera_info"]:
             return name
     return None
 
 
-def _of_type(topics: Mapping[str, Topic], role: str) -> list[Topic]:
+def _of_type(topics: Mapping[str, Topic], types: tuple[str, ...]) -> list[Topic]:
     return [
         topic
         for topic in topics.values()
-        if topic.type in TYPES[role] and not topic.name.startswith(f"{TRUTH}/")
+        if topic.type in types and not topic.name.startswith(f"{TRUTH}/")
     ]
-
-
-def _listed(topics: Mapping[str, Topic], role: str) -> str:
-    return ", ".join(map(_describe, _of_type(topics, role)))
 
 
 def _describe(topic: Topic) -> str:

@@ -1,1 +1,1 @@
-"""ROS 2: messages to events, commands to autopilots, and the nodes; alone in importing `rclpy`."""
+"""ROS 2 nodes and autopilot back-ends; the only package that imports `rclpy`."""

@@ -1,7 +1,7 @@
-"""Where the executables begin: a signal ends them in order, even while they still import.
+"""Entry points of the executables: a signal ends them in order, even while they still import.
 
-A node takes seconds to import what it flies with. This module imports next to nothing, and so
-comes before all of that; `liquid_nav.ros.process` takes the signals over when there is a node.
+A node takes seconds to import what it needs. This module imports next to nothing, so that it can
+handle signals before that; `liquid_nav.ros.process` handles them once there is a node.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 def controller() -> None:
     """Run `liquid_nav_node` until SIGINT or SIGTERM."""
-    _run("node", "ControllerNode")
+    _run("controller.node", "ControllerNode")
 
 
 def supervisor() -> None:
@@ -23,8 +23,8 @@ def supervisor() -> None:
 
 
 def simulator() -> None:
-    """Run `liquid_nav_sim_node` until SIGINT or SIGTERM, or until its last flight is flown."""
-    _run("simulator", "SimulatorNode")
+    """Run `liquid_nav_sim_node` until SIGINT or SIGTERM, or until its last flight has ended."""
+    _run("simulator.node", "SimulatorNode")
 
 
 def player() -> None:
@@ -34,11 +34,11 @@ def player() -> None:
 
 def _run(module: str, node: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     make = getattr(importlib.import_module(f"liquid_nav.ros.{module}"), node)
     importlib.import_module("liquid_nav.ros.process").run(make)
 
 
-def _leave(*_: Any) -> None:
-    # Nothing is made yet, and an exception in the midst of an import would end in a traceback.
+def _exit(*_: Any) -> None:
+    # Nothing is made yet, and an exception in the middle of an import would print a traceback.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What the launch files are made of: our processes, and how they end together."""
+"""Building blocks of the launch files: the processes, and what follows when one of them ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from liquid_nav.ros.process import MISCONFIGURED
 PACKAGE = "liquid_nav"
 
 _ROLES = {"liquid_nav_node": "controller", "liquid_nav_supervisor": "supervisor"}
-"""Last part of the SROS2 enclave of an executable."""
+"""Last part of the SROS2 enclave, by executable."""
 
 _LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
@@ -35,7 +35,7 @@ _PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def share(*parts: str) -> str:
-    """Path of a file that the package has installed."""
+    """Path of a file in the share directory of the package."""
     return str(Path(get_package_share_directory(PACKAGE), *parts))
 
 
@@ -51,11 +51,13 @@ def describe(arguments: Iterable[tuple[str, str, str]], setup: Callable[[Any], l
     names = {name for name, _, _ in arguments}
 
     def warn(context: Any) -> None:
-        # Unknown ones may be of a launch file that includes this one, so that launch takes any.
+        # launch accepts any argument, since it may belong to a launch file that includes this one.
         given = {word.partition(":=")[0] for word in context.argv if ":=" in word}
         for name in sorted(given - names):
             for near in get_close_matches(name, names, 1, 0.8):
-                get_logger(PACKAGE).warning(f"{name}:= is no argument; did you mean {near}:= ?")
+                get_logger(PACKAGE).warning(
+                    f"there is no argument {name}:=; did you mean {near}:=?"
+                )
 
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=text)
@@ -75,62 +77,62 @@ def flag(context: Any, name: str) -> bool:
     """Value of a launch argument that is true or false.
 
     Raises:
-        RuntimeError: on any other word.
+        RuntimeError: on any other value.
 
     """
-    word = value(context, name).lower()
-    if word not in ("true", "false"):
-        raise RuntimeError(f"{name} must be true or false, got {word!r}")
-    return word == "true"
+    text = value(context, name).lower()
+    if text not in ("true", "false"):
+        raise RuntimeError(f"{name} must be true or false, got {text!r}")
+    return text == "true"
 
 
 def number(context: Any, name: str, kind: type[float] = float) -> float:
     """Value of a launch argument that is a number, or, with `kind` int, a whole one.
 
     Raises:
-        RuntimeError: on any other word.
+        RuntimeError: on any other value.
 
     """
-    word = value(context, name)
+    text = value(context, name)
     try:
-        return kind(word)
+        return kind(text)
     except ValueError:
         whole = "whole " if kind is int else ""
-        raise RuntimeError(f"{name} must be a {whole}number, got {word!r}") from None
+        raise RuntimeError(f"{name} must be a {whole}number, got {text!r}") from None
 
 
 def chosen(context: Any, *names: str) -> dict[str, str]:
-    """Launch arguments that are not empty: the others are left to the parameter file."""
+    """Launch arguments that are not empty; the others are left to the parameter file."""
     given = {name: value(context, name) for name in names}
-    return {name: word for name, word in given.items() if word}
+    return {name: text for name, text in given.items() if text}
 
 
 def middleware() -> list[Any]:
-    """Give Fast DDS shared memory that takes whole images, unless the user has a profile."""
+    """Give Fast DDS enough shared memory for whole images, unless the user has a profile."""
     if _PROFILES in os.environ:
         return []
     return [SetEnvironmentVariable(_PROFILES, share("config", "fastdds.xml"))]
 
 
 def controller(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
-    """`liquid_nav_node`, brought up by itself.
+    """`liquid_nav_node`, which configures and activates itself.
 
-    When it cannot start as it was asked to, everything ends. When it dies later, the rest stays:
-    the supervisor then has the command.
+    When its parameters keep it from starting, the launch ends. When it dies later, the other
+    processes stay: the supervisor then commands the vehicle.
     """
     return _node(
         context,
         "liquid_nav_node",
         {"autostart": True, **parameters},
         on_exit=_on_exit("controller", ends_all=False),
-        # One thread is the fastest for networks as small as these, and leaves the others alone.
+        # One thread is the fastest for networks as small as these, and leaves cores to the others.
         additional_env={"OMP_NUM_THREADS": "1"},
         **options,
     )
 
 
 def supervisor(context: Any, parameters: dict[str, Any]) -> Any:
-    """`liquid_nav_supervisor`; without it nothing flies, so its end is the end of everything."""
+    """`liquid_nav_supervisor`; no vehicle flies without it, so that the launch ends with it."""
     return _node(
         context,
         "liquid_nav_supervisor",
@@ -140,7 +142,7 @@ def supervisor(context: Any, parameters: dict[str, Any]) -> Any:
 
 
 def simulator(context: Any, parameters: dict[str, Any]) -> Any:
-    """`liquid_nav_sim_node`; with it everything ends."""
+    """`liquid_nav_sim_node`; the launch ends with it."""
     return _node(
         context,
         "liquid_nav_sim_node",
@@ -151,7 +153,7 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
 
 
 def player(context: Any, parameters: dict[str, Any]) -> Any:
-    """`liquid_nav_player`; with the bag everything ends."""
+    """`liquid_nav_player`; the launch ends with the bag."""
     return _node(
         context,
         "liquid_nav_player",
@@ -168,12 +170,12 @@ def _node(
     **options: Any,
 ) -> Any:
     # Only `drone.launch.py` has this argument.
-    vehicle = context.launch_configurations.get("enclave", "")
+    enclave = context.launch_configurations.get("enclave", "")
     file = value(context, params_file)
-    # launch_ros goes on without one that is not there: with other limits than were asked for.
+    # launch_ros would go on without a file that is missing, and fly with other limits.
     if not Path(file).is_file():
         raise RuntimeError(f"{params_file} must be a file, got {file!r}")
-    enclave = ["--enclave", f"{vehicle}/{_ROLES[executable]}"] if vehicle else []
+    security = ["--enclave", f"{enclave}/{_ROLES[executable]}"] if enclave else []
     return Node(
         package=PACKAGE,
         executable=executable,
@@ -182,27 +184,27 @@ def _node(
         parameters=[file, parameters],
         output="screen",
         emulate_tty=True,
-        ros_arguments=["--log-level", _log_level(context), *enclave],
+        ros_arguments=["--log-level", _log_level(context), *security],
         **options,
     )
 
 
 def _on_exit(name: str, ends_all: bool = True) -> Callable[[Any, Any], list[Any]]:
-    """What follows when a process ends; the launch fails, for scripts too, if it never started."""
+    """Handler of the end of a process; the launch fails if the process could not start."""
 
-    def follow(event: Any, context: Any) -> list[Any]:
+    def handle(event: Any, context: Any) -> list[Any]:
         if event.returncode == MISCONFIGURED:
-            raise RuntimeError(f"the {name} cannot start as it was asked to, see its error")
+            raise RuntimeError(f"the {name} cannot start with these parameters, see its error")
         if ends_all:
             return [EmitEvent(event=Shutdown(reason=f"the {name} has ended"))]
         return [LogInfo(msg=f"the {name} has ended with status {event.returncode}")]
 
-    return follow
+    return handle
 
 
 def _log_level(context: Any) -> str:
-    word = value(context, "log_level")
-    # Of one logger: its name, := and the level.
-    if word.rpartition(":=")[2].lower() not in _LOG_LEVELS:
-        raise RuntimeError(f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {word!r}")
-    return word
+    text = value(context, "log_level")
+    # The level of a single logger is given as its name, := and the level.
+    if text.rpartition(":=")[2].lower() not in _LOG_LEVELS:
+        raise RuntimeError(f"log_level must be one of {', '.join(_LOG_LEVELS)}, got {text!r}")
+    return text

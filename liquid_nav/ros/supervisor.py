@@ -1,11 +1,11 @@
-"""A process of its own that brings the vehicle to rest when the controller's dies.
+"""The supervisor: a process of its own that brings the vehicle to rest when the controller dies.
 
-The controller publishes a heartbeat while it is active, and a last one that says so when it leaves
-in order. Silence in between is a death, or a hang, which is as bad: the supervisor publishes zero
-commands, by the same kind of back-end, until a heartbeat is heard again.
+The controller publishes a heartbeat while it is active, and a last one, which says so, when it is
+deactivated. Silence without that last one means that the controller is dead, or hangs, which is as
+bad: the supervisor then sends zero commands, by a back-end of its own, until the next heartbeat.
 
-A back-end with a proof of life of its own (PX4) is given none: the autopilot's own failsafe shall
-follow when its companion is dead.
+It never sends the proof of life that some autopilots ask for (PX4): when the controller is dead,
+the autopilot's own failsafe must follow.
 """
 
 from __future__ import annotations
@@ -17,17 +17,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.ros.backends import make_backend
+from liquid_nav.ros.backends import backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
-from liquid_nav.ros.controller.parameters import (
-    BACKEND_SPECS,
-    EXECUTOR,
-    Spec,
-    backend_of,
-    declare,
-    read,
-)
+from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
 
 HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
 HEARTBEAT_PERIOD = 0.05
@@ -37,18 +30,18 @@ _ACTIVE, _INACTIVE = 3, 2
 """PRIMARY_STATE_ACTIVE and PRIMARY_STATE_INACTIVE of the heartbeat's type."""
 
 _CHECK_PERIOD = 0.02
+"""s between two checks of the heartbeat."""
 
 _SPECS = (
-    *BACKEND_SPECS,
     Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
-    Spec("timeout", 0.3, "s of silence after which the controller is dead.", (0.1, 0.45)),
-    Spec("rate", 20.0, "Hz of the zero commands.", (2.0, 50.0)),
+    Spec("timeout", 0.3, "s without a heartbeat after which the controller is dead.", (0.1, 0.45)),
+    Spec("rate", 20.0, "Hz of the zero commands; a back-end may need more.", (2.0, 50.0)),
     EXECUTOR,
 )
 
 
 def heartbeat(active: bool) -> Any:
-    """Sign of life of a controller that commands, or the last one of a controller that leaves."""
+    """Heartbeat of a controller that is active, or the last one, of one that is deactivated."""
     state = message_class(HEARTBEAT_TYPE)()
     state.id, state.label = (_ACTIVE, "active") if active else (_INACTIVE, "inactive")
     return state
@@ -57,32 +50,39 @@ def heartbeat(active: bool) -> Any:
 class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
     """`liquid_nav_supervisor`.
 
-    Silent before the first heartbeat and after an orderly leave. Times are steady, so that neither
-    simulated time nor a clock that is set can hold it up.
+    It sends nothing before the first heartbeat, and nothing after the last one of a controller that
+    was deactivated. It measures time on a steady clock, so that neither simulated time nor a clock
+    that is set can delay it.
 
     Args:
         options: of `rclpy.node.Node`.
 
     Raises:
-        ConfigError: on a back-end that cannot be made.
+        ConfigError: on a back-end that cannot be made, or that needs more commands per second.
 
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_supervisor", **options)
-        declare(self, _SPECS)
-        values = read(self, _SPECS)
-        name, settings = backend_of(values)
-        self._backend = make_backend(name, self, **settings)
+        specs = (*backend_specs(), *_SPECS)
+        declare(self, specs)
+        values = read(self, specs)
+        self._backend = selected_backend(values)
+        self._backend.check_rate("rate", values["rate"])
+        self._backend.configure(self)
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
-        self._heard: float | None = None
-        self._sent: float | None = None
+        # Times on the steady clock, s: of the last heartbeat of an active controller, and of the
+        # last zero command.
+        self._last_heartbeat: float | None = None
+        self._last_command = 0.0
         self._overdue = False
-        self._status = Status(WARN, "controller", "no heartbeat yet: nobody is guarded", {})
+        self._status = Status(
+            WARN, "controller", "no heartbeat yet: no controller is supervised", {}
+        )
         self.create_subscription(
             message_class(HEARTBEAT_TYPE), values["heartbeat"], self._on_heartbeat, 1
         )
-        self._reports = self.create_publisher(
+        self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -90,43 +90,52 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         self.create_timer(1.0, self._report, clock=steady)
 
     def _on_heartbeat(self, state: Any) -> None:
-        if self._sent is not None:
-            self.get_logger().warning("the controller is back: it has the command")
+        if self._backend.active:
+            self._backend.deactivate()
+            self.get_logger().warning("the controller is alive again, and commands the vehicle")
+        elif self._last_heartbeat is None and state.id == _ACTIVE:
+            self.get_logger().info("the controller is active, and supervised")
         if state.id == _ACTIVE:
-            self._heard = time.monotonic()
+            self._last_heartbeat = time.monotonic()
             self._status = Status(OK, "controller", "alive", {})
         else:
-            self._heard = None
-            self._status = Status(OK, "controller", "left in order", {})
-        self._sent = None
+            self._last_heartbeat = None
+            self._status = Status(OK, "controller", "deactivated", {})
 
     def _check(self) -> None:
+        """Send a zero command if the heartbeat is overdue."""
         now = time.monotonic()
-        if self._heard is None or now - self._heard <= self._timeout:
+        if self._last_heartbeat is None or now - self._last_heartbeat <= self._timeout:
             self._overdue = False
             return
         if not self._overdue:
-            # When this process was held up itself, a heartbeat may be waiting: it is read first.
+            # If this process was delayed itself, a heartbeat may be waiting: it is read first.
             self._overdue = True
             return
-        first = self._sent is None
-        if self._sent is not None and now - self._sent < self._period:
+        first = not self._backend.active
+        if first:
+            self._backend.activate(None)
+        elif now - self._last_command < self._period:
             return
-        self._sent = now
+        self._last_command = now
         stamp = int(self.get_clock().now().nanoseconds)
         reason = "supervisor: the controller is dead"
-        self._backend.send(Command(stamp, mode=Mode.HOVER, reason=reason), None, fresh=False)
-        if first:  # Said after it was done.
-            self._status = Status(ERROR, "controller", "dead: zero commands go out", {})
+        self._backend.command(Command(stamp, mode=Mode.HOVER, reason=reason), None, fresh=False)
+        if first:  # Reported only after the command was sent.
+            self._status = Status(ERROR, "controller", "dead: zero commands are sent", {})
+            silence = now - self._last_heartbeat
             self.get_logger().error(
-                f"no heartbeat for {now - self._heard:.2f} s: the controller is dead, stopping"
+                f"no heartbeat for {silence:.2f} s: the controller is dead, zero commands are sent"
             )
 
     def _report(self) -> None:
+        """Publish the diagnostics."""
         now = int(self.get_clock().now().nanoseconds)
-        self._reports.publish(message(self.get_fully_qualified_name(), now, [self._status]))
+        self._diagnostics_publisher.publish(
+            message(self.get_fully_qualified_name(), now, [self._status])
+        )
 
     def close(self) -> None:
-        """Let go of the back-end and end."""
+        """Close the back-end and destroy the node."""
         self._backend.close()
         self.destroy_node()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Odometry, yaw_of
+from liquid_nav.events import SECOND, Odometry
+from liquid_nav.rotations import rotate, yaw_of
 
 Vector = tuple[float, float, float, float]
 Vector3 = tuple[float, float, float]
@@ -103,7 +104,7 @@ class Geofence:
 
         """
         up, down = [], []
-        measured = _rotated(odometry.orientation.tolist(), odometry.linear_velocity.tolist())
+        measured = rotate(odometry.orientation.tolist(), odometry.linear_velocity.tolist())
         for axis, position in enumerate(odometry.position.tolist()):
             flown, last = measured[axis] * age, travel.speed[axis]
             high, low = self.high[axis] - position, position - self.low[axis]
@@ -201,11 +202,3 @@ def turned(yaw: float, vector: Vector3) -> Vector3:
 
 def _added(a: Vector3, b: Sequence[float], times: float) -> Vector3:
     return (a[0] + times * b[0], a[1] + times * b[1], a[2] + times * b[2])
-
-
-def _rotated(rotation: list[float], vector: list[float]) -> tuple[float, float, float]:
-    """Rotate a vector by a unit quaternion x, y, z, w."""
-    x, y, z, w = rotation
-    a, b, c = vector
-    p, q, r = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    return (a + w * p + y * r - z * q, b + w * q + z * p - x * r, c + w * r + x * q - y * p)

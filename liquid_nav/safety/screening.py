@@ -1,82 +1,77 @@
 """What no controller can use: measurements that are not finite, not plausible, or frozen."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from liquid_nav.events import (
-    SECOND,
-    CameraFrame,
-    Channel,
-    Event,
-    Goal,
-    ImuSample,
-    Odometry,
-)
+from liquid_nav.events import SECOND, Channel, Event, Goal, ImuSample, Odometry, bits
 
 MAX_ANGULAR_VELOCITY = 100.0
-"""rad/s about an axis. MEMS gyroscopes end at 35 rad/s (2000 deg/s); degrees taken for radians, or
-a bus error, go beyond."""
+"""rad/s about an axis. MEMS gyroscopes measure up to 35 rad/s (2000 deg/s); degrees mistaken for
+radians, or an error on the bus, exceed this."""
 
 MAX_SPECIFIC_FORCE = 1000.0
-"""m/s^2 along an axis. Accelerometers of autopilots end at 320 m/s^2 (32 g); raw counts or
-milli-g taken for m/s^2 go beyond."""
+"""m/s^2 along an axis. Accelerometers of autopilots measure up to 320 m/s^2 (32 g); raw counts or
+milli-g mistaken for m/s^2 exceed this."""
 
 MAX_DISTANCE = 1e7
-"""m from the origin of the world. A local frame never reaches a quarter of the Earth's
-circumference; an estimator that has diverged does."""
+"""m from the origin of the world: a quarter of the Earth's circumference. No local frame is that
+large; an estimator that has diverged exceeds this."""
 
 MAX_SPEED = 1000.0
-"""m/s. Nothing with propellers flies so fast; an estimator that has diverged says so."""
+"""m/s. Nothing with propellers flies so fast; an estimator that has diverged exceeds this."""
 
 
 def defect(event: Event) -> str:
-    """Why no controller can use this measurement; empty when it can."""
+    """Why no controller can use this measurement; empty where it can."""
+    why = event.defect()
+    kind, check = _PLAUSIBLE.get(event.channel, _NO_CHECK)
+    return why or (check(event) if isinstance(event, kind) else "")
+
+
+def _implausible_imu(event: ImuSample) -> str:
     # Python floats: numpy's functions take microseconds on three numbers.
-    if isinstance(event, ImuSample):
-        rates, force = event.angular_velocity.tolist(), event.specific_force.tolist()
-        if not all(map(math.isfinite, rates + force)):
-            return "not finite"
-        if max(map(abs, rates)) > MAX_ANGULAR_VELOCITY:
-            return f"implausible angular velocity: above {MAX_ANGULAR_VELOCITY:g} rad/s"
-        if max(map(abs, force)) > MAX_SPECIFIC_FORCE:
-            return f"implausible specific force: above {MAX_SPECIFIC_FORCE:g} m/s^2"
-    elif isinstance(event, Goal):
-        return _misplaced(event.position.tolist())
-    elif isinstance(event, Odometry):
-        return _lost(event)
+    if max(map(abs, event.angular_velocity.tolist())) > MAX_ANGULAR_VELOCITY:
+        return f"implausible angular velocity: above {MAX_ANGULAR_VELOCITY:g} rad/s"
+    if max(map(abs, event.specific_force.tolist())) > MAX_SPECIFIC_FORCE:
+        return f"implausible specific force: above {MAX_SPECIFIC_FORCE:g} m/s^2"
     return ""
 
 
-def _misplaced(position: list[float]) -> str:
-    if not all(map(math.isfinite, position)):
-        return "not finite"
-    if math.hypot(*position) > MAX_DISTANCE:
+def _implausible_position(event: Goal | Odometry) -> str:
+    if math.hypot(*event.position.tolist()) > MAX_DISTANCE:
         return f"implausible position: beyond {MAX_DISTANCE:g} m"
     return ""
 
 
-def _lost(event: Odometry) -> str:
-    orientation, velocity = event.orientation.tolist(), event.linear_velocity.tolist()
-    rates = event.angular_velocity.tolist()
-    if not all(map(math.isfinite, orientation + velocity + rates)):
-        return "not finite"
-    if abs(math.hypot(*orientation) - 1) > 0.01:
+def _implausible_odometry(event: Odometry) -> str:
+    if abs(math.hypot(*event.orientation.tolist()) - 1) > 0.01:
         return "orientation is not a unit quaternion"
-    if math.hypot(*velocity) > MAX_SPEED:
+    if math.hypot(*event.linear_velocity.tolist()) > MAX_SPEED:
         return f"implausible speed: above {MAX_SPEED:g} m/s"
-    if max(map(abs, rates)) > MAX_ANGULAR_VELOCITY:
+    if max(map(abs, event.angular_velocity.tolist())) > MAX_ANGULAR_VELOCITY:
         return f"implausible angular velocity: above {MAX_ANGULAR_VELOCITY:g} rad/s"
-    return _misplaced(event.position.tolist())
+    return _implausible_position(event)
+
+
+_PLAUSIBLE: Mapping[Channel, tuple[type[Event], Callable[[Any], str]]] = {
+    Channel.IMU: (ImuSample, _implausible_imu),
+    Channel.GOAL: (Goal, _implausible_position),
+    Channel.ODOMETRY: (Odometry, _implausible_odometry),
+}
+"""What is checked beyond `Event.defect`, per channel: of which type of event, and by what."""
+
+_NO_CHECK: tuple[type[Event], Callable[[Any], str]] = (Event, lambda _: "")
 
 
 class FreezeDetector:
-    """Tells a sensor that repeats its last values, bit for bit, under new stamps.
+    """Detects a sensor that repeats its last values, bit for bit, under new stamps.
 
-    Every real sensor has noise. Equal values are taken for as long as the channel's limit, from
-    the stamp of the first of them; later ones are refused until the first that differs.
+    Every real sensor has noise. Equal values are accepted until the limit of the channel has passed
+    since the stamp of the first of them. Later ones are refused until a value differs.
 
     Args:
-        limits: s per channel; a channel that is missing is never frozen.
+        limits: seconds per channel; a channel without a limit is never judged frozen.
 
     """
 
@@ -89,8 +84,8 @@ class FreezeDetector:
         self._seen: dict[Channel, tuple[bytes, int]] = {}
 
     def objection(self, event: Event) -> str:
-        """Why a measurement is refused, and remember its values; empty when it is not."""
-        values = _bits(event)
+        """Say why a measurement is refused, or give an empty string; its values are remembered."""
+        values = bits(event)
         known, since = self._seen.get(event.channel, (b"", event.stamp))
         if values != known:
             self._seen[event.channel] = (values, event.stamp)
@@ -99,22 +94,3 @@ class FreezeDetector:
         if limit is not None and event.stamp - since > round(limit * SECOND):
             return f"frozen: unchanged for more than {limit:g} s"
         return ""
-
-
-def _bits(event: Event) -> bytes:
-    """Values of an event, copied: a driver may write its next image over the last."""
-    if isinstance(event, ImuSample):
-        return event.angular_velocity.tobytes() + event.specific_force.tobytes()
-    if isinstance(event, CameraFrame):
-        return event.image.tobytes()
-    if isinstance(event, Odometry):
-        return b"".join(
-            vector.tobytes()
-            for vector in (
-                event.position,
-                event.orientation,
-                event.linear_velocity,
-                event.angular_velocity,
-            )
-        )
-    return event.position.tobytes() if isinstance(event, Goal) else b""

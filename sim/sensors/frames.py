@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import CameraFrame, Channel
+from liquid_nav.rotations import from_matrix
 from liquid_nav_sim.render.pinhole import Render
 from liquid_nav_sim.sensors.camera import Camera, CameraParameters
 from liquid_nav_sim.sensors.clock import SensorClock
@@ -65,7 +65,7 @@ class CameraModel(CameraParameters, SensorModel):
         """Pose of the optical frame: x right, y down, z forward (REP-103)."""
         rotation, eye = self.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
         x, y, z = eye.tolist()
-        return Mount(f"{name}_optical_frame", (x, y, z), _quaternion(rotation))
+        return Mount(f"{name}_optical_frame", (x, y, z), from_matrix(rotation))
 
 
 class FrameSource:
@@ -124,11 +124,3 @@ class FrameSource:
         self._views[stamp] = View(state, pixels, goal, light.depth, kept)
         image = self._sensor.develop(light.image, stamp)
         return CameraFrame(stamp, max(arrival, exposure.end), image)
-
-
-def _quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Quaternion x, y, z, w of a rotation matrix, shape (3, 3)."""
-    turn = cv2.Rodrigues(rotation)[0].ravel()
-    angle = float(np.linalg.norm(turn))
-    x, y, z = (np.sin(angle / 2) * (turn / angle if angle else turn)).tolist()
-    return (x, y, z, float(np.cos(angle / 2)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND, Channel, Odometry
+from liquid_nav.rotations import compose, from_vector
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Quaternion, rotate_back, rotation_matrix
@@ -99,34 +100,14 @@ class Odometer:
         half = self._yaw_error / 2
         heading = (0.0, 0.0, math.sin(half), math.cos(half))
         true: Quaternion = tuple(state.orientation.tolist())
-        small = _rotation((model.orientation_noise * turn).tolist())
+        small = from_vector((model.orientation_noise * turn).tolist())
         attitude = rotation_matrix(true)
         velocity = rotate_back(attitude, state.linear_velocity.tolist())
         return Odometry(
             stamp,
             arrival,
             position=self._position + model.position_noise * place,
-            orientation=np.array(_product(_product(heading, true), small)),
+            orientation=np.array(compose(compose(heading, true), small)),
             linear_velocity=self._scale * np.array(velocity) + model.velocity_noise * speed,
             angular_velocity=state.angular_velocity + model.rate_noise * rates,
         )
-
-
-def _rotation(vector: list[float]) -> Quaternion:
-    """Quaternion x, y, z, w of a rotation vector, radians."""
-    x, y, z = vector
-    angle = math.sqrt(x * x + y * y + z * z)
-    share = math.sin(angle / 2) / angle if angle else 0.5
-    return (share * x, share * y, share * z, math.cos(angle / 2))
-
-
-def _product(first: Quaternion, second: Quaternion) -> Quaternion:
-    """Hamilton product of quaternions x, y, z, w: first after second."""
-    a, b, c, d = first
-    x, y, z, w = second
-    return (
-        d * x + a * w + b * z - c * y,
-        d * y - a * z + b * w + c * x,
-        d * z + a * y - b * x + c * w,
-        d * w - a * x - b * y - c * z,
-    )

@@ -9,6 +9,7 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav.events import Channel, RangeSample
+from liquid_nav.rotations import from_vector
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector, rotate, rotation_matrix
@@ -88,12 +89,10 @@ class RangeFinderModel(SensorModel):
         """Pose of a frame whose x axis points along the beam, as ``sensor_msgs/Range`` has it."""
         x, y, z = self.beam
         # The shortest turn from x to the beam; about y where they are opposite.
-        axis = (0.0, -z, y) if x > -1 else (0.0, 1.0, 0.0)
-        half, length = math.acos(max(-1.0, min(1.0, x))) / 2, math.hypot(*axis) or 1.0
-        share = math.sin(half) / length
-        return Mount(
-            name, self.mount_position, (0.0, share * axis[1], share * axis[2], math.cos(half))
-        )
+        axis = (-z, y) if math.hypot(y, z) > 0 else (1.0, 0.0)
+        share = math.acos(max(-1.0, min(1.0, x))) / math.hypot(*axis)
+        turn = from_vector((0.0, share * axis[0], share * axis[1]))
+        return Mount(name, self.mount_position, turn)
 
 
 class RangeFinder:

@@ -65,38 +65,42 @@ def tree() -> dict[str, bytes]:
 
 
 def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    """Run in-process, check that it is refused as it should be, and give the error line."""
+    """Run in-process, check that it is refused and leaves nothing, and give what it says."""
     before = tree()
     assert main(arguments) == 2
     printed, complaint = capfd.readouterr()
     assert printed == ""
+    assert tree() == before, "something was left behind"
+    return complaint
+
+
+def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+    """Check as `refused` does, and that the error is one line."""
+    complaint = refused(arguments, capfd)
     assert complaint.startswith("liquid-nav: error: ")
     assert complaint.count("\n") == 1
     assert complaint.endswith("\n")
-    assert tree() == before, "something was left behind"
     return complaint
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fly", "--task", "acrobatics"], "unknown task 'acrobatics'"),
         (["fly", "--difficulty", "1.5"], "--difficulty must be in [0, 1], got 1.5"),
         (["fly", "--difficulty", "nan"], "--difficulty must be in [0, 1], got nan"),
-        (["fly", "--pilot", "robot"], "--pilot must be policy or expert, got 'robot'"),
-        (["fly", "--pilot", "expert", "--model", "model"], "--model is for --pilot policy"),
+        (["fly", "--pilot", "expert", "--model", "model"], "--model goes with --pilot policy"),
         (["fly", "--task", "forest", "--out", "new"], "no model for task 'forest' comes with"),
-        (["fly", "--task", "gates", "--model", "model"], "is for task 'target', not 'gates'"),
+        (
+            ["fly", "--task", "gates", "--model", "model"],
+            "was trained for task 'target'",
+        ),
         (["fly", "--vehicle", "zeppelin"], "unknown vehicle 'zeppelin': choose from crazyflie"),
         (["fly", "--vehicle", "no.toml", "--out", "new"], "vehicle no.toml: No such file"),
         (["fly", "--faults", "no.toml", "--out", "new"], "faults no.toml: No such file"),
         (["fly", "--episodes", "-3"], "--episodes must be at least 1, got -3"),
         (["fly", "--episodes", "0"], "--episodes must be at least 1, got 0"),
-        (["fly", "--episodes", "many"], "--episodes"),
         (["fly", "--seed", "-1"], "--seed must not be negative"),
         (["fly", "--video-episodes", "-1"], "--video-episodes must not be negative"),
-        (["fly", "--no-such-option"], "--no-such-option"),
-        (["fly", "surplus"], "surplus"),
         (["fly", "--out", "taken"], "--out taken exists and is not a directory"),
         (["fly", "--model", "nowhere", "--out", "a/b", "--json", "c/d"], "no model bundle"),
         (["fly", "--json", "model"], "--json model is a directory"),
@@ -108,18 +112,14 @@ def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
         (["fly", "--model", "model", "--out", "taken/below"], "taken"),
         (["fly", "--model", "model", "--out", "new", "--json", "taken/x.json"], "taken"),
         (["fly", "--model", "model", "--out", "new/a", "--json", "/proc/x.json"], "/proc"),
-        (["train"], "TASK"),
-        (["train", "acrobatics"], "unknown task 'acrobatics'"),
         (["train", "forest", "--difficulty", "-1"], "--difficulty must be in [0, 1], got -1"),
         (["train", "target", "--out", "taken"], "--out taken exists and is not a directory"),
         (["train", "target", "--units", "0"], "at least 1"),
-        (["train", "target", "--cell", "neuron"], "neuron"),
         (["train", "target", "--start", "nowhere"], "no model bundle at nowhere"),
         (["train", "target", "--learning-rate", "-1"], "learning_rate must be positive"),
         (["train", "target", "--first-epochs", "inf"], "first_epochs must be positive and finite"),
         (["train", "target", "--auxiliary", "nan"], "auxiliary"),
         (["train", "target", "--out", "begun"], "begun/settings.json cannot be read"),
-        (["swim"], "unknown command 'swim'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -131,7 +131,50 @@ def test_bad_input_is_one_line(
     Path("begun").mkdir()
     Path("begun/settings.json").write_text('{"cut')
     os.mkfifo("pipe")
-    assert said in refused(arguments, capfd)
+    assert said in refused_in_a_line(arguments, capfd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly", "--task", "acrobatics"], ("--task", "'acrobatics'", "'target'", "'forest'")),
+        (["fly", "--pilot", "robot"], ("--pilot", "'robot'", "'policy'", "'expert'")),
+        (["fly", "--episodes", "many"], ("--episodes", "'many'")),
+        (["fly", "--episodes"], ("--episodes", "Missing")),
+        (["fly", "--epsiodes", "3"], ("--epsiodes", "Perhaps you meant", "--episodes")),
+        (["fly", "surplus"], ("surplus",)),
+        (["train"], ("Required", "{target,forest,")),
+        (["train", "acrobatics"], ("'acrobatics'", "'target'", "'forest'")),
+        (["train", "target", "--cell", "neuron"], ("--cell", "'neuron'", "'ltc'")),
+        (["replay", "--compare"], ("Required", "FLIGHT")),
+        (["dataset", "from-bag", "flight.mcap"], ("Required", "--out")),
+        (["dataset", "to-bag"], ("to-bag", "from-bag")),
+        (["swim"], ("swim", "dataset, fly, replay, train")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_parser_says_what_is_wrong(
+    arguments: list[str],
+    said: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    complaint = refused(arguments, capfd)
+    for words in said:
+        assert words in complaint
+    assert "Traceback" not in complaint
+
+
+def test_names_of_plugged_parts_are_accepted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("liquid_nav_sim.tasks.registry.TASKS", {"target": None, "slalom": None})
+    assert "no model for task 'slalom'" in refused_in_a_line(["fly", "--task", "slalom"], capfd)
+    assert main(["fly", "--help"]) == 0
+    assert "{target,slalom}" in capfd.readouterr().out
 
 
 def _cut(name: str, keep: Callable[[int], int]) -> Callable[[Path], None]:
@@ -187,14 +230,15 @@ def test_a_damaged_bundle_is_one_line(
     damage: Callable[[Path], None], bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     damage(bundle)
-    assert "model" in refused(["fly", "--model", "model", "--out", "a/b", "--json", "c/d"], capfd)
+    arguments = ["fly", "--model", "model", "--out", "a/b", "--json", "c/d"]
+    assert "model" in refused_in_a_line(arguments, capfd)
 
 
 def test_a_missing_extra_is_one_line(
     bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pybullet", None)
-    said = refused(["fly", "--model", "model", "--out", "new"], capfd)
+    said = refused_in_a_line(["fly", "--model", "model", "--out", "new"], capfd)
     assert "pip install liquid_nav[sim]" in said
 
 
@@ -202,7 +246,8 @@ def test_gui_without_a_display_is_one_line(
     bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    assert "display" in refused(["fly", "--model", "model", "--gui", "--out", "new"], capfd)
+    arguments = ["fly", "--model", "model", "--gui", "--out", "new"]
+    assert "display" in refused_in_a_line(arguments, capfd)
 
 
 def test_a_real_process_is_brief_too(bundle: Path) -> None:
@@ -222,10 +267,23 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        main(["fly", "--help"])
-    assert stop.value.code == 0
+    assert main(["fly", "--help"]) == 0
     assert "--video-episodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["dataset"], ["replay", "--help"]])
+def test_help_needs_neither_the_simulator_nor_torch(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from liquid_nav.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "heavy = {'liquid_nav_sim', 'numpy', 'pybullet', 'torch'}.intersection(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("usage: liquid-nav ")
+    assert "Example: liquid-nav " in run.stdout
 
 
 def test_the_same_command_twice_flies_the_same_flights(bundle: Path) -> None:

@@ -21,8 +21,12 @@ from liquid_nav.evaluation.recording import (
     TF_STATIC,
     SimulationRecorder,
 )
-from liquid_nav.events import SECOND, Odometry, RangeSample
-from liquid_nav.recording.recorder import BEAM, CAMERA_INFO, COMMAND, IMU, ODOMETRY, RANGE
+from liquid_nav.events import SECOND, Channel, Odometry, RangeSample
+from liquid_nav.messages.fields import BEAM
+from liquid_nav.messages.imu import ImuMessage
+from liquid_nav.messages.odometry import OdometryMessage
+from liquid_nav.messages.range_finder import RangeMessage
+from liquid_nav.recording.recorder import CAMERA_INFO, COMMAND
 from liquid_nav.replay.topics import Topics, find
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.faults.kinds import Fault
@@ -160,7 +164,7 @@ def test_ranges_and_odometry_are_recorded_too(tmp_path: Path) -> None:
     found = messages(tmp_path / "flight.mcap")
     ranges = [event for event in events if isinstance(event, RangeSample)]
     assert len(ranges) > 20
-    for event, (arrival, content) in zip(ranges, found[RANGE], strict=True):
+    for event, (arrival, content) in zip(ranges, found[RangeMessage.topic], strict=True):
         assert arrival == event.arrival
         np.testing.assert_array_equal(np.float32(content.range), np.float32(event.distance))
     mounts = [content.transforms[0] for _, content in found[TF_STATIC]]
@@ -171,9 +175,10 @@ def test_ranges_and_odometry_are_recorded_too(tmp_path: Path) -> None:
     down = Rotation.from_quat([q.x, q.y, q.z, q.w]).apply([1, 0, 0])
     assert down == pytest.approx([0, 0, -1], abs=1e-12)
     with Recording(tmp_path / "flight.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=True)
-        assert (topics.imu, topics.odometry) == (IMU, ODOMETRY)
-    assert len(found[ODOMETRY]) == sum(isinstance(event, Odometry) for event in events)
+        topics = find(recording.topics, Topics(), comparing=False)
+        assert topics.roles["imu"] == ImuMessage.topic
+        assert topics.roles["odometry"] == OdometryMessage.topic
+    assert len(found[OdometryMessage.topic]) == sum(isinstance(event, Odometry) for event in events)
 
 
 def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
@@ -215,10 +220,11 @@ def test_a_target_that_moves_is_drawn_where_it_is(tmp_path: Path) -> None:
 def test_a_replay_takes_the_measurements_and_leaves_the_truth(flown) -> None:
     _, _, path = flown
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=True, goals=True)
-        assert (topics.imu, topics.command, topics.odometry) == (IMU, COMMAND, None)
-        chosen = find(recording.topics, Topics(odometry=STATE), comparing=True, goals=True)
-        assert chosen.odometry == STATE
+        topics = find(recording.topics, Topics(), comparing=True)
+        assert topics.roles["imu"] == ImuMessage.topic
+        assert (topics.command, topics.roles["odometry"]) == (COMMAND, None)
+        chosen = find(recording.topics, Topics({Channel.ODOMETRY: STATE}), comparing=True)
+        assert chosen.roles["odometry"] == STATE
 
 
 def test_a_flight_that_was_broken_off_leaves_no_file(tmp_path: Path, flown) -> None:

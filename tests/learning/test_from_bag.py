@@ -13,14 +13,16 @@ from liquid_nav.cli.main import main
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
 from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
-from liquid_nav.learning.imitation import TrainingConfig, train
+from liquid_nav.learning.imitation import train
 from liquid_nav.learning.losses import sight_loss
 from liquid_nav.learning.target_expert import TargetExpert
+from liquid_nav.messages.fields import header, twist
 from liquid_nav.onboard import PolicyCamera, PolicyConfig, RawCommand
 from liquid_nav.recording.recorder import COMMAND, FlightRecorder
-from liquid_nav.recording.writer import McapWriter, header, message, twist
+from liquid_nav.recording.writer import McapWriter, message
 from liquid_nav.replay.topics import NONE, Topics
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -165,7 +167,7 @@ def test_a_flight_without_it_is_one_clear_error(
     flown: Flown, tmp_path: Path, left_out: str, flag: str
 ) -> None:
     with pytest.raises(ReplayError, match=f"no topic of the {left_out}.*{flag}"):
-        convert(flown.path, tmp_path, CAMERA, Topics(**{left_out: NONE}), Pieces())
+        convert(flown.path, tmp_path, CAMERA, Topics.of({left_out: NONE}), Pieces())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,7 +223,7 @@ def test_the_command_line(flown: Flown, tmp_path: Path, capsys: pytest.CaptureFi
         (arguments, "holds episodes of flight already"),
         ([*arguments[:-1], str(tmp_path / "new"), "--cmd", "/none"], "there is no topic /none"),
         (["dataset", "from-bag", "/nowhere.mcap", "--out", str(tmp_path / "new")], "not exist"),
-        (["dataset", "to-bag"], "choose from-bag"),
+        (["dataset", "to-bag"], "Available subcommands: from-bag"),
         ([*arguments[:-1], str(tmp_path / "new"), "--hold", "0"], "hold must be positive"),
     ):
         assert main(wrong) == 2

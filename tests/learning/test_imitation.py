@@ -12,8 +12,9 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import CameraFrame
 from liquid_nav.learning import imitation
+from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import EpisodeError
-from liquid_nav.learning.imitation import TrainingConfig, train
+from liquid_nav.learning.imitation import train
 from liquid_nav.learning.rollout import Bursts, randomised, record, sight
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.onboard import read_manifest
@@ -154,14 +155,14 @@ def test_training_is_seeded_and_a_cut_run_goes_on_where_it_was(
     assert (story["finished_rounds"], story["flights"]) == (2, 5)
     assert [sum(round_.values()) for round_ in story["outcomes_by_round"]] == [3, 2]
 
-    learn = imitation._Run._train
+    learn = imitation._Trainer._train
 
     def cut(self, number: int, epochs: float, decay: bool) -> None:
         if number == 1:
             raise KeyboardInterrupt
         learn(self, number, epochs, decay)
 
-    monkeypatch.setattr(imitation._Run, "_train", cut)
+    monkeypatch.setattr(imitation._Trainer, "_train", cut)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", SMALL, policy, SHORT, QUIET)
     monkeypatch.undo()

@@ -347,7 +347,8 @@ def test_the_widest_instruction_set_is_taken_unless_told() -> None:
 def test_cells_run_with_the_kernel_switched_off(wish: str) -> None:
     script = (
         "import torch\n"
-        "from liquid_nav.liquid import make_cell, native\n"
+        "from liquid_nav.liquid import make_cell\n"
+        "from liquid_nav.onboard import native\n"
         "torch.manual_seed(1)\n"
         "for name in ('ltc', 'liquid_flow'):\n"
         "    cell = make_cell(name, 3, 4).double()\n"

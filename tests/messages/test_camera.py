@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from liquid_nav.messages.camera import CameraAdapter
-from liquid_nav.messages.decode import MessageError, camera_frame, decode_image
+from liquid_nav.messages.compressed_image import CompressedImageMessage, decode_compressed
+from liquid_nav.messages.decode import MessageError
+from liquid_nav.messages.plug import SensorSetup
 from liquid_nav.onboard import PolicyCamera
 
 sensor_msgs = pytest.importorskip("sensor_msgs.msg", reason="ROS 2 messages are not installed")
@@ -248,6 +250,10 @@ def picture(size: tuple[int, int]) -> np.ndarray:
     return image
 
 
+def small_frame(message: Any, adapter: CameraAdapter) -> Any:
+    return CompressedImageMessage().decode(message, 0, SensorSetup(adapter))
+
+
 def jpeg(image: np.ndarray) -> Any:
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return sensor_msgs.CompressedImage(format="jpeg", data=array("B", data.tobytes()))
@@ -273,8 +279,8 @@ def test_a_jpeg_decoded_small_is_no_worse(size: tuple[int, int], info: Any, halv
     image = picture(size)
     message = jpeg(image)
     true = adapter.adapt(image).astype(float)
-    whole = abs(adapter.adapt(decode_image(message)) - true)
-    small = abs(camera_frame(message, 0, adapter).image - true)
+    whole = abs(adapter.adapt(decode_compressed(message)[0]) - true)
+    small = abs(small_frame(message, adapter).image - true)
     assert small.mean() < max(1.1 * whole.mean(), 1.0)
     assert np.percentile(small, 99) <= np.percentile(whole, 99) + 1
 
@@ -283,4 +289,4 @@ def test_a_jpeg_of_another_size_is_refused_though_its_half_would_fit() -> None:
     adapter = CameraAdapter(TARGET, ideal(640, 480))
     for size in ((641, 480), (640, 481), (641, 481), (320, 240)):
         with pytest.raises(MessageError, match=f"{size[0]}x{size[1]}, its camera_info says"):
-            camera_frame(jpeg(picture(size)), 0, adapter)
+            small_frame(jpeg(picture(size)), adapter)

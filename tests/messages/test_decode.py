@@ -18,18 +18,20 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.messages.camera import CameraAdapter
+from liquid_nav.messages.compressed_image import decode_compressed
 from liquid_nav.messages.decode import (
     FUTURE_TOLERANCE,
     OLDEST,
     MessageError,
-    camera_frame,
     check_time,
-    decode_image,
-    goal,
-    imu_sample,
-    odometry,
     stamp_of,
 )
+from liquid_nav.messages.goal import GoalMessage
+from liquid_nav.messages.image import ImageMessage, decode_image
+from liquid_nav.messages.imu import ImuMessage
+from liquid_nav.messages.odometry import OdometryMessage
+from liquid_nav.messages.plug import SensorSetup
+from liquid_nav.messages.range_finder import RangeMessage
 from liquid_nav.onboard import Policy, PolicyCamera
 
 sensor_msgs = pytest.importorskip("sensor_msgs.msg", reason="ROS 2 messages are not installed")
@@ -91,6 +93,34 @@ def odometry_of(orientation=(0.0, 0.0, 0.0, 1.0)) -> Any:
     return message
 
 
+def ranging(distance: float, **fields: float) -> Any:
+    return stamped(sensor_msgs.Range(range=distance, **{"max_range": 10.0} | fields))
+
+
+def camera_frame(message: Any, arrival: int, adapter: CameraAdapter) -> Any:
+    return ImageMessage().decode(message, arrival, SensorSetup(adapter))
+
+
+def imu_sample(message: Any, arrival: int, rotation: np.ndarray) -> Any:
+    return ImuMessage().decode(message, arrival, SensorSetup(imu_rotation=lambda frame: rotation))
+
+
+def odometry(message: Any, arrival: int) -> Any:
+    return OdometryMessage().decode(message, arrival, SensorSetup())
+
+
+def goal(message: Any, arrival: int, frame: str = "") -> Any:
+    return GoalMessage().decode(message, arrival, SensorSetup(goal_frame=frame))
+
+
+def range_sample(message: Any, arrival: int) -> Any:
+    return RangeMessage().decode(message, arrival, SensorSetup())
+
+
+def unpacked(message: Any, **options: int) -> np.ndarray:
+    return decode_compressed(message, **options)[0]
+
+
 @contextmanager
 def little_memory() -> Iterator[None]:
     """Fails when the block takes more than a megabyte at any moment."""
@@ -137,6 +167,8 @@ def test_every_message_has_its_time_checked(stamp: int) -> None:
         odometry(stamped(odometry_of(), stamp), NOW)
     with pytest.raises(MessageError, match="stamp"):
         goal(stamped(PoseStamped(), stamp), NOW)
+    with pytest.raises(MessageError, match="stamp"):
+        range_sample(stamped(ranging(1.0), stamp), NOW)
 
 
 @pytest.mark.parametrize("padding", [0, 5])
@@ -189,7 +221,7 @@ def test_yuv_of_one_colour(encoding: str, order: str) -> None:
 
 @pytest.mark.parametrize(("kind", "error"), [(".png", 0), (".jpg", 12)])
 def test_compressed_images(kind: str, error: int) -> None:
-    decoded = decode_image(compressed(encode(kind)))
+    decoded = unpacked(compressed(encode(kind)))
     assert_allclose(decoded.astype(int), PICTURE.astype(int), atol=error)
 
 
@@ -198,7 +230,7 @@ def test_an_orientation_tag_does_not_turn_the_image() -> None:
     data = encode(".jpg")
     turned = data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:]
     assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (60, 40, 3)
-    assert_array_equal(decode_image(compressed(turned)), decode_image(compressed(data)))
+    assert_array_equal(unpacked(compressed(turned)), unpacked(compressed(data)))
 
 
 @pytest.mark.parametrize(
@@ -229,27 +261,27 @@ def test_broken_compressed_images(kind: str) -> None:
     data = encode(kind)
     for cut in (1, 40, len(data) // 2):
         with pytest.raises(MessageError, match="cut short"):
-            decode_image(compressed(data[:-cut]))
+            unpacked(compressed(data[:-cut]))
     with pytest.raises(MessageError, match="must be JPEG or PNG"):
-        decode_image(compressed(b"GIF89a" + data))
+        unpacked(compressed(b"GIF89a" + data))
     with pytest.raises(MessageError, match="must be JPEG or PNG"):
-        decode_image(compressed(b""))
+        unpacked(compressed(b""))
     hollow = data[:40] + bytes(len(data) - 80) + data[-40:]
     with pytest.raises(MessageError, match="broken"):
-        decode_image(compressed(hollow))
+        unpacked(compressed(hollow))
     # The standard lets a marker be preceded by any number of these.
     filled = data[:2] + b"\xff" * (9 if kind == ".jpg" else 0) + data[2:]
-    assert decode_image(compressed(filled)).shape == PICTURE.shape
+    assert unpacked(compressed(filled)).shape == PICTURE.shape
     # Trailing zeros are how some drivers fill a block.
-    assert decode_image(compressed(data + bytes(10))).shape == PICTURE.shape
+    assert unpacked(compressed(data + bytes(10))).shape == PICTURE.shape
 
 
 @pytest.mark.parametrize("kind", [".png", ".jpg"])
 def test_what_unpacks_too_large_is_not_unpacked(kind: str) -> None:
     data = compressed(encode(kind, np.zeros((1000, 1000, 3), np.uint8)))
     with little_memory(), pytest.raises(MessageError, match="1000x1000"):
-        decode_image(data, max_pixels=999_999)
-    assert decode_image(data, max_pixels=1_000_000).shape == (1000, 1000, 3)
+        unpacked(data, max_pixels=999_999)
+    assert unpacked(data, max_pixels=1_000_000).shape == (1000, 1000, 3)
 
 
 @pytest.mark.parametrize(
@@ -264,8 +296,9 @@ def test_what_unpacks_too_large_is_not_unpacked(kind: str) -> None:
 )
 def test_a_hundred_megabytes_are_refused_without_a_copy(build: Callable[[], Any]) -> None:
     message = build()
+    decode = decode_image if hasattr(message, "encoding") else unpacked
     with little_memory(), pytest.raises(MessageError):
-        decode_image(message)
+        decode(message)
 
 
 @given(
@@ -301,7 +334,7 @@ def test_a_spoilt_file_is_decoded_or_refused(kind: str, draw: st.DataObject) -> 
     for _ in range(draw.draw(st.integers(1, 4))):
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     try:
-        decoded = decode_image(compressed(bytes(data)), max_pixels=1000)
+        decoded = unpacked(compressed(bytes(data)), max_pixels=1000)
     except MessageError:
         return
     assert decoded.shape[0] * decoded.shape[1] <= 1000
@@ -401,3 +434,19 @@ def test_goal() -> None:
     assert goal(message, NOW).position.tolist() == [1, -2, 3]
     with pytest.raises(MessageError, match="'odom', the odometry is in 'map'"):
         goal(message, NOW, "map")
+
+
+def test_range() -> None:
+    event = range_sample(ranging(2.5), NOW + 3)
+    assert (event.stamp, event.arrival, event.distance) == (NOW, NOW + 3, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("distance", "meaning"), [(inf, inf), (-inf, -inf), (10.5, inf), (0.1, -inf), (10.0, 10.0)]
+)
+def test_a_range_out_of_its_limits_says_on_which_side(distance: float, meaning: float) -> None:
+    assert range_sample(ranging(distance, min_range=0.25), NOW).distance == meaning
+
+
+def test_a_range_that_is_not_a_number_is_for_the_controller() -> None:
+    assert np.isnan(range_sample(ranging(nan), NOW).distance)

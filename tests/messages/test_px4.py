@@ -9,12 +9,28 @@ from hypothesis import strategies as st
 
 from liquid_nav.events import SECOND
 from liquid_nav.messages.decode import MessageError
-from liquid_nav.messages.px4 import BODY_FRD, NED, NO_ACCELEROMETER, px4_imu_sample, px4_odometry
+from liquid_nav.messages.plug import SensorSetup
+from liquid_nav.messages.px4 import (
+    BODY_FRD,
+    NED,
+    NO_ACCELEROMETER,
+    Px4ImuMessage,
+    Px4OdometryMessage,
+)
 from liquid_nav.ros.backends.frames import heading_of
 from ros.backend_support import NOW, build, quaternion, typestore
 
 ENU_FROM_NED = np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1]])
 FLU_FROM_FRD = np.diag([1, -1, -1])
+
+
+def px4_imu_sample(message, arrival, setup=SensorSetup()):  # noqa: B008
+    return Px4ImuMessage().decode(message, arrival, setup)
+
+
+def px4_odometry(message, arrival):
+    return Px4OdometryMessage().decode(message, arrival, SensorSetup())
+
 
 angles = st.floats(-math.pi, math.pi)
 vectors = st.tuples(*[st.floats(-5, 5)] * 3)
@@ -127,3 +143,10 @@ def test_px4s_imu_at_rest_shows_gravity_upwards(release):
 def test_px4_without_an_accelerometer_is_refused():
     with pytest.raises(MessageError, match="no accelerometer"):
         px4_imu_sample(inertial(accelerometer_timestamp_relative=NO_ACCELEROMETER), NOW)
+
+
+def test_px4s_imu_is_turned_as_the_flight_controller_is_mounted():
+    """A flight controller whose nose points to the left of the vehicle's."""
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    event = px4_imu_sample(inertial(), NOW, SensorSetup(imu_rotation=lambda frame: quarter))
+    np.testing.assert_allclose(event.specific_force, [0.25, 0.5, 9.75])

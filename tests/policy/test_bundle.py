@@ -189,7 +189,7 @@ class Refusing(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Refusing())
 from pathlib import Path
 from liquid_nav.controller import Controller
-from liquid_nav.policy import load_policy
+from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.runtime import probe
 
 policy, manifest = load_policy(Path(sys.argv[1]))

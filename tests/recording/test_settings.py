@@ -49,7 +49,7 @@ def flown(path: Path, policy: Policy, safety: SafetyConfig, change: int | None =
 
 def replayed(path: Path, policy: Policy, **options: object) -> Replay:
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=True, goals=False)
+        topics = find(recording.topics, Topics(), comparing=True)
         return replay(recording, topics, policy, **options)  # type: ignore[arg-type]
 
 
@@ -92,7 +92,7 @@ def test_text_gives_back_the_same_settings(safety: SafetyConfig) -> None:
         '{"limits": 3}',
         '{"limits": {"warp": 9}}',
         '{"limits": {"vx": -1}}',
-        '{"staleness": {"sonar": {"hover": 1, "land": 2}}}',
+        '{"staleness": {"no name": {"hover": 1, "land": 2}}}',
         '{"staleness": {"camera": {"hover": 2, "land": 1}}}',
         '{"recovery": "long"}',
         '{"geofence": {"low": [0, 0], "high": [1, 1], "deceleration": 1}}',
@@ -148,7 +148,7 @@ def test_a_flight_with_other_settings_replays_to_the_same_commands(
     assert len(told) == (1 if change is None else 2)
     # It was the settings that made it so.
     with Recording(tmp_path / "f.mcap") as recording:
-        topics = find(recording.topics, Topics(settings=NONE), comparing=True, goals=False)
+        topics = find(recording.topics, Topics(settings=NONE), comparing=True)
         by_default = replay(recording, topics, flow_policy)
     assert by_default.comparison is not None
     assert not by_default.comparison.identical
@@ -188,7 +188,7 @@ def test_settings_that_are_none_are_counted_and_left_out(
         wrong = message("std_msgs/msg/String", data='{"recovery": -1}')
         recorder.write(SETTINGS, wrong, SECOND)
     with Recording(tmp_path / "f.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         result = replay(recording, topics, flow_policy)
     assert result.damage.undecodable == {SETTINGS: 1}
     assert any("recovery must be in" in note for note in result.damage.notes)

@@ -18,7 +18,7 @@ from liquid_nav.controller import Controller
 from liquid_nav.events import Event, Goal, ImuSample, Odometry, OperatorStop
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.recorder import FlightRecorder
-from liquid_nav.replay.intake import find_camera_info
+from liquid_nav.replay.calibration import find_camera_info
 from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.topics import Topics, find
 from support import frame, sample
@@ -64,7 +64,7 @@ def record(path: Path, policy: Policy, flight: list[Event]) -> list[Command]:
 def replayed(path: Path, policy: Policy, comparing: bool = True) -> Replay:
     """Replay as the command line does."""
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing, goals=False)
+        topics = find(recording.topics, Topics(), comparing)
         info = find_camera_info(recording, topics)
         return replay(recording, topics, policy, camera_info=info)
 

@@ -11,10 +11,11 @@ from scipy.spatial.transform import Rotation
 from liquid_nav.bags.bag import Recording
 from liquid_nav.cli.main import main
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.messages.fields import header, vector3
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.recorder import FlightRecorder
-from liquid_nav.recording.writer import McapWriter, header, message, vector3
-from liquid_nav.replay.intake import find_imu_rotation
+from liquid_nav.recording.writer import McapWriter, message
+from liquid_nav.replay.calibration import find_imu_rotation
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import Topics, find
@@ -85,7 +86,7 @@ def taken_in(path: Path, policy: Policy) -> tuple[list[ImuSample], str]:
     """Samples as the controller got them, and what was said of the rotation."""
     seen: list[Event] = []
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         rotation, why = find_imu_rotation(recording, topics)
         watch = lambda event, *_: seen.append(event)  # noqa: E731
         replay(recording, topics, policy, imu_rotation=rotation, watch=watch)
@@ -152,7 +153,7 @@ def test_by_stamps_arrivals_are_stamps_in_order(flow_policy: Policy, tmp_path: P
     assert by_log.events == 0  # Two hours old, all of them.
     seen: list[Event] = []
     with Recording(tmp_path / "other.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         watch = lambda event, *_: seen.append(event)  # noqa: E731
         cut = Cut(clock="stamp")
         result = replay(recording, topics, flow_policy, cut=cut, watch=watch)
@@ -171,7 +172,7 @@ def test_by_stamps_the_clock_of_the_logger_does_not_matter(
     digests = set()
     for name in ("own.mcap", "other.mcap"):
         with Recording(tmp_path / name) as recording:
-            topics = find(recording.topics, Topics(), comparing=False, goals=False)
+            topics = find(recording.topics, Topics(), comparing=False)
             result = replay(recording, topics, flow_policy, cut=Cut(clock="stamp"))
             digests.add(result.digest)
     assert len(digests) == 1

@@ -27,8 +27,8 @@ PX4 = BAGS / "px4_sitl_flight_mcap"
 def test_a_px4_flight_without_a_camera_hovers_and_says_so(flow_policy: Policy) -> None:
     with Recording(PX4) as recording:
         with pytest.raises(ReplayError, match=r"--cmd.*/velocity_enu"):
-            find(recording.topics, Topics(), comparing=True, goals=False)
-        topics = find(recording.topics, Topics(command="/velocity_enu"), True, False)
+            find(recording.topics, Topics(), comparing=True)
+        topics = find(recording.topics, Topics(command="/velocity_enu"), True)
         result = replay(recording, topics, flow_policy)
     assert result.channels[Channel.IMU].rate == pytest.approx(250, abs=1)
     assert result.channels[Channel.IMU].events == 7783
@@ -74,7 +74,7 @@ def test_a_ros1_bag(flow_policy: Policy, tmp_path: Path) -> None:
 def test_dropping_and_delaying_a_channel(flow_policy: Policy, tmp_path: Path) -> None:
     record(tmp_path / "f.mcap", flow_policy, events())
     with Recording(tmp_path / "f.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         as_it_was = replay(recording, topics, flow_policy)
         silent = replay(recording, topics, flow_policy, cut=Cut(drop=frozenset({Channel.CAMERA})))
         late = replay(recording, topics, flow_policy, cut=Cut(delay={Channel.CAMERA: SECOND // 20}))
@@ -119,7 +119,7 @@ def test_a_px4_log_is_turned_to_flu(flow_policy: Policy, tmp_path: Path) -> None
     (tmp_path / "flight.ulg").write_bytes(ulog(500))
     seen: list[ImuSample] = []
     with Recording(tmp_path / "flight.ulg") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         result = replay(recording, topics, flow_policy, watch=lambda e, c, k: seen.append(e))
     assert result.events == 500
     assert result.channels[Channel.IMU].rate == pytest.approx(250)

@@ -14,10 +14,11 @@ from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
-from liquid_nav.events import Event
+from liquid_nav.events import Channel, Event
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.recorder import FlightRecorder
-from liquid_nav.replay.intake import Intake, find_camera_info
+from liquid_nav.replay.calibration import find_camera_info
+from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.report.mcap import COMMAND, DIAGNOSTICS, STATE, TIME_CONSTANTS, ReplayOutput
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
@@ -36,6 +37,8 @@ from replay.replay_support import (
     same,
     split_bag,
 )
+
+EVERY = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.RANGE)
 
 
 def unchunked(source: Path, target: Path) -> Path:
@@ -134,10 +137,10 @@ def test_events_come_back_bit_for_bit(flow_policy: Policy, tmp_path: Path) -> No
     flight = sorted([*events(), *others()], key=lambda event: event.arrival)
     record(tmp_path / "flight.mcap", flow_policy, flight)
     with Recording(tmp_path / "flight.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=True)
+        topics = find(recording.topics, Topics(), comparing=False, reads=EVERY)
         info = find_camera_info(recording, topics)
-        intake = Intake(topics, flow_policy.config.camera, info, None)
-        items = list(timeline(recording, topics, intake, Cut(), Damage()))
+        decoder = EventDecoder(topics, flow_policy.config.camera, info, None)
+        items = list(timeline(recording, topics, decoder, Cut(), Damage()))
     back = [item for item in items if not isinstance(item, Recorded)]
     assert len(back) == len(flight)
     assert [type(a) for a, b in zip(flight, back, strict=True) if not same(a, b)] == []
@@ -168,7 +171,7 @@ def test_a_replay_is_the_same_twice_with_and_without_queries(
 ) -> None:
     record(tmp_path / "flight.mcap", flow_policy, events(0.3))
     with Recording(tmp_path / "flight.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         digests = {replay(recording, topics, flow_policy, rate=r).digest for r in (0, 20, 5000, 20)}
     assert len(digests) == 1
 
@@ -177,7 +180,7 @@ def test_recordings_and_results_are_files_for_rosbags(flow_policy: Policy, tmp_p
     flight = events(0.2)
     record(tmp_path / "flight.mcap", flow_policy, flight)
     with Recording(tmp_path / "flight.mcap") as recording:
-        topics = find(recording.topics, Topics(), comparing=False, goals=False)
+        topics = find(recording.topics, Topics(), comparing=False)
         with ReplayOutput(tmp_path / "replay.mcap", flow_policy) as output:
             replay(recording, topics, flow_policy, watch=output.watch)
     with Reader(tmp_path / "flight.mcap") as bag:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.onboard import load_policy
-from liquid_nav.replay.intake import find_camera_info
+from liquid_nav.replay.calibration import find_camera_info
 from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.topics import Topics, find
 
 
 def replayed(path: Path, bundle: Path) -> Replay:
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=True, goals=False)
+        topics = find(recording.topics, Topics(), comparing=True)
         info = find_camera_info(recording, topics)
         return replay(recording, topics, load_policy(bundle)[0], camera_info=info)
 

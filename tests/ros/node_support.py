@@ -163,7 +163,7 @@ class Vehicle:
         return self.node._flight.monitor
 
     def received(self, channel: Channel) -> int:
-        return self.monitor.intakes[channel].received
+        return self.monitor.counts[channel].received
 
     def tell(self, publisher: Any, message: Any, channel: Channel) -> None:
         """Publish and wait until the node has it."""
@@ -189,7 +189,7 @@ def is_rest(message: TwistStamped) -> bool:
 
 
 class Process:
-    """A node of ours in a process of its own; with ``with`` it is ended whatever happens.
+    """A node of ours in a process of its own; ``with`` ends it whatever happens.
 
     Options are those of `subprocess.Popen`.
     """
@@ -214,7 +214,8 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.popen.kill()
-        self.popen.wait()
+        with self.popen:  # Waits for its end, and closes its pipes.
+            pass
 
     def end(self, ros: Spinner, number: int) -> int:
         """Send a signal, and wait for the exit status."""

@@ -93,7 +93,7 @@ def play(ros: Spinner, **values: Any) -> PlayerNode:
 class Outlived(PlayerNode):
     """The context, which other nodes of the test need, outlives the bag."""
 
-    def _end(self) -> None:
+    def _shut_down(self) -> None:
         pass
 
 

@@ -1,5 +1,6 @@
 """The supervisor in its own process, and what it does when the controller's dies."""
 
+import re
 import signal
 import subprocess
 import time
@@ -39,9 +40,9 @@ def is_watching(ros: Spinner, world: Any) -> None:
     def on_report(array: DiagnosticArray) -> None:
         words.extend(s.message for s in array.status if "supervisor: controller" in s.name)
 
-    ear = world.create_subscription(DiagnosticArray, "/diagnostics", on_report, 20)
+    subscription = world.create_subscription(DiagnosticArray, "/diagnostics", on_report, 20)
     ros.until(lambda: "alive" in words, what="a supervisor that hears the controller")
-    world.destroy_subscription(ear)
+    world.destroy_subscription(subscription)
 
 
 def test_a_killed_controller_is_followed_by_a_zero_command(ros: Spinner, tmp_path: Path) -> None:
@@ -56,25 +57,25 @@ def test_a_killed_controller_is_followed_by_a_zero_command(ros: Spinner, tmp_pat
 def silence_after_a_kill(ros: Spinner, bundle: Path) -> float:
     """Seconds from the death of the controller to when the first zero command was sent."""
     world = ros.node("world")
-    heard: list[TwistStamped] = []
-    ear = world.create_subscription(TwistStamped, "cmd_vel", heard.append, 50)
+    commands: list[TwistStamped] = []
+    subscription = world.create_subscription(TwistStamped, "cmd_vel", commands.append, 50)
     with (
         Process("controller", "-p", f"model:={bundle}") as controller,
-        Process("supervisor") as guard,
+        Process("supervisor") as supervisor,
     ):
         bring_up(ros, world)
-        ros.until(lambda: ear.handle.get_publisher_count() == 2, what="a match with both")
+        ros.until(lambda: subscription.handle.get_publisher_count() == 2, what="a match with both")
         is_watching(ros, world)
         controller.popen.send_signal(signal.SIGKILL)
         controller.popen.wait()
         killed = time.time_ns()
 
         def after() -> list[TwistStamped]:
-            return [m for m in heard if stamp_of(m.header.stamp) > killed]
+            return [m for m in commands if stamp_of(m.header.stamp) > killed]
 
         ros.until(lambda: len(after()) > 2, what="zero commands")
         assert all(map(is_rest, after()))
-        assert guard.end(ros, signal.SIGTERM) == 0
+        assert supervisor.end(ros, signal.SIGTERM) == 0
     world.destroy_node()
     return (stamp_of(after()[0].header.stamp) - killed) / SECOND
 
@@ -85,12 +86,12 @@ def test_a_signal_ends_with_a_zero_command(
 ) -> None:
     world = ros.node("world")
     commands: list[TwistStamped] = []
-    ear = world.create_subscription(TwistStamped, "cmd_vel", commands.append, 50)
+    subscription = world.create_subscription(TwistStamped, "cmd_vel", commands.append, 50)
     bundle = save_small_bundle(tmp_path)
     files = ("--params-file", str(PARAMETERS))
     with Process("controller", *files, "-p", f"model:={bundle}") as controller:
         bring_up(ros, world)
-        ros.until_matched(ear)
+        ros.until_matched(subscription)
         ros.until(lambda: commands, what="the first hover")
         # A transition that is none is answered by nobody, and ends nothing.
         client = world.create_client(ChangeState, "liquid_nav_node/change_state")
@@ -126,8 +127,8 @@ def test_a_controller_that_cannot_start_is_one_line(ros: Spinner) -> None:
         assert controller.popen.wait(60) == MISCONFIGURED
 
 
-class Guard:
-    """A supervisor, and a controller's heart made by hand."""
+class Supervised:
+    """A supervisor, and the heartbeat of a controller that a test starts and stops."""
 
     def __init__(self, ros: Spinner, **parameters: Any):
         self.ros, self.commands = ros, []
@@ -135,16 +136,18 @@ class Guard:
         node = SupervisorNode(context=ros.context, parameter_overrides=overrides)
         ros.add(node)
         world = ros.node("world")
-        self.heart = world.create_publisher(State, "liquid_nav_node/heartbeat", 1)
-        self.ear = world.create_subscription(TwistStamped, "cmd_vel", self.commands.append, 50)
-        self.ticks, self.beating = 0, False
+        self.heartbeats = world.create_publisher(State, "liquid_nav_node/heartbeat", 1)
+        self.subscription = world.create_subscription(
+            TwistStamped, "cmd_vel", self.commands.append, 50
+        )
+        self.ticks, self.alive = 0, False
         world.create_timer(0.05, self._tick)
-        ros.until_matched(self.heart, self.ear)
+        ros.until_matched(self.heartbeats, self.subscription)
 
     def _tick(self) -> None:
         self.ticks += 1
-        if self.beating:
-            self.heart.publish(heartbeat(True))
+        if self.alive:
+            self.heartbeats.publish(heartbeat(True))
 
     def silent(self) -> bool:
         """Whether nothing comes for well over the timeout."""
@@ -155,37 +158,67 @@ class Guard:
 
 
 def test_no_life_no_death(ros: Spinner) -> None:
-    assert Guard(ros).silent()
+    assert Supervised(ros).silent()
 
 
 def test_an_orderly_leave_is_no_death(ros: Spinner) -> None:
-    guard = Guard(ros)
-    guard.heart.publish(heartbeat(True))
-    ros.until(lambda: guard.commands, what="the zero command")
-    guard.heart.publish(heartbeat(False))
-    ros.until(guard.silent, what="silence")
+    supervised = Supervised(ros)
+    supervised.heartbeats.publish(heartbeat(True))
+    ros.until(lambda: supervised.commands, what="the zero command")
+    supervised.heartbeats.publish(heartbeat(False))
+    ros.until(supervised.silent, what="silence")
 
 
 def test_the_command_goes_back_with_the_heartbeat(ros: Spinner) -> None:
-    guard = Guard(ros)
-    guard.heart.publish(heartbeat(True))
-    ros.until(lambda: len(guard.commands) > 2, what="zero commands")
-    assert all(map(is_rest, guard.commands))
-    guard.beating = True
-    ros.until(guard.silent, what="silence")
-    guard.beating = False
-    ros.until(lambda: guard.commands, what="the second zero command")
+    supervised = Supervised(ros)
+    supervised.heartbeats.publish(heartbeat(True))
+    ros.until(lambda: len(supervised.commands) > 2, what="zero commands")
+    assert all(map(is_rest, supervised.commands))
+    supervised.alive = True
+    ros.until(supervised.silent, what="silence")
+    supervised.alive = False
+    ros.until(lambda: supervised.commands, what="the second zero command")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_supervisor(ros: Spinner, number: signal.Signals) -> None:
     world = ros.node("world")
     topic = "liquid_nav_node/heartbeat"
-    with Process("supervisor") as guard:
+    with Process("supervisor") as supervisor:
         ros.until(lambda: world.count_subscribers(topic) == 1, what="the supervisor")
-        assert guard.end(ros, number) == 0
+        assert supervisor.end(ros, number) == 0
 
 
-def test_a_back_end_that_cannot_be_made_is_one_line(ros: Spinner) -> None:
-    with Process("supervisor", "-p", "backend:=px4") as guard:
-        assert guard.popen.wait(60) == MISCONFIGURED
+def test_a_plug_that_cannot_be_imported_is_logged_and_keeps_no_other_from_flying(
+    ros: Spinner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "broken-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(
+        "[liquid_nav.backends]\nbroken = no_such_module:Blimp\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    world = ros.node("world")
+    log = tmp_path / "log"
+    with log.open("w") as sink, Process("supervisor", stderr=sink) as supervisor:
+        topic = "liquid_nav_node/heartbeat"
+        ros.until(lambda: world.count_subscribers(topic) == 1, what="the supervisor")
+        assert supervisor.end(ros, signal.SIGTERM) == 0
+    assert re.search(r"\[WARN\].*'broken' at no_such_module:Blimp cannot be", log.read_text())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"backend": "px4"}, "px4_msgs"),
+        ({"backend": "mavlink"}, "twist, mavros"),
+        ({"backend": "ardupilot", "rate": 5.0}, "rate is 5 Hz.*10 Hz"),
+    ],
+)
+def test_a_back_end_that_cannot_be_made_is_one_line(ros: Spinner, wrong: Any, reason: str) -> None:
+    arguments = [word for name, value in wrong.items() for word in ("-p", f"{name}:={value}")]
+    with Process("supervisor", *arguments, stderr=subprocess.PIPE) as supervisor:
+        assert supervisor.popen.wait(60) == MISCONFIGURED
+        assert supervisor.popen.stderr is not None
+        assert re.search(rf"^error: .*{reason}.*\n$", supervisor.popen.stderr.read().decode())

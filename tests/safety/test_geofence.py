@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from liquid_nav.command import CommandLimits, Mode
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Odometry, yaw_of
+from liquid_nav.events import SECOND, Channel, Odometry
+from liquid_nav.rotations import yaw_of
 from liquid_nav.safety.layer import Geofence, SafetyConfig, SafetyLayer, Vector
 
 MS = SECOND // 1000

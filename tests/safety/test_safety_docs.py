@@ -14,7 +14,12 @@ SPOKEN = {
     "safety/layer.py": {"SafetyLayer"},
     "safety/freshness.py": {"Watch"},
     "controller.py": {"Controller"},
-    "safety/screening.py": {"defect", "_misplaced", "_lost", "FreezeDetector"},
+    "safety/screening.py": {
+        "_implausible_imu",
+        "_implausible_position",
+        "_implausible_odometry",
+        "FreezeDetector",
+    },
 }
 """Where reasons are worded: files of liquid_nav, and what in them."""
 

@@ -140,7 +140,7 @@ def test_the_law_of_freezing(steps: list[tuple[int, int]], limit: float) -> None
 @given(lag=st.integers(0, 150), period=st.sampled_from([5, 20, 40]))
 def test_a_frozen_imu_never_stays_nominal(flow_policy: Policy, lag: int, period: int) -> None:
     """Whatever the latency, after limit plus staleness there is no nominal command."""
-    config = SafetyConfig(staleness={c: Staleness(0.3, 2.0) for c in Channel})
+    config = SafetyConfig(staleness={c: Staleness(0.3, 2.0) for c in flow_policy.channels})
     controller = Controller(flow_policy, config)
     for ms in range(0, 600, period):
         for event in (sample(0, 0, 1), frame(0, 0, ms)):

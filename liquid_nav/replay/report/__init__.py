@@ -1,1 +1,1 @@
-"""What a replay tells: figures, page, film, Rerun recording and MCAP file."""
+"""The report of a replay as text, JSON and page; its video, Rerun recording and MCAP file."""

@@ -1,31 +1,34 @@
-"""Charts of a replay as inline SVG: one time axis for all, and no more points than pixels."""
+"""Geometry of a replay's charts on one time axis; the page draws them as SVG.
+
+No chart holds more points than pixels. All places are in units of the SVG: x to the right, y down.
+"""
 
 import base64
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
+from liquid_nav.replay.statistics import ChannelStatistics
 
 WIDTH, LEFT, RIGHT = 1000, 64, 10
-"""Width of a chart, and of its margins, in units of the SVG."""
+"""Width of a chart, and of its left and right margin."""
 
-_INNER = WIDTH - LEFT - RIGHT
-_TOP, _BOTTOM = 22, 18
+INNER = WIDTH - LEFT - RIGHT
+"""Width of the time axis."""
+
+TOP, BOTTOM = 22, 18
+"""Height of the margins above and below the axes."""
+
+ROW, STRIP = 40, 16
+"""Height of a row in the event timeline, and of the strip with arrivals and the text above it."""
 
 Times = NDArray[np.int64]
 Values = NDArray[np.float64]
-
-
-def text(value: object) -> str:
-    """Escape for HTML; characters that a page may not hold become U+FFFD."""
-    kept = (c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(value))
-    return escape("".join(kept), quote=True)
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,21 @@ class TimeAxis:
 
     @property
     def seconds(self) -> float:
-        """From left to right; no less than a millisecond, so that it can be divided by."""
+        """Length; at least a millisecond, as charts divide by it."""
         return max((self.end - self.start) / SECOND, 1e-3)
 
     def x(self, times: Times) -> Values:
         """Place instants in ns; those beyond the axis lie at its ends."""
-        # Differences of integers, as a double does not hold the ns of this century.
+        # Subtract as integers: a double cannot hold today's time in ns.
         seconds = (times - self.start) / SECOND
-        return LEFT + _INNER * np.clip(seconds / self.seconds, 0.0, 1.0)
+        return LEFT + INNER * np.clip(seconds / self.seconds, 0.0, 1.0)
+
+    @property
+    def ticks(self) -> "tuple[Tick, ...]":
+        """Round numbers of seconds."""
+        return tuple(
+            Tick(LEFT + INNER * tick / self.seconds, tick) for tick in _ticks(0.0, self.seconds, 10)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +69,7 @@ class Curve:
 
     Attributes:
         name: for the legend.
-        kind: class of the page's style, ``command``, ``recorded`` or ``changed``.
+        kind: class in the page's style: ``command``, ``recorded`` or ``changed``.
         times: ns, shape (N,).
         values: shape (N,); those that are not finite are left out.
 
@@ -77,8 +87,8 @@ class Shade:
 
     Attributes:
         start, end: ns.
-        kind: class of the page's style, as ``hover`` or ``gap``.
-        title: shown when pointed at.
+        kind: class in the page's style, such as ``hover`` or ``gap``.
+        title: text shown under the pointer.
 
     """
 
@@ -86,6 +96,83 @@ class Shade:
     end: int
     kind: str
     title: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A value on an axis, and its place along the axis."""
+
+    place: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A shaded span in its place; `kind` and `title` as in `Shade`."""
+
+    x: float
+    width: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve in its place; `points` as an SVG polyline takes them, the rest as in `Curve`."""
+
+    name: str
+    kind: str
+    points: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over time.
+
+    Attributes:
+        title: with the unit.
+        axis: the time axis.
+        low, high: values at the bottom and at the top.
+        logarithmic: whether the axis of values is logarithmic.
+        height: of the whole chart.
+        ticks: on the axis of values.
+        boxes: behind the lines.
+        lines: the last one on top.
+
+    """
+
+    title: str
+    axis: TimeAxis
+    low: float
+    high: float
+    logarithmic: bool
+    height: int
+    ticks: tuple[Tick, ...]
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def bottom(self) -> int:
+        """Place of the time axis."""
+        return self.height - BOTTOM
+
+
+@dataclass(frozen=True)
+class Row:
+    """One channel in the event timeline.
+
+    Attributes:
+        name: of the channel.
+        statistics: of its events.
+        image: PNG of one row, base64, as wide as the time axis: the darker, the more events.
+        boxes: over the image.
+
+    """
+
+    name: str
+    statistics: ChannelStatistics
+    image: str
+    boxes: tuple[Box, ...]
 
 
 def chart(
@@ -98,101 +185,72 @@ def chart(
     high: float,
     logarithmic: bool = False,
     height: int = 118,
-) -> str:
-    """Draw curves over time.
+) -> Chart:
+    """Lay out curves over time.
 
     Args:
         title: with the unit.
         axis: the time axis.
         curves: what to draw, the last on top.
         shades: behind the curves.
-        low, high: range of the values; what is beyond is drawn at its edge. Positive where
-            `logarithmic`.
-        logarithmic: whether the values' axis is.
-        height: units of the SVG.
-
-    Returns:
-        An SVG element. Its attributes ``data-low``, ``data-high`` and ``data-log`` let the page's
-        script read values back from the points of the curves.
+        low, high: range of the values; values beyond it are drawn at its edge. Both are positive
+            if `logarithmic`.
+        logarithmic: whether the axis of values is logarithmic.
+        height: of the whole chart.
 
     """
-    bottom = height - _BOTTOM
+    bottom = height - BOTTOM
 
     def y(values: Values) -> Values:
+        clipped = np.clip(values, low, high)
         if logarithmic:
-            part = np.log(np.clip(values, low, high) / low) / math.log(high / low)
+            part = np.log(clipped / low) / math.log(high / low)
         else:
-            part = (np.clip(values, low, high) - low) / (high - low)
-        return np.asarray(bottom - (bottom - _TOP) * part, np.float64)
+            part = (clipped - low) / (high - low)
+        return np.asarray(bottom - (bottom - TOP) * part, np.float64)
 
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" data-low="{low:g}" data-high="{high:g}"'
-        f' data-log="{int(logarithmic)}" data-top="{_TOP}" data-bottom="{bottom}" role="img">',
-        f"<title>{text(title)}</title>",
-        _shades(axis, shades, _TOP, bottom),
-    ]
-    ticks = _decades(low, high) if logarithmic else _ticks(low, high, 4)
-    for tick, at in zip(ticks, y(np.array(ticks, np.float64)).tolist(), strict=True):
-        kind = "zero" if tick == 0 else "grid"
-        parts.append(f'<path class="{kind}" d="M{LEFT},{at:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5:.1f}">{tick:g}</text>')
-    parts.append(_seconds(axis, _TOP, bottom))
-    parts.append(f'<text class="name" x="{LEFT}" y="14">{text(title)}</text>')
-    parts.extend(
-        f'<polyline class="{curve.kind}" data-name="{text(curve.name)}" points="{points}"/>'
-        for curve in curves
-        if (points := _points(axis, curve, y))
+    values = _decades(low, high) if logarithmic else _ticks(low, high, 4)
+    places = y(np.array(values, np.float64)).tolist()
+    return Chart(
+        title,
+        axis,
+        low,
+        high,
+        logarithmic,
+        height,
+        ticks=tuple(map(Tick, places, values)),
+        boxes=_boxes(axis, shades),
+        lines=tuple(
+            Line(curve.name, curve.kind, points)
+            for curve in curves
+            if (points := _points(axis, curve, y))
+        ),
     )
-    parts.append(f'<text class="readout" x="{WIDTH - RIGHT}" y="14"></text>')
-    parts.append(f'<path class="cursor" d="M0,{_TOP}V{bottom}"/></svg>')
-    return "".join(parts)
 
 
-def raster(
-    axis: TimeAxis, rows: Sequence[tuple[str, str, Times]], shades: Sequence[Sequence[Shade]]
-) -> str:
-    """Draw when events arrived, one row per channel, the darker the denser.
-
-    Args:
-        axis: the time axis.
-        rows: name, a line of figures, and arrivals in ns.
-        shades: per row, drawn over it.
-
-    """
-    pitch = 40
-    bottom = _TOP + pitch * len(rows)
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + _BOTTOM}" role="img">',
-        "<title>arrivals of events</title>",
-        _seconds(axis, _TOP + 16, bottom),
-    ]
-    for index, ((name, figures, times), spans) in enumerate(zip(rows, shades, strict=True)):
-        top = _TOP + pitch * index
-        columns = np.minimum((axis.x(times) - LEFT).astype(np.int64), _INNER - 1)
-        counts = np.bincount(columns, minlength=_INNER).astype(np.float64)
-        strip = np.zeros((1, _INNER, 4), np.uint8)
-        strip[..., :3] = (0xA8, 0x52, 0x1B)
-        strip[..., 3] = 255 * np.sqrt(counts / max(counts.max(), 1.0))
-        encoded = base64.b64encode(cv2.imencode(".png", strip)[1].tobytes()).decode()
-        parts.append(
-            f'<text class="tick y" x="{LEFT - 6}" y="{top + 27}">{text(name)}</text>'
-            f'<text class="figures" x="{LEFT}" y="{top + 12}">{text(figures)}</text>'
-            f'<rect class="row" x="{LEFT}" y="{top + 16}" width="{_INNER}" height="16"/>'
-            f'<image x="{LEFT}" y="{top + 16}" width="{_INNER}" height="16" '
-            f'preserveAspectRatio="none" href="data:image/png;base64,{encoded}"/>'
-        )
-        parts.append(_shades(axis, spans, top + 16, top + 32))
-    parts.append(f'<text class="readout" x="{WIDTH - RIGHT}" y="14"></text>')
-    parts.append(f'<path class="cursor" d="M0,{_TOP}V{bottom}"/></svg>')
-    return "".join(parts)
+def row(
+    axis: TimeAxis,
+    name: str,
+    statistics: ChannelStatistics,
+    arrivals: Times,
+    shades: Iterable[Shade],
+) -> Row:
+    """Lay out when the events of one channel arrived, ns."""
+    columns = np.minimum((axis.x(arrivals) - LEFT).astype(np.int64), INNER - 1)
+    counts = np.bincount(columns, minlength=INNER).astype(np.float64)
+    strip = np.zeros((1, INNER, 4), np.uint8)
+    strip[..., :3] = (0xA8, 0x52, 0x1B)
+    strip[..., 3] = 255 * np.sqrt(counts / max(counts.max(), 1.0))
+    image = base64.b64encode(cv2.imencode(".png", strip)[1].tobytes()).decode()
+    return Row(name, statistics, image, _boxes(axis, shades))
 
 
 def _points(axis: TimeAxis, curve: Curve, y: Callable[[Values], Values]) -> str:
     keep = np.isfinite(curve.values)
     order = np.argsort(curve.times[keep], kind="stable")
     xs, values = axis.x(curve.times[keep][order]), curve.values[keep][order]
-    if len(xs) > 2 * _INNER:
-        # The lowest and the highest value of each pixel: no spike gets lost.
+    if len(xs) > 2 * INNER:
+        # The lowest and the highest value within each pixel, so that no spike is lost.
         columns = np.floor(xs).astype(np.int64)
         first = np.flatnonzero(np.diff(columns, prepend=-1))
         lowest, highest = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
@@ -202,8 +260,8 @@ def _points(axis: TimeAxis, curve: Curve, y: Callable[[Values], Values]) -> str:
     return " ".join(f"{x:.1f},{height:.1f}" for x, height in pairs)
 
 
-def _shades(axis: TimeAxis, shades: Iterable[Shade], top: int, bottom: int) -> str:
-    parts, reached = [], dict[str, float]()
+def _boxes(axis: TimeAxis, shades: Iterable[Shade]) -> tuple[Box, ...]:
+    boxes, reached = [], dict[str, float]()
     for shade in shades:
         start, end = axis.x(np.array([shade.start, shade.end], np.int64)).tolist()
         # Thousands of spans within one pixel are drawn as one.
@@ -211,24 +269,12 @@ def _shades(axis: TimeAxis, shades: Iterable[Shade], top: int, bottom: int) -> s
             continue
         end = max(end, start + 1.0)
         reached[shade.kind] = end
-        parts.append(
-            f'<rect class="{shade.kind}" x="{start:.1f}" y="{top}" width="{end - start:.1f}" '
-            f'height="{bottom - top}"><title>{text(shade.title)}</title></rect>'
-        )
-    return "".join(parts)
-
-
-def _seconds(axis: TimeAxis, top: int, bottom: int) -> str:
-    parts = []
-    for tick in _ticks(0.0, axis.seconds, 10):
-        at = LEFT + _INNER * tick / axis.seconds
-        parts.append(f'<path class="grid" d="M{at:.1f},{top}V{bottom}"/>')
-        parts.append(f'<text class="tick x" x="{at:.1f}" y="{bottom + 13}">{tick:g}</text>')
-    return "".join(parts)
+        boxes.append(Box(start, end - start, shade.kind, shade.title))
+    return tuple(boxes)
 
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from `low` to `high`."""
+    """Give about as many round numbers from `low` to `high`."""
     rough = (high - low) / about
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(scale * m for m in (1, 2, 5, 10) if scale * m >= rough * 0.999)
@@ -239,5 +285,6 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
+    """Give up to four powers of ten from `low` to `high`."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     return [10.0**power for power in range(first, last + 1, max(1, (last - first + 3) // 4))]

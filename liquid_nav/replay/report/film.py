@@ -1,4 +1,4 @@
-"""The video of a replay: what the model saw, with the command that it gave, drawn as it goes."""
+"""The video of a replay: what the model saw, with the command that it gave."""
 
 import tempfile
 from contextlib import ExitStack
@@ -7,8 +7,8 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from liquid_nav.captions import ALERT, BACKGROUND, FAINT, TEXT, Image, mode_caption, write
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, CameraFrame, Event
@@ -21,26 +21,26 @@ WIDTH, CAPTION = 480, 52
 """Pixels: width of the picture, and height of the strip with figures above it."""
 
 MAX_BYTES, MAX_FRAMES = 12 << 20, 60 * 60 * FPS
-"""The video ends early at either, so that a report can still be opened and sent."""
+"""At either of these the video ends, so that the report stays small enough to open and send."""
 
 LONGEST_STILL = 3 * SECOND
-"""Silences longer than this are cut short, ns: a clock that leaps must not make a year of video."""
+"""ns; longer silences are cut to this, as a clock that leaps would make a year of video."""
 
-_BACKGROUND, _TEXT, _FAINT, _ALERT = (22, 27, 34), (240, 246, 252), (139, 148, 158), (255, 166, 87)
+_FONT_SIZE, _PLATE = 0.45, 4
+"""Scale of OpenCV's font, and pixels of dark margin around text on the picture."""
+
 _FULL_SCALE = np.array([3.0, 1.5, 1.2, 1.5])
-"""(vx, vy, vz, yaw_rate) that the bars show in full, m/s and rad/s."""
-
-Image = NDArray[np.uint8]
+"""(vx, vy, vz, yaw_rate) at full length of arrow and bars, m/s and rad/s."""
 
 
 class ReplayFilm:
     """Encodes the video while the replay runs; give `watch` to `liquid_nav.replay.run.replay`.
 
-    A context manager: the video lies in a temporary file that goes on leaving.
+    A context manager: the video is in a temporary file, which is deleted at the end.
 
     Attributes:
-        clock: (seconds of video, ns of flight) where the two clocks are set to each other: at the
-            start, and after each silence that was cut short.
+        clock: pairs (seconds of video, ns of flight) of the same instant: the start, and the end
+            of each silence that was cut short.
         ended: ns of flight at which the video ended early, or None.
         skipped: seconds of silences that were cut.
         camera: width and height of the model's camera, or None before the first frame.
@@ -77,7 +77,7 @@ class ReplayFilm:
         self._stack.close()
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
-        """Draw what is due at an event."""
+        """Draw the frames that are due at an event."""
         if self.ended is not None:
             return
         now = event.arrival
@@ -94,7 +94,7 @@ class ReplayFilm:
         self._write(now)
 
     def finish(self) -> bytes | None:
-        """End the video and give the MP4 file, or None where no image came."""
+        """End the video and return the MP4 file, or None if no image came."""
         if self._writer is None:
             return None
         self._writer.close()
@@ -103,14 +103,14 @@ class ReplayFilm:
     def _begin(self, event: CameraFrame) -> None:
         height, width = event.image.shape[:2]
         self.camera = (width, height)
-        # Even numbers, as the encoder wants them; a picture as tall as ten is wide is cut down.
+        # The encoder wants even numbers; a very tall image is squeezed.
         self._height = 2 * round(min(max(WIDTH * height / width, 48), 2 * WIDTH) / 2)
         self._writer = Mp4Writer(self._path, WIDTH, self._height + CAPTION, FPS)
         self._next = event.arrival
         self.clock.append((0.0, event.arrival))
 
     def _keep_pace(self, now: int) -> None:
-        """Let the picture stand still where no event came; set the clocks anew after a leap."""
+        """Repeat the picture through a silence; after a leap of the clock, note the new pair."""
         until = min(now, self._next + LONGEST_STILL)
         while self._next + SECOND // FPS <= until and self.ended is None:
             self._write(self._next)
@@ -130,53 +130,37 @@ class ReplayFilm:
             self.ended = now
 
     def _compose(self, now: int, command: Command) -> Image:
-        canvas = np.full((self._height + CAPTION, WIDTH, 3), _BACKGROUND, np.uint8)
-        # Figures on top, as browsers lay the controls over the bottom.
+        canvas = np.full((self._height + CAPTION, WIDTH, 3), BACKGROUND, np.uint8)
+        # The caption is on top, as browsers lay the controls over the bottom.
         canvas[CAPTION:] = cv2.resize(
             self._frame, (WIDTH, self._height), interpolation=cv2.INTER_NEAREST
         )
         self._draw_command(canvas[CAPTION:], command)
         seconds, age = (now - (self._start or 0)) / SECOND, (now - self._seen) / SECOND
-        _write(canvas, f"{seconds:.2f} s   image {1e3 * age:.0f} ms old", (8, 20), _FAINT)
-        colour = _FAINT if command.mode is Mode.NOMINAL else _ALERT
-        reason = f": {command.reason}" if command.reason else ""
-        _write(canvas, f"{command.mode.value}{reason}"[:64], (8, 42), colour)
+        times = f"{seconds:.2f} s   image {1e3 * age:.0f} ms old"
+        write(canvas, times, (8, 20), FAINT, _FONT_SIZE)
+        caption, colour = mode_caption(command)
+        write(canvas, caption[:64], (8, 42), colour, _FONT_SIZE)
         return canvas
 
     def _draw_command(self, picture: Image, command: Command) -> None:
-        """Draw the velocity as an arrow from above, climb and turn as bars, and all in figures."""
+        """Draw the velocity as an arrow seen from above, climb and turn as bars, all as text."""
         vector = np.array(command.vector)
         forward, left, up, turn = np.clip(vector / _FULL_SCALE, -1.0, 1.0).tolist()
         height, width = picture.shape[:2]
         reach = min(44, height // 5)
         x, y = width // 2, height - reach - min(64, height // 4)
-        colour = _TEXT if command.mode is Mode.NOMINAL else _ALERT
-        cv2.circle(picture, (x, y), reach, _FAINT, 1, cv2.LINE_AA)
+        colour = TEXT if command.mode is Mode.NOMINAL else ALERT
+        cv2.circle(picture, (x, y), reach, FAINT, 1, cv2.LINE_AA)
         tip = (round(x - reach * left), round(y - reach * forward))
         cv2.arrowedLine(picture, (x, y), tip, colour, 3, cv2.LINE_AA, tipLength=0.25)
         bar = x + reach + 16
-        cv2.line(picture, (bar, y - reach), (bar, y + reach), _FAINT, 1)
+        cv2.line(picture, (bar, y - reach), (bar, y + reach), FAINT, 1)
         cv2.line(picture, (bar, y), (bar, round(y - reach * up)), colour, 6)
         row = y + reach + 10
-        cv2.line(picture, (x - reach, row), (x + reach, row), _FAINT, 1)
+        cv2.line(picture, (x - reach, row), (x + reach, row), FAINT, 1)
         cv2.line(picture, (x, row), (round(x - reach * turn), row), colour, 6)
         labels = ("vx", "vy", "vz", "yaw")
         for index, (label, value) in enumerate(zip(labels, vector.tolist(), strict=True)):
-            _write(picture, f"{label} {value:+.2f}", (8, 20 + 20 * index), colour, shade=True)
-
-
-def _write(
-    canvas: Image,
-    words: str,
-    corner: tuple[int, int],
-    colour: tuple[int, int, int],
-    shade: bool = False,
-) -> None:
-    """Write with the lower left corner at (x, y), on a dark plate where `shade` asks."""
-    x, y = corner
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-    if shade:
-        (width, height), _ = cv2.getTextSize(words, font, size, 1)
-        plate = canvas[max(y - height - 4, 0) : y + 4, x - 4 : x + width + 4]
-        plate[:] = (plate * 0.35).astype(np.uint8)
-    cv2.putText(canvas, words, corner, font, size, colour, 1, cv2.LINE_AA)
+            corner = (8, 20 + 20 * index)
+            write(picture, f"{label} {value:+.2f}", corner, colour, _FONT_SIZE, _PLATE)

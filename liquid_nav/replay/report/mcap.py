@@ -1,4 +1,4 @@
-"""What a replay gave as an MCAP file beside the recording: commands, state, diagnostics."""
+"""Commands, liquid state and diagnostics of a replay as an MCAP file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Event
 from liquid_nav.files import WholeFile
+from liquid_nav.messages.fields import HEADING, header, twist_stamped
 from liquid_nav.onboard import Policy
-from liquid_nav.recording.recorder import COMMAND, HEADING
-from liquid_nav.recording.writer import McapWriter, header, message, twist
+from liquid_nav.recording.recorder import COMMAND
+from liquid_nav.recording.writer import McapWriter, message
 
 STATE = "/liquid_nav/state"
 TIME_CONSTANTS = "/liquid_nav/time_constants"
@@ -19,7 +20,7 @@ MODE = "/liquid_nav/mode"
 DIAGNOSTICS = "/diagnostics"
 
 _PERIOD = SECOND
-"""Time between diagnostics, ns; a change of mode is told at once."""
+"""Time between diagnostics, ns; a change of mode is reported at once."""
 
 _LEVELS = {Mode.NOMINAL: 0, Mode.HOVER: 1, Mode.LAND: 2, Mode.STOP: 1}
 
@@ -27,14 +28,14 @@ _LEVELS = {Mode.NOMINAL: 0, Mode.HOVER: 1, Mode.LAND: 2, Mode.STOP: 1}
 class ReplayOutput(WholeFile):
     """Writes the file; give `watch` to `liquid_nav.replay.run.replay`.
 
-    Every event gives a command (``geometry_msgs/TwistStamped``), the liquid state and its time
-    constants in seconds (``std_msgs/Float32MultiArray``) and the mode in words; log times are the
-    arrivals of the recording, publish times the stamps of its messages, so that both lie beside
-    each other in any viewer.
+    For every event it holds a command (``geometry_msgs/TwistStamped``), the liquid state and its
+    time constants in seconds (``std_msgs/Float32MultiArray``), and the mode in words. Log times
+    are the arrivals of the recording and publish times the stamps of its messages, so that any
+    viewer shows both files on one time axis.
 
     Args:
         path: the file.
-        policy: what is replayed.
+        policy: the policy that is replayed.
 
     Raises:
         OSError: when the file cannot be written.
@@ -44,32 +45,28 @@ class ReplayOutput(WholeFile):
     def __init__(self, path: Path, policy: Policy) -> None:
         self._writer, self._policy = McapWriter(path), policy
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
-        self._reported, self._news = 0, (Mode.NOMINAL, "nothing reported yet")
+        self._reported_at, self._reported = 0, (Mode.NOMINAL, "nothing reported yet")
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file and put it in place."""
         self._writer.close()
 
     def discard(self) -> None:
-        """Leave no file, unless it was closed."""
+        """Delete the unfinished file; does nothing after `close`."""
         self._writer.discard()
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
-        """Write what an event led to."""
+        """Write what the controller made of an event."""
         write, log, stamp = self._writer.write, event.arrival, event.stamp
-        content = message(
-            "geometry_msgs/msg/TwistStamped",
-            header=header(command.stamp, HEADING),
-            twist=twist(command.vector[:3], (0.0, 0.0, command.yaw_rate)),
-        )
-        write(COMMAND, content, log, stamp)
+        fields = twist_stamped(command.stamp, HEADING, command.vector[:3], command.yaw_rate)
+        write(COMMAND, message("geometry_msgs/msg/TwistStamped", **fields), log, stamp)
         state, constants = self._policy.core_state(controller.memory)
         write(STATE, _array("state", state), log, stamp)
         write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)
         write(MODE, message("std_msgs/msg/String", data=_words(command)), log, stamp)
-        news = (command.mode, command.reason)
-        if log - self._reported >= _PERIOD or news != self._news:
-            self._reported, self._news = log, news
+        failsafe = (command.mode, command.reason)
+        if log - self._reported_at >= _PERIOD or failsafe != self._reported:
+            self._reported_at, self._reported = log, failsafe
             write(DIAGNOSTICS, _diagnostics(command, controller, log), log, stamp)
 
 

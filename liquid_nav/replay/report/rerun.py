@@ -1,7 +1,6 @@
-"""A replay as it goes on, in the Rerun viewer, or in a file that it opens (https://rerun.io)."""
+"""Shows a running replay in the Rerun viewer, or writes a file that it opens (https://rerun.io)."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import rerun.blueprint as rrb
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import CameraFrame, Event, ImuSample, Odometry
-from liquid_nav.files import staging_path
+from liquid_nav.files import WholeFile, put_in_place, staging_path
 from liquid_nav.onboard import Policy
 from liquid_nav.replay.compare import AXES
 from liquid_nav.replay.run import Replay
@@ -29,22 +28,20 @@ _LEVELS = {Mode.NOMINAL: "INFO", Mode.HOVER: "WARN", Mode.LAND: "ERROR", Mode.ST
 
 
 def command_entity(axis: str, which: str) -> str:
-    """Where a command is: `which` is replayed or recorded."""
+    """Name the entity of a command; `which` is ``replayed`` or ``recorded``."""
     return f"command/{axis}/{which}"
 
 
-class ReplayView:
+class ReplayView(WholeFile):
     """Shows a replay; give `watch` to `liquid_nav.replay.run.replay`, and `finish` its result.
 
-    What the model saw and felt, what it thought (state and time constants in seconds of every
-    neuron), what it commanded, and the failsafes as a log, each at the arrival and the stamp of the
-    event that it belongs to.
-
-    A context manager: a file appears whole on leaving, or not at all.
+    It shows the images and measurements that the model got, the state and the time constants in
+    seconds of every neuron, the commands, and a log of the failsafes, each at the arrival and at
+    the stamp of its event.
 
     Args:
-        policy: what is replayed.
-        file: where to write, or None to open the viewer.
+        policy: the policy that is replayed.
+        file: the file to write, or None to open the viewer.
 
     Raises:
         OSError: when the file cannot be written.
@@ -54,32 +51,32 @@ class ReplayView:
     def __init__(self, policy: Policy, file: Path | None = None) -> None:
         self._policy, self._file = policy, file
         self._out = rr.RecordingStream("liquid_nav_replay")
-        self._said = ""
+        self._logged = ""
         if file is None:
             self._out.spawn(default_blueprint=_blueprint())
         else:
-            # What cannot be written is said here; Rerun says it in its own log alone.
+            # Rerun reports a file that it cannot write only in its own log; this raises.
             staging_path(file).touch()
             self._out.save(str(staging_path(file)), default_blueprint=_blueprint())
 
-    def __enter__(self) -> "ReplayView":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._out.flush()
-        self._out.disconnect()
+    def close(self) -> None:
+        """Finish the file and put it in place; a viewer stays open."""
+        self._disconnect()
         if self._file is not None:
-            if kind is None:
-                staging_path(self._file).replace(self._file)
+            put_in_place(staging_path(self._file), self._file)
+
+    def discard(self) -> None:
+        """Delete the unfinished file; a viewer stays open."""
+        self._disconnect()
+        if self._file is not None:
             staging_path(self._file).unlink(missing_ok=True)
 
+    def _disconnect(self) -> None:
+        self._out.flush()
+        self._out.disconnect()
+
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
-        """Show an event and what it led to."""
+        """Show an event and what the controller made of it."""
         out = self._out
         out.set_time(ARRIVAL, timestamp=np.datetime64(event.arrival, "ns"))
         out.set_time(STAMP, timestamp=np.datetime64(event.stamp, "ns"))
@@ -96,15 +93,15 @@ class ReplayView:
         out.log(STATE, rr.Scalars(state))
         out.log(TIME_CONSTANTS, rr.Scalars(time_constants))
         words = command.mode.value
-        # What limits and geofence did is no failsafe.
+        # A nominal command has a reason where a limit or the geofence changed it: no failsafe.
         if command.mode is not Mode.NOMINAL and command.reason:
             words = f"{words}: {command.reason}"
-        if words != self._said:
-            self._said = words
+        if words != self._logged:
+            self._logged = words
             out.log(FAILSAFE, rr.TextLog(words, level=_LEVELS[command.mode]))
 
     def finish(self, result: Replay) -> None:
-        """Show the recorded commands beside, where there are some."""
+        """Add the recorded commands, where they were compared."""
         comparison = result.comparison
         if comparison is None or not len(comparison.times):
             return
@@ -117,8 +114,8 @@ class ReplayView:
 
 def _blueprint() -> Any:
     plots = [rrb.TimeSeriesView(origin=f"command/{axis}", name=axis) for axis in AXES]
-    felt = [rrb.TimeSeriesView(origin=name) for name in (GYRO, ACCELEROMETER)]
-    thought = [rrb.TimeSeriesView(origin=name) for name in (STATE, TIME_CONSTANTS)]
+    measured = [rrb.TimeSeriesView(origin=name) for name in (GYRO, ACCELEROMETER)]
+    neurons = [rrb.TimeSeriesView(origin=name) for name in (STATE, TIME_CONSTANTS)]
     return rrb.Blueprint(
         rrb.Horizontal(
             rrb.Vertical(
@@ -126,7 +123,7 @@ def _blueprint() -> Any:
                 rrb.TextLogView(origin=FAILSAFE, name="failsafes"),
             ),
             rrb.Vertical(*plots),
-            rrb.Vertical(*felt, *thought),
+            rrb.Vertical(*measured, *neurons),
         ),
         rrb.TimePanel(timeline=ARRIVAL),
         collapse_panels=True,

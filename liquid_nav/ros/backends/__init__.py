@@ -1,4 +1,9 @@
-"""Autopilots by name.
+"""Autopilot back-ends by name: those that come with the package, and those of users' packages.
+
+A user's package adds one by an entry point, see ``examples/backend_stick``::
+
+    [project.entry-points."liquid_nav.backends"]
+    stick = "stick_backend:StickBackend"
 
 Importing this needs no ROS. Making a back-end needs its message package.
 """
@@ -6,88 +11,104 @@ Importing this needs no ROS. Making a back-end needs its message package.
 from __future__ import annotations
 
 import importlib.util
-import inspect
-import re
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.ros.backends.ardupilot import ArdupilotBackend
+from liquid_nav.registry import Registry
 from liquid_nav.ros.backends.base import Backend
-from liquid_nav.ros.backends.crazyswarm2 import Crazyswarm2Backend
-from liquid_nav.ros.backends.mavros import MavrosBackend
-from liquid_nav.ros.backends.px4 import Px4Backend
-from liquid_nav.ros.backends.twist import TwistBackend
+from liquid_nav.ros.parameters import Spec
 
-if TYPE_CHECKING:
-    from rclpy.node import Node
+__all__ = ["BACKENDS", "Backend", "Spec", "backend_specs", "make_backend", "selected_backend"]
 
-__all__ = ["BACKENDS", "Backend", "backend_options", "make_backend", "option_description"]
+BACKENDS: Registry[type[Backend]] = Registry(
+    "liquid_nav.backends",
+    "back-end",
+    {
+        "twist": "liquid_nav.ros.backends.twist:TwistBackend",
+        "mavros": "liquid_nav.ros.backends.mavros:MavrosBackend",
+        "ardupilot": "liquid_nav.ros.backends.ardupilot:ArdupilotBackend",
+        "px4": "liquid_nav.ros.backends.px4:Px4Backend",
+        "crazyswarm2": "liquid_nav.ros.backends.crazyswarm2:Crazyswarm2Backend",
+    },
+)
 
-BACKENDS: dict[str, type[Backend]] = {
-    backend.name: backend
-    for backend in (
-        TwistBackend,
-        MavrosBackend,
-        ArdupilotBackend,
-        Px4Backend,
-        Crazyswarm2Backend,
-    )
-}
+logger = logging.getLogger(__name__)
 
 
-def backend_options(name: str) -> dict[str, bool | float | str]:
-    """Options of a back-end and their defaults, for a node to declare as parameters.
+def find_backend(name: str) -> type[Backend]:
+    """Class of the back-end of a name.
 
     Raises:
-        ConfigError: on a name that is not in `BACKENDS`.
+        ConfigError: on an unknown name (the error lists the known ones), or an entry point that
+            cannot be imported or gives no back-end of that name.
 
     """
-    return {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(_find(name)).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    backend = BACKENDS.get(name)
+    if not (isinstance(backend, type) and issubclass(backend, Backend)):
+        raise ConfigError(f"back-end {name!r} must be a subclass of Backend, got {backend!r}")
+    if backend.name != name:
+        raise ConfigError(
+            f"the entry point of back-end {name!r} gives one named {backend.name!r}; "
+            "both names must be equal"
+        )
+    return backend
 
 
-def option_description(name: str, option: str) -> str:
-    """What the documentation of a back-end's class says of one of its options, in one line."""
-    text = inspect.getdoc(_find(name)) or ""
-    found = re.search(rf"^    (?:\w+, )*{option}\b[\w, ]*: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
-    words = " ".join(found[1].replace("``", "").split()) if found else ""
-    return f"Back-end {name}: {words}"
-
-
-def make_backend(name: str, node: Node, **options: Any) -> Backend:
-    """Make the back-end of that name.
+def make_backend(name: str, **options: Any) -> Backend:
+    """Make the back-end of a name, not connected to anything yet.
 
     Args:
-        name: one of `BACKENDS`.
-        node: what it publishes with.
-        options: as its class documents them; `backend_options` lists them.
+        name: a name in `BACKENDS`.
+        options: values by name, see the `options` of its class; the others are at their defaults.
 
     Raises:
-        ConfigError: on an unknown name or option, an option out of its range, or when the message
-            package is not installed.
+        ConfigError: on an unknown name or option, a value out of range, options that do not fit
+            together, or when the message package is not installed.
 
     """
-    backend = _find(name)
-    known = backend_options(name)
-    unknown = options.keys() - known.keys()
-    if unknown:
+    backend = find_backend(name)(**options)
+    if importlib.util.find_spec(backend.message_package) is None:
         raise ConfigError(
-            f"back-end {name} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+            f"back-end {name} needs the ROS package {backend.message_package}, which is not "
+            f"installed: {backend.install_hint}"
         )
-    if importlib.util.find_spec(backend.messages) is None:
-        raise ConfigError(
-            f"back-end {name} needs the ROS package {backend.messages}, which is not installed: "
-            f"{backend.how_to_get}"
-        )
-    return backend(node, **options)
+    return backend
 
 
-def _find(name: str) -> type[Backend]:
-    try:
-        return BACKENDS[name]
-    except KeyError:
-        known = ", ".join(BACKENDS)
-        raise ConfigError(f"no back-end is called {name!r}; there are {known}") from None
+def backend_specs() -> tuple[Spec, ...]:
+    """Parameters that say where commands go: the back-end, and the options of each there is.
+
+    The options of back-end ``px4`` are named ``px4.namespace`` and so on. A user's back-end that
+    cannot be imported is left out, with a warning: it must not keep another one from flying.
+    """
+    specs = [
+        Spec("backend", "twist", "Autopilot interface that commands go to.", choices=(*BACKENDS,))
+    ]
+    for name in BACKENDS:
+        try:
+            options = find_backend(name).options
+        except ConfigError as error:
+            logger.warning("%s", error)
+            continue
+        specs += [
+            replace(
+                spec, name=f"{name}.{spec.name}", description=f"Back-end {name}: {spec.description}"
+            )
+            for spec in options
+        ]
+    return tuple(specs)
+
+
+def selected_backend(values: Mapping[str, Any]) -> Backend:
+    """Make the back-end that the parameters of `backend_specs` name, with its options.
+
+    Raises:
+        ConfigError: as `make_backend`.
+
+    """
+    name = values["backend"]
+    options = {spec.name: values[f"{name}.{spec.name}"] for spec in find_backend(name).options}
+    return make_backend(name, **options)

@@ -1,7 +1,7 @@
-"""What all back-ends share: what may be sent at all, and what is sent in its place.
+"""The life of a back-end, and the rules that all of them keep: what may be sent, and what instead.
 
-A back-end turns a `Command` into the setpoint that one autopilot takes, in its units and frames.
-It is the last in the chain, and trusts nobody before it.
+A back-end turns a `Command` into the setpoint of one autopilot, in its units and frames. It is the
+last step before the autopilot, and checks what it is given once more.
 """
 
 from __future__ import annotations
@@ -15,81 +15,164 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav.ros.backends.frames import Vector3, heading_frame_to_enu, heading_of
 from liquid_nav.ros.backends.messages import Fields, fill, message_class
+from liquid_nav.ros.parameters import Spec, check_all
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 LARGEST = 100.0
-"""m/s and rad/s. Commands come here clipped far below; beyond this they are a fault, not a wish."""
+"""m/s and rad/s. Commands arrive here clipped far below; a larger one is a fault."""
+
+POSE_TIMEOUT = Spec(
+    "pose_timeout",
+    0.5,
+    "Age in s past which odometry no longer tells the heading.",
+    (0.01, 5.0),
+)
+"""The option of every back-end that turns velocities into a world frame."""
 
 
 class Backend(ABC):
     """Sends commands to one kind of autopilot.
 
-    Nothing here raises or waits in flight: what cannot be sent is refused, and `fault` says why.
+    The life of a back-end: made with its options, which are checked then; `configure` makes its
+    publishers; `activate` begins to command a vehicle; `command` sends one command; `deactivate`
+    ends that, and `activate` may follow again, of a vehicle that is somewhere else by then;
+    `close` destroys the publishers. What it needs is known as soon as it is made, before anything
+    is connected: `minimum_rate`, `needs_odometry` and `starts_at_pose`.
+
+    `command` neither raises nor waits: what cannot be sent is refused, and `fault` says why.
+
+    A subclass declares the class attributes, implements `_command`, and extends `configure`, where
+    it calls `_advertise` for each topic. It extends the constructor to check options against each
+    other, and the other methods where it has more to do there; each calls that of this class first.
 
     Args:
-        node: makes the publishers.
-        pose_timeout: age in seconds past which odometry no longer tells the heading.
+        options: values by name; those that are left out are at their defaults.
 
     Attributes:
-        name: what it is asked for by.
-        messages: the ROS package of the messages that it sends.
-        how_to_get: what to do when that package is not installed.
-        rate: Hz; call `send` at least this often while inference is fresh, for the autopilot takes
-            longer silence as the loss of its companion.
-        fault: why the last command was not sent as it was asked; empty when it was.
+        name: what it is asked for by; the name of its entry point.
+        options: table of its options; each is the parameter ``<name>.<option>`` of a node.
+        message_package: the ROS package of the messages that it sends.
+        install_hint: what to do when that package is not installed.
+        minimum_rate: Hz. The autopilot takes a longer silence as the loss of its companion, so
+            that a node refuses to be configured for fewer commands than that.
+        needs_odometry: whether it turns velocities by odometry, and cannot send them without.
+        starts_at_pose: whether `activate` should be given the pose of the vehicle if it is known.
+        values: value of every option by name.
+        active: whether it is between `activate` and `deactivate`.
+        fault: why the last command was not sent as it was asked for; empty when it was.
+
+    Raises:
+        ConfigError: on an unknown option, a value out of range, or options that do not fit
+            together.
 
     """
 
     name: ClassVar[str]
-    messages: ClassVar[str]
-    how_to_get: ClassVar[str]
-    rate: ClassVar[float]
+    options: ClassVar[tuple[Spec, ...]] = ()
+    message_package: ClassVar[str] = "geometry_msgs"
+    install_hint: ClassVar[str] = "it comes with every ROS 2; with pip: ros-jazzy-geometry-msgs"
+    minimum_rate: ClassVar[float]
 
-    def __init__(self, node: Node, *, pose_timeout: float = 0.5) -> None:
-        if not 0 < pose_timeout <= 5:
-            raise ConfigError(f"pose_timeout must be in (0, 5] s, got {pose_timeout!r}")
-        self.fault = ""
-        self._node = node
-        self._pose_timeout = round(pose_timeout * SECOND)
+    needs_odometry = False
+    starts_at_pose = False
+
+    def __init__(self, **options: Any) -> None:
+        self.values = check_all(self.options, options, f"back-end {self.name}")
+        self.active, self.fault = False, ""
+        # Without such an option odometry of any age will do, as its heading is not used.
+        self._pose_timeout = round(self.values.get(POSE_TIMEOUT.name, 0.0) * SECOND)
+        self._node: Any = None
         self._publishers: dict[str, Any] = {}
-        # One per topic, filled anew: making one takes as long as sending it.
+        # One message per topic, filled anew: making one takes as long as sending it.
         self._messages: dict[str, Any] = {}
 
-    def send(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
+    def check_rate(self, parameter: str, rate: float) -> None:
+        """Check before take-off that commands will be frequent enough for the autopilot.
+
+        Args:
+            parameter: the one that sets the rate, for the error.
+            rate: commands per second at least, Hz.
+
+        Raises:
+            ConfigError: if it is below `minimum_rate`.
+
+        """
+        if rate < self.minimum_rate:
+            raise ConfigError(
+                f"{parameter} is {rate:g} Hz, but back-end {self.name} needs commands at "
+                f"{self.minimum_rate:g} Hz or more"
+            )
+
+    def configure(self, node: Node) -> None:
+        """Make the publishers; nothing is sent yet.
+
+        Args:
+            node: makes them.
+
+        """
+        self._node = node
+
+    def activate(self, pose: Odometry | None) -> None:
+        """Begin to command a vehicle, and forget what was before.
+
+        Args:
+            pose: where the vehicle is now, or None if nothing is known of that.
+
+        Raises:
+            ConfigError: before `configure`.
+
+        """
+        if self._node is None:
+            raise ConfigError(f"back-end {self.name} must be configured before it is activated")
+        self.active, self.fault = True, ""
+
+    def command(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
         """Publish a command, or what is safe in its place.
 
         Args:
             command: what the safety layer let out; its stamp is now, on the clock of `pose`.
             pose: the newest odometry, or None. Back-ends that speak in world frames turn by it.
-            fresh: whether inference is: whether the controller still takes in what it needs. A
-                nominal command is not sent without, so that no timer keeps a dead policy flying.
-                Failsafe commands are, for they are the answer to it.
+            fresh: whether inference is fresh: whether the controller still receives what the
+                policy needs. Without it no nominal command is sent, so that no timer keeps a dead
+                policy flying. Failsafe commands are sent, because they are the answer to that.
 
         Returns:
             The command that was sent, with its reason if it is not the one asked for, or None when
-            nothing was.
+            nothing was sent.
 
         """
+        if not self.active:
+            self.fault = "withheld: the back-end is not active"
+            return None
         self.fault = ""
         if not all(abs(value) <= LARGEST for value in command.vector):  # False for NaN too.
             command = self._at_rest(command, "the command is not finite")
         if command.mode is Mode.NOMINAL and not fresh:
             self.fault = "withheld: inference is not fresh"
             return None
-        pose = self._timely(pose, command.stamp)
-        return self._send(command, None if pose is None else heading_of(pose), fresh)
+        if pose is not None and abs(command.stamp - pose.stamp) > self._pose_timeout:
+            pose = None
+        return self._command(command, None if pose is None else heading_of(pose), fresh)
+
+    def deactivate(self) -> None:
+        """Command the vehicle no more."""
+        self.active = False
 
     def close(self) -> None:
-        """Destroy the publishers."""
+        """Destroy the publishers; again without effect."""
+        self.deactivate()
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
 
     @abstractmethod
-    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
-        """As `send`, with a command that is finite and the heading in radians, None if unknown."""
+    def _command(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
+        """As `command`, with a command that is finite and the heading in radians, None if unknown.
+
+        A command that is not nominal may come when nothing is fresh; a nominal one does not.
+        """
 
     def _advertise(self, topic: str, message_type: str) -> None:
         # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
@@ -100,11 +183,6 @@ class Backend(ABC):
     def _publish(self, topic: str, fields: Fields) -> None:
         """Send a message, always with the same fields for a topic; others are at their default."""
         self._publishers[topic].publish(fill(self._messages[topic], fields))
-
-    def _timely(self, pose: Odometry | None, now: int) -> Odometry | None:
-        if pose is None or abs(now - pose.stamp) > self._pose_timeout:
-            return None
-        return pose
 
     def _world(self, command: Command, heading: float | None) -> tuple[Command, Vector3]:
         """Turn into the world frame, or hover; returns the command and its ENU velocity, m/s."""
@@ -118,16 +196,15 @@ class Backend(ABC):
         return self._at_rest(command, why, command.vz if command.mode is Mode.LAND else 0.0)
 
     def _at_rest(self, command: Command, why: str, vz: float = 0.0) -> Command:
+        mode = Mode.HOVER if command.mode is Mode.NOMINAL else command.mode
+        resting = replace(command, vx=0.0, vy=0.0, vz=vz, yaw_rate=0.0, mode=mode)
         self.fault = f"refused: {why}"
-        return replace(
-            command,
-            vx=0.0,
-            vy=0.0,
-            vz=vz,
-            yaw_rate=0.0,
-            mode=Mode.HOVER if command.mode is Mode.NOMINAL else command.mode,
-            reason="; ".join(filter(None, (command.reason, f"{self.name}: {why}"))),
-        )
+        return self._with_reason(resting, why)
+
+    def _with_reason(self, command: Command, why: str) -> Command:
+        """The command, with what this back-end did to it among its reasons."""
+        reasons = filter(None, (command.reason, f"{self.name}: {why}"))
+        return replace(command, reason="; ".join(reasons))
 
 
 def velocity_of(command: Command) -> Vector3:

@@ -9,14 +9,15 @@ The Crazyflie levels after 0.5 s without a setpoint and cuts its motors after 2 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
-from liquid_nav.ros.backends.base import Backend
+from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend
 from liquid_nav.ros.backends.frames import Vector3
 from liquid_nav.ros.backends.messages import Fields, header, vector3
+from liquid_nav.ros.parameters import Spec
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -27,16 +28,17 @@ YAW_UNIT = {
     ("cmd_velocity_world", "cpp"): -math.degrees(1),
     ("cmd_velocity_world", "cflib"): math.degrees(1),
 }
-"""What turns left at 1 rad/s, by topic and server."""
+"""Value of the field ``yaw_rate`` that turns left at 1 rad/s, by topic and server."""
 
 LONGEST_STEP = 0.2
-"""Seconds of climb at most that a gap between two commands may make up for."""
+"""Seconds; a longer gap between two commands counts as this much in the height setpoint."""
 
 
 def climb(height: float, vz: float, elapsed: float, low: float, high: float) -> float:
     """Height setpoint in metres after climbing at `vz` m/s for `elapsed` s, within bounds.
 
-    A height below `low` is not lifted to it: the bound stops a descent and starts no climb.
+    A height that is below `low` already stays where it is: the bound ends a descent, and does not
+    start a climb.
     """
     step = vz * min(max(elapsed, 0.0), LONGEST_STEP)
     return min(max(height + step, min(low, height)), high)
@@ -63,70 +65,83 @@ def world_setpoint(command: Command, velocity: Vector3, server: str = "cpp") -> 
 
 
 class Crazyswarm2Backend(Backend):
-    """Sends setpoints to one Crazyflie, in flight already.
+    """Sends setpoints to one Crazyflie that is in flight already.
 
-    Args:
-        node: makes the publisher.
-        robot: name of the Crazyflie in ``crazyflies.yaml``.
-        topic: ``cmd_hover``, or ``cmd_velocity_world``, which needs odometry.
-        server: Crazyswarm2's back-end, ``cpp`` or ``cflib``: they read yaw rates differently.
-        height: metres to begin at when there is no odometry to tell.
-        lowest, highest: metres, bounds of the height setpoint; landing may go below the lowest.
-        pose_timeout: age in seconds past which odometry tells nothing.
-
+    With ``cmd_hover`` the height setpoint starts at each activation at the height of the pose that
+    `activate` is given, within the bounds, or at the option ``height`` if there is none.
     """
 
     name = "crazyswarm2"
-    messages = "crazyflie_interfaces"
-    how_to_get = (
+    message_package = "crazyflie_interfaces"
+    install_hint = (
         "build it in your workspace from https://github.com/IMRCLab/crazyswarm2; it is not on PyPI"
     )
-    rate = 20.0
+    minimum_rate = 20.0  # The Crazyflie levels after 0.5 s, and the radio drops packets.
+    options = (
+        Spec("robot", "cf1", "Name of the Crazyflie in crazyflies.yaml."),
+        Spec(
+            "topic",
+            "cmd_hover",
+            "cmd_hover: body velocity and height; cmd_velocity_world, which needs odometry.",
+            choices=("cmd_hover", "cmd_velocity_world"),
+        ),
+        Spec(
+            "server",
+            "cpp",
+            "The back-end of Crazyswarm2; the two read yaw rates differently.",
+            choices=("cpp", "cflib"),
+        ),
+        Spec("height", 0.5, "Height in m to start at without odometry.", (0.01, 100.0)),
+        Spec(
+            "lowest",
+            0.2,
+            "Lowest height setpoint in m; a landing goes below it.",
+            (0.01, 100.0),
+        ),
+        Spec("highest", 2.0, "Highest height setpoint in m.", (0.01, 100.0)),
+        POSE_TIMEOUT,
+    )
 
-    def __init__(
-        self,
-        node: Node,
-        *,
-        robot: str = "cf1",
-        topic: str = "cmd_hover",
-        server: str = "cpp",
-        height: float = 0.5,
-        lowest: float = 0.2,
-        highest: float = 2.0,
-        pose_timeout: float = 0.5,
-    ) -> None:
-        if (topic, server) not in YAW_UNIT:
-            known = "; ".join(f"{t} with {s}" for t, s in YAW_UNIT)
-            raise ConfigError(f"no {topic!r} with server {server!r}; there are {known}")
-        if not 0 < lowest <= height <= highest < math.inf:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        values = self.values
+        self._height: float = values["height"]
+        self._last: int | None = None  # Stamp of the last command.
+        if not values["lowest"] <= self._height <= values["highest"]:
             raise ConfigError(
-                "heights need 0 < lowest <= height <= highest, "
-                f"got {lowest!r}, {height!r}, {highest!r}"
+                "back-end crazyswarm2: heights must be lowest <= height <= highest, got "
+                f"{values['lowest']}, {self._height}, {values['highest']}"
             )
-        super().__init__(node, pose_timeout=pose_timeout)
-        kind = "Hover" if topic == "cmd_hover" else "VelocityWorld"
-        self._server, self._lowest, self._highest = server, lowest, highest
-        self._in_world = topic == "cmd_velocity_world"
-        self._topic = f"/{robot.strip('/')}/{topic}"
-        self._height = height
-        self._last: int | None = None
+        self.needs_odometry = values["topic"] == "cmd_velocity_world"
+        self.starts_at_pose = not self.needs_odometry
+        self._topic = f"/{values['robot'].strip('/')}/{values['topic']}"
+
+    def configure(self, node: Node) -> None:
+        """Make the publisher."""
+        super().configure(node)
+        kind = "VelocityWorld" if self.needs_odometry else "Hover"
         self._advertise(self._topic, f"crazyflie_interfaces/msg/{kind}")
 
-    def send(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
-        """As `Backend.send`; the first odometry in time says at which height to begin."""
-        timely = self._timely(pose, command.stamp)
-        if self._last is None and timely is not None and math.isfinite(timely.position[2]):
-            self._height = min(max(float(timely.position[2]), self._lowest), self._highest)
-        return super().send(command, pose, fresh)
+    def activate(self, pose: Odometry | None) -> None:
+        """Begin at the height of the pose."""
+        super().activate(pose)
+        values = self.values
+        height = values["height"] if pose is None else float(pose.position[2])
+        if not math.isfinite(height):
+            height = values["height"]
+        self._height = min(max(height, values["lowest"]), values["highest"])
+        self._last = None
 
-    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command:
-        if self._in_world:
+    def _command(self, command: Command, heading: float | None, fresh: bool) -> Command:
+        server = self.values["server"]
+        if self.needs_odometry:
             command, velocity = self._world(command, heading)
-            self._publish(self._topic, world_setpoint(command, velocity, self._server))
+            self._publish(self._topic, world_setpoint(command, velocity, server))
             return command
+        # The first command of an activation has no earlier one to climb from.
         elapsed = 0.0 if self._last is None else (command.stamp - self._last) / SECOND
-        low = 0.0 if command.mode is Mode.LAND else self._lowest
-        self._height = climb(self._height, command.vz, elapsed, low, self._highest)
+        lowest = 0.0 if command.mode is Mode.LAND else self.values["lowest"]
+        self._height = climb(self._height, command.vz, elapsed, lowest, self.values["highest"])
         self._last = command.stamp
-        self._publish(self._topic, hover_setpoint(command, self._height, self._server))
+        self._publish(self._topic, hover_setpoint(command, self._height, server))
         return command

@@ -7,21 +7,22 @@ the vehicle in ENU: 0 faces east, positive to the left.
 import math
 
 from liquid_nav.events import Odometry
+from liquid_nav.rotations import rotate
 
 Vector3 = tuple[float, float, float]
 
 _STEEPEST = math.cos(math.radians(80))
-"""Cosine of the pitch past which a nose has no heading worth the name."""
+"""Cosine of the pitch from which on the heading is not defined well enough to be used."""
 
 
 def heading_of(pose: Odometry) -> float | None:
-    """Heading in radians, or None: a quaternion that is no rotation, or a nose straight up."""
-    x, y, z, w = pose.orientation.tolist()
-    norm = math.sqrt(x * x + y * y + z * z + w * w)
+    """Heading in radians; None if the quaternion is no rotation or the nose points up or down."""
+    quaternion = pose.orientation.tolist()
+    norm = math.hypot(*quaternion)
     if not 0.9 < norm < 1.1:  # False for NaN too.
         return None
-    east, north = norm * norm - 2 * (y * y + z * z), 2 * (w * z + x * y)
-    if math.hypot(east, north) < _STEEPEST * norm * norm:
+    east, north, _ = rotate([value / norm for value in quaternion], (1.0, 0.0, 0.0))
+    if math.hypot(east, north) < _STEEPEST:
         return None
     return math.atan2(north, east)
 

@@ -1,9 +1,9 @@
-"""MAVROS: ``setpoint_velocity/cmd_vel``, in the frame that its own parameter decides.
+"""MAVROS: ``setpoint_velocity/cmd_vel``, in the frame that MAVROS's own parameter sets.
 
 MAVROS ignores the message's frame_id. Its parameter ``mav_frame`` says what the numbers mean:
-``LOCAL_NED``, the default, reads them as world ENU; ``BODY_NED`` as forward, left, up. Sent in the
-wrong frame a velocity points anywhere, so MAVROS is asked, and nothing but rest is sent until its
-answer agrees. Read from MAVROS's ``setpoint_velocity.cpp``, branch ros2.
+``LOCAL_NED``, the default, reads them as world ENU; ``BODY_NED`` as forward, left, up. A velocity
+that is sent in the wrong frame points anywhere, so MAVROS is asked, and only zero velocity is sent
+until its answer agrees. Source: MAVROS's ``setpoint_velocity.cpp``, branch ros2.
 """
 
 from __future__ import annotations
@@ -11,103 +11,117 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from liquid_nav.command import Command
-from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
-from liquid_nav.ros.backends.base import Backend, velocity_of
+from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend, velocity_of
 from liquid_nav.ros.backends.messages import message_class, twist_stamped
+from liquid_nav.ros.parameters import Spec
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 FRAMES = {"BODY_NED": "base_link", "LOCAL_NED": "map"}
-"""MAVROS's frames to the frame_id that is true of the message."""
+"""The frame_id that is true of a message, by the value of ``mav_frame``."""
 
 ASK_AGAIN = SECOND
-"""ns. MAVROS may be restarted with another parameter file."""
+"""ns between two questions: MAVROS may be restarted with another parameter file."""
 
 
 class MavrosBackend(Backend):
-    """Sends TwistStamped, heading frame or world ENU as MAVROS is set to read it.
+    """Sends TwistStamped, in the heading frame or in world ENU, as MAVROS is set to read it.
 
-    Args:
-        node: makes the publisher and the client.
-        namespace: of MAVROS.
-        mav_frame: what MAVROS's parameter is expected to be: ``BODY_NED`` or ``LOCAL_NED``.
-            The latter needs odometry, and hovers without.
-        verify: ask MAVROS, and refuse to fly in another frame or before it has answered. Turn this
-            off only where its parameter services are.
-        pose_timeout: age in seconds past which odometry no longer tells the heading.
-
+    MAVROS is asked for its parameter; until it answers as expected, the vehicle hovers.
     """
 
     name = "mavros"
-    messages = "geometry_msgs"
-    how_to_get = "it comes with every ROS 2; with pip: ros-jazzy-geometry-msgs"
-    rate = 20.0  # PX4 leaves OFFBOARD below 2 Hz.
+    minimum_rate = 20.0  # PX4 leaves OFFBOARD below 2 Hz.
+    options = (
+        Spec("namespace", "/mavros", "Namespace of MAVROS."),
+        Spec(
+            "mav_frame",
+            "BODY_NED",
+            "The value that MAVROS's parameter mav_frame must have; LOCAL_NED needs odometry.",
+            choices=tuple(FRAMES),
+        ),
+        Spec(
+            "verify",
+            True,
+            "Ask MAVROS for mav_frame, and hover until it agrees; false only where its parameter "
+            "services are switched off.",
+        ),
+        POSE_TIMEOUT,
+    )
 
-    def __init__(
-        self,
-        node: Node,
-        *,
-        namespace: str = "/mavros",
-        mav_frame: str = "BODY_NED",
-        verify: bool = True,
-        pose_timeout: float = 0.5,
-    ) -> None:
-        if mav_frame not in FRAMES:
-            raise ConfigError(f"mav_frame must be one of {', '.join(FRAMES)}, got {mav_frame!r}")
-        super().__init__(node, pose_timeout=pose_timeout)
-        plugin = f"{namespace.rstrip('/')}/setpoint_velocity"
-        self._mav_frame = mav_frame
-        self._topic = f"{plugin}/cmd_vel"
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.needs_odometry = self.values["mav_frame"] == "LOCAL_NED"
+        self._plugin = f"{self.values['namespace'].rstrip('/')}/setpoint_velocity"
+        self._topic = f"{self._plugin}/cmd_vel"
+        self._parameter: RemoteParameter | None = None
+
+    def configure(self, node: Node) -> None:
+        """Make the publisher and the client that asks MAVROS."""
+        super().configure(node)
         self._advertise(self._topic, "geometry_msgs/msg/TwistStamped")
-        self._question = ParameterQuestion(node, plugin, "mav_frame") if verify else None
+        if self.values["verify"]:
+            self._parameter = RemoteParameter(self._node, self._plugin, "mav_frame")
 
-    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command:
-        doubt = self._doubt(command.stamp)
-        if doubt:
-            command = self._refuse(command, doubt)
+    def _command(self, command: Command, heading: float | None, fresh: bool) -> Command:
+        mismatch = self._mismatch(command.stamp)
+        if mismatch:
+            command = self._refuse(command, mismatch)
         velocity = velocity_of(command)
-        if self._mav_frame == "LOCAL_NED":
+        if self.needs_odometry:
             command, velocity = self._world(command, heading)
-        frame_id = FRAMES[self._mav_frame]
+        frame_id = FRAMES[self.values["mav_frame"]]
         self._publish(
             self._topic, twist_stamped(command.stamp, frame_id, velocity, command.yaw_rate)
         )
         return command
 
-    def _doubt(self, now: int) -> str:
-        if self._question is None:
+    def _mismatch(self, now: int) -> str:
+        """Why MAVROS may read a velocity in another frame; empty when it reads it as meant."""
+        if self._parameter is None:
             return ""
-        actual = self._question.answer(now)
+        expected, actual = self.values["mav_frame"], self._parameter.value(now)
         if actual is None:
-            return f"MAVROS has not said yet what {self._question.subject} is"
-        if actual != self._mav_frame:
-            return f"{self._question.subject} is {actual!r}, expected {self._mav_frame!r}"
+            return f"MAVROS has not said yet what {self._parameter.label} is"
+        if actual != expected:
+            return f"{self._parameter.label} is {actual!r}, expected {expected!r}"
         return ""
 
     def close(self) -> None:
         """Destroy the publisher and the client."""
-        if self._question is not None:
-            self._question.close()
         super().close()
+        if self._parameter is not None:
+            self._parameter.close()
+            self._parameter = None
 
 
-class ParameterQuestion:
-    """What a string parameter of another node is, asked again and again and never waited for."""
+class RemoteParameter:
+    """A string parameter of another node, asked for again and again without waiting for it.
+
+    Args:
+        node: makes the client.
+        other: fully qualified name of the node that has the parameter.
+        parameter: its name.
+
+    Attributes:
+        label: node and parameter, for texts.
+
+    """
 
     def __init__(self, node: Node, other: str, parameter: str) -> None:
         service: Any = message_class("rcl_interfaces/srv/GetParameters")
-        self.subject = f"{other} {parameter}"
+        self.label = f"{other} {parameter}"
         self._node = node
         self._request = service.Request(names=[parameter])
         self._client: Any = node.create_client(service, f"{other}/get_parameters")
-        self._answer: str | None = None
+        self._value: str | None = None
         self._asked: int | None = None
         self._future: Any = None
 
-    def answer(self, now: int) -> str | None:
-        """Newest answer, or None: not yet, or the other is gone. `now` in ns."""
+    def value(self, now: int) -> str | None:
+        """Newest value; None if there is no answer yet or the other is gone. `now` in ns."""
         if self._asked is None or not 0 <= now - self._asked < ASK_AGAIN:
             self._asked = now
             if self._future is not None:
@@ -115,14 +129,14 @@ class ParameterQuestion:
                 self._future = None
             if self._client.service_is_ready():
                 self._future = self._client.call_async(self._request)
-                self._future.add_done_callback(self._answered)
+                self._future.add_done_callback(self._on_answer)
             else:
-                self._answer = None
-        return self._answer
+                self._value = None
+        return self._value
 
-    def _answered(self, future: Any) -> None:
+    def _on_answer(self, future: Any) -> None:
         values = future.result().values
-        self._answer = values[0].string_value if values else ""
+        self._value = values[0].string_value if values else ""
 
     def close(self) -> None:
         """Destroy the client."""

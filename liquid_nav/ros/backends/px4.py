@@ -1,22 +1,23 @@
 """PX4 over uXRCE-DDS: ``OffboardControlMode`` and ``TrajectorySetpoint``.
 
 Checked field by field against the message definitions of px4_msgs 1.15 and 1.16. PX4 wants the mode
-message at more than 2 Hz as a proof of life, apart from the setpoint; a timer that sent it would
-hide a dead policy, so it leaves here only with a setpoint, and only while inference is fresh. When
-it stops, PX4 waits COM_OF_LOSS_T and does what COM_OBL_RC_ACT says.
+message at more than 2 Hz as a proof of life, besides the setpoint. A timer that sent it would
+hide a dead policy, so it is sent only with a setpoint, and only while inference is fresh. When
+it stops, PX4 waits COM_OF_LOSS_T and then does what COM_OBL_RC_ACT says.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from liquid_nav.command import Command
-from liquid_nav.ros.backends.base import Backend, is_horizontal, velocity_of
+from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend, is_horizontal, velocity_of
 from liquid_nav.ros.backends.frames import enu_to_ned, heading_frame_to_enu
 from liquid_nav.ros.backends.messages import Fields
+from liquid_nav.ros.parameters import Spec
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -44,7 +45,7 @@ def trajectory_setpoint(command: Command, heading: float) -> Fields:
         heading: yaw of the vehicle in ENU, radians.
 
     Returns:
-        The fields; NaN in those that PX4 shall not control.
+        The fields, with NaN in those that PX4 must not control.
 
     """
     free = np.full(3, math.nan, dtype=np.float32)
@@ -63,32 +64,36 @@ def trajectory_setpoint(command: Command, heading: float) -> Fields:
 class Px4Backend(Backend):
     """Sends velocity setpoints in offboard mode.
 
-    A command with a horizontal velocity needs odometry to be turned by. Without, nothing is sent,
-    not even the proof of life: PX4's own failsafe knows better than a hover of ours what is left.
-
-    Args:
-        node: makes the publishers.
-        namespace: before ``/fmu/in``; of a vehicle among several, such as ``/px4_1``.
-        pose_timeout: age in seconds past which odometry no longer tells the heading.
-
+    A command with a horizontal velocity is turned by odometry. Without odometry nothing is sent,
+    not even the proof of life: PX4's own failsafe knows better than a hover from here what is left.
     """
 
     name = "px4"
-    messages = "px4_msgs"
-    how_to_get = (
+    message_package = "px4_msgs"
+    install_hint = (
         "build it in your workspace from https://github.com/PX4/px4_msgs, "
         "on the branch of your firmware's release; it is not on PyPI"
     )
-    rate = 20.0
+    minimum_rate = 20.0
+    options = (
+        Spec("namespace", "", "Namespace before /fmu/in; of one of several vehicles: /px4_1."),
+        POSE_TIMEOUT,
+    )
+    needs_odometry = True
 
-    def __init__(self, node: Node, *, namespace: str = "", pose_timeout: float = 0.5) -> None:
-        super().__init__(node, pose_timeout=pose_timeout)
-        self._mode = f"{namespace.rstrip('/')}/fmu/in/offboard_control_mode"
-        self._setpoint = f"{namespace.rstrip('/')}/fmu/in/trajectory_setpoint"
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        namespace = self.values["namespace"].rstrip("/")
+        self._mode = f"{namespace}/fmu/in/offboard_control_mode"
+        self._setpoint = f"{namespace}/fmu/in/trajectory_setpoint"
+
+    def configure(self, node: Node) -> None:
+        """Make the publishers."""
+        super().configure(node)
         self._advertise(self._mode, "px4_msgs/msg/OffboardControlMode")
         self._advertise(self._setpoint, "px4_msgs/msg/TrajectorySetpoint")
 
-    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
+    def _command(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
         if heading is None and is_horizontal(command):
             self.fault = "withheld: no fresh odometry to turn the velocity by"
             return None

@@ -7,44 +7,35 @@ from typing import TYPE_CHECKING
 from liquid_nav.command import Command
 from liquid_nav.ros.backends.base import Backend, velocity_of
 from liquid_nav.ros.backends.messages import twist, twist_stamped
+from liquid_nav.ros.parameters import Spec
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 
 class TwistBackend(Backend):
-    """Sends the command as it is, in the heading frame (REP-147), m/s and rad/s.
-
-    Args:
-        node: makes the publisher.
-        topic: where to.
-        stamped: TwistStamped, which says when and in which frame, or plain Twist.
-        frame_id: of the stamped message.
-
-    """
+    """Sends the command as it is, in the heading frame (REP-147), m/s and rad/s."""
 
     name = "twist"
-    messages = "geometry_msgs"
-    how_to_get = "it comes with every ROS 2; with pip: ros-jazzy-geometry-msgs"
-    rate = 10.0
+    minimum_rate = 1.0  # How long a driver waits for the next command is not known here.
+    options = (
+        Spec("topic", "cmd_vel", "Topic of the velocity commands."),
+        Spec("stamped", True, "TwistStamped, which has a time and a frame; false: plain Twist."),
+        Spec("frame_id", "base_link", "frame_id of the TwistStamped."),
+    )
 
-    def __init__(
-        self,
-        node: Node,
-        *,
-        topic: str = "cmd_vel",
-        stamped: bool = True,
-        frame_id: str = "base_link",
-    ) -> None:
-        super().__init__(node)
-        self._topic, self._stamped, self._frame_id = topic, stamped, frame_id
-        self._advertise(topic, f"geometry_msgs/msg/{'TwistStamped' if stamped else 'Twist'}")
+    def configure(self, node: Node) -> None:
+        """Make the publisher."""
+        super().configure(node)
+        kind = "TwistStamped" if self.values["stamped"] else "Twist"
+        self._advertise(self.values["topic"], f"geometry_msgs/msg/{kind}")
 
-    def _send(self, command: Command, heading: float | None, fresh: bool) -> Command:
+    def _command(self, command: Command, heading: float | None, fresh: bool) -> Command:
         velocity = velocity_of(command)
-        if self._stamped:
-            fields = twist_stamped(command.stamp, self._frame_id, velocity, command.yaw_rate)
+        if self.values["stamped"]:
+            frame_id = self.values["frame_id"]
+            fields = twist_stamped(command.stamp, frame_id, velocity, command.yaw_rate)
         else:
             fields = twist(velocity, command.yaw_rate)
-        self._publish(self._topic, fields)
+        self._publish(self.values["topic"], fields)
         return command

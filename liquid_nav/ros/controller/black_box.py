@@ -1,4 +1,4 @@
-"""The controller's black box: the last minute in memory, and in a file after a failsafe."""
+"""The black box of the controller: it keeps the last minute, and writes it after a failsafe."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from liquid_nav.ros.controller.diagnostics import OK, WARN, Status
 from liquid_nav.safety.layer import SafetyConfig
 
 _EVENT_BYTES, _COMMAND_BYTES = 1000, 400
-"""What an event without its image, and a command, take in memory at most, places in lists included;
-a test measures it."""
+"""Upper bounds of the memory that an event without its image and a command take, with their entries
+in lists; a test measures it."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class BoxConfig:
     """Settings of a black box.
 
     Attributes:
-        seconds: how far back it remembers, by the steady clock.
-        limit: bytes that the ring may hold; the oldest entries go first.
-        folder: where files go; made when it is not there.
-        node: fully qualified name of the node, which files are named by.
-        after: s from what calls for a file to the file, so that what followed is in it.
-        pause: s from one file to the next, at least; what calls for one before waits.
+        seconds: age of the oldest entry that is kept, on the steady clock.
+        limit: bytes that the ring may take; the oldest entries are dropped first.
+        folder: where files are written; it is made if it does not exist.
+        node: fully qualified name of the node; files are named after it.
+        after: s from a failsafe to its file, so that the file holds what followed.
+        pause: shortest time between two files, s; a failsafe before that waits for its file.
 
     """
 
@@ -63,7 +63,7 @@ class BoxConfig:
 
 
 class Entry(NamedTuple):
-    """What the ring holds: when it came, s on the steady clock, its bytes, and itself."""
+    """An entry of the ring: when it was added, s on the steady clock, its bytes, and the item."""
 
     time: float
     size: int
@@ -74,12 +74,12 @@ class Ring:
     """The last entries, bounded in time and in memory.
 
     Args:
-        seconds: age of the oldest one kept.
-        limit: bytes that all of them may take.
+        seconds: age of the oldest entry that is kept.
+        limit: bytes that all entries together may take.
 
     Attributes:
-        size: bytes that they take, an upper estimate.
-        safety: settings in force before the oldest one.
+        size: bytes that the entries take, an upper estimate.
+        safety: settings in force before the oldest entry.
 
     """
 
@@ -92,10 +92,10 @@ class Ring:
         return len(self._entries)
 
     def add(self, item: Item, now: float) -> None:
-        """Append an entry at `now`, s on the steady clock."""
+        """Append an item at `now`, s on the steady clock, and drop entries over the bounds."""
         size = _COMMAND_BYTES
         if isinstance(item, CameraFrame):
-            # The image may be a view of a larger one, which it would keep.
+            # The image may be a view of a larger one, which would stay in memory with it.
             item = replace(item, image=item.image.copy())
             size = _EVENT_BYTES + item.image.nbytes
         elif isinstance(item, Event):
@@ -111,7 +111,7 @@ class Ring:
                 self.safety = oldest.item.safety
 
     def clear(self, safety: SafetyConfig) -> None:
-        """Forget all; `safety` is in force."""
+        """Drop all entries; `safety` is in force from now on."""
         self._entries.clear()
         self.size, self.safety = 0, safety
 
@@ -125,9 +125,9 @@ class Ring:
 
 
 class BlackBox:
-    """Remembers a flight, and writes it when a failsafe or a stop calls for it.
+    """Keeps the last part of a flight, and writes it to a file after a failsafe or a stop.
 
-    All of it is called by the control thread, none of it raises, and only `wait` takes its time.
+    The control thread calls it. Nothing raises, and only `wait` blocks.
 
     Args:
         config: settings.
@@ -142,53 +142,53 @@ class BlackBox:
         self._mode: Mode | None = None
         self._due: float | None = None
         self._last_file = -float("inf")
-        self._making: list[FlightFile] = []
-        self._files, self._newest, self._fault = 0, "none", ""
+        self._writing: list[FlightFile] = []
+        self._files, self._last_path, self._fault = 0, "none", ""
 
     def start(self, safety: SafetyConfig) -> None:
-        """Forget what was: a flight begins, with these settings."""
+        """Begin a flight with these settings, and drop what was kept of the one before."""
         self._ring.clear(safety)
         self._mode = self._due = None
 
     def add(self, item: Item) -> None:
-        """Remember an item; of a command, see whether it calls for a file, or one is due."""
+        """Keep an item; if it is a command, write a file if one is due, or schedule one."""
         now, config = time.monotonic(), self._config
         self._ring.add(item, now)
         if not isinstance(item, Command):
             return
         before, self._mode = self._mode, item.mode
-        # The hover and the stop that a flight begins with are no failures of it.
+        # A hover or a stop at the beginning of a flight is no failsafe.
         failsafe = before is Mode.NOMINAL and item.mode is not Mode.NOMINAL
         stopped = before not in (None, Mode.STOP) and item.mode is Mode.STOP
         if self._due is None and (failsafe or stopped):
             self._due = max(now + config.after, self._last_file + config.pause)
-        self._settle()
-        # One file at a time: while one is being made, the next stays due.
-        if self._due is not None and now >= self._due and not self._making:
+        self._report_files()
+        # One file at a time: while one is being written, the next stays due.
+        if self._due is not None and now >= self._due and not self._writing:
             self._write(now)
 
     def end(self, command: Command) -> None:
-        """Remember the last command of a flight, and write at once what is called for."""
+        """Keep the last command of a flight, and write a scheduled file at once."""
         now = time.monotonic()
         self._ring.add(command, now)
         if self._due is not None:
             self._write(now)
 
     def wait(self, timeout: float) -> None:
-        """Let files that are being made be finished, for `timeout` s at most."""
+        """Wait for files that are being written, `timeout` s at most."""
         deadline = time.monotonic() + timeout
-        for file in self._making:
+        for file in self._writing:
             file.wait(deadline - time.monotonic())
-        self._settle()
+        self._report_files()
 
     def status(self) -> Status:
-        """What diagnostics say of it."""
-        self._settle()
+        """Its status for the diagnostics."""
+        self._report_files()
         values = {
             "held_s": f"{self._ring.span(time.monotonic()):.1f}",
             "held_mb": f"{self._ring.size / 1e6:.2f}",
             "files": str(self._files),
-            "last_file": self._newest,
+            "last_file": self._last_path,
         }
         return Status(WARN if self._fault else OK, "black_box", self._fault or "OK", values)
 
@@ -196,15 +196,15 @@ class BlackBox:
         self._due, self._last_file = None, now
         path = self._config.folder / file_name(self._config.node)
         items = [entry.item for entry in self._ring.snapshot()]
-        self._making.append(FlightFile(path, self._camera, self._ring.safety, items))
+        self._writing.append(FlightFile(path, self._camera, self._ring.safety, items))
 
-    def _settle(self) -> None:
-        """Report files that are finished, or could not be made."""
-        for file in [file for file in self._making if file.done.is_set()]:
-            self._making.remove(file)
+    def _report_files(self) -> None:
+        """Report files that are finished or have failed."""
+        for file in [file for file in self._writing if file.done.is_set()]:
+            self._writing.remove(file)
             self._fault = file.fault
             if file.fault:
                 self._logger.error(f"black box: {file.fault}")
             else:
-                self._files, self._newest = self._files + 1, str(file.path)
+                self._files, self._last_path = self._files + 1, str(file.path)
                 self._logger.warning(f"black box: wrote {file.path}")

@@ -1,11 +1,11 @@
-"""What the controller node says of itself once a second, as ``diagnostic_msgs``.
+"""Diagnostics of the nodes, published once a second as ``diagnostic_msgs``.
 
-Counting and wording are apart from ROS; only `message` makes one.
+Only `message` needs ROS; counts and texts do not.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,18 +14,18 @@ import numpy as np
 
 from liquid_nav.command import Mode
 from liquid_nav.controller import ChannelHealth, Health
-from liquid_nav.events import SECOND, TAKEN_IN, Channel
+from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.backends.messages import message_class
 
 TOPIC = "/diagnostics"
-"""By convention one for all robots (REP-107): each status says in its name whose it is."""
+"""One topic for all robots (REP-107): the name of a status begins with that of its node."""
 
 OK, WARN, ERROR = 0, 1, 2
 """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
 
 
 class Status(NamedTuple):
-    """One line of diagnostics: level, what of, what is wrong, and the figures."""
+    """One status of the diagnostics: its level, its name, what is wrong, and key-value pairs."""
 
     level: int
     name: str
@@ -34,14 +34,14 @@ class Status(NamedTuple):
 
 
 @dataclass
-class Intake:
+class MessageCounts:
     """Messages of one channel, counted before they become events.
 
     Attributes:
-        received: all that came.
-        rejected: those that no event could be made of, or whose event the controller refused;
-            `last_rejection` says why of the last.
-        lost: those that the middleware says it lost.
+        received: all messages.
+        rejected: messages that could not be made an event, or whose event the controller rejected;
+            `last_rejection` says why the last one was.
+        lost: messages that the middleware reports as lost.
 
     """
 
@@ -57,26 +57,26 @@ class Intake:
         self.last_rejection = why
 
     def status(self, name: str, health: ChannelHealth, now: int, elapsed: float) -> Status:
-        """Word it.
+        """Status of the channel.
 
         Args:
-            name: of the channel.
-            health: the controller's counters of it.
-            now: ns, the controller's clock.
-            elapsed: s since the last time, above 0.
+            name: name of the channel.
+            health: the controller's counters of the channel.
+            now: ns, on the controller's clock.
+            elapsed: s since the last call, above 0.
 
         """
         totals = (self.received, self.rejected, health.late + self.lost)
-        news = [a - b for a, b in zip(totals, self._reported, strict=True)]
+        received, rejected, late = (a - b for a, b in zip(totals, self._reported, strict=True))
         self._reported = totals
-        complaints = []
-        if news[1] > 0:
-            complaints.append(f"{news[1]} rejected: {self.last_rejection}")
-        if news[2] > 0:
-            complaints.append(f"{news[2]} late or lost")
+        faults = []
+        if rejected > 0:
+            faults.append(f"{rejected} rejected: {self.last_rejection}")
+        if late > 0:
+            faults.append(f"{late} late or lost")
         age = "none" if health.stamp is None else f"{(now - health.stamp) / SECOND:.3f}"
         values = {
-            "rate_hz": f"{news[0] / elapsed:.1f}",
+            "rate_hz": f"{received / elapsed:.1f}",
             "age_s": age,
             "accepted": str(health.accepted),
             "late": str(health.late),
@@ -84,76 +84,76 @@ class Intake:
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
-        message = "; ".join(complaints) or ("OK" if health.accepted else "nothing received yet")
-        return Status(WARN if complaints else OK, name, message, values)
+        message = "; ".join(faults) or ("OK" if health.accepted else "nothing received yet")
+        return Status(WARN if faults else OK, name, message, values)
 
 
 @dataclass
 class Monitor:
-    """All that is counted for the diagnostics of one flight.
+    """What is counted for the diagnostics of one flight.
 
     Attributes:
-        intakes: per channel.
-        latencies: ns from a message to the command that it made, of the last two thousand.
-        qos: incompatible endpoints: topic to what was refused.
+        counts: messages by channel.
+        latencies: ns from a message to the command that followed from it, the last two thousand.
+        qos_faults: by topic, the QoS policy by which a publisher or reader does not fit.
 
     """
 
-    intakes: dict[Channel, Intake] = field(
-        default_factory=lambda: {channel: Intake() for channel in TAKEN_IN}
+    counts: defaultdict[Channel, MessageCounts] = field(
+        default_factory=lambda: defaultdict(MessageCounts)
     )
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
-    qos: dict[str, str] = field(default_factory=dict)
+    qos_faults: dict[str, str] = field(default_factory=dict)
 
     def percentile(self, q: float) -> str:
-        """Latency in us that `q` % are below, or "none"."""
+        """The `q`-th percentile of the latencies in us, as text; "none" without latencies."""
         return f"{np.percentile(self.latencies, q) / 1000:.0f}" if self.latencies else "none"
 
     def statuses(
-        self, health: Health, now: int, elapsed: float, fault: str, extra: Mapping[str, str]
+        self, health: Health, now: int, elapsed: float, fault: str, node: Mapping[str, str]
     ) -> list[Status]:
         """Every status of an active controller.
 
         Args:
-            health: the controller's own.
-            now: ns, its clock.
-            elapsed: s since the last time.
-            fault: of the back-end, empty for none.
-            extra: mode and reason in force now, and other figures of the node.
+            health: health of the controller.
+            now: ns, on the controller's clock.
+            elapsed: s since the last call.
+            fault: fault of the back-end, empty for none.
+            node: values of the node: `mode` and `reason` of its command now, and others.
 
         """
-        mode, reason = extra["mode"], extra["reason"]
+        mode, reason = node["mode"], node["reason"]
         level = OK if mode == Mode.NOMINAL.value else WARN
         if mode == Mode.LAND.value:
             level = ERROR
         values = {
-            **extra,
+            **node,
             "event_to_command_p50_us": self.percentile(50),
             "event_to_command_p99_us": self.percentile(99),
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
             "clock_resets": str(health.clock_resets),
         }
-        words = f"{mode}: {reason}" if reason else mode
+        text = f"{mode}: {reason}" if reason else mode
         return [
-            Status(level, "controller", words, values),
+            Status(level, "controller", text, values),
             *(
-                self.intakes[channel].status(channel.value, health.channels[channel], now, elapsed)
-                for channel in TAKEN_IN
-                if channel is not Channel.OPERATOR
+                self.counts[channel].status(channel.value, channel_health, now, elapsed)
+                for channel, channel_health in health.channels.items()
+                if channel != Channel.OPERATOR
             ),
             Status(WARN if fault else OK, "backend", fault or "OK", {}),
             Status(
-                WARN if self.qos else OK,
+                WARN if self.qos_faults else OK,
                 "qos",
-                "incompatible QoS on " + ", ".join(self.qos) if self.qos else "OK",
-                self.qos,
+                "incompatible QoS on " + ", ".join(self.qos_faults) if self.qos_faults else "OK",
+                self.qos_faults,
             ),
         ]
 
 
 def message(node: str, now: int, statuses: list[Status]) -> Any:
-    """``diagnostic_msgs/DiagnosticArray`` of a node's statuses; `now` in ns."""
+    """Make the ``diagnostic_msgs/DiagnosticArray`` of a node's statuses; `now` in ns."""
     array = message_class("diagnostic_msgs/msg/DiagnosticArray")()
     array.header.stamp.sec, array.header.stamp.nanosec = divmod(now, SECOND)
     line, pair = (

@@ -1,4 +1,4 @@
-"""Every flight of a controller, whole, in a file of its own while it lasts."""
+"""The log of whole flights: each flight of a controller in a file of its own."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from liquid_nav.safety.layer import SafetyConfig
 
 
 class FlightLog:
-    """Hands a flight to a file, item by item, by the rules of `black_box.BlackBox`.
+    """Writes a flight to a file, item by item.
 
-    A flight lasts from activation to deactivation, or until the clock goes back, which is where
-    the controller starts afresh and no reader of recordings could put in order what follows.
+    The control thread calls it. Nothing raises, and only `wait` blocks.
+
+    A flight lasts from activation to deactivation, or until the clock goes back: there the
+    controller starts afresh, and a recording that goes on could not be put in order.
 
     Args:
-        folder: where files go; made when it is not there.
-        node: fully qualified name of the node, which files are named by.
+        folder: where files are written; it is made if it does not exist.
+        node: fully qualified name of the node; files are named after it.
         camera: the camera that frames come from.
         logger: of the node.
 
@@ -36,10 +38,10 @@ class FlightLog:
         self._file: FlightFile | None = None
         self._finishing: list[FlightFile] = []
         self._safety, self._stopped, self._time = SafetyConfig(), False, 0
-        self._files, self._newest, self._fault = 0, "none", ""
+        self._files, self._last_path, self._fault = 0, "none", ""
 
     def start(self, safety: SafetyConfig) -> None:
-        """Begin a file: a flight begins, with these settings."""
+        """Begin a flight with these settings, and its file."""
         self._safety, self._stopped = safety, False
         self._begin()
 
@@ -49,7 +51,7 @@ class FlightLog:
         if now < self._time - CLOCK_TOLERANCE:
             self._finish()
             self._begin()
-            # As the controller keeps it.
+            # The controller keeps the stop over such a restart, too.
             if self._stopped and self._file is not None:
                 self._file.add(OperatorStop(now, now, True))
         self._time = max(now, self._time)
@@ -61,30 +63,30 @@ class FlightLog:
             self._file.add(item)
 
     def end(self, command: Command) -> None:
-        """Write the last command of a flight, and let its file be finished."""
+        """Write the last command of a flight, and finish its file."""
         self.add(command)
         self._finish()
 
     def wait(self, timeout: float) -> None:
-        """Let files be finished, for `timeout` s at most."""
+        """Wait for files that are being finished, `timeout` s at most."""
         deadline = time.monotonic() + timeout
         for file in self._finishing:
             file.wait(deadline - time.monotonic())
-        self._settle()
+        self._report_files()
 
     def status(self) -> Status:
-        """What diagnostics say of it."""
-        self._settle()
+        """Its status for the diagnostics."""
+        self._report_files()
         lost = 0 if self._file is None else self._file.lost
         fault = (self._file and self._file.fault) or self._fault
-        words = fault or (f"{lost} items lost: the disk is too slow" if lost else "OK")
+        text = fault or (f"{lost} items lost: the disk is too slow" if lost else "OK")
         values = {
             "file": "none" if self._file is None else str(self._file.path),
             "files": str(self._files),
-            "last_file": self._newest,
+            "last_file": self._last_path,
             "lost": str(lost),
         }
-        return Status(OK if words == "OK" else WARN, "flight_log", words, values)
+        return Status(OK if text == "OK" else WARN, "flight_log", text, values)
 
     def _begin(self) -> None:
         path = self._folder / file_name(self._node)
@@ -97,18 +99,18 @@ class FlightLog:
             self._finishing.append(self._file)
             self._file = None
 
-    def _settle(self) -> None:
-        """Report files that are finished, or could not be made."""
+    def _report_files(self) -> None:
+        """Report files that are finished or have failed."""
         for file in [file for file in self._finishing if file.done.is_set()]:
             self._finishing.remove(file)
             self._fault = file.fault
             if file.fault:
                 self._logger.error(f"flight log: {file.fault}")
             else:
-                self._files, self._newest = self._files + 1, str(file.path)
+                self._files, self._last_path = self._files + 1, str(file.path)
                 self._logger.info(f"flight log: wrote {file.path}")
 
 
 def _time(item: Item) -> int:
-    """When an item was, ns, by the controller's clock."""
+    """Time of an item on the controller's clock, ns."""
     return item.stamp if isinstance(item, Command) else item.arrival

@@ -14,13 +14,13 @@ from liquid_nav.ros.backends.messages import fill, header, message_class
 class LiquidStatePublisher:
     """Publishes ``sensor_msgs/JointState`` on ``~/liquid_state``, or nothing at a rate of zero.
 
-    JointState is the one standard message that is a stamped list of named numbers, so that every
-    plotting tool draws it as it is: `position` is the state and `effort` the time constant in
-    seconds of neuron `name`, right after the event that arrived at `header.stamp`.
+    JointState is the only standard message that is a stamped list of named numbers, which every
+    plotting tool can draw: `position` is the state and `effort` the time constant in seconds of
+    neuron `name`, right after the event that arrived at `header.stamp`.
 
     Args:
         node: publishes.
-        rate: Hz of the controller's clock, at most.
+        rate: messages per second at most, on the controller's clock, Hz.
 
     """
 
@@ -35,10 +35,7 @@ class LiquidStatePublisher:
             )
 
     def offer(self, policy: Policy, memory: Memory, event: Event) -> None:
-        """Publish what the core is right after `event`, if that is due.
-
-        A clock that went back is due at once.
-        """
+        """Publish the state right after `event`, if that is due; it is when the clock went back."""
         if self._publisher is None or 0 <= event.arrival - self._last < self._period:
             return
         self._last = event.arrival

@@ -1,6 +1,6 @@
-"""The controller as a managed ROS 2 node: messages in, events, commands out by a back-end.
+"""The controller as a managed ROS 2 node: messages become events, a back-end sends the commands.
 
-One thread does it all, in the order in which messages come: MultiThreadedExecutor loses IMU
+One thread does all of it, in the order in which messages arrive: MultiThreadedExecutor loses IMU
 messages, and a controller that two threads enter is no longer deterministic.
 """
 
@@ -20,37 +20,39 @@ from rclpy.qos import qos_policy_name_from_kind as policy_name
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError, LiquidNavError
-from liquid_nav.events import SECOND, Event, Odometry, OperatorStop
+from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
-from liquid_nav.ros.backends import Backend, make_backend
+from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
     SPECS,
-    Settings,
-    backend_of,
-    declare,
+    Parameters,
+    channel_specs,
     objection,
-    read,
 )
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
+from liquid_nav.ros.parameters import declare, read
 from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-_PATIENCE_FOR_FILES = 4.0
-"""s that the end of the node waits for what is being recorded; launch kills after 10."""
+_FILES_TIMEOUT = 4.0
+"""s that the end of the node waits for files that are being recorded; launch kills after 10."""
+
+_POSE_TIMEOUT = 0.5
+"""s that a back-end which starts at the pose of the vehicle waits for odometry."""
 
 
 @dataclass
 class Flight:
-    """What a configured node holds, made together and let go together."""
+    """What a configured node holds, from its configuration to its cleanup."""
 
-    settings: Settings
+    parameters: Parameters
     policy: Policy
     controller: Controller
     backend: Backend
@@ -63,9 +65,9 @@ class Flight:
 class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     """`liquid_nav_node`.
 
-    Configured it holds the model, the controller and the back-end; active it listens to sensors
-    and commands. Clocks: events are on the node's, which may be simulated and may jump; timers run
-    on a steady one, so that they fire whatever that does.
+    A configured node holds the model, the controller and the back-end; an active one subscribes to
+    the sensors and sends commands. Events are on the node's clock, which may be simulated and may
+    jump; timers run on a steady clock, so that they fire whatever the other does.
 
     Args:
         options: of `rclpy.lifecycle.LifecycleNode`, for tests: context, namespace, overrides.
@@ -76,120 +78,184 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     """
 
     def __init__(self, **options: Any) -> None:
-        # What publishers report before `on_configure` goes nowhere else.
-        self._qos: dict[str, str] = {}
-        self._publishers_made: list[Any] = []
+        # Needed by `create_publisher`, which the constructor of the base class calls.
+        self._qos_faults: dict[str, str] = {}
+        self._all_publishers: list[Any] = []
         super().__init__("liquid_nav_node", **options)
-        declare(self, SPECS)
-        self.add_on_set_parameters_callback(self._may_set)
-        self.add_post_set_parameters_callback(self._was_set)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._specs = (*SPECS, *channel_specs(), *backend_specs())
+        declare(self, self._specs)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._after_set_parameters)
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._flight: Flight | None = None
-        self._pose: Odometry | None = None
+        self._failure = ""  # Why the last configuration failed.
         self._active = False
-        self._timers_made: list[Any] = []
-        self._stopped = False
-        self._why_not = ""
-        self._sent = 0.0
-        self._reported = time.monotonic()
-        self._reports = self.create_publisher(
+        self._flight_timers: list[Any] = []
+        self._pose: Odometry | None = None
+        self._stopped = False  # By the operator.
+        # On the steady clock, s.
+        self._activated_at = self._sent_at = self._reported_at = time.monotonic()
+        self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._beats = self.create_publisher(message_class(HEARTBEAT_TYPE), "~/heartbeat", 1)
+        self._heartbeat_publisher = self.create_publisher(
+            message_class(HEARTBEAT_TYPE), "~/heartbeat", 1
+        )
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
-        self.create_timer(1.0, self._report, clock=self._steady)
+        self.create_timer(1.0, self._report, clock=self._steady_clock)
         if self.get_parameter("autostart").value:
             if self.trigger_configure() != SUCCESS:
-                raise ConfigError(self._why_not)
+                raise ConfigError(self._failure)
             self.trigger_activate()
 
-    # Lifecycle. Exceptions here would put the node into its error state without a word.
+    # Lifecycle.
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
-        """Load the model, build controller and back-end; fails, saying why, and changes nothing."""
+        """Load the model, make controller and back-end; on failure log why and change nothing."""
         try:
-            settings = Settings.of(read(self, SPECS))
-            policy, manifest = load_policy(settings.bundle, settings.values["model_sha256"])
-            controller = Controller(policy, settings.safety)
-            monitor = Monitor(qos=self._qos)
-            sensors = Sensors(
-                self, settings, policy.config.camera, monitor, self._now, self._enter, self._on_qos
-            )
-            name, options = backend_of(settings.values)
-            backend = make_backend(name, self, **options)
-        except LiquidNavError as error:
-            self._why_not = str(error)
-            self.get_logger().error(f"cannot configure: {error}")
+            self._flight = self._make_flight()
+        except Exception as error:  # rclpy would drop it without logging it.
+            known = isinstance(error, LiquidNavError)
+            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot configure: {self._failure}")
             return FAILURE
-        liquid_state = LiquidStatePublisher(self, settings.values["liquid_state_rate"])
-        recorders = make_recorders(self, settings.values, policy.config.camera)
-        self._flight = Flight(
-            settings, policy, controller, backend, sensors, liquid_state, monitor, recorders
-        )
-        self.get_logger().info(f"configured: task {manifest.task}, commands by {name}")
         return SUCCESS
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Start afresh, and listen."""
+        """Start the controller afresh, and subscribe to the sensors."""
         flight = self._flight
         assert flight is not None
         flight.controller.reset()
         for recorder in flight.recorders:
-            recorder.start(flight.settings.safety)
+            recorder.start(flight.parameters.safety)
         self._pose = None
+        self._activated_at = time.monotonic()
         self._active = True
         if self._stopped:
-            self._enter_stop(True)
+            self._enter_operator_stop()
         flight.sensors.listen()
-        self._timers_made = [
-            self.create_timer(self._patience(flight), self._on_timer, clock=self._steady),
-            self.create_timer(HEARTBEAT_PERIOD, self._beat, clock=self._steady),
+        self._flight_timers = [
+            self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
+            self.create_timer(HEARTBEAT_PERIOD, self._on_heartbeat, clock=self._steady_clock),
         ]
+        self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
         return SUCCESS
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
-        """Send a zero command and stop listening."""
-        self._rest("deactivated")
+        """Send a zero command and unsubscribe from the sensors."""
+        self._end_flight("deactivated")
         return SUCCESS
 
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
-        """Let go of model, controller and back-end."""
-        self._release()
+        """Close model, controller and back-end."""
+        self._close_flight()
         return SUCCESS
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
         """As `on_deactivate` and `on_cleanup`, from any state."""
-        self._rest("shut down")
-        self._release()
+        self._end_flight("shut down")
+        self._close_flight()
         return SUCCESS
 
     def on_error(self, state: Any) -> TransitionCallbackReturn:
-        """Send a zero command, and return to the state before configuration."""
+        """Send a zero command, and return to the unconfigured state."""
         return self.on_shutdown(state)
 
     def close(self) -> None:
-        """End in order, with a zero command when active; for a signal, before the context ends."""
-        self._rest("node ends")
-        self._release()
+        """Destroy the node, after a zero command if it is active; the context must still be up."""
+        self._end_flight("node ends")
+        self._close_flight()
         self.destroy_node()
-        # rclpy leaves this one, and with it the node stays in the graph until its lease is over.
+        # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
 
+    def _make_flight(self) -> Flight:
+        """Everything that the parameters ask for.
+
+        Raises:
+            LiquidNavError: on parameters or a bundle that cannot fly, for one because the policy
+                cannot give the back-end what it needs.
+
+        """
+        parameters = Parameters.of(read(self, self._specs))
+        values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
+        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+        camera = policy.config.camera
+        controller = Controller(policy, parameters.safety)
+        sensors = Sensors(
+            self,
+            parameters,
+            policy.channels,
+            camera,
+            monitor,
+            self._now,
+            self._enter,
+            self._on_qos_fault,
+        )
+        backend = selected_backend(values)
+        backend.check_rate("minimum_rate", values["minimum_rate"])
+        if backend.needs_odometry and not values["topics.odometry"]:
+            raise ConfigError(
+                f"back-end {backend.name} needs odometry to turn velocities into the world frame, "
+                "but topics.odometry is empty: set it to the topic of the odometry"
+            )
+        try:
+            backend.configure(self)
+        except Exception:
+            backend.close()
+            raise
+        liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
+        recorders = make_recorders(self, values, camera)
+        self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
+        return Flight(
+            parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
+        )
+
+    def _end_flight(self, reason: str) -> None:
+        """If active: send a zero command, tell the supervisor, unsubscribe from the sensors."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        now = self._now()
+        flight.sensors.close()
+        for timer in self._flight_timers:
+            self.destroy_timer(timer)
+        self._flight_timers = []
+        command = Command(now, mode=Mode.HOVER, reason=reason)
+        flight.backend.command(command, self._pose, self._fresh(flight, now))
+        flight.backend.deactivate()
+        for recorder in flight.recorders:
+            recorder.end(command)
+        self._active = False
+        self._heartbeat_publisher.publish(heartbeat(False))
+        for publisher in self._all_publishers:
+            # Without this a process that ends at once loses the last messages.
+            publisher.wait_for_all_acked(Duration(seconds=0.1))
+        self.get_logger().info(f"no longer active: {reason}")
+
+    def _close_flight(self) -> None:
+        if self._flight is not None:
+            self._flight.liquid_state.close()
+            self._flight.backend.close()
+            for recorder in self._flight.recorders:
+                recorder.wait(_FILES_TIMEOUT / len(self._flight.recorders))
+            self._flight = None
+
     def create_publisher(self, *args: Any, **options: Any) -> Any:
-        """As the base class; a reader of incompatible QoS is reported, back-ends' included."""
+        """As the base class; reports readers of incompatible QoS, also those of back-ends."""
         topic = options.get("topic", args[1] if len(args) > 1 else "")
         options.setdefault(
             "event_callbacks",
-            PublisherEventCallbacks(incompatible_qos=lambda info: self._on_qos(topic, info)),
+            PublisherEventCallbacks(incompatible_qos=lambda info: self._on_qos_fault(topic, info)),
         )
         publisher = super().create_publisher(*args, **options)
-        self._publishers_made.append(publisher)
+        self._all_publishers.append(publisher)
         return publisher
 
     def destroy_publisher(self, publisher: Any) -> bool:
         """As the base class."""
-        if publisher in self._publishers_made:
-            self._publishers_made.remove(publisher)
+        if publisher in self._all_publishers:
+            self._all_publishers.remove(publisher)
         return bool(super().destroy_publisher(publisher))
 
     # From events to commands.
@@ -198,7 +264,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         return int(self.get_clock().now().nanoseconds)
 
     def _enter(self, event: Event) -> None:
-        """Let an event into the controller, and the command that it makes out."""
+        """Give an event to the controller, and send the command that follows from it."""
         flight = self._flight
         assert flight is not None
         counters = flight.controller.health.channels[event.channel]
@@ -207,131 +273,130 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             recorder.add(event)
         flight.controller.on_event(event)
         if counters.rejected > before:
-            flight.monitor.intakes[event.channel].reject(counters.last_rejection)
+            flight.monitor.counts[event.channel].reject(counters.last_rejection)
         elif isinstance(event, Odometry) and event.stamp == counters.stamp:
-            self._pose = event  # The newest, and not one that was late.
+            self._pose = event  # The newest one: not one that came late.
         self._send(flight, event.arrival)
         flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
 
-    def _enter_stop(self, engaged: bool) -> None:
+    def _enter_operator_stop(self) -> None:
         now = self._now()
-        self._enter(OperatorStop(now, now, engaged))
+        self._enter(OperatorStop(now, now, self._stopped))
 
     def _send(self, flight: Flight, now: int) -> None:
-        command = flight.controller.command(now)
-        flight.backend.send(command, self._pose, self._fresh(flight, now))
+        command, backend = flight.controller.command(now), flight.backend
+        if not backend.active:
+            self._activate_backend(flight, now)
+        fault = backend.fault
+        backend.command(command, self._pose, self._fresh(flight, now))
         for recorder in flight.recorders:
             recorder.add(command)
-        self._sent = time.monotonic()
+        self._sent_at = time.monotonic()
+        if backend.fault and backend.fault != fault:
+            self.get_logger().warning(
+                f"back-end {backend.name}: {backend.fault}", throttle_duration_sec=1.0
+            )
+
+    def _activate_backend(self, flight: Flight, now: int) -> None:
+        """Activate the back-end where the vehicle is.
+
+        An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
+        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
+        """
+        values, safety = flight.parameters.values, flight.parameters.safety
+        pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
+        if pose is not None and pose.stamp < oldest:
+            pose = None
+        may_come = bool(values["topics.odometry"]) and (
+            time.monotonic() - self._activated_at < _POSE_TIMEOUT
+        )
+        if pose is not None or not (flight.backend.starts_at_pose and may_come):
+            flight.backend.activate(pose)
 
     @staticmethod
-    def _patience(flight: Flight) -> float:
-        """Seconds without a command after which the timer, which is as slow, sends one.
+    def _timer_period(flight: Flight) -> float:
+        """Period of the timer that sends a command when none was sent for as long, in s.
 
-        Half the longest gap allowed: no timer fires right after a command was sent.
+        It is half the longest gap allowed, so that the timer does not fire right after a command.
         """
-        return 0.5 / float(flight.settings.values["minimum_rate"])
+        return 0.5 / float(flight.parameters.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
-        """Whether the policy still takes in all that it needs."""
-        staleness, channels = flight.settings.safety.staleness, flight.controller.health.channels
-        return all(
-            stamp is not None and abs(now - stamp) <= staleness[channel].hover * SECOND
-            for channel, stamp in ((c, channels[c].stamp) for c in flight.policy.channels)
-        )
+        """Whether the controller still receives everything that the policy needs."""
+        staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
+        for channel in flight.policy.channels:
+            stamp, ages = channels[channel].stamp, staleness.get(channel)
+            if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
+                return False
+        return True
 
     def _on_timer(self) -> None:
-        # A failsafe is sent with nothing fresh too: it is the answer to that. A nominal command is
-        # not, see `Backend.send`.
+        # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
+        # is not, see `Backend.command`.
         flight = self._flight
-        if flight is not None and time.monotonic() - self._sent >= self._patience(flight):
+        if flight is not None and time.monotonic() - self._sent_at >= self._timer_period(flight):
             self._send(flight, self._now())
+
+    def _on_heartbeat(self) -> None:
+        self._heartbeat_publisher.publish(heartbeat(True))
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
         self._stopped = bool(request.data)
         if self._active:
-            self._enter_stop(self._stopped)
+            self._enter_operator_stop()
         response.success = True
         response.message = "stopped" if self._stopped else "released"
         self.get_logger().warning(f"operator stop: {response.message}")
         return response
 
-    def _rest(self, why: str) -> None:
-        """When active: send a zero command, tell the supervisor, stop listening."""
-        flight = self._flight
-        if not self._active or flight is None:
-            return
-        now = self._now()
-        flight.sensors.close()
-        for timer in self._timers_made:
-            self.destroy_timer(timer)
-        self._timers_made = []
-        command = Command(now, mode=Mode.HOVER, reason=why)
-        flight.backend.send(command, self._pose, self._fresh(flight, now))
-        for recorder in flight.recorders:
-            recorder.end(command)
-        self._active = False
-        self._beats.publish(heartbeat(False))
-        for publisher in self._publishers_made:
-            # Without this a process that ends at once takes its last words with it.
-            publisher.wait_for_all_acked(Duration(seconds=0.1))
-
-    def _release(self) -> None:
-        if self._flight is not None:
-            self._flight.liquid_state.close()
-            self._flight.backend.close()
-            for recorder in self._flight.recorders:
-                recorder.wait(_PATIENCE_FOR_FILES / len(self._flight.recorders))
-            self._flight = None
-
     # Parameters and diagnostics.
 
-    def _may_set(self, changed: Iterable[Any]) -> Any:
-        why = objection(self, changed, self._flight is not None)
+    def _on_set_parameters(self, changed: Iterable[Any]) -> Any:
+        backend = None if self._flight is None else self._flight.backend
+        reason = objection(read(self, self._specs), changed, backend)
         kind = message_class("rcl_interfaces/msg/SetParametersResult")
-        return kind(successful=not why, reason=why)
+        return kind(successful=not reason, reason=reason)
 
-    def _was_set(self, changed: Iterable[Any]) -> None:
+    def _after_set_parameters(self, changed: Iterable[Any]) -> None:
         flight = self._flight
         if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
-        settings = Settings.of(read(self, SPECS))
-        if settings.safety != flight.settings.safety:
+        parameters = Parameters.of(read(self, self._specs))
+        if parameters.safety != flight.parameters.safety:
             now = self._now()
             if self._active:
                 for recorder in flight.recorders:
-                    recorder.add(Reconfigured(now, settings.safety))
-            flight.controller.reconfigure(settings.safety, now)
-        flight.settings = settings
+                    recorder.add(Reconfigured(now, parameters.safety))
+            flight.controller.reconfigure(parameters.safety, now)
+        flight.parameters = parameters
         if self._active:
-            self._timers_made[0].timer_period_ns = round(SECOND * self._patience(flight))
+            self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 
-    def _on_qos(self, topic: str, info: Any) -> None:
+    def _on_qos_fault(self, topic: str, info: Any) -> None:
         policy = policy_name(info.last_policy_kind)
-        self._qos[topic] = f"{policy}, {info.total_count} endpoints"
+        self._qos_faults[topic] = f"{policy}, {info.total_count} endpoints"
         self.get_logger().warning(f"incompatible QoS on {topic}: {policy}; no messages will pass")
 
-    def _beat(self) -> None:
-        self._beats.publish(heartbeat(True))
-
     def _report(self) -> None:
-        elapsed, self._reported = time.monotonic() - self._reported, time.monotonic()
+        """Publish the diagnostics."""
+        reported = time.monotonic()
+        elapsed, self._reported_at = reported - self._reported_at, reported
         now, flight = self._now(), self._flight
         if self._active and flight is not None:
             command = flight.controller.command(now)
-            figures = {
+            values = {
                 "mode": command.mode.value,
                 "reason": command.reason,
                 "fresh": str(self._fresh(flight, now)).lower(),
                 "operator_stop": str(self._stopped).lower(),
             }
             health, fault = flight.controller.health, flight.backend.fault
-            statuses = flight.monitor.statuses(health, now, elapsed, fault, figures)
-            guarded = self._beats.get_subscription_count() > 0
-            words = "OK" if guarded else "none listens to the heartbeat"
-            statuses.append(Status(0 if guarded else WARN, "supervisor", words, {}))
+            statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
+            supervised = self._heartbeat_publisher.get_subscription_count() > 0
+            text = "OK" if supervised else "no supervisor listens to the heartbeat"
+            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
             statuses += [recorder.status() for recorder in flight.recorders]
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
-        self._reports.publish(message(self.get_fully_qualified_name(), now, statuses))
+        self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))

@@ -1,28 +1,28 @@
-"""Parameters of the controller node: names, defaults, bounds, and what they add up to.
+"""Parameters of the controller node, one by one and checked together.
 
-The table and `Settings` need no ROS, so that a parameter file can be checked and tested without.
+The table and `Parameters` need no ROS: a parameter file can be checked and tested without it.
 """
 
 from __future__ import annotations
 
 import importlib.resources
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.messages.decode import MessageError
-from liquid_nav.messages.transforms import Rotation, rotation_of
-from liquid_nav.ros.backends import BACKENDS, backend_options, option_description
+from liquid_nav.messages.plug import Rotation, channel_types
+from liquid_nav.messages.transforms import rotation_of
+from liquid_nav.ros.backends import Backend
+from liquid_nav.ros.parameters import EXECUTOR, Spec, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 IN_FLIGHT = (
     "limits.",
@@ -33,43 +33,14 @@ IN_FLIGHT = (
     "landing_speed",
     "minimum_rate",
 )
-"""What may change while the node is configured, by the start of its name."""
+"""Parameters that may change while the node is configured, by the start of their names."""
 
-_STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0)}
+_STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
 _FROZEN = {"camera": 1.0, "imu": 0.1}
 _TRANSPORTS = ("raw", "compressed")
-IMU, PX4_IMU = "sensor_msgs/msg/Imu", "px4_msgs/msg/SensorCombined"
-ODOMETRY, PX4_ODOMETRY = "nav_msgs/msg/Odometry", "px4_msgs/msg/VehicleOdometry"
 _RELIABILITY = ("best_effort", "reliable")
+_TYPES = channel_types()
 
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter.
-
-    Attributes:
-        name, default, description: as `ros2 param describe` shows them.
-        bounds: lowest and highest value of a number, or None.
-        choices: the strings that are taken, or none for any.
-
-    """
-
-    name: str
-    default: Any
-    description: str
-    bounds: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-
-
-BACKEND_SPECS = (
-    Spec("backend", "twist", "Autopilot interface that commands go to.", choices=tuple(BACKENDS)),
-    *(
-        Spec(f"{name}.{option}", default, option_description(name, option))
-        for name in BACKENDS
-        for option, default in backend_options(name).items()
-    ),
-)
-"""What says where commands go; the node and its supervisor share them."""
 
 _LIMITS = {
     "vx": "Largest forward speed, m/s.",
@@ -80,29 +51,27 @@ _LIMITS = {
     "yaw_acceleration": "Largest change of the yaw rate, rad/s^2.",
 }
 
-EXECUTOR = Spec(
-    "executor",
-    "events",
-    "What calls back: events (lean, where rclpy has it) or single (every rclpy).",
-    choices=("events", "single"),
-)
-
 SPECS = (
     Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
     Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
-    *BACKEND_SPECS,
     Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
     Spec("topics.image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
     Spec("topics.camera_info", "camera/camera_info", "Calibration of the images."),
     Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
     Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
     Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
-    Spec("imu_type", IMU, "An IMU as in REP-145, or PX4's own in FRD.", choices=(IMU, PX4_IMU)),
+    Spec("topics.range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+    Spec(
+        "imu_type",
+        _TYPES[Channel.IMU][0],
+        "An IMU as in REP-145, or PX4's own in FRD.",
+        choices=_TYPES[Channel.IMU],
+    ),
     Spec(
         "odometry_type",
-        ODOMETRY,
+        _TYPES[Channel.ODOMETRY][0],
         "Odometry in ENU and FLU, or PX4's own in NED and FRD.",
-        choices=(ODOMETRY, PX4_ODOMETRY),
+        choices=_TYPES[Channel.ODOMETRY],
     ),
     Spec(
         "use_camera_info",
@@ -122,7 +91,12 @@ SPECS = (
     ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
-    Spec("minimum_rate", 20.0, "Hz at which commands go out between events.", (1.0, 200.0)),
+    Spec(
+        "minimum_rate",
+        20.0,
+        "Commands per s at least, also between events; a back-end may need more.",
+        (1.0, 200.0),
+    ),
     Spec(
         "liquid_state_rate",
         0.0,
@@ -144,7 +118,7 @@ SPECS = (
     Spec(
         "autostart",
         False,
-        "Configure and activate by itself at the start, or end saying why it cannot.",
+        "Configure and activate at the start, or end with the reason why not.",
     ),
     *(
         Spec(f"limits.{name}", getattr(CommandLimits(), name), text, (0.01, 100.0))
@@ -171,34 +145,52 @@ SPECS = (
     Spec("geofence.high", [10.0, 10.0, 5.0], "Highest x, y, z, metres, ENU."),
     Spec("geofence.deceleration", 2.0, "m/s^2 to brake with at the walls.", (0.01, 50.0)),
 )
-"""Every parameter of the controller node."""
+"""Parameters of the controller node, beside those of `backend_specs` and `channel_specs`."""
+
+
+def channel_specs() -> list[Spec]:
+    """Parameters of the channels that installed packages add: a topic each, and a choice of types.
+
+    A channel of ours has a choice of types here too, where a package adds another type to it.
+    """
+    known, specs = {spec.name for spec in SPECS}, []
+    for channel, types in channel_types().items():
+        if channel in (Channel.CAMERA, Channel.OPERATOR):
+            continue
+        name, text = channel.value, " or ".join(types)
+        specs.append(Spec(f"topics.{name}", name, f"Channel {name}, {text}; empty for none."))
+        if len(types) > 1:
+            specs.append(
+                Spec(f"{name}_type", types[0], f"Message of the channel {name}.", choices=types)
+            )
+    return [spec for spec in specs if spec.name not in known]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the parameters add up to.
+class Parameters:
+    """The parameters, checked together.
 
     Attributes:
         values: every parameter by name.
-        safety: of the safety layer.
-        imu_rotation: from the IMU's frame to body FLU, shape (3, 3).
+        safety: settings of the safety layer.
+        imu_rotation: from the IMU's frame to body FLU, shape (3, 3), or None for the identity.
 
     """
 
     values: Mapping[str, Any]
     safety: SafetyConfig
-    imu_rotation: Rotation
+    imu_rotation: Rotation | None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Check the parameters of `SPECS` together.
+    def of(cls, values: Mapping[str, Any]) -> Parameters:
+        """Check the parameters of `SPECS` one by one and together; others are kept as they are.
 
         Raises:
-            ConfigError: on a combination that makes no sense, saying which.
+            ConfigError: on a value out of its range, or values that do not fit together.
 
         """
         for spec in SPECS:
-            _check(spec, values[spec.name])
+            spec.check(values[spec.name])
         limits = CommandLimits(**{name: values[f"limits.{name}"] for name in _LIMITS})
         staleness = {
             Channel(name): Staleness(
@@ -227,7 +219,8 @@ class Settings:
             rotation = rotation_of(_vector(values, "imu_rotation", 4))
         except MessageError as error:
             raise ConfigError(f"imu_rotation: {error}") from error
-        return cls(dict(values), safety, rotation)
+        turned = not np.array_equal(rotation, np.eye(3))
+        return cls(dict(values), safety, rotation if turned else None)
 
     @property
     def bundle(self) -> Path:
@@ -237,88 +230,58 @@ class Settings:
             return Path(str(model)).expanduser()
         return Path(str(importlib.resources.files("liquid_nav_models"))) / str(model)
 
+    def topic(self, channel: Channel) -> tuple[str, str]:
+        """Name of the parameter for the topic of a channel, and the topic; empty for none.
+
+        Raises:
+            ConfigError: when no registered message carries the channel.
+
+        """
+        name = f"topics.{'image' if channel == Channel.CAMERA else channel.value}"
+        if name not in self.values:
+            raise ConfigError(
+                f"no ROS message carries the channel {channel.value}: install a package with an "
+                "entry point of the group liquid_nav.messages for it"
+            )
+        topic = str(self.values[name])
+        # By the convention of image_transport.
+        compressed = topic and channel == Channel.CAMERA and self._compressed
+        return name, f"{topic}/compressed" if compressed else topic
+
+    def message_type(self, channel: Channel) -> str:
+        """Type of the messages on the topic of a channel."""
+        if channel == Channel.CAMERA:
+            return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
+        return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
     @property
-    def image_topic(self) -> str:
-        """Topic of the images, by the convention of image_transport."""
-        suffix = "/compressed" if self.values["image_transport"] == "compressed" else ""
-        return f"{self.values['topics.image']}{suffix}"
+    def _compressed(self) -> bool:
+        return bool(self.values["image_transport"] == "compressed")
 
 
-def backend_of(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name of the back-end and its options."""
-    name = values["backend"]
-    return name, {option: values[f"{name}.{option}"] for option in backend_options(name)}
-
-
-def declare(node: Node, specs: Sequence[Spec]) -> None:
-    """Declare parameters with their descriptors; overrides of the command line and files apply.
-
-    An override of a parameter that the node does not have is a slip of the pen, or for another node
-    of a file for all: it is ignored, and logged with a warning.
-
-    Raises:
-        rclpy.exceptions.ParameterException: on an override out of range or of another type.
-
-    """
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-
-    for spec in specs:
-        descriptor = ParameterDescriptor(description=spec.description)
-        if spec.choices:
-            descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
-        if spec.bounds and isinstance(spec.default, int):
-            first, last = map(int, spec.bounds)
-            descriptor.integer_range = [IntegerRange(from_value=first, to_value=last)]
-        elif spec.bounds:
-            low, high = spec.bounds
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-        node.declare_parameter(spec.name, spec.default, descriptor)
-    # Nobody but rclpy knows the overrides, and it is silent about those that nobody declares.
-    for name in getattr(node, "_parameter_overrides", {}):
-        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
-            near = get_close_matches(name, [spec.name for spec in specs], 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            node.get_logger().warning(f"{name} is no parameter of this node, ignored{meant}")
-
-
-def read(node: Node, specs: Iterable[Spec]) -> dict[str, Any]:
-    """Values of declared parameters; arrays as lists."""
-    values = {spec.name: node.get_parameter(spec.name).value for spec in specs}
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def objection(node: Node, changed: Iterable[Any], configured: bool) -> str:
+def objection(values: Mapping[str, Any], changed: Iterable[Any], backend: Backend | None) -> str:
     """Why these parameters may not be set now; empty when they may.
 
     Args:
-        node: has the others.
-        changed: `rclpy.parameter.Parameter` that are to be set.
-        configured: whether the node is past its configuration.
+        values: of every parameter, by name, as they are.
+        changed: the `rclpy.parameter.Parameter` that are to be set.
+        backend: of the configured node; None before it is configured.
 
     """
-    values = read(node, SPECS)
+    values = dict(values)
     for parameter in changed:
         if parameter.name not in values:
             continue
-        if configured and not parameter.name.startswith(IN_FLIGHT):
+        if backend is not None and not parameter.name.startswith(IN_FLIGHT):
             return f"{parameter.name} can only be set before the node is configured; clean it up"
-        values[parameter.name] = _plain(parameter.value)
+        values[parameter.name] = plain(parameter.value)
     try:
-        Settings.of(values)
+        Parameters.of(values)
+        if backend is not None:
+            backend.check_rate("minimum_rate", values["minimum_rate"])
     except ConfigError as error:
         return str(error)
     return ""
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if not isinstance(value, (str, bool, int, float)) else value
-
-
-def _check(spec: Spec, value: Any) -> None:
-    if spec.choices and value not in spec.choices:
-        raise ConfigError(f"{spec.name} must be one of {', '.join(spec.choices)}, got {value!r}")
-    if spec.bounds and not spec.bounds[0] <= value <= spec.bounds[1]:
-        raise ConfigError(f"{spec.name} must be in {list(spec.bounds)}, got {value!r}")
 
 
 def _vector(values: Mapping[str, Any], name: str, size: int) -> list[float]:

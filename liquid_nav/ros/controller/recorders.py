@@ -1,4 +1,4 @@
-"""What keeps a flight: the black box, the log of whole flights, or neither."""
+"""The recorders of the controller node: the black box and the log of whole flights."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from liquid_nav.safety.layer import SafetyConfig
 
 
 class Recorder(Protocol):
-    """Called by the control thread; nothing raises, and only `wait` takes its time."""
+    """Records a flight. The control thread calls it; nothing raises, and only `wait` blocks."""
 
     def start(self, safety: SafetyConfig) -> None:
-        """Begin a flight, with these settings."""
+        """Begin a flight with these settings of the safety layer."""
 
     def add(self, item: Item) -> None:
-        """Take an event before the controller gets it, a command, or a change of settings."""
+        """Record an event before the controller gets it, a command, or a change of settings."""
 
     def end(self, command: Command) -> None:
-        """Take the last command of a flight."""
+        """Record the last command of a flight."""
 
     def wait(self, timeout: float) -> None:
-        """Wait for files that are being made, `timeout` s at most."""
+        """Wait for files that are being written, `timeout` s at most."""
 
     def status(self) -> Status:
-        """What diagnostics say of it."""
+        """Its status for the diagnostics."""
 
 
 def make_recorders(node: Node, values: Mapping[str, Any], camera: PolicyCamera) -> list[Recorder]:
-    """Recorders that the parameters of the node ask for; none where a package is missing.
+    """Make the recorders that the parameters ask for; none, and a warning, if a package is missing.
 
     Args:
         node: logs, and names the files.
         values: every parameter by name.
-        camera: the camera that frames come from.
+        camera: the camera of the frames.
 
     """
     name, logger = node.get_fully_qualified_name(), node.get_logger()

@@ -1,8 +1,9 @@
-"""The report of a replay: well-formed, self-contained, complete, and alive in a real browser."""
+"""The page of a replay: well-formed, self-contained, complete, and alive in a real browser."""
 
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,13 +19,16 @@ from liquid_nav.onboard import Manifest, Policy
 from liquid_nav.policy import save_bundle
 from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.replay.report import film as film_module
-from liquid_nav.replay.report.charts import Curve, Shade, TimeAxis, chart, text
+from liquid_nav.replay.report.charts import Curve, Shade, TimeAxis, chart
 from liquid_nav.replay.report.film import FPS, LONGEST_STILL, ReplayFilm
+from liquid_nav.replay.report.html import write_page
+from liquid_nav.replay.report.model import Losses, ReplayReport, TopicLosses, run_report
+from liquid_nav.replay.report.text import printable
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
 from replay import browser
-from replay.replay_support import events
+from replay.replay_support import events, record, replayed
 from support import frame, small_network
 
 SECTIONS = [
@@ -38,6 +42,9 @@ SECTIONS = [
 ]
 VOID = {"meta", "link", "br", "img"}
 ODD = "a <b>&\"'</script> flight"
+HOSTILE = (
+    '"\'--></title></svg></style></script><script>hacked = 1</script><img src=x onerror="hacked=1">'
+)
 
 
 class Page(HTMLParser):
@@ -46,6 +53,7 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.tags: list[str] = []
         self.ids: list[str] = []
         self.links: list[str] = []
         self.words = ""
@@ -56,6 +64,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
+        self.tags.append(tag)
         if tag not in VOID:
             self.open.append(tag)
         self.polylines += tag == "polyline"
@@ -158,7 +167,7 @@ def test_report_of_a_damaged_recording(folder: Path, tmp_path: Path) -> None:
     assert all(note in page.words for note in notes)
 
 
-def test_what_a_recording_is_called_is_no_html(folder: Path, tmp_path: Path) -> None:
+def test_a_file_name_that_holds_html_is_shown_as_text(folder: Path, tmp_path: Path) -> None:
     odd = tmp_path / f"{ODD.replace('/', chr(0x2215))}\udcff\x07.mcap"
     odd.write_bytes((folder / "flight.mcap").read_bytes())
     path = report(folder, tmp_path / "out", flight=str(odd))
@@ -166,7 +175,52 @@ def test_what_a_recording_is_called_is_no_html(folder: Path, tmp_path: Path) -> 
     check(page)
     assert ODD.replace("/", "\u2215") in page.words
     assert "<b>" not in path.read_text(encoding="utf-8")
-    assert text("a\x00\udcff<\n\U0001f681") == "a\ufffd\ufffd&lt;\n\U0001f681"
+    assert printable("a\x00\udcff<\n\U0001f681") == "a\ufffd\ufffd<\n\U0001f681"
+
+
+@pytest.fixture
+def hostile(flow_policy: Policy, tmp_path: Path) -> Path:
+    """A page in which each text that comes from outside is script."""
+    record(tmp_path / "flight.mcap", flow_policy, events(0.5))
+    run = run_report(replayed(tmp_path / "flight.mcap", flow_policy))
+    channels = {
+        channel: replace(c, last_rejection=HOSTILE, refused={HOSTILE: 1}, gaps=[(0.1, 0.1)])
+        for channel, c in run.channels.items()
+    }
+    run = replace(
+        run,
+        topics=dict.fromkeys(run.topics, HOSTILE),
+        channels=channels,
+        failsafes=tuple(replace(failsafe, reason=HOSTILE) for failsafe in run.failsafes),
+        losses=Losses(0, 0, {HOSTILE: 1}, (TopicLosses(HOSTILE, 2, 1, 1),), (HOSTILE,)),
+        notes=(HOSTILE,),
+    )
+    path = tmp_path / "report.html"
+    write_page(path, ReplayReport(HOSTILE, HOSTILE, run, run), no_film=HOSTILE)
+    return path
+
+
+def test_text_from_outside_cannot_inject_script(hostile: Path) -> None:
+    page = Page(hostile)
+    check(page)
+    # The data of the charts, and the script of the page.
+    assert page.tags.count("script") == 2
+    assert "img" not in page.tags
+    # Title, heading, model, nine topics, note and video; then per channel the rejection; the
+    # failsafe as a shade of four charts and in two logs; the losses.
+    assert page.words.count(HOSTILE) == (3 + 9 + 1 + 1) + 2 + (4 + 2) + 2
+
+
+@pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
+def test_a_browser_runs_only_the_script_of_the_page(hostile: Path, tmp_path: Path) -> None:
+    injected = (
+        "document.body.append(Object.assign(document.createElement('script'), {text: 'x=1'}))"
+    )
+    look = f"{injected}; return [typeof hacked, typeof x, document.documentElement.dataset.charts];"
+    with browser.Browser(tmp_path / "profile") as chromium:
+        assert chromium.open(hostile.as_uri(), look) == ["undefined", "undefined", str(4 + 2 + 1)]
+        (complaint,) = chromium.complaints
+    assert "Content Security Policy" in complaint
 
 
 def test_no_report(folder: Path, tmp_path: Path) -> None:
@@ -182,15 +236,14 @@ def test_charts_hold_no_more_points_than_pixels_and_lose_no_spike() -> None:
     axis = TimeAxis(int(times[0]), int(times[-1]))
     spans = [Shade(t, t + 1, "hover", "hover") for t in times[:100_000].tolist()]
     drawn = chart("vx", axis, [Curve("a", "command", times, values)], spans, low=-1, high=2)
-    points = re.search(r'points="([^"]*)"', drawn)
-    assert points is not None
-    heights = [float(pair.split(",")[1]) for pair in points.group(1).split()]
+    (line,) = drawn.lines
+    heights = [float(pair.split(",")[1]) for pair in line.points.split(" ")]
     assert len(heights) < 2500
     # From zero, a third of the height, up to one and up to the edge.
     assert [round(h, 1) for h in sorted(set(heights))] == [22.0, 48.0, 74.0]
-    assert drawn.count("<rect") < 200
+    assert len(drawn.boxes) < 200
     empty = Curve("a", "command", times[:0], values[:0])
-    assert "polyline" not in chart("vx", TimeAxis(0, 0), [empty], low=-1, high=1)
+    assert chart("vx", TimeAxis(0, 0), [empty], low=-1, high=1).lines == ()
 
 
 def test_the_film_is_bounded_and_keeps_time(

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from liquid_nav.command import Command, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
-from liquid_nav.ros.backends import BACKENDS, backend_options, make_backend
+from liquid_nav.ros.backends import BACKENDS, Backend, Spec, backend_specs, make_backend
 from ros.backend_support import NOW, pose, stand_in, typestore
 
-OPTIONS: dict[str, dict[str, Any]] = {name: {} for name in BACKENDS} | {"mavros": {"verify": False}}
+NAMES = tuple(BACKENDS)
+OPTIONS: dict[str, dict[str, Any]] = {name: {} for name in NAMES} | {"mavros": {"verify": False}}
 FORWARD = Command(NOW, vx=1.0)
 LANDING = Command(NOW, vx=0.3, vz=-0.5, mode=Mode.LAND, reason="camera")
 
@@ -57,8 +58,11 @@ def message_packages(monkeypatch):
 
 
 def make(name: str, **options: Any) -> tuple[Any, FakeNode]:
-    node = FakeNode()
-    return BACKENDS[name](node, **OPTIONS[name] | options), node
+    """A back-end that is active, at no known pose."""
+    node, backend = FakeNode(), BACKENDS.get(name)(**OPTIONS[name] | options)
+    backend.configure(node)
+    backend.activate(None)
+    return backend, node
 
 
 def numbers(message: Any) -> list[float]:
@@ -73,7 +77,7 @@ def numbers(message: Any) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
 )
@@ -83,7 +87,7 @@ def numbers(message: Any) -> list[float]:
 )
 def test_what_is_not_finite_never_leaves(name, vector, mode):
     backend, node = make(name)
-    sent = backend.send(Command(NOW, *vector, mode=mode), pose(0.4), True)
+    sent = backend.command(Command(NOW, *vector, mode=mode), pose(0.4), True)
     (message,) = node.sent()[-1:]
     assert all(abs(number) <= 150 for number in numbers(message))
     if not all(map(math.isfinite, vector)):
@@ -93,26 +97,26 @@ def test_what_is_not_finite_never_leaves(name, vector, mode):
         assert "not finite" in backend.fault
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_nominal_command_needs_fresh_inference_and_a_failsafe_does_not(name):
     backend, node = make(name)
-    assert backend.send(FORWARD, pose(), False) is None
+    assert backend.command(FORWARD, pose(), False) is None
     assert "fresh" in backend.fault
     assert node.sent() == []
     hover = Command(NOW, mode=Mode.HOVER, reason="camera: stale")
-    assert backend.send(hover, pose(), False) == hover
+    assert backend.command(hover, pose(), False) == hover
     assert backend.fault == ""
     assert len(node.sent()) == 1
-    assert backend.send(FORWARD, pose(), True) == FORWARD
+    assert backend.command(FORWARD, pose(), True) == FORWARD
     assert len(node.sent()) > 1
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_stop_is_zero_velocity_with_or_without_odometry(name):
     backend, node = make(name)
     stop = Command(NOW, mode=Mode.STOP, reason="operator stop")
     for odometry in (None, pose(1.0)):
-        assert backend.send(stop, odometry, True) == stop
+        assert backend.command(stop, odometry, True) == stop
     for message in node.sent():
         if name == "crazyswarm2":
             assert message.z_distance > 0
@@ -131,15 +135,15 @@ def test_stop_is_zero_velocity_with_or_without_odometry(name):
 @pytest.mark.parametrize("odometry", [None, pose(stamp=NOW - SECOND), pose(stamp=NOW + SECOND)])
 def test_without_fresh_odometry_a_world_velocity_becomes_a_hover(name, options, odometry):
     backend, node = make(name, **options)
-    sent = backend.send(FORWARD, odometry, True)
+    sent = backend.command(FORWARD, odometry, True)
     assert (sent.mode, sent.vector) == (Mode.HOVER, (0, 0, 0, 0))
     assert "odometry" in backend.fault
     assert "odometry" in sent.reason
     assert not any(numbers(node.sent()[-1]))
-    landing = backend.send(LANDING, odometry, True)
+    landing = backend.command(LANDING, odometry, True)
     assert (landing.mode, landing.vector) == (Mode.LAND, (0, 0, -0.5, 0))
     assert -0.5 in numbers(node.sent()[-1])
-    assert backend.send(FORWARD, pose(stamp=NOW - SECOND // 4), True) == FORWARD
+    assert backend.command(FORWARD, pose(stamp=NOW - SECOND // 4), True) == FORWARD
     assert backend.fault == ""
 
 
@@ -150,16 +154,16 @@ def test_px4_proof_of_life_leaves_only_with_fresh_inference_and_a_setpoint():
     def counts() -> tuple[int, int]:
         return len(node.sent(heartbeat)), len(node.sent(setpoint))
 
-    backend.send(FORWARD, pose(), True)
+    backend.command(FORWARD, pose(), True)
     assert counts() == (1, 1)
-    backend.send(FORWARD, pose(), False)
-    backend.send(FORWARD, None, True)
+    backend.command(FORWARD, pose(), False)
+    backend.command(FORWARD, None, True)
     assert "odometry" in backend.fault
-    backend.send(FORWARD, pose(stamp=NOW - SECOND), True)
+    backend.command(FORWARD, pose(stamp=NOW - SECOND), True)
     assert counts() == (1, 1)
-    backend.send(Command(NOW, mode=Mode.HOVER), pose(), False)
+    backend.command(Command(NOW, mode=Mode.HOVER), pose(), False)
     assert counts() == (1, 2)
-    backend.send(Command(NOW, vz=-0.5, mode=Mode.LAND), None, True)
+    backend.command(Command(NOW, vz=-0.5, mode=Mode.LAND), None, True)
     assert counts() == (2, 3)
     np.testing.assert_allclose(node.sent(setpoint)[-1].velocity, (0, 0, 0.5))
 
@@ -172,15 +176,82 @@ def test_a_crazyflie_begins_at_its_height_climbs_within_bounds_and_lands():
         for _ in range(round(seconds * 20)):
             last.append(last[-1] + 0.05 if last else 0.0)
             stamp = NOW + round(last[-1] * SECOND)
-            backend.send(Command(stamp, vz=vz, mode=mode), pose(stamp=stamp, height=0.8), True)
+            backend.command(Command(stamp, vz=vz, mode=mode), pose(stamp=stamp, height=9.9), True)
         return node.sent("/cf1/cmd_hover")[-1].z_distance
 
+    backend.activate(pose(height=0.8))
     assert fly(0.05, 1.0) == 0.8  # The first command has no past to climb from.
     assert fly(1.0, 0.3) == pytest.approx(1.1)
     assert fly(5.0, 1.0) == 1.5
     assert fly(5.0, -1.0) == pytest.approx(0.2)
     assert fly(1.0, -0.5, Mode.LAND) == 0.0
     assert fly(0.5, 0.2) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("here", "begins_at"),
+    [
+        (pose(height=1.2), 1.2),
+        (pose(height=0.05), 0.2),
+        (pose(height=7.0), 2.0),
+        (None, 0.5),
+    ],
+)
+def test_a_crazyflie_reactivated_elsewhere_begins_there_and_not_at_the_old_height(here, begins_at):
+    backend, node = make("crazyswarm2")
+    backend.activate(pose(height=1.8))
+    backend.command(FORWARD, None, True)
+    assert node.sent()[-1].z_distance == 1.8
+    backend.deactivate()
+    backend.activate(here)
+    later = NOW + 100 * SECOND
+    backend.command(Command(later, vz=1.0), None, True)
+    assert node.sent()[-1].z_distance == pytest.approx(begins_at)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_sent_by_a_back_end_that_is_not_active(name):
+    node, backend = FakeNode(), BACKENDS.get(name)(**OPTIONS[name])
+    with pytest.raises(ConfigError, match="configured before"):
+        backend.activate(None)
+    hover = Command(NOW, mode=Mode.HOVER, reason="camera: stale")
+    backend.configure(node)
+    assert backend.command(hover, pose(), True) is None
+    assert "not active" in backend.fault
+    backend.activate(pose())
+    assert backend.fault == ""
+    assert backend.command(hover, pose(), True) == hover
+    count = len(node.sent())
+    assert count > 0
+    backend.deactivate()
+    assert backend.command(hover, pose(), True) is None
+    assert len(node.sent()) == count
+    backend.activate(None)
+    assert backend.command(hover, pose(), True) == hover
+    backend.close()
+    assert backend.command(hover, pose(), True) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "needs_odometry"),
+    [
+        ("twist", {}, False),
+        ("mavros", {}, False),
+        ("mavros", {"mav_frame": "LOCAL_NED"}, True),
+        ("ardupilot", {}, True),
+        ("ardupilot", {"frame": "base_link"}, False),
+        ("px4", {}, True),
+        ("crazyswarm2", {}, False),
+        ("crazyswarm2", {"topic": "cmd_velocity_world"}, True),
+    ],
+)
+def test_what_a_back_end_needs_is_known_before_it_is_connected(name, options, needs_odometry):
+    backend = BACKENDS.get(name)(**options)
+    assert backend.needs_odometry is needs_odometry
+    backend.check_rate("minimum_rate", backend.minimum_rate)
+    too_slow = backend.minimum_rate - 0.5
+    with pytest.raises(ConfigError, match=rf"rate is {too_slow:g} Hz.*{backend.minimum_rate:g} Hz"):
+        backend.check_rate("rate", too_slow)
 
 
 def test_closing_destroys_the_publishers_once():
@@ -193,29 +264,80 @@ def test_closing_destroys_the_publishers_once():
 
 def test_an_unknown_back_end_is_told_the_names():
     with pytest.raises(ConfigError, match=r"'mavlink'.*twist, mavros, ardupilot, px4, crazyswarm2"):
-        make_backend("mavlink", None)
-    with pytest.raises(ConfigError, match="mavlink"):
-        backend_options("mavlink")
+        make_backend("mavlink")
 
 
 def test_an_unknown_option_is_told_the_options():
     with pytest.raises(ConfigError, match=r"no option frame.*topic, stamped, frame_id"):
-        make_backend("twist", None, frame="map")
-    assert backend_options("twist") == {
+        make_backend("twist", frame="map")
+    assert make_backend("twist").values == {
         "topic": "cmd_vel",
         "stamped": True,
         "frame_id": "base_link",
     }
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+class Other(Backend):
+    name = "other"
+    minimum_rate = 1.0
+
+    def _command(self, command, heading, fresh):
+        return command
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        (FakeNode, "must be a subclass of Backend"),
+        (Other, "named 'other'"),
+        ("no_such_module:Backend", "cannot be imported"),
+    ],
+)
+def test_a_plug_that_is_no_back_end_is_refused_and_keeps_no_other_from_flying(
+    part, complaint, monkeypatch, caplog
+):
+    monkeypatch.setitem(BACKENDS._parts, "odd", part)
+    with pytest.raises(ConfigError, match=complaint):
+        make_backend("odd")
+    names = [spec.name for spec in backend_specs()]
+    assert "twist.topic" in names
+    assert not any(name.startswith("odd.") for name in names)
+    assert complaint in caplog.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_has_a_text_and_every_number_its_bounds(name):
+    for spec in BACKENDS.get(name).options:
+        assert spec.description.endswith(".")
+        assert isinstance(spec.default, float) == (spec.bounds is not None)
+        assert spec.check(spec.default) == spec.default
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "complaint"),
+    [
+        (Spec("gain", 1.0, "Gain.", (0.0, 2.0)), 2.5, r"gain must be in \[0.0, 2.0\], got 2.5"),
+        (Spec("gain", 1.0, "Gain.", (0.0, 2.0)), math.nan, "got nan"),
+        (Spec("gain", 1.0, "Gain."), math.inf, "must be finite"),
+        (Spec("gain", 1.0, "Gain."), "high", "must be of type float, got 'high'"),
+        (Spec("count", 1, "Count."), True, "must be of type int, got True"),
+        (Spec("on", True, "On."), 1, "must be of type bool"),
+        (Spec("side", "left", "Side.", choices=("left", "")), "up", "one of left, ''"),
+    ],
+)
+def test_a_value_out_of_its_table_is_refused(spec, value, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        spec.check(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_missing_message_package_says_how_to_get_it(name, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
-    backend = BACKENDS[name]
+    backend = BACKENDS.get(name)
     with pytest.raises(ConfigError) as error:
-        make_backend(name, None)
-    assert backend.messages in str(error.value)
-    assert str(error.value).endswith(backend.how_to_get)
+        make_backend(name)
+    assert backend.message_package in str(error.value)
+    assert str(error.value).endswith(backend.install_hint)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +347,8 @@ def test_a_missing_message_package_says_how_to_get_it(name, monkeypatch):
         ("mavros", {"pose_timeout": 0.0}, "pose_timeout"),
         ("ardupilot", {"frame": "odom"}, "map, base_link"),
         ("ardupilot", {"y_is_right": True}, "y_is_right"),
-        ("crazyswarm2", {"topic": "cmd_vel"}, "cmd_hover with cpp"),
+        ("crazyswarm2", {"topic": "cmd_vel"}, "cmd_hover, cmd_velocity_world"),
+        ("crazyswarm2", {"server": "sim"}, "cpp, cflib"),
         ("crazyswarm2", {"lowest": 3.0}, "lowest"),
     ],
 )

@@ -27,18 +27,22 @@ def ros():
 
 
 class Flight:
-    """A back-end, and an autopilot's ear for its topic."""
+    """A back-end, and the subscription of an autopilot to its topic."""
 
-    def __init__(self, ros: Spinner, kind: type[Any], heard_on: str, name: str, **options: Any):
+    def __init__(self, ros: Spinner, kind: type[Any], topic: str, name: str, /, **options: Any):
         self.ros = ros
         self.heard: list[Any] = []
-        self.backend = make_backend(name, ros.node("controller"), **options)
-        self.ear = ros.node("autopilot").create_subscription(kind, heard_on, self.heard.append, 10)
-        ros.until_matched(self.ear, *self.backend._publishers.values())
+        self.backend = make_backend(name, **options)
+        self.backend.configure(ros.node("controller"))
+        self.backend.activate(None)
+        self.subscription = ros.node("autopilot").create_subscription(
+            kind, topic, self.heard.append, 10
+        )
+        ros.until_matched(self.subscription, *self.backend._publishers.values())
 
     def send(self, command: Command, odometry: Any = None, fresh: bool = True) -> Any:
         count = len(self.heard)
-        self.backend.send(command, odometry, fresh)
+        self.backend.command(command, odometry, fresh)
         self.ros.until(lambda: len(self.heard) > count, what="the setpoint")
         return self.heard[-1]
 
@@ -62,7 +66,7 @@ def test_plain_twist_carries_the_command(ros):
 
 def test_a_stale_nominal_command_is_not_heard_and_the_hover_after_it_is(ros):
     flight = Flight(ros, TwistStamped, "/cmd_vel", "twist")
-    flight.backend.send(COMMAND, None, False)
+    flight.backend.command(COMMAND, None, False)
     hover = Command(NOW + SECOND, mode=Mode.HOVER, reason="camera: stale")
     assert vector(flight.send(hover, fresh=False).twist) == (0, 0, 0, 0)
     assert len(flight.heard) == 1
@@ -148,4 +152,4 @@ def test_what_ros_serialises_rosbags_reads(ros):
 def test_closing_leaves_no_publisher_behind(ros):
     flight = mavros(ros)
     flight.backend.close()
-    ros.until(lambda: not matched(flight.ear), what="the publisher to go")
+    ros.until(lambda: not matched(flight.subscription), what="the publisher to go")

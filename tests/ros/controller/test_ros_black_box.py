@@ -20,7 +20,8 @@ from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command
 from liquid_nav.events import Event
 from liquid_nav.onboard import load_policy
-from liquid_nav.replay.intake import Intake, find_camera_info
+from liquid_nav.replay.calibration import find_camera_info
+from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
 from liquid_nav.replay.topics import Topics, find
@@ -58,7 +59,7 @@ class Witnessed(Vehicle):
         assert self.node.trigger_configure() == OK
         flight = self.node._flight
         assert flight is not None
-        on_event, send = flight.controller.on_event, flight.backend.send
+        on_event, send = flight.controller.on_event, flight.backend.command
 
         def listen(event: Event) -> None:
             self.entered.append(event)
@@ -68,7 +69,7 @@ class Witnessed(Vehicle):
             self.sent.append(command)
             send(command, *rest)
 
-        flight.controller.on_event, flight.backend.send = listen, watch  # type: ignore[method-assign]
+        flight.controller.on_event, flight.backend.command = listen, watch
         assert self.node.trigger_activate() == OK
         self.ros.until_matched(self.image, self.imu, self.ear, self.reports)
         return self
@@ -85,10 +86,10 @@ class Witnessed(Vehicle):
 def events_of(path: Path, vehicle: Vehicle) -> list[Event | Recorded]:
     camera = vehicle.node._flight.policy.config.camera
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=True, goals=False)
-        intake = Intake(topics, camera, find_camera_info(recording, topics), None)
+        topics = find(recording.topics, Topics(), comparing=True)
+        decoder = EventDecoder(topics, camera, find_camera_info(recording, topics), None)
         damage = Damage()
-        read = list(timeline(recording, topics, intake, Cut(), damage))
+        read = list(timeline(recording, topics, decoder, Cut(), damage))
         assert damage.lost == 0
         return read
 
@@ -119,7 +120,7 @@ def test_a_stale_camera_leads_to_one_file_that_replays_to_what_was_sent(
     assert "hover" in after, "what followed is in the file"
 
     with Recording(path) as recording:
-        topics = find(recording.topics, Topics(), comparing=True, goals=False)
+        topics = find(recording.topics, Topics(), comparing=True)
         result = replay(
             recording,
             topics,

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu, JointState
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
+from liquid_nav.messages.decode import stamp_of
+from liquid_nav.ros.backends import BACKENDS, backend_specs
+from liquid_nav.ros.backends.twist import TwistBackend
 from liquid_nav.ros.controller.node import ControllerNode
-from liquid_nav.ros.controller.parameters import BACKEND_SPECS, SPECS, read
+from liquid_nav.ros.controller.parameters import SPECS
+from liquid_nav.ros.parameters import read
+
+ALL_SPECS = (*SPECS, *backend_specs())
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +119,11 @@ def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bu
     v.commands.clear()
     for publisher, build, reason in cases:
         channel = Channel.CAMERA if publisher is images else Channel.IMU
-        intake = v.monitor.intakes[channel]
-        rejected = intake.rejected
+        counts = v.monitor.counts[channel]
+        rejected = counts.rejected
         v.tell(publisher, build(), channel)
-        assert intake.rejected == rejected + 1, reason
-        assert reason in intake.last_rejection
+        assert counts.rejected == rejected + 1, reason
+        assert reason in counts.last_rejection
     v.until_reported("camera", "rejected=7")
     v.until_reported("imu", "rejected=5")
     v.nominal()
@@ -207,6 +214,8 @@ def test_parameters_are_checked_and_some_may_change_in_flight(ros: Spinner, bund
     assert "0 < hover <= land" in refused(staleness__camera__hover=9.0)
     assert "landing_speed" in refused(landing_speed=5.0)
     assert "before the node is configured" in refused(model="target")
+    assert "before the node is configured" in refused(backend="px4")
+    assert "before the node is configured" in refused(twist__topic="elsewhere")
     low = {"limits__vx": 0.02, "limits__vy": 0.02, "limits__vz": 0.02, "limits__yaw_rate": 0.02}
     assert node.set_parameters_atomically(
         overrides(**low, landing_speed=0.01, minimum_rate=40.0)
@@ -217,11 +226,24 @@ def test_parameters_are_checked_and_some_may_change_in_flight(ros: Spinner, bund
     assert all(abs(x) <= 0.02 for command in vehicle.commands for x in vector(command))
 
 
+def test_the_rate_of_commands_stays_above_what_the_back_end_needs(
+    ros: Spinner, bundle: Path
+) -> None:
+    node = Vehicle(ros, bundle, backend="ardupilot").node
+    assert node.set_parameters_atomically(overrides(minimum_rate=5.0)).successful
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert node.set_parameters_atomically(overrides(minimum_rate=10.0)).successful
+    assert node.trigger_configure() == OK
+    result = node.set_parameters_atomically(overrides(minimum_rate=5.0))
+    assert not result.successful
+    assert "minimum_rate is 5 Hz, but back-end ardupilot needs commands at 10 Hz" in result.reason
+
+
 def test_the_shipped_parameter_file_has_every_parameter_at_its_default(ros: Spinner) -> None:
     arguments = ["--ros-args", "--params-file", str(PARAMETERS)]
     node = ros.add(ControllerNode(context=ros.context, cli_args=arguments))
-    assert read(node, SPECS) == {spec.name: spec.default for spec in SPECS}
-    assert {spec.name for spec in SPECS} <= node._parameter_overrides.keys()
+    assert read(node, ALL_SPECS) == {spec.name: spec.default for spec in ALL_SPECS}
+    assert {spec.name for spec in ALL_SPECS} <= node._parameter_overrides.keys()
 
 
 def test_a_parameter_that_is_none_is_ignored_with_a_warning(
@@ -239,18 +261,92 @@ def test_a_parameter_that_is_none_is_ignored_with_a_warning(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "reason"),
     [
-        {"model": "/nowhere/at/all"},
-        {"backend": "px4"},
-        {"landing_speed": 9.0},
-        {"imu_rotation": [0.0, 0.0, 0.0, 2.0]},
+        ({"model": "/nowhere/at/all"}, "/nowhere/at/all"),
+        ({"backend": "px4"}, "px4_msgs"),
+        ({"backend": "mavlink"}, "twist, mavros, ardupilot, px4, crazyswarm2"),
+        ({"landing_speed": 9.0}, "landing_speed"),
+        ({"imu_rotation": [0.0, 0.0, 0.0, 2.0]}, "imu_rotation"),
+        ({"backend": "ardupilot", "minimum_rate": 5.0}, "5 Hz, but back-end ardupilot .* 10 Hz"),
+        ({"backend": "ardupilot", "topics__odometry": ""}, "needs odometry.*topics.odometry"),
+        ({"backend": "ardupilot", "ardupilot__y_is_right": True}, "y_is_right needs frame"),
     ],
 )
-def test_a_configuration_that_cannot_be_is_refused(ros: Spinner, bundle: Path, wrong: Any) -> None:
+def test_a_configuration_that_cannot_be_is_refused(
+    ros: Spinner, bundle: Path, wrong: Any, reason: str
+) -> None:
     vehicle = Vehicle(ros, bundle, **wrong)
     assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert re.search(reason, vehicle.node._failure)
     vehicle.until_reported("controller", "not active")
+
+
+class StartsAtPose(TwistBackend):
+    """A back-end that remembers where it was activated."""
+
+    name = "starts_at_pose"
+    starts_at_pose = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.heights: list[float | None] = []
+
+    def activate(self, pose: Any) -> None:
+        super().activate(pose)
+        self.heights.append(None if pose is None else float(pose.position[2]))
+
+
+def test_a_back_end_is_activated_where_the_vehicle_is_each_time(
+    ros: Spinner, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS._parts, "starts_at_pose", StartsAtPose)
+    monkeypatch.setattr("liquid_nav.ros.controller.node._POSE_TIMEOUT", 60.0)
+    vehicle = Vehicle(ros, bundle, backend="starts_at_pose")
+    assert vehicle.node.trigger_configure() == OK
+    backend = vehicle.node._flight.backend
+    places = vehicle.world.create_publisher(Odometry, "odometry", 1)
+
+    def arrive(height: float) -> None:
+        here = vehicle.stamp(Odometry())
+        here.pose.pose.orientation.w, here.pose.pose.position.z = 1.0, height
+        vehicle.tell(places, here, Channel.ODOMETRY)
+
+    for height in (1.8, 0.6):
+        activated = vehicle.node.get_clock().now().nanoseconds
+        assert vehicle.node.trigger_activate() == OK
+        ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear, places)
+        vehicle.tell(vehicle.imu, vehicle.sample(), Channel.IMU)
+        vehicle.until_reported("backend", "not active")
+        assert not backend.active
+        # Those of the activation before may arrive late.
+        assert all(stamp_of(c.header.stamp) < activated for c in vehicle.commands)
+        arrive(height)
+        assert backend.heights[-1] == height
+        vehicle.until(
+            lambda now=activated: (
+                vehicle.commands and stamp_of(vehicle.commands[-1].header.stamp) > now
+            ),
+            "commands",
+        )
+        arrive(5.0)
+        assert vehicle.node.trigger_deactivate() == OK
+        vehicle.diagnostics.clear()
+    assert backend.heights == [1.8, 0.6]
+
+
+def test_a_back_end_does_not_wait_for_odometry_that_does_not_come(
+    ros: Spinner, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS._parts, "starts_at_pose", StartsAtPose)
+    for topic in ("odometry", ""):
+        vehicle = Vehicle(ros, bundle, backend="starts_at_pose", topics__odometry=topic)
+        assert vehicle.node.trigger_configure() == OK
+        backend = vehicle.node._flight.backend
+        assert vehicle.node.trigger_activate() == OK
+        vehicle.until(lambda b=backend: b.active, "an active back-end")
+        assert backend.heights == [None]
+        vehicle.node.close()
 
 
 def test_the_node_starts_by_itself_when_asked_to(ros: Spinner, bundle: Path) -> None:
@@ -288,7 +384,7 @@ def test_a_transform_without_its_package_is_refused(ros: Spinner, bundle: Path) 
         import tf2_msgs  # noqa: F401
     except ImportError:
         assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
-        assert "tf2_msgs" in vehicle.node._why_not
+        assert "tf2_msgs" in vehicle.node._failure
     else:
         assert vehicle.node.trigger_configure() == OK
 
@@ -307,7 +403,7 @@ def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> No
 
 def test_what_is_missing_around_the_node_is_reported(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle).fly()
-    vehicle.until_reported("supervisor", "none listens to the heartbeat")
+    vehicle.until_reported("supervisor", "no supervisor listens to the heartbeat")
     vehicle.until_reported("camera", "nothing received yet")
 
 
@@ -316,13 +412,13 @@ def test_a_huge_image_is_refused_and_the_node_goes_on(ros: Spinner, bundle: Path
     huge = vehicle.picture(width=12_000, height=2_800, step=36_000)
     huge.data = array("B", bytes(36_000 * 2_800))
     vehicle.tell(vehicle.image, huge, Channel.CAMERA)
-    assert "pixels" in vehicle.monitor.intakes[Channel.CAMERA].last_rejection
+    assert "pixels" in vehicle.monitor.counts[Channel.CAMERA].last_rejection
     vehicle.nominal()
 
 
 def test_every_parameter_is_described_with_its_range_and_its_choices(ros: Spinner) -> None:
     node = ros.add(ControllerNode(context=ros.context))
-    for spec in SPECS:
+    for spec in ALL_SPECS:
         descriptor = node.describe_parameter(spec.name)
         assert descriptor.description.endswith("."), spec.name
         assert len(descriptor.description) > 10
@@ -330,6 +426,5 @@ def test_every_parameter_is_described_with_its_range_and_its_choices(ros: Spinne
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         bounds = [(bound.from_value, bound.to_value) for bound in ranges]
         assert bounds == ([] if spec.bounds is None else [spec.bounds]), spec.name
-        # Back-ends check their own options.
-        if isinstance(spec.default, float) and spec not in BACKEND_SPECS:
+        if isinstance(spec.default, float):
             assert spec.bounds is not None, f"{spec.name} may be any number"

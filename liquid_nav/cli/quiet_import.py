@@ -1,4 +1,4 @@
-"""Imports that keep quiet."""
+"""Import of PyBullet without the line that it prints."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def import_pybullet() -> ModuleType:
-    """Import PyBullet without the line that it writes past Python's `sys.stderr`."""
+    """Import PyBullet and drop its build date, which it writes straight to file descriptor 2."""
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

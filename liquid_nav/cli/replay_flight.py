@@ -1,0 +1,297 @@
+"""The work of ``liquid-nav replay``: from options and a recording to a summary and files."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from liquid_nav.bags.bag import Recording
+from liquid_nav.cli.replay_file import ReplayFile, read_replay_file
+from liquid_nav.cli.replay_options import ReplayOptions
+from liquid_nav.command import Command
+from liquid_nav.controller import Controller
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
+from liquid_nav.files import made_directories
+from liquid_nav.messages.transforms import rotation_of
+from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.recording.settings import limited
+from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.report.console import print_changed, print_run
+from liquid_nav.replay.report.json import write_json
+from liquid_nav.replay.report.mcap import ReplayOutput
+from liquid_nav.replay.report.model import ReplayReport, run_report
+from liquid_nav.replay.run import Replay, Watch, compare_replays, replay
+from liquid_nav.replay.timeline import Cut
+from liquid_nav.replay.topics import NONE, Topics, find
+from liquid_nav.safety.layer import SafetyConfig
+
+if TYPE_CHECKING:
+    from liquid_nav.replay.report.film import ReplayFilm
+    from liquid_nav.replay.report.rerun import ReplayView
+
+MCAP, RESULT, REPORT = "replay.mcap", "replay.json", "report.html"
+"""Files in the output directory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that a replay needs, worked out from the options and the recording.
+
+    Attributes:
+        topics: which topic has which role.
+        policy: the policy that is replayed.
+        limits: limits that replace the recorded ones, or the defaults.
+        cut: which part of the recording is replayed.
+        camera_info: calibration of the camera, or None.
+        imu_rotation: rotation from the IMU's frame to body FLU, or None.
+        rate: Hz at which commands are asked for while no message arrives.
+        notes: what was found out, for the summary.
+
+    Raises:
+        ConfigError: on a limit that is unknown or out of range.
+
+    """
+
+    topics: Topics
+    policy: Policy
+    limits: Mapping[str, float]
+    cut: Cut
+    camera_info: Any
+    imu_rotation: Any
+    rate: float
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # A wrong limit is refused here, before the flight is replayed.
+        limited(SafetyConfig(), self.limits)
+
+    def replay(
+        self,
+        recording: Recording,
+        watch: Watch | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Replay:
+        """Replay the recording, see `liquid_nav.replay.run.replay`."""
+        result = replay(
+            recording,
+            self.topics,
+            self.policy,
+            limits=self.limits,
+            cut=self.cut,
+            camera_info=self.camera_info,
+            imu_rotation=self.imu_rotation,
+            rate=self.rate,
+            watch=watch,
+            progress=progress,
+        )
+        result.notes[:0] = self.notes
+        return result
+
+
+def run(options: ReplayOptions, model: Path) -> int:
+    """Replay the flight, print a summary, write files, and give the exit code.
+
+    Args:
+        options: of the command line.
+        model: directory of the model bundle.
+
+    Raises:
+        LiquidNavError: on options that make no sense, or do not fit the recording or the model.
+        OSError: when a file cannot be read or written.
+
+    """
+    console = Console(highlight=False)
+    with Recording(options.flight) as recording, ExitStack() as stack:
+        prepared = _prepare(options, model, recording)
+        changed = _change(options, prepared) if options.changed else None
+        if options.out is not None:
+            if options.out.exists() and not options.out.is_dir():
+                raise ConfigError(f"--out {options.out} exists and is not a directory")
+            stack.enter_context(made_directories(options.out))
+        watches: list[Watch] = []
+        film, no_film = None, ""
+        if options.out is not None:
+            output = ReplayOutput(options.out / MCAP, prepared.policy)
+            watches.append(stack.enter_context(output).watch)
+            if options.report:
+                film, no_film = _film(prepared.topics)
+        if film is not None:
+            watches.append(stack.enter_context(film).watch)
+        views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
+        watches += [view.watch for view in views]
+        with _bar(recording, prepared.cut) as progress:
+            result = prepared.replay(recording, _together(watches), progress)
+        for view in views:
+            view.finish(result)
+        report = ReplayReport(str(options.flight), str(model), run_report(result))
+        print_run(console, report.run)
+        if changed is not None:
+            with _bar(recording, changed.cut) as progress:
+                other = changed.replay(recording, None, progress)
+            second = run_report(other, compare_replays(result, other))
+            report = replace(report, changed=second)
+            print_changed(console, second)
+        if options.out is not None:
+            write_json(options.out / RESULT, report)
+            if options.report:
+                # The page needs jinja2 and memory that the rest does without.
+                from liquid_nav.replay.report.html import write_page
+
+                write_page(options.out / REPORT, report, film, no_film)
+    return 0
+
+
+def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepared:
+    """Work out what the options leave open."""
+    file = read_replay_file(options.config)
+    cut = Cut(
+        options.start,
+        options.duration,
+        clock=options.clock,
+        window=round(options.reorder * SECOND),
+    )
+    policy, _ = load_policy(model)
+    chosen = _chosen_topics(options, file)
+    comparing = options.compare or chosen.command not in (None, NONE)
+    topics = find(recording.topics, chosen, comparing, policy.channels)
+    if comparing and topics.command is None:
+        raise ConfigError(
+            "--compare needs recorded commands, but no topic in the recording holds any"
+        )
+    info, rotation, notes = _calibration(options, file, recording, topics)
+    return Prepared(topics, policy, file.limits, cut, info, rotation, options.rate, notes)
+
+
+def _change(options: ReplayOptions, prepared: Prepared) -> Prepared:
+    """Apply the "what if" options, for the second replay."""
+    policy = prepared.policy if options.other is None else load_policy(options.other)[0]
+    delays = _numbers("--delay", options.delay)
+    return replace(
+        prepared,
+        policy=policy,
+        limits={**prepared.limits, **_numbers("--limits", options.limits)},
+        cut=replace(
+            prepared.cut,
+            drop=frozenset(map(_channel, options.drop)),
+            delay={_channel(name): round(seconds * SECOND) for name, seconds in delays.items()},
+        ),
+    )
+
+
+def _chosen_topics(options: ReplayOptions, file: ReplayFile) -> Topics:
+    """Topics that the user chose; the command line wins over the file."""
+    given = {
+        "camera": options.camera,
+        "camera_info": options.camera_info,
+        "imu": options.imu,
+        "odometry": options.odom,
+        "goal": options.goal,
+        "range": options.range,
+        "command": options.cmd,
+    }
+    return Topics.of(file.topics.roles | {k: v for k, v in given.items() if v is not None})
+
+
+def _channel(name: str) -> Channel:
+    """Give the channel of a name, or raise a `ConfigError` that lists the names."""
+    names = [channel.value for channel in TAKEN_IN]
+    if name not in names:
+        raise ConfigError(f"there is no channel {name!r}; choose one of {', '.join(names)}")
+    return Channel(name)
+
+
+def _numbers(flag: str, texts: tuple[str, ...]) -> dict[str, float]:
+    """Parse texts like ``name=number``; raise a `ConfigError` on anything else."""
+    numbers = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            numbers[name] = math.nan
+        if not math.isfinite(numbers[name]):
+            raise ConfigError(f"{flag} takes NAME=NUMBER, got {text!r}")
+    return numbers
+
+
+def _together(watches: list[Watch]) -> Watch | None:
+    """Make one watch of several; None when there are none."""
+
+    def watch(event: Event, command: Command, controller: Controller) -> None:
+        for each in watches:
+            each(event, command, controller)
+
+    return watch if watches else None
+
+
+def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
+    """Give a film of what the model sees, or None and the reason why there is none."""
+    if topics.channels[Channel.CAMERA] is None:
+        return None, "the recording has no camera, or it was left out"
+    try:
+        from liquid_nav.replay.report.film import ReplayFilm
+    except ModuleNotFoundError as error:
+        # The rest of the report needs no encoder.
+        if error.name != "av":
+            raise
+        return None, "it needs the module av, which comes with liquid_nav[viz]"
+    return ReplayFilm(), ""
+
+
+def _views(options: ReplayOptions, policy: Policy) -> "Iterator[ReplayView]":
+    """Give what shows the replay in Rerun: a window, a file, or both."""
+    targets = [None] if options.view else []
+    for file in [*targets, *([options.view_file] if options.view_file else [])]:
+        try:
+            from liquid_nav.replay.report.rerun import ReplayView
+        except ModuleNotFoundError as error:
+            if error.name != "rerun":
+                raise
+            raise ConfigError(
+                "--view needs the module rerun, which comes with liquid_nav[view]"
+            ) from error
+        yield ReplayView(policy, file)
+
+
+def _calibration(
+    options: ReplayOptions, file: ReplayFile, recording: Recording, topics: Topics
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """Find the camera's calibration, the IMU's rotation, and notes on where they come from."""
+    info = file.camera_model
+    if info is None and topics.channels[Channel.CAMERA] is not None:
+        info = find_camera_info(recording, topics)
+    given = options.imu_rotation or file.imu_rotation
+    if given is not None:
+        return info, rotation_of(given), ("the IMU is turned as was given",)
+    if topics.channels[Channel.IMU] is None:
+        return info, None, ()
+    rotation, why = find_imu_rotation(recording, topics)
+    return info, rotation, (why,)
+
+
+@contextmanager
+def _bar(recording: Recording, cut: Cut) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar when standard error is a terminal; give what advances it."""
+    first, last = recording.span
+    begin = first + round(cut.start * SECOND)
+    seconds = max((last - begin) / SECOND, 0.0)
+    if cut.duration is not None:
+        seconds = min(seconds, cut.duration)
+    columns = (
+        TextColumn("replaying"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f}/{task.total:.1f} s"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=seconds)
+        yield lambda now: progress.update(task, completed=(now - begin) / SECOND)

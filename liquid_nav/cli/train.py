@@ -1,0 +1,90 @@
+"""``liquid-nav train``: a policy from flights in the simulator."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from liquid_nav.cli.choices import cell_names, one_of, task_names
+from liquid_nav.cli.quiet_import import import_pybullet
+from liquid_nav.errors import ConfigError
+from liquid_nav.files import check_destinations
+from liquid_nav.learning.config import TrainingConfig
+
+
+def _default_cell() -> str:
+    from liquid_nav.onboard import PolicyConfig
+
+    return PolicyConfig.cell
+
+
+def _default_units(_: str) -> str:
+    from liquid_nav.onboard import PolicyConfig
+
+    return f"(default: {PolicyConfig.units})"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy in the simulator by imitation of an expert.
+
+    Example: liquid-nav train target --out runs/target
+    """
+
+    task: Annotated[str, tyro.conf.Positional, one_of(task_names)]
+    """The task to learn."""
+    config: Annotated[TrainingConfig, tyro.conf.arg(name="")]
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/TASK)")
+    ] = None
+    """Directory of the run, and of its bundle DIR/model. An interrupted run there is continued."""
+    difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
+    """How hard the flights are, from 0 to 1."""
+    cell: Annotated[str | None, one_of(cell_names, default=_default_cell)] = None
+    """The recurrent cell of the network."""
+    units: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_default_units)] = (
+        None
+    )
+    """Number of neurons of the cell."""
+    recorded: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
+    ] = None
+    """Directory of further episodes, made by `liquid-nav dataset from-bag`."""
+    start: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: random weights)")
+    ] = None
+    """Model bundle whose weights training starts from."""
+
+    def run(self) -> int:
+        """Train, print where the model bundle is, and give the exit code."""
+        if not 0 <= self.difficulty <= 1:
+            raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        out = self.out or Path("runs") / self.task
+        check_destinations(out, None)
+        import_pybullet()
+
+        from liquid_nav.learning.imitation import train
+        from liquid_nav.onboard import PolicyConfig, read_manifest
+        from liquid_nav.policy import PolicyNetwork
+        from liquid_nav_sim.config import WorldConfig
+        from liquid_nav_sim.tasks.registry import make_task
+
+        policy = PolicyConfig() if self.start is None else read_manifest(self.start).config
+        policy = replace(
+            policy,
+            cell=policy.cell if self.cell is None else self.cell,
+            units=policy.units if self.units is None else self.units,
+        )
+        # An architecture that makes no sense fails here, before there is a run directory.
+        PolicyNetwork(policy)
+        bundle = train(
+            out,
+            self.config,
+            policy,
+            WorldConfig(task=make_task(self.task, self.difficulty)),
+            recorded=self.recorded,
+            start=self.start,
+        )
+        print(f"trained: {bundle}")
+        return 0

@@ -1,0 +1,75 @@
+"""Settings of a training run. Light to import: the command line reads them for its help."""
+
+import math
+from dataclasses import dataclass
+
+from liquid_nav.errors import ConfigError
+
+SEED_LIMIT = 100_000
+"""Training flies seeds below this, evaluation flies seeds from it on."""
+
+ROUND_SEEDS = 2_000
+"""Number of seeds set aside for each round."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training run.
+
+    Attributes:
+        seed: Seed of the weights, the order of the data and the disturbances. Runs of different
+            seeds share the seeds of their flights.
+        demonstrations: Number of flights of the expert in round 0.
+        rounds: Number of DAgger rounds after round 0.
+        episodes: Number of flights of the policy in each DAgger round.
+        first_epochs: Passes over the data in round 0.
+        epochs: Passes over all data in each later round.
+        last_epochs: Passes in the last round, during which the learning rate falls to zero.
+        lanes: Number of episodes that are trained side by side.
+        length: Number of events between two optimiser steps; gradients reach this far back.
+        learning_rate: Learning rate of the Adam optimiser.
+        clip: Largest norm of a gradient; a larger one is scaled down to it.
+        auxiliary: Weight of the losses on what the camera sees of the target.
+        workers: Number of processes that fly.
+
+    Raises:
+        ConfigError: on a value out of its range.
+
+    """
+
+    seed: int = 0
+    demonstrations: int = 160
+    rounds: int = 6
+    episodes: int = 80
+    first_epochs: float = 8.0
+    epochs: float = 2.0
+    last_epochs: float = 8.0
+    lanes: int = 16
+    length: int = 320
+    learning_rate: float = 1e-3
+    clip: float = 1.0
+    auxiliary: float = 0.3
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("demonstrations", "episodes", "lanes", "length", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("first_epochs", "epochs", "last_epochs", "learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"training {name} must be positive and finite, got {getattr(self, name)}"
+                )
+        for name in ("rounds", "auxiliary", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"training {name} must be finite and not negative, got {getattr(self, name)}"
+                )
+        for name in ("demonstrations", "episodes"):
+            if getattr(self, name) > ROUND_SEEDS:
+                raise ConfigError(
+                    f"training {name} must be at most {ROUND_SEEDS}, got {getattr(self, name)}"
+                )
+        most = SEED_LIMIT // ROUND_SEEDS - 1
+        if self.rounds > most:
+            raise ConfigError(f"training rounds must be at most {most}, got {self.rounds}")

@@ -1,0 +1,116 @@
+"""The report of a replay as text on a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from liquid_nav.replay.compare import AXES, Comparison
+from liquid_nav.replay.report.model import RunReport
+from liquid_nav.replay.report.text import number
+
+_SHOWN = 20
+"""Failsafes and notes that are printed; the files hold all of them."""
+
+
+def print_run(console: Console, run: RunReport) -> None:
+    """Print what a replay gave."""
+    console.print(
+        f"{run.duration:.3f} s, {run.events} events replayed in {run.wall:.2f} s: "
+        f"{run.speed:.1f}x real time, {run.decoding_share:.0%} of it for images",
+        style="bold",
+        soft_wrap=True,
+    )
+    _print_flight(console, run)
+    if run.comparison is not None:
+        _print_comparison(console, run.comparison, "recorded commands")
+    _print_lines(console, "note", run.notes)
+    _print_lines(console, "damage", run.losses.notes)
+    if run.policy_faults:
+        console.print(f"policy faults: {run.policy_faults}", style="red", soft_wrap=True)
+    lost = run.losses.total
+    console.print(f"messages lost: {lost}", style="red" if lost else None, soft_wrap=True)
+    console.print(f"commands_sha256 {run.commands_sha256}", soft_wrap=True)
+
+
+def print_changed(console: Console, changed: RunReport) -> None:
+    """Print what a second, changed replay gave, and how it compares with the first."""
+    console.print("what if:", style="bold")
+    _print_flight(console, changed)
+    if changed.comparison is not None:
+        _print_comparison(console, changed.comparison, "the replay as it was")
+
+
+def _print_flight(console: Console, run: RunReport) -> None:
+    _print_channels(console, run)
+    spent = ", ".join(f"{mode.value} {seconds:.3f} s" for mode, seconds in run.modes.items())
+    console.print(f"modes: {spent}", soft_wrap=True)
+    _print_failsafes(console, run)
+
+
+def _print_channels(console: Console, run: RunReport) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "channel",
+        "events",
+        # Headers of two lines keep the table within the 80 columns of a pipe.
+        "rate\nHz",
+        "jitter\nms",
+        "latency ms\np50 p99 max",
+        "gaps",
+        "longest\ns",
+        "rejected",
+        "late",
+    ):
+        table.add_column(name, justify="left" if name == "channel" else "right", no_wrap=True)
+    for channel, c in run.channels.items():
+        latency = (c.latency_p50, c.latency_p99, c.latency_max)
+        table.add_row(
+            channel.value,
+            str(c.events),
+            number(c.rate, 1),
+            number(1e3 * c.jitter, 2),
+            " ".join(number(1e3 * value, 1) for value in latency),
+            str(c.gap_count),
+            number(c.longest_gap, 3),
+            str(c.rejected + c.refusals),
+            str(c.late),
+        )
+    console.print(table)
+
+
+def _print_failsafes(console: Console, run: RunReport) -> None:
+    for failsafe in run.failsafes[:_SHOWN]:
+        console.print(
+            f"  {failsafe.start:9.3f} s to {failsafe.end:9.3f} s  "
+            f"{failsafe.mode.value}: {failsafe.reason}",
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
+    if len(run.failsafes) > _SHOWN:
+        console.print(f"  and {len(run.failsafes) - _SHOWN} more failsafes")
+
+
+def _print_comparison(console: Console, comparison: Comparison, reference: str) -> None:
+    if not len(comparison.times):
+        console.print(f"beside {reference}: there are none", soft_wrap=True)
+        return
+    errors = ", ".join(
+        f"{axis} {number(rms, 4)} (max {number(largest, 4)})"
+        for axis, rms, largest in zip(
+            AXES, comparison.rms.tolist(), comparison.largest.tolist(), strict=True
+        )
+    )
+    found = f"{comparison.same} identical, RMS error {errors}"
+    if comparison.identical:
+        found = "identical"
+    lag = "" if comparison.lag is None else f"; lag {comparison.lag:+.2f} s"
+    console.print(f"beside {reference}, {len(comparison.times)}: {found}{lag}", soft_wrap=True)
+
+
+def _print_lines(console: Console, kind: str, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        console.print(f"{kind}: {line}", soft_wrap=True, markup=False)
+    if len(lines) > _SHOWN:
+        console.print(f"{kind}: and {len(lines) - _SHOWN} more")
