@@ -29,8 +29,9 @@ class ChannelHealth:
 
     Attributes:
         accepted: measurements that entered.
-        rejected: measurements that did not, and `last_rejection` says why the last did not.
-        late: accepted ones that came behind the clock, or behind a newer one of their channel.
+        rejected: measurements that did not; `last_rejection` says why the last one did not.
+        late: accepted measurements that came behind the clock, or behind a newer one of their
+            channel.
         stamp: newest stamp accepted, ns, or None.
         latency: latency of the last one accepted, ns.
 
@@ -46,18 +47,18 @@ class ChannelHealth:
 
 @dataclass
 class Health:
-    """What the controller knows of itself.
+    """What the controller reports about itself.
 
     Attributes:
         time: arrival of the last event, ns, or None before the first.
         mode, reason: of the command right after that event.
-        channels: counters per channel.
+        channels: counters per channel, of `TAKEN_IN` and of those that the policy reads.
         policy_faults: outputs of the policy that were not finite, and errors in it; each reset its
             memory.
-        last_policy_fault: what the last of them was.
-        unknown: events of no channel that is taken in (see `TAKEN_IN`); they were left be.
-        clock_resets: times that the clock went back and the controller started afresh. Counts,
-            here and of the channels, outlive that; stamps and latencies do not.
+        last_policy_fault: description of the last of them.
+        unknown: events of other channels; they were ignored.
+        clock_resets: times that the clock went back and the controller started afresh. Counters,
+            here and of the channels, are kept then; stamps and latencies are not.
 
     """
 
@@ -88,7 +89,7 @@ class Controller:
     def __init__(self, policy: Policy, safety: SafetyConfig | None = None) -> None:
         self._policy = policy
         safety = safety or SafetyConfig()
-        self._safety = SafetyLayer(safety, policy.channels)
+        self._safety = SafetyLayer(safety, policy.channels, policy.staleness)
         self._freeze = FreezeDetector(safety.frozen)
         self.reset()
 
@@ -101,7 +102,11 @@ class Controller:
         self._flowed_to: int | None = None
         self._raw: RawCommand = (0.0, 0.0, 0.0, 0.0)
         self._command: Command | None = None
+        # The newest measurement of each channel on which one stays valid for ever, such as a goal.
+        self._lasting: dict[Channel, Event] = {}
         self._health = Health()
+        for channel in sorted(self._policy.channels - self._health.channels.keys()):
+            self._health.channels[channel] = ChannelHealth()
 
     @property
     def health(self) -> Health:
@@ -145,7 +150,7 @@ class Controller:
             health.unknown += 1
             return
         counters = health.channels[event.channel]
-        rejection = defect(event) or self._policy.objection(event)
+        rejection = self._defect(event)
         if not rejection:
             if health.time is not None and health.time - event.arrival > CLOCK_TOLERANCE:
                 self._restart()
@@ -160,10 +165,10 @@ class Controller:
         counters.late += behind or now > event.arrival
         counters.stamp = event.stamp if counters.stamp is None else max(counters.stamp, event.stamp)
         counters.latency = event.latency
-        self._safety.heard(event.channel, event.stamp, now)
+        self._safety.receive(event.channel, event.stamp, now)
         if event.channel in self._policy.channels:
             self._infer(event, now)
-        elif isinstance(event, Odometry):
+        if isinstance(event, Odometry):
             self._safety.locate(event)
         elif isinstance(event, OperatorStop):
             self._safety.operator_stop(event.engaged)
@@ -183,6 +188,13 @@ class Controller:
         if last.mode is Mode.STOP:
             return replace(last, stamp=now)
         return Command(now, mode=Mode.HOVER, reason="clock: went back")
+
+    def _defect(self, event: Event) -> str:
+        """Say why this event cannot be used; empty where it can."""
+        try:
+            return defect(event) or self._policy.objection(event)
+        except Exception as error:  # an event or encoder of a user: in flight nothing raises
+            return f"{type(error).__name__}: {error}"
 
     def _note(self, command: Command) -> None:
         self._command, health = command, self._health
@@ -209,9 +221,21 @@ class Controller:
         if fault:
             self._health.policy_faults += 1
             self._health.last_policy_fault = fault
-            self._safety.distrust_policy(now)
-            memory, raw = self._policy.initial(), (0.0, 0.0, 0.0, 0.0)
+            self._safety.policy_failed(now)
+            memory, raw = self._fresh_memory(now), (0.0, 0.0, 0.0, 0.0)
+        elif self._policy.staleness[event.channel] is None:
+            self._lasting[event.channel] = event
         self._memory, self._raw, self._flowed_to = memory, raw, now
+
+    def _fresh_memory(self, now: int) -> Memory:
+        """Memory that has forgotten the past but for what stays valid for ever."""
+        memory = self._policy.initial()
+        try:
+            for event in self._lasting.values():
+                memory, _ = self._policy.on_event(memory, event, 0, now - event.stamp)
+        except Exception:  # the fault goes on: the next event will report it
+            return self._policy.initial()
+        return memory
 
     def _raw_at(self, now: int) -> RawCommand:
         if self._flowed_to is None or now <= self._flowed_to:

@@ -155,14 +155,16 @@ class Event:
 
 def measured(event: Event) -> list[Any]:
     """Values of an event: every field but its times, in the order of the fields."""
-    return [getattr(event, name) for name in _names(type(event))]
+    return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]
 
 
 def bits(event: Event) -> bytes:
     """Values of an event as bytes, copied: equal bytes are equal values."""
     return b"".join(
-        value.tobytes() if isinstance(value, np.ndarray) else _packed(value)
-        for value in measured(event)
+        [
+            value.tobytes() if isinstance(value, np.ndarray) else _packed(value)
+            for value in measured(event)
+        ]
     )
 
 
@@ -224,11 +226,16 @@ class ImuSample(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Spelt out: a loop over the names takes longer, and samples come by the thousand.
+        # Written out: a loop over the names takes longer, and samples come by the thousand.
         rates = _vector("ImuSample.angular_velocity", self.angular_velocity, 3)
         force = _vector("ImuSample.specific_force", self.specific_force, 3)
         object.__setattr__(self, "angular_velocity", rates)
         object.__setattr__(self, "specific_force", force)
+
+    def defect(self) -> str:
+        """See `Event.defect`; written out, for the same reason."""
+        numbers = self.angular_velocity.tolist() + self.specific_force.tolist()
+        return "" if all(map(math.isfinite, numbers)) else NOT_FINITE
 
 
 @dataclass(frozen=True, eq=False)

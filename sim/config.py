@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND
+from liquid_nav.events import SECOND, Channel
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults.kinds import KINDS, Fault
@@ -175,6 +175,17 @@ class WorldConfig:
     def without(self, *names: str) -> "WorldConfig":
         """Take sensors off; a name that is not fitted is no error."""
         return replace(self, sensors=tuple(s for s in self.sensors if s.name not in names))
+
+    def with_channel(self, channel: Channel) -> "WorldConfig":
+        """Fit the default sensor of a channel, unless a sensor of that channel is fitted.
+
+        A channel that no sensor has, such as the goal's, changes nothing.
+        """
+        if any(sensor.model.channel == channel for sensor in self.sensors):
+            return self
+        kinds = (name for name in SENSORS if SENSORS.get(name).channel == channel)
+        kind = next(kinds, None)
+        return self if kind is None else self.with_sensor(kind)
 
     def check_fault(self, fault: Fault) -> None:
         """See that a fault breaks something that there may be.

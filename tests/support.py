@@ -7,6 +7,7 @@ import torch
 
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.onboard import PolicyConfig
+from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder
 from liquid_nav.policy import PolicyNetwork
 
 
@@ -15,12 +16,10 @@ def small_network(
 ) -> tuple[PolicyConfig, PolicyNetwork]:
     """An untrained network whose commands depend visibly on state and latch."""
     config = PolicyConfig(
+        (CameraEncoder(8, convolutions=(4, 4, 4)), ImuEncoder(6)),
         cell=cell,
         units=12,
         cell_options=cell_options,
-        convolutions=(4, 4, 4),
-        camera_features=8,
-        imu_features=6,
     )
     torch.manual_seed(seed)
     network = PolicyNetwork(config)

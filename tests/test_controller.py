@@ -243,7 +243,7 @@ def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
             controller.on_event(frame(k * 0.005, 0.0, k))
     assert controller.health.mode is Mode.NOMINAL
     # Real non-finite weights: the features of every later sample are NaN.
-    weights = network.imu.dense.bias
+    weights = network.encoders["imu"].dense.bias
     healthy = weights.detach().clone()
     with torch.no_grad():
         weights.fill_(float("nan"))

@@ -58,7 +58,7 @@ class FromBag:
         check_destinations(self.out, None)
 
         from liquid_nav.learning.from_bag import Pieces, convert_all
-        from liquid_nav.onboard import PolicyConfig, load_policy
+        from liquid_nav.onboard import PolicyCamera, PolicyConfig, load_policy
         from liquid_nav.replay.topics import NONE, Topics
 
         config = PolicyConfig() if self.model is None else load_policy(self.model)[0].config
@@ -72,7 +72,8 @@ class FromBag:
         }
         chosen = Topics.of(given)
         pieces = Pieces(self.hold, self.longest, self.shortest)
-        convert_all(self.flights, self.out, config.camera, chosen, pieces, print)
+        camera = config.camera or PolicyCamera()
+        convert_all(self.flights, self.out, camera, chosen, pieces, print)
         return 0
 
 

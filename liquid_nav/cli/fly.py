@@ -97,7 +97,7 @@ class Fly:
                 raise BundleError(
                     f"model {model} was trained for task {manifest.task!r}, not {self.task!r}"
                 )
-            seen = manifest.config.camera
+            seen = manifest.config.camera or seen
 
         import_pybullet()
 

@@ -1,16 +1,22 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError, LiquidNavError
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, CameraFrame, Channel, Event
 from liquid_nav.files import whole_file
-from liquid_nav.onboard import PolicyCamera, RawCommand
+from liquid_nav.onboard import RawCommand
+from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder, Measurement
+
+Sight = tuple[float, float, float, float]
+"""What a frame shows, see `Episode.sight`."""
 
 
 class EpisodeError(LiquidNavError):
@@ -22,42 +28,45 @@ class Episode:
     """One flight of T events, F of them camera frames, in order of arrival.
 
     Attributes:
-        camera: bool (T,), True for a camera frame, False for an IMU sample.
+        channels: the C channels of the events; an event's channel is its index in here.
+        channel: int8 (T,), the channel of each event.
         dt: float32 (T,), seconds since the event before (0 for the first).
         age: float32 (T,), seconds from stamp to arrival.
-        imu: float32 (T, 6), angular velocity rad/s and specific force m/s^2; 0 at frames.
         label: float32 (T, 4), the expert's command right after each event, m/s and rad/s.
         seen: bool (T,), whether what there is to fly to has been in view up to the event.
-        frames: uint8 (F, H, W, 3) RGB.
+        measured: per channel, what its encoder measured, a row for each of its events in their
+            order, see `Encoder.measure`.
         sight: float32 (F, 4), truth at exposure: target or next gate visible (0 or 1), its azimuth
             (left) and elevation (up) in the camera's frame in radians, and its inverse range in
-            1/m; NaN where nobody knows.
+            1/m; NaN where it is not known.
         outcome: how the flight ended, a string, shape ().
 
     """
 
-    camera: NDArray[np.bool_]
+    channels: tuple[Channel, ...]
+    channel: NDArray[np.int8]
     dt: NDArray[np.float32]
     age: NDArray[np.float32]
-    imu: NDArray[np.float32]
     label: NDArray[np.float32]
     seen: NDArray[np.bool_]
-    frames: NDArray[np.uint8]
+    measured: Mapping[Channel, NDArray[Any]]
     sight: NDArray[np.float32]
     outcome: NDArray[np.str_]
 
     def __len__(self) -> int:
-        return len(self.camera)
+        return len(self.channel)
 
     def save(self, path: Path) -> None:
         """Write to `path` (.npz), whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _PER_EVENT}
+        arrays |= {_MEASURED + channel: rows for channel, rows in self.measured.items()}
         with whole_file(path) as staging, staging.open("wb") as file:
-            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+            np.savez(file, channels=np.array(self.channels), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Episode":
-        """Read what `save` wrote.
+        """Read what `save` wrote, today or when there were camera and IMU only.
 
         Raises:
             EpisodeError: when the file is missing, damaged or not an episode.
@@ -66,16 +75,37 @@ class Episode:
         try:
             # numpy leaves a file open that it opened itself and cannot read.
             with path.open("rb") as file, np.load(file) as archive:
-                return cls(**{f.name: archive[f.name] for f in fields(cls)})
+                arrays = dict(archive) if "channels" in archive else _from_columns(archive)
+            channels = tuple(map(Channel, arrays["channels"].tolist()))
+            measured = {channel: arrays[_MEASURED + channel] for channel in channels}
+            rest = {name: arrays[name] for name in _PER_EVENT}
+            return cls(channels=channels, measured=measured, **rest)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EpisodeError(f"{path} is not a whole episode: {error}") from error
 
 
-def load_folder(folder: Path, camera: PolicyCamera) -> list[Episode]:
+_PER_EVENT = ("channel", "dt", "age", "label", "seen", "sight", "outcome")
+_MEASURED = "measured."
+
+
+def _from_columns(archive: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays of an episode from when every event had an IMU column, 0 at frames."""
+    is_frame = archive["camera"]
+    names = ("dt", "age", "label", "seen", "sight", "outcome")
+    return {
+        **{name: archive[name] for name in names},
+        "channels": np.array([Channel.CAMERA, Channel.IMU]),
+        "channel": np.where(is_frame, 0, 1).astype(np.int8),
+        _MEASURED + Channel.CAMERA: archive["frames"],
+        _MEASURED + Channel.IMU: archive["imu"][~is_frame],
+    }
+
+
+def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
     """Every episode in a folder, by name.
 
     Raises:
-        ConfigError: when there is none, or one is of another camera.
+        ConfigError: when there is none, or one does not hold what these encoders measure.
         EpisodeError: when a file is damaged.
 
     """
@@ -84,60 +114,63 @@ def load_folder(folder: Path, camera: PolicyCamera) -> list[Episode]:
         raise ConfigError(f"{folder} holds no episodes")
     episodes = [Episode.load(path) for path in paths]
     for path, episode in zip(paths, episodes, strict=True):
-        if episode.frames.shape[1:3] != (camera.height, camera.width):
-            _, height, width, _ = episode.frames.shape
-            raise ConfigError(
-                f"{path} has frames of {width}x{height}, the model sees "
-                f"{camera.width}x{camera.height}"
-            )
+        for encoder in encoders:
+            rows = episode.measured.get(encoder.channel)
+            if rows is None:
+                raise ConfigError(f"{path} has no {encoder.channel}, which the model reads")
+            if rows.shape[1:] != encoder.shape:
+                raise ConfigError(
+                    f"{path} has measurements of the {encoder.channel} of shape {rows.shape[1:]}, "
+                    f"the model reads {encoder.shape}"
+                )
     return episodes
 
 
 class EpisodeBuilder:
-    """Collects the events of one flight."""
+    """Collects the events of one flight.
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[bool, float, float, NDArray[np.float64], RawCommand, bool]] = []
-        self._frames: list[NDArray[np.uint8]] = []
-        self._sight: list[tuple[float, float, float, float]] = []
+    Args:
+        encoders: what measures them; events of other channels are left out.
+
+    """
+
+    def __init__(self, encoders: Sequence[Encoder] = CAMERA_AND_IMU) -> None:
+        self._encoders = {encoder.channel: encoder for encoder in encoders}
+        self._ids = {channel: index for index, channel in enumerate(self._encoders)}
+        self._rows: list[tuple[int, float, float, RawCommand, bool]] = []
+        self._measured: dict[Channel, list[Measurement]] = {c: [] for c in self._encoders}
+        self._sight: list[Sight] = []
         self._time: int | None = None
 
-    def add(
-        self,
-        event: Event,
-        label: RawCommand,
-        seen: bool,
-        sight: tuple[float, float, float, float] | None = None,
-    ) -> None:
-        """Append an event; a frame comes with its `sight` (see `Episode`).
-
-        Events that are neither frames nor inertial samples are left out.
-        """
-        imu = np.zeros(6)
-        if isinstance(event, ImuSample):
-            imu = np.concatenate((event.angular_velocity, event.specific_force))
-        elif isinstance(event, CameraFrame):
-            assert sight is not None
-            self._frames.append(event.image)
-            self._sight.append(sight)
-        else:
+    def add(self, event: Event, label: RawCommand, seen: bool, sight: Sight | None = None) -> None:
+        """Append an event; a frame comes with its `sight` (see `Episode`)."""
+        encoder = self._encoders.get(event.channel)
+        if encoder is None:
             return
+        self._measured[event.channel].append(encoder.measure(event))
+        if isinstance(event, CameraFrame):
+            assert sight is not None
+            self._sight.append(sight)
         elapsed = 0 if self._time is None else event.arrival - self._time
         self._time = event.arrival
-        is_frame = isinstance(event, CameraFrame)
-        self._rows.append((is_frame, elapsed / SECOND, event.latency / SECOND, imu, label, seen))
+        row = (self._ids[event.channel], elapsed / SECOND, event.latency / SECOND, label, seen)
+        self._rows.append(row)
 
     def build(self, outcome: str) -> Episode:
         """Make the episode of a flight that ended in `outcome`."""
-        camera, dt, age, imu, label, seen = zip(*self._rows, strict=True)
+        channel, dt, age, label, seen = zip(*self._rows, strict=True)
+        measured = {
+            name: np.array(self._measured[name], encoder.dtype).reshape(-1, *encoder.shape)
+            for name, encoder in self._encoders.items()
+        }
         return Episode(
-            np.array(camera),
-            np.array(dt, np.float32),
-            np.array(age, np.float32),
-            np.array(imu, np.float32),
-            np.array(label, np.float32),
-            np.array(seen),
-            np.stack(self._frames),
-            np.array(self._sight, np.float32),
-            np.array(outcome),
+            channels=tuple(self._encoders),
+            channel=np.array(channel, np.int8),
+            dt=np.array(dt, np.float32),
+            age=np.array(age, np.float32),
+            label=np.array(label, np.float32),
+            seen=np.array(seen),
+            measured=measured,
+            sight=np.array(self._sight, np.float32).reshape(-1, 4),
+            outcome=np.array(outcome),
         )

@@ -8,7 +8,7 @@ A recording says nothing of where a target was: `Episode.sight` is NaN, which th
 and `Episode.seen` is True, so that mirrored flights have mirrored labels throughout.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.onboard import PolicyCamera, RawCommand
+from liquid_nav.onboard.encoders import CameraEncoder, Encoder, ImuEncoder
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
 from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
@@ -123,12 +124,13 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
             tally.notes.append("no calibration of the camera: images are taken for the model's")
         items = timeline(recording, topics, decoder, Cut(), tally.damage)
         written: list[Path] = []
+        encoders = (CameraEncoder(camera=camera), ImuEncoder())
         try:
-            for episode in _episodes(items, pieces, tally):
+            for episode in _episodes(items, pieces, tally, encoders):
                 written.append(out / f"{flight.stem}_{len(written):03d}.npz")
                 episode.save(written[-1])
                 tally.events += len(episode)
-                tally.frames += len(episode.frames)
+                tally.frames += len(episode.sight)
         except BaseException:
             for path in written:
                 path.unlink(missing_ok=True)
@@ -189,9 +191,11 @@ def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
         )
 
 
-def _episodes(items: Iterator[Item], pieces: Pieces, tally: Tally) -> Iterator[Episode]:
+def _episodes(
+    items: Iterator[Item], pieces: Pieces, tally: Tally, encoders: Sequence[Encoder]
+) -> Iterator[Episode]:
     """Cut a flight into episodes; every event in them has a label."""
-    piece = _Piece()
+    piece = _Piece(encoders)
     for event, label in _labelled(items, pieces.hold, tally):
         if label is None:
             tally.unlabelled += 1
@@ -242,7 +246,8 @@ def _labelled(
 class _Piece:
     """The episode that is being collected."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
+        self._encoders = encoders
         self._reset()
 
     def add(self, event: Event, label: RawCommand) -> None:
@@ -264,4 +269,4 @@ class _Piece:
 
     def _reset(self) -> None:
         self.events, self._frames, self.begin, self._end = 0, 0, 0, 0
-        self._builder = EpisodeBuilder()
+        self._builder = EpisodeBuilder(self._encoders)

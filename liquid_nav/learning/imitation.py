@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, load_folder
 from liquid_nav.learning.losses import command_loss, sight_loss
@@ -65,11 +66,11 @@ def train(
     Raises:
         BundleError: when `start` cannot be read.
         ConfigError: when `out` holds a run with other settings, `recorded` holds no episodes of the
-            policy's camera, or `start` has another architecture than `policy`.
+            policy's channels, or `start` has another architecture than `policy`.
         EpisodeError: when an episode file of the run is damaged.
 
     """
-    flights = [] if recorded is None else load_folder(recorded, policy.camera)
+    flights = [] if recorded is None else load_folder(recorded, policy.encoders)
     trainer = _Trainer(
         out, config, policy, world or WorldConfig(), console or Console(), flights, start
     )
@@ -97,7 +98,8 @@ class _Trainer:
         self.console = console
         self.recorded = recorded
         self.run = Run(out, self._settings())
-        self.sight_head = nn.Linear(policy.camera_features, 4)
+        camera = policy.by_channel.get(Channel.CAMERA)
+        self.sight_head = nn.Identity() if camera is None else nn.Linear(camera.features, 4)
         self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([config.seed, 1])
         self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
@@ -128,7 +130,9 @@ class _Trainer:
         paths = {seed: self.run.episode(number, seed) for seed in seeds}
         bundle = self.run.bundle if number else None
         jobs = [
-            Job(self.world, bundle, seed, path) for seed, path in paths.items() if not path.exists()
+            Job(self.world, self.policy.encoders, bundle, seed, path)
+            for seed, path in paths.items()
+            if not path.exists()
         ]
         with progress_bar(self.console, f"round {number}: flights", len(jobs)) as advance:
             for _ in record_all(jobs, self.config.workers):
@@ -145,7 +149,9 @@ class _Trainer:
 
     def _train(self, number: int, epochs: float, decay: bool) -> None:
         """Pass over all flights so far; with `decay` the learning rate falls to zero."""
-        stream = PieceStream(self.episodes, self.config.lanes, self.config.length, self.rng)
+        lanes, length = self.config.lanes, self.config.length
+        encoders = self.policy.encoders
+        stream = PieceStream(self.episodes, lanes, length, self.rng, encoders=encoders)
         steps = max(1, round(epochs * stream.batches_per_epoch()))
         begin = time.perf_counter()
         state, latch = self.network.initial(self.config.lanes)
@@ -162,9 +168,11 @@ class _Trainer:
                 fresh = batch.fresh.unsqueeze(1)
                 state = torch.where(fresh, start_state, state.detach())
                 latch = torch.where(fresh, start_latch, latch.detach())
-                commands, frames, state, latch = unroll(self.network, batch, state, latch)
+                commands, encoded, state, latch = unroll(self.network, batch, state, latch)
                 imitation = command_loss(commands, batch)
-                sight = sight_loss(self.sight_head(frames), batch.sight)
+                sight = torch.zeros(())
+                if Channel.CAMERA in encoded:
+                    sight = sight_loss(self.sight_head(encoded[Channel.CAMERA]), batch.sight)
                 self.optimiser.zero_grad()
                 (imitation + self.config.auxiliary * sight).backward()
                 norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.clip)
@@ -228,7 +236,7 @@ class _Trainer:
             "flights": len(self.episodes),
             "recorded": _extent(self.recorded),
             "events": sum(map(len, self.episodes)),
-            "frames": sum(len(episode.frames) for episode in self.episodes),
+            "frames": sum(len(episode.sight) for episode in self.episodes),
             "optimiser_steps": self.step,
             "training_seconds": round(self.seconds),
             "outcomes_by_round": self.outcomes,

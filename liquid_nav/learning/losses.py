@@ -1,4 +1,4 @@
-"""What training makes small: distances from the expert's commands, and from what a frame shows."""
+"""What training minimises: distances from the expert's commands, and from what a frame shows."""
 
 from torch import Tensor, nn
 
@@ -14,7 +14,7 @@ def command_loss(commands: Tensor, batch: Batch) -> Tensor:
 def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
     """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`.
 
-    Frames of which nobody knows the truth (NaN) count not; it is zero where there are no others.
+    Frames whose truth is not known (NaN) do not count; the loss is zero if there are no others.
     """
     known = ~sight[:, 0].isnan()
     if not known.any():

@@ -1,19 +1,53 @@
-"""Flights for training: the expert labels every event, whoever flies."""
+"""Flights for training: the expert labels every event, whether it flies itself or a policy does."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
-from liquid_nav.events import SECOND, CameraFrame, Channel
+from liquid_nav.events import SECOND, CameraFrame, Channel, Goal
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
 from liquid_nav.onboard import RawCommand
+from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.frames import CameraModel, View
 from liquid_nav_sim.world import World
+
+
+def fitted(config: WorldConfig, encoders: Sequence[Encoder]) -> WorldConfig:
+    """Fit the sensors of `liquid_nav_sim` that these encoders read and `config` lacks."""
+    for encoder in encoders:
+        config = config.with_channel(encoder.channel)
+    return config
+
+
+class GoalSource:
+    """Tells where the task of a world leads, as an operator would: at first, and when that moves.
+
+    Args:
+        world: the simulator, reset.
+
+    """
+
+    STEP = 0.5
+    """Metres by which a goal must have moved to be told again."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._told: NDArray[np.float64] | None = None
+
+    def due(self, now: int) -> Goal | None:
+        """Give the goal at `now` ns if it is new."""
+        goal = self._world.attempt.goal
+        if self._told is not None and np.linalg.norm(goal - self._told) < self.STEP:
+            return None
+        self._told = goal.copy()
+        return Goal(now, now, goal)
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -40,7 +74,7 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
 
 @dataclass
 class Bursts:
-    """Bursts of wrong commands that push the vehicle off its path, while labels stay clean.
+    """Bursts of wrong commands that push the vehicle off its path; labels do not contain them.
 
     Attributes:
         rate: bursts per second of undisturbed flight; 0 for none.
@@ -55,7 +89,7 @@ class Bursts:
     _offset: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
 
     def disturb(self, now: int, command: RawCommand, limits: CommandLimits) -> RawCommand:
-        """What the vehicle is told at `now` ns instead of `command`."""
+        """Give the command that the vehicle gets at `now` ns instead of `command`."""
         if self.rate <= 0:
             return command
         if self._next is None:
@@ -73,23 +107,36 @@ class Bursts:
         return (vx, vy, vz, yaw_rate)
 
 
-def record(world: World, seed: int, controller: Controller | None, bursts: Bursts) -> Episode:
-    """Fly the flight of `seed` and label every event.
+def record(
+    world: World,
+    seed: int,
+    controller: Controller | None,
+    bursts: Bursts,
+    encoders: Sequence[Encoder] = CAMERA_AND_IMU,
+) -> Episode:
+    """Fly the flight of `seed` and label every event that is read.
 
     Args:
         world: the simulator; reset here.
         seed: seed of scene and disturbances.
         controller: who flies, reset here; None lets the expert fly.
         bursts: disturbance of the commands.
+        encoders: what measures the events; with one of goals, the task's goals are events too.
 
     """
     world.reset(seed)
     expert = expert_of(world)
     if controller is not None:
         controller.reset()
-    builder, limits = EpisodeBuilder(), CommandLimits()
+    builder, limits = EpisodeBuilder(encoders), CommandLimits()
+    reads_goals = any(encoder.channel == Channel.GOAL for encoder in encoders)
+    goals = GoalSource(world)
     while (event := world.next_event()) is not None:
         now = event.arrival
+        if reads_goals and (goal := goals.due(now)) is not None:
+            builder.add(goal, expert.command(), expert.seen)
+            if controller is not None:
+                controller.on_event(goal)
         expert.on_event(event)
         label = expert.command()
         seen = None
@@ -108,8 +155,8 @@ def record(world: World, seed: int, controller: Controller | None, bursts: Burst
 def sight(world: World, view: View) -> tuple[float, float, float, float]:
     """Where the task led next when a frame was exposed, see `Episode.sight`.
 
-    A target is visible where it covers a pixel, a gate where its centre is in the frame. In a
-    forest there is nothing to see that is to be reached, so nobody knows.
+    A target is visible where it covers a pixel, a gate where its centre is in the frame. A forest
+    has nothing to reach that can be seen: all is NaN there.
     """
     camera, scene = world.config.sensor("camera").model, world.scene
     assert isinstance(camera, CameraModel)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,75 +10,83 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from liquid_nav.events import Channel
 from liquid_nav.learning.episodes import Episode
+from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav.policy import PolicyNetwork
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pieces of B episodes, K events each; F frames in all.
+    """Pieces of B episodes, K events each; F camera frames in all.
 
     Attributes:
         fresh: bool (B,), True where a new episode begins.
         valid: bool (B, K), False where the episode is already over.
-        camera: bool (B, K), True at frames, which `frames` holds row by row.
+        channel: int64 (B, K), index of the encoder that reads each event; -1 where not valid.
         dt, age: float32 (B, K), seconds.
-        imu: float32 (B, K, 6).
         label: float32 (B, K, 4), m/s and rad/s.
-        frames: uint8 (F, H, W, 3).
+        measured: for each encoder, what it measured, a row for each of its events, piece by piece.
         sight: float32 (F, 4), see `Episode.sight`.
 
     """
 
     fresh: Tensor
     valid: Tensor
-    camera: Tensor
+    channel: Tensor
     dt: Tensor
     age: Tensor
-    imu: Tensor
     label: Tensor
-    frames: Tensor
+    measured: tuple[Tensor, ...]
     sight: Tensor
 
 
 def unroll(
     network: PolicyNetwork, batch: Batch, state: Tensor, latch: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
     """Run a batch through the network with the numbers that flight gives, event by event.
 
     Args:
-        network: the policy network.
+        network: the policy network; `Batch.channel` counts its encoders.
         batch: the events.
         state, latch: (B, N) and (B, L), what the piece before left.
 
     Returns:
-        commands (B, K, 4) right after each event, encoded frames (F, camera_features), and the
-        state and latch after the last event.
+        commands (B, K, 4) right after each event, the encoded measurements by channel, a row for
+        each event of that channel, and the state and latch after the last event.
 
     """
-    pieces, length = batch.camera.shape
-    features = network.camera_features
-    frames = network.camera(batch.frames, batch.age[batch.camera])
-    samples = network.imu(torch.cat((batch.imu, batch.age.unsqueeze(2)), dim=2).flatten(0, 1))
-    # Row of the newest measurement of each channel: the latch of before, or one of the piece.
-    positions = torch.arange(length).expand(pieces, length)
+    pieces, length = batch.channel.shape
     rows = torch.arange(pieces).unsqueeze(1).expand(pieces, length)
-    numbers = (batch.camera.flatten().cumsum(0) - 1).view(pieces, length)
-    none = torch.full_like(positions, -1)
-    newest_frame = torch.where(batch.camera, numbers, none).cummax(1).values
-    newest_sample = torch.where(batch.camera, none, positions).cummax(1).values
-    frame_rows = torch.where(newest_frame < 0, rows, newest_frame + pieces)
-    sample_rows = torch.where(newest_sample < 0, rows, rows * length + newest_sample + pieces)
-    seen = torch.nn.functional.embedding(
-        frame_rows, torch.cat((latch[:, :features], frames), dim=0)
-    )
-    felt = torch.nn.functional.embedding(
-        sample_rows, torch.cat((latch[:, features:], samples), dim=0)
-    )
-    latches = torch.cat((seen, felt), dim=2)
-    inputs = torch.cat((latch.unsqueeze(1), latches[:, :-1]), dim=1)
+    encoded, latches, begin = {}, [], 0
+    for index, (channel, encoder) in enumerate(network.encoders.items()):
+        own = batch.channel == index
+        features = encoder(batch.measured[index], batch.age[own])
+        # Row of the newest measurement: that in the latch of before, or one of the piece.
+        numbers = (own.flatten().cumsum(0) - 1).view(pieces, length)
+        newest = torch.where(own, numbers, -1).cummax(1).values
+        chosen = torch.where(newest < 0, rows, newest + pieces)
+        held = latch[:, begin : begin + features.shape[1]]
+        latches.append(torch.nn.functional.embedding(chosen, torch.cat((held, features), dim=0)))
+        encoded[channel] = features
+        begin += features.shape[1]
+    after = torch.cat(latches, dim=2)
+    inputs = torch.cat((latch.unsqueeze(1), after[:, :-1]), dim=1)
     states, state = network.core(inputs, batch.dt, state)
-    return network(states, latches), frames, state, latches[:, -1]
+    return network(states, after), encoded, state, after[:, -1]
+
+
+class _Piece(NamedTuple):
+    """Piece of one episode, padded to K events; fields as in `Batch`, without B."""
+
+    fresh: NDArray[Any]
+    valid: NDArray[Any]
+    channel: NDArray[Any]
+    dt: NDArray[Any]
+    age: NDArray[Any]
+    label: NDArray[Any]
+    measured: list[NDArray[Any]]
+    sight: NDArray[Any]
 
 
 class PieceStream:
@@ -93,6 +101,7 @@ class PieceStream:
         length: K, events in a piece.
         rng: order of episodes, mirroring and light.
         augment: mirror half of the episodes left to right and vary the light.
+        encoders: of the network, in its order; the episodes hold what they measured.
 
     """
 
@@ -103,12 +112,14 @@ class PieceStream:
         length: int,
         rng: np.random.Generator,
         augment: bool = True,
+        encoders: Sequence[Encoder] = CAMERA_AND_IMU,
     ) -> None:
         self._episodes = episodes
         self._lanes = lanes
         self._length = length
         self._rng = rng
         self._augment = augment
+        self._encoders = encoders
 
     def batches_per_epoch(self) -> int:
         """How many batches one pass over the data makes, about."""
@@ -121,34 +132,43 @@ class PieceStream:
         while True:
             yield _stack([next(lane) for lane in lanes])
 
-    def _lane(self) -> Iterator[dict[str, NDArray[Any]]]:
+    def _lane(self) -> Iterator[_Piece]:
         while True:
             episode = self._episodes[int(self._rng.integers(len(self._episodes)))]
             mirrored = self._augment and self._rng.random() < 0.5
             light = self._rng.uniform(0.65, 1.3) * self._rng.uniform(0.8, 1.25, 3)
-            frame = 0
+            ids = {encoder.channel: index for index, encoder in enumerate(self._encoders)}
+            channel = np.array([ids[name] for name in episode.channels])[episode.channel]
+            used = [0] * len(self._encoders)
             for begin in range(0, len(episode), self._length):
                 piece = slice(begin, begin + self._length)
-                camera = episode.camera[piece]
-                frames = slice(frame, frame + int(camera.sum()))
-                frame = frames.stop
-                arrays: dict[str, NDArray[Any]] = {
-                    "camera": camera,
-                    "dt": episode.dt[piece],
-                    "age": episode.age[piece],
-                    "imu": episode.imu[piece],
-                    "label": episode.label[piece],
-                    "frames": episode.frames[frames],
-                    "sight": episode.sight[frames],
-                }
+                measured, sight = [], episode.sight[:0]
+                for index, encoder in enumerate(self._encoders):
+                    rows = slice(used[index], used[index] + int((channel[piece] == index).sum()))
+                    used[index] = rows.stop
+                    some = episode.measured[encoder.channel][rows]
+                    if mirrored:
+                        some = encoder.mirrored(some)
+                    if encoder.channel == Channel.CAMERA:
+                        sight = episode.sight[rows]
+                        some = _relit(some, light) if self._augment and len(some) else some
+                    measured.append(some)
+                label = episode.label[piece]
                 if mirrored:
-                    _mirror(arrays, episode.seen[piece])
-                if self._augment and len(arrays["frames"]):
-                    arrays["frames"] = _relight(arrays["frames"], light)
-                yield _pad(arrays, self._length) | {"fresh": np.array(begin == 0)}
+                    label, sight = _mirrored(label, episode.seen[piece], sight)
+                yield _Piece(
+                    fresh=np.array(begin == 0),
+                    valid=_padded(np.ones(len(label), bool), self._length),
+                    channel=_padded(channel[piece] + 1, self._length) - 1,
+                    dt=_padded(episode.dt[piece], self._length),
+                    age=_padded(episode.age[piece], self._length),
+                    label=_padded(label, self._length),
+                    measured=measured,
+                    sight=sight,
+                )
 
 
-def _relight(frames: NDArray[Any], light: NDArray[np.float64]) -> NDArray[Any]:
+def _relit(frames: NDArray[Any], light: NDArray[np.float64]) -> NDArray[Any]:
     """Scale the colours of frames (F, H, W, 3) by `light` (3,)."""
     table = np.minimum(np.arange(256)[:, None] * light, 255).astype(np.uint8)
     _, _, width, _ = frames.shape
@@ -156,28 +176,32 @@ def _relight(frames: NDArray[Any], light: NDArray[np.float64]) -> NDArray[Any]:
     return lit.reshape(frames.shape)
 
 
-def _mirror(arrays: dict[str, NDArray[Any]], seen: NDArray[np.bool_]) -> None:
-    """Turn left into right. The search before the first sight stays what it is: to the left."""
-    arrays["frames"] = arrays["frames"][:, :, ::-1]
-    arrays["imu"] = arrays["imu"] * np.array([-1, 1, -1, 1, -1, 1], np.float32)
-    swapped = arrays["label"] * np.array([1, -1, 1, -1], np.float32)
-    arrays["label"] = np.where(seen[:, None], swapped, arrays["label"])
-    arrays["sight"] = arrays["sight"] * np.array([1, -1, 1, 1], np.float32)
+def _mirrored(
+    label: NDArray[Any], seen: NDArray[np.bool_], sight: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Swap left and right in labels and sight, but not in the search before the first sight.
+
+    That search turns to the left in every flight.
+    """
+    swapped = label * np.array([1, -1, 1, -1], np.float32)
+    label = np.where(seen[:, None], swapped, label)
+    return label, sight * np.array([1, -1, 1, 1], np.float32)
 
 
-def _pad(arrays: dict[str, NDArray[Any]], length: int) -> dict[str, NDArray[Any]]:
-    valid = np.ones(len(arrays["camera"]), bool)
-    padded = {"valid": valid} | arrays
-    for name, array in padded.items():
-        missing = length - len(array)
-        if name not in ("frames", "sight") and missing:
-            padded[name] = np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-    return padded
+def _padded(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """Append zeros up to a length."""
+    return np.pad(array, [(0, length - len(array))] + [(0, 0)] * (array.ndim - 1))
 
 
-def _stack(pieces: Sequence[dict[str, NDArray[Any]]]) -> Batch:
-    def joined(name: str) -> Tensor:
-        join = np.concatenate if name in ("frames", "sight") else np.stack
-        return torch.from_numpy(join([piece[name] for piece in pieces]))
+def _stack(pieces: Sequence[_Piece]) -> Batch:
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(piece, name) for piece in pieces]))
 
-    return Batch(**{name: joined(name) for name in Batch.__dataclass_fields__})
+    def joined(rows: Sequence[NDArray[Any]]) -> Tensor:
+        return torch.from_numpy(np.concatenate(rows))
+
+    return Batch(
+        **{name: stacked(name) for name in ("fresh", "valid", "channel", "dt", "age", "label")},
+        measured=tuple(map(joined, zip(*(piece.measured for piece in pieces), strict=True))),
+        sight=joined([piece.sight for piece in pieces]),
+    )

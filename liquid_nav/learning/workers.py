@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from liquid_nav.controller import Controller
-from liquid_nav.learning.rollout import Bursts, randomised, record
+from liquid_nav.learning.rollout import Bursts, fitted, randomised, record
 from liquid_nav.onboard import load_policy
+from liquid_nav.onboard.encoders import Encoder
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.world import World
 
@@ -22,6 +23,7 @@ class Job(NamedTuple):
 
     Attributes:
         config: conditions around which the flight's are drawn.
+        encoders: what measures the events of the episode.
         bundle: of the policy that flies; None lets the expert fly.
         seed: of the flight.
         path: of the episode's file.
@@ -29,6 +31,7 @@ class Job(NamedTuple):
     """
 
     config: WorldConfig
+    encoders: tuple[Encoder, ...]
     bundle: Path | None
     seed: int
     path: Path
@@ -60,14 +63,14 @@ def _world() -> World:
 
 def _record_one(job: Job) -> None:
     """Fly and save one flight."""
-    config, bundle, seed, path = job
+    config, encoders, bundle, seed, path = job
     rng = np.random.default_rng([seed, 7])
     world = _world()
-    world.config = randomised(config, rng)
+    world.config = randomised(fitted(config, encoders), rng)
     controller = None
     if bundle is not None:
         controller = Controller(load_policy(bundle)[0])
         bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
     else:
         bursts = Bursts(rate=0.5, rng=rng)
-    record(world, seed, controller, bursts).save(path)
+    record(world, seed, controller, bursts, encoders).save(path)

@@ -1,14 +1,15 @@
-"""Model bundles: a directory with a policy, its weights, and a manifest that vouches for both.
+"""Model bundles: a directory with a policy, its weights, and a manifest with their checksums.
 
-``policy.pt`` is the network in TorchScript, ``weights.safetensors`` the same parameters for
-training and inspection, ``native.safetensors``, where the network allows it, the same once more as
-it flies without torch; ``manifest.json`` holds the configuration, provenance, evaluation figures
-and the SHA-256 of every file, its own content included.
+``policy.pt`` is the network in TorchScript. ``weights.safetensors`` holds the same parameters for
+training and inspection. ``native.safetensors``, where the network allows it, holds them as they fly
+without torch. ``manifest.json`` holds the configuration, provenance, evaluation figures and the
+SHA-256 of every file, its own content included.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,24 @@ from liquid_nav.onboard import native
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import read_folded
 from liquid_nav.onboard.policy import Policy
-from liquid_nav.onboard.runtime import NativeRuntime, agrees
+from liquid_nav.onboard.runtime import NativeRuntime, Runtime, agrees
 from liquid_nav.registry import Registry
 
-FORMAT = "liquid-nav-policy/1"
+FORMAT = "liquid-nav-policy/2"
+OLD_FORMATS = ("liquid-nav-policy/1",)
+"""Formats that are read too. The first knew camera and IMU only."""
+
 MANIFEST = "manifest.json"
 SCRIPT = "policy.pt"
 WEIGHTS = "weights.safetensors"
 NATIVE = "native.safetensors"
 
-LOADERS: Registry[Callable[[Path, PolicyConfig], Policy]] = Registry(
-    "liquid_nav.policy_loaders", "way to load a policy"
-)
-"""What loads the file of a bundle that is no native form, by name. TorchScript is plugged in by an
-entry point, so that what flies natively does not know of torch."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says of itself.
+    """What a bundle says about itself.
 
     Attributes:
         task: the task that the policy was trained for.
@@ -60,9 +60,9 @@ def read_manifest(path: Path) -> Manifest:
 
     """
     content = read_content(path)
-    # One that lies there unlisted is nobody's.
-    may_be = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
-    for name in (SCRIPT, WEIGHTS, *may_be):
+    # A native form that is there must be in the manifest: else anyone could put one there.
+    optional = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
+    for name in (SCRIPT, WEIGHTS, *optional):
         expected = content["files"].get(name)
         if not (path / name).is_file():
             raise BundleError(f"model bundle {path} lacks {name}")
@@ -81,47 +81,86 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(content["task"], config, content["training"], content["evaluation"])
 
 
-def load_policy(path: Path, pinned: str = "") -> tuple[Policy, Manifest]:
+def load_policy(path: Path, pinned: str = "", runtime: str = "") -> tuple[Policy, Manifest]:
     """Load the policy that flies from the bundle at `path`.
 
-    It flies natively, without torch, where the bundle holds a native form whose commands on the
-    `probe` are here those that TorchScript gave; the file ``policy.pt``, a program, is then not
-    loaded. Elsewhere TorchScript flies it.
+    The first of `RUNTIMES` that can evaluate it here does so. The first, `load_native`, needs no
+    torch and does not execute ``policy.pt``, which is a program.
 
     Args:
         path: of the bundle.
-        pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty takes any. The
-            manifest vouches for the other files, so whoever pins it gets this very policy.
+        pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty accepts any. The
+            manifest holds the SHA-256 of the other files, so whoever pins it gets this very policy.
+        runtime: name of the one runtime to use; empty tries them in turn.
 
     Raises:
-        BundleError: as `read_manifest`, when it is not the pinned one, or when a file is not of
-            its manifest.
+        BundleError: as `read_manifest`, when it is not the pinned one, when a file does not belong
+            to its manifest, or when no runtime can evaluate it here.
 
     """
     manifest = read_manifest(path)
     if pinned and sha256(path / MANIFEST) != pinned.lower():
-        raise BundleError(f"{path / MANIFEST} has not the SHA-256 that was pinned, {pinned}")
-    runtime = _load_native(path / NATIVE, manifest.config)
-    if runtime is not None:
-        return Policy(manifest.config, runtime), manifest
-    load = LOADERS.get("torchscript")
-    return load(path / SCRIPT, manifest.config), manifest
+        raise BundleError(f"the SHA-256 of {path / MANIFEST} is not the pinned one, {pinned}")
+    evaluated = _evaluated(path, manifest.config, [runtime] if runtime else _IN_TURN)
+    return Policy(manifest.config, evaluated), manifest
 
 
-def _load_native(path: Path, config: PolicyConfig) -> NativeRuntime | None:
-    if not path.is_file() or native.kernel is None:
-        return None
+def _evaluated(path: Path, config: PolicyConfig, names: Sequence[str]) -> Runtime:
+    """Load the first runtime of these names that can evaluate the bundle at `path`."""
+    refused = []
+    for name in names:
+        try:
+            runtime = RUNTIMES.get(name)(path, config)
+        except ConfigError as error:  # noqa: PERF203
+            logger.info("%s: the runtime %s cannot evaluate it: %s", path, name, error)
+            refused.append(f"{name}: {error}")
+        else:
+            logger.info("%s: the runtime %s evaluates it", path, name)
+            return runtime
+    raise BundleError(f"no runtime can evaluate {path} here; {'; '.join(refused)}")
+
+
+def load_native(bundle: Path, config: PolicyConfig) -> NativeRuntime:
+    """Load the native form of a bundle, where its commands on the `probe` are those of TorchScript.
+
+    Raises:
+        ConfigError: where there is no kernel, no native form for it, or its commands differ.
+        BundleError: when the file does not hold a policy of this configuration.
+
+    """
+    path = bundle / NATIVE
+    if native.kernel is None:
+        raise ConfigError("the native kernel is not built or switched off")
+    if not path.is_file():
+        raise ConfigError(f"the bundle has no {NATIVE}")
     try:
         read = read_folded(path)
-        if read is None:
-            return None
-        folded, vouched = read
-        if not folded.fits(config):
-            raise ConfigError("its sizes are others")
-        runtime = NativeRuntime(folded)
-        return runtime if agrees(runtime, config, vouched) else None
+        if read is not None:
+            network, expected = read
+            runtime = NativeRuntime(config, network)
+            agreed = agrees(runtime, config, expected)
     except (ConfigError, OSError, TypeError, ValueError) as error:
         raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
+    if read is None:
+        raise ConfigError(f"{NATIVE} was made for another version of the kernel")
+    if not agreed:
+        raise ConfigError(f"the commands of {NATIVE} are not those of TorchScript")
+    return runtime
+
+
+RUNTIMES: Registry[Callable[[Path, PolicyConfig], Runtime]] = Registry(
+    "liquid_nav.runtimes",
+    "runtime",
+    {
+        "native": load_native,
+        "folded": "liquid_nav.policy.scripted:load_folded",
+        "torchscript": "liquid_nav.policy.scripted:load_scripted",
+    },
+)
+"""Ways to evaluate the bundle in a directory, by name. Each raises ConfigError where it cannot,
+which lets the next one try. Those that need torch are imported when it comes to them."""
+
+_IN_TURN = ("native", "folded", "torchscript")
 
 
 def read_content(path: Path) -> dict[str, Any]:
@@ -139,7 +178,7 @@ def read_content(path: Path) -> dict[str, Any]:
         raise BundleError(f"model bundle {path} lacks {MANIFEST}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path / MANIFEST} cannot be read: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in (FORMAT, *OLD_FORMATS):
         raise BundleError(f"{path / MANIFEST} is not of format {FORMAT}")
     missing = {"task", "config", "training", "evaluation", "files"} - content.keys()
     if missing:

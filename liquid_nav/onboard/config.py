@@ -1,35 +1,24 @@
 """What a policy is made of: all that it takes to build it and to check it against a robot."""
 
-import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
+from liquid_nav.onboard.encoders import (
+    CAMERA_AND_IMU,
+    ENCODERS,
+    CameraEncoder,
+    Encoder,
+    ImuEncoder,
+    OdometryEncoder,
+    PolicyCamera,
+    encoder_from_dict,
+)
 
-
-@dataclass(frozen=True)
-class PolicyCamera:
-    """The camera that a policy was trained for; frames must come from this one.
-
-    Attributes:
-        width, height: pixels.
-        horizontal_fov: radians between the centres of view of the left and right image borders.
-
-    Raises:
-        ConfigError: on a value out of range.
-
-    """
-
-    width: int = 64
-    height: int = 48
-    horizontal_fov: float = math.pi / 2
-
-    def __post_init__(self) -> None:
-        if self.width < 16 or self.height < 16:
-            raise ConfigError(f"policy camera must be 16x16 or larger, got {self}")
-        if not 0 < self.horizontal_fov < math.pi:
-            raise ConfigError(f"policy camera horizontal_fov must be in (0, pi), got {self}")
+__all__ = ["PolicyCamera", "PolicyConfig"]
 
 
 @dataclass(frozen=True)
@@ -37,56 +26,113 @@ class PolicyConfig:
     """Architecture of a policy.
 
     Attributes:
-        camera: the camera model that frames must match.
+        encoders: what it reads, one encoder a channel; their order is that of the latch.
         cell: name of the liquid cell, a key of `liquid_nav.liquid.CELLS`.
         units: neurons of the cell.
         cell_options: further arguments of the cell, plain JSON (a wiring as `Wiring.to_dict`).
-        convolutions: output channels of the stride-2 convolutions, first to last.
-        camera_features: length of the encoded frame.
-        imu_features: length of the encoded IMU sample.
         limits: the head's range: its output is tanh times ``limits.magnitude``.
 
     Raises:
-        ConfigError: on a size that is not positive.
+        ConfigError: on a size that is not positive, no encoder, or two encoders of one channel.
 
     """
 
-    camera: PolicyCamera = field(default_factory=PolicyCamera)
+    encoders: tuple[Encoder, ...] = CAMERA_AND_IMU
     cell: str = "liquid_flow"
     units: int = 48
     cell_options: dict[str, Any] = field(default_factory=dict)
-    convolutions: tuple[int, ...] = (16, 24, 32, 32)
-    camera_features: int = 64
-    imu_features: int = 32
     limits: CommandLimits = field(default_factory=CommandLimits)
 
     def __post_init__(self) -> None:
-        sizes = (self.units, self.camera_features, self.imu_features, *self.convolutions)
-        if not self.convolutions or min(sizes) < 1:
-            raise ConfigError(f"every size of a policy must be at least 1, got {self}")
+        if self.units < 1:
+            raise ConfigError(f"units of a policy must be at least 1, got {self.units}")
+        if not self.encoders:
+            raise ConfigError("a policy must have at least one encoder")
+        if len(self.by_channel) < len(self.encoders):
+            names = ", ".join(encoder.channel for encoder in self.encoders)
+            raise ConfigError(f"a policy must have one encoder a channel, got {names}")
+
+    @property
+    def by_channel(self) -> dict[Channel, Encoder]:
+        """The encoder of each channel, in the order of the latch."""
+        return {encoder.channel: encoder for encoder in self.encoders}
+
+    @property
+    def layout(self) -> dict[Channel, slice]:
+        """Where the features of each channel are in the latch."""
+        return dict(_layout(self.encoders))
+
+    @property
+    def latch_size(self) -> int:
+        """Length of the latch, L."""
+        return sum(encoder.features for encoder in self.encoders)
+
+    @property
+    def camera(self) -> PolicyCamera | None:
+        """The camera that frames must come from; None for a policy that sees nothing."""
+        return next((e.camera for e in self.encoders if isinstance(e, CameraEncoder)), None)
+
+    @classmethod
+    def of_channels(cls, names: Iterable[str], **options: Any) -> "PolicyConfig":
+        """A policy that reads the channels of some encoders, each as it is by default.
+
+        Odometry beside a goal comes with the pose, which a goal is of no use without.
+
+        Args:
+            names: of encoders in `ENCODERS`, in the order of the latch: camera, imu, goal, range,
+                odometry, or what packages add.
+            options: further fields of the configuration.
+
+        Raises:
+            ConfigError: on a name that is not an encoder's, or given twice.
+
+        """
+        encoders = [ENCODERS.get(name)() for name in names]  # type: ignore[call-arg]
+        if any(encoder.channel == Channel.GOAL for encoder in encoders):
+            encoders = [
+                replace(encoder, pose=True) if isinstance(encoder, OdometryEncoder) else encoder
+                for encoder in encoders
+            ]
+        return cls(tuple(encoders), **options)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types; `from_dict` inverts it."""
-        return asdict(self) | {"convolutions": list(self.convolutions)}
+        encoders = [encoder.to_dict() for encoder in self.encoders]
+        fields = {name: getattr(self, name) for name in ("cell", "units", "cell_options")}
+        return {"encoders": encoders, **fields, "limits": asdict(self.limits)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "PolicyConfig":
-        """Build from what `to_dict` gave.
+    def from_dict(cls, data: Mapping[str, Any]) -> "PolicyConfig":
+        """Build from what `to_dict` gave, or from the manifest of a bundle of format 1.
 
         Raises:
             ConfigError: on a missing, unknown or ill-typed field.
 
         """
         try:
-            return cls(
-                **(
-                    data
-                    | {
-                        "camera": PolicyCamera(**data["camera"]),
-                        "limits": CommandLimits(**data["limits"]),
-                        "convolutions": tuple(data["convolutions"]),
-                    }
-                )
-            )
+            fields = dict(data) if "encoders" in data else _from_format_1(data)
+            encoders = tuple(map(encoder_from_dict, fields.pop("encoders")))
+            limits = CommandLimits(**fields.pop("limits"))
+            return cls(encoders=encoders, limits=limits, **fields)
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"not a policy configuration: {error}") from error
+            raise ConfigError(f"not a policy configuration: {error!r}") from error
+
+
+def _layout(encoders: Iterable[Encoder]) -> Iterator[tuple[Channel, slice]]:
+    begin = 0
+    for encoder in encoders:
+        yield encoder.channel, slice(begin, begin + encoder.features)
+        begin += encoder.features
+
+
+def _from_format_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the configuration of bundles that knew camera and IMU only into today's form."""
+    fields = dict(data)
+    camera = {
+        "encoder": CameraEncoder.name,
+        "features": fields.pop("camera_features"),
+        "camera": fields.pop("camera"),
+        "convolutions": fields.pop("convolutions"),
+    }
+    imu = {"encoder": ImuEncoder.name, "features": fields.pop("imu_features")}
+    return fields | {"encoders": [camera, imu]}

@@ -1,10 +1,11 @@
 """A policy as the controller sees it: memory in, event in, memory and raw command out."""
 
-import numpy as np
+from collections.abc import Mapping
 
-from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.runtime import Memory, RawCommand, Runtime
+from liquid_nav.safety.freshness import Staleness
 
 
 class Policy:
@@ -16,13 +17,21 @@ class Policy:
         config: architecture of the network.
         runtime: what evaluates it.
 
+    Attributes:
+        channels: the channels that it reads; it is only to be trusted while each of them is fresh.
+        staleness: per channel, what counts as fresh where the safety layer's settings do not say,
+            see `Encoder.staleness`.
+
     """
 
-    channels: frozenset[Channel] = frozenset({Channel.CAMERA, Channel.IMU})
-    """Channels that the policy reads; it needs each of them alive to be trusted."""
+    channels: frozenset[Channel]
+    staleness: Mapping[Channel, Staleness | None]
 
     def __init__(self, config: PolicyConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
+        self._encoders = config.by_channel
+        self.channels = frozenset(self._encoders)
+        self.staleness = {channel: e.staleness for channel, e in self._encoders.items()}
         self._initial = runtime.initial()
         self._warm_up()
 
@@ -31,15 +40,9 @@ class Policy:
         return self._initial
 
     def objection(self, event: Event) -> str:
-        """Why the policy cannot read this event; empty when it can."""
-        if isinstance(event, CameraFrame):
-            height, width, _ = event.image.shape
-            camera = self.config.camera
-            if (width, height) != (camera.width, camera.height):
-                return f"frame is {width}x{height}, the policy sees {camera.width}x{camera.height}"
-        elif event.channel in self.channels and not isinstance(event, ImuSample):
-            return f"the policy does not read {type(event).__name__}"
-        return ""
+        """Say why the policy cannot read this event; empty where it can, or need not."""
+        encoder = self._encoders.get(event.channel)
+        return "" if encoder is None else encoder.objection(event)
 
     def on_event(
         self, memory: Memory, event: Event, dt: int, age: int
@@ -49,12 +52,12 @@ class Policy:
         Returns the new memory and the raw command right after the event. Raises TypeError for an
         event of a channel that is not in `channels`.
         """
-        if isinstance(event, ImuSample):
-            rates, force = event.angular_velocity.tolist(), event.specific_force.tolist()
-            return self.runtime.on_imu(memory, dt / SECOND, [*rates, *force, age / SECOND])
-        if isinstance(event, CameraFrame):
-            return self.runtime.on_camera(memory, dt / SECOND, event.image, age / SECOND)
-        raise TypeError(f"the policy does not read {type(event).__name__}")
+        encoder = self._encoders.get(event.channel)
+        if encoder is None:
+            raise TypeError(f"the policy does not read {type(event).__name__}")
+        return self.runtime.on_event(
+            memory, event.channel, dt / SECOND, encoder.measure(event), age / SECOND
+        )
 
     def query(self, memory: Memory, dt: int) -> RawCommand:
         """Raw command `dt` ns after the last event. Changes nothing."""
@@ -66,10 +69,9 @@ class Policy:
 
     def _warm_up(self) -> None:
         # TorchScript specialises its graphs over the first calls; that must not happen in flight.
-        camera = self.config.camera
-        frame = CameraFrame(0, 0, np.zeros((camera.height, camera.width, 3), np.uint8))
-        sample = ImuSample(0, 0, np.zeros(3), np.zeros(3))
         for _ in range(4):
-            for event in (frame, sample):
-                memory, _ = self.on_event(self._initial, event, 0, 0)
-                self.query(memory, SECOND // 100)
+            for channel, encoder in self._encoders.items():
+                memory, _ = self.runtime.on_event(
+                    self._initial, channel, 0.0, encoder.example(0), 0.0
+                )
+                self.runtime.query(memory, 0.01)

@@ -1,20 +1,21 @@
 """What evaluates a policy network in flight: one event at a time, no gradients.
 
-Two runtimes compute the function of `PolicyNetwork`: `ScriptedRuntime`, by TorchScript, takes every
-network; `NativeRuntime`, of numpy and the native kernel, takes a few microseconds for an event
-where the other takes tens, and needs no torch. TorchScript vouches for it, see `agrees`.
+Two runtimes compute the function of `PolicyNetwork`. `ScriptedRuntime`, by TorchScript, evaluates
+every network. `NativeRuntime`, by numpy and the native kernel, takes a few microseconds for an
+event where the other takes tens, and needs no torch; it flies where it gives the commands of
+TorchScript, see `agrees`.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.onboard.camera import NativeCamera
+from liquid_nav.events import Channel
 from liquid_nav.onboard.config import PolicyConfig
+from liquid_nav.onboard.encoders import Measurement
 from liquid_nav.onboard.network import FoldedNetwork
 from liquid_nav.onboard.step import NativeStep
 
@@ -22,7 +23,7 @@ RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
 
 _AGREEMENT = 1e-4
-"""Of the head's range: far above rounding, far below what a vehicle would feel."""
+"""As a fraction of the head's range: far above rounding, far below what a vehicle would feel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +46,10 @@ class Runtime(Protocol):
     def initial(self) -> Memory:
         """Memory before any event."""
 
-    def on_camera(
-        self, memory: Memory, dt: float, image: NDArray[np.uint8], age: float
+    def on_event(
+        self, memory: Memory, channel: Channel, dt: float, measurement: Measurement, age: float
     ) -> tuple[Memory, RawCommand]:
-        """Flow for `dt`, then latch a uint8 RGB frame (H, W, 3)."""
-
-    def on_imu(
-        self, memory: Memory, dt: float, sample: Sequence[float]
-    ) -> tuple[Memory, RawCommand]:
-        """Flow for `dt`, then latch rad/s, m/s^2 and age, 7 numbers."""
+        """Flow for `dt`, then latch what the encoder of `channel` measured, `age` old."""
 
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """Read the command `dt` after the last event; changes nothing."""
@@ -63,50 +59,48 @@ class Runtime(Protocol):
 
 
 class NativeRuntime:
-    """Evaluates frames and the liquid core by the native kernel, what is left by numpy.
+    """Evaluates frames and the liquid core by the native kernel, the rest by numpy.
 
     One object belongs to one thread.
 
     Args:
+        config: architecture of the network.
         network: what is evaluated.
 
     Raises:
-        ConfigError: where the native kernel is not there.
+        ConfigError: where the native kernel is missing, or the sizes are not those of `config`.
 
     """
 
-    def __init__(self, network: FoldedNetwork) -> None:
+    def __init__(self, config: PolicyConfig, network: FoldedNetwork) -> None:
+        network.check(config)
         self._core = NativeStep(network.core)
-        self._camera = NativeCamera(network.camera)
         self._initial = Memory(self._core.state.copy(), self._core.input.copy())
-        self._imu_weight, self._imu_bias = network.imu_weight, network.imu_bias
         self._head_weight, self._head_bias = network.head_weight, network.head_bias
         self._scale = network.scale.tolist()
-        self._units = network.core.units
-        self._imu_at = self._units + network.camera.features
+        units = self._units = network.core.units
+        by_channel = config.by_channel
+        # The encoder of each channel, and where its features are in state and latch.
+        self._encoders = {
+            channel: (
+                by_channel[channel].onboard(network.encoders[channel]),
+                slice(units + place.start, units + place.stop),
+            )
+            for channel, place in config.layout.items()
+        }
 
     def initial(self) -> Memory:
         """See `Runtime.initial`."""
         return self._initial
 
-    def on_camera(
-        self, memory: Memory, dt: float, image: NDArray[np.uint8], age: float
+    def on_event(
+        self, memory: Memory, channel: Channel, dt: float, measurement: Measurement, age: float
     ) -> tuple[Memory, RawCommand]:
-        """See `Runtime.on_camera`."""
+        """See `Runtime.on_event`."""
         known = self._flowed(memory, dt)
-        known[self._units : self._imu_at] = self._camera(image, age)
-        return self._noted(known)
-
-    def on_imu(
-        self, memory: Memory, dt: float, sample: Sequence[float]
-    ) -> tuple[Memory, RawCommand]:
-        """See `Runtime.on_imu`."""
-        known = self._flowed(memory, dt)
-        # For a handful of numbers `dot` takes half of the time of the operator.
-        features = self._imu_weight.dot(np.array(sample, np.float32))
-        features += self._imu_bias
-        np.maximum(features, 0.0, out=known[self._imu_at :])
-        return self._noted(known)
+        encode, place = self._encoders[channel]
+        known[place] = encode(measurement, age)
+        return Memory(known[: self._units], known[self._units :]), self._read(known)
 
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """See `Runtime.query`."""
@@ -125,9 +119,6 @@ class NativeRuntime:
         core.state[:], core.input[:] = memory.state, memory.latch
         return np.concatenate((core.flow(dt), memory.latch))
 
-    def _noted(self, known: NDArray[np.float32]) -> tuple[Memory, RawCommand]:
-        return Memory(known[: self._units], known[self._units :]), self._read(known)
-
     def _read(self, known: NDArray[np.float32]) -> RawCommand:
         outputs = self._head_weight.dot(known)
         outputs += self._head_bias
@@ -137,28 +128,25 @@ class NativeRuntime:
 
 
 def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
-    """Commands (K, 4) of a short flight, as fractions of the head's range."""
-    camera, memory, commands = config.camera, runtime.initial(), []
-    shape = (camera.height, camera.width, 3)
+    """Commands (K, 4) of a short flight of examples, as fractions of the head's range."""
+    memory, commands = runtime.initial(), []
     for k in range(4):
-        # Noise by arithmetic, since it has to be the same under every version of numpy.
-        place = np.arange(k * math.prod(shape), (k + 1) * math.prod(shape), dtype=np.uint64)
-        image = (place * np.uint64(2654435761) >> np.uint64(13)).astype(np.uint8).reshape(shape)
-        memory, command = runtime.on_camera(memory, 0.03, image, 0.05)
-        commands.append(command)
-        sample = [math.sin(1.7 * k + axis) * (1.0 if axis < 3 else 6.0) for axis in range(6)]
-        memory, command = runtime.on_imu(memory, 0.005, [*sample, 0.004])
-        commands += [command, runtime.query(memory, 0.01)]
+        for channel, encoder in config.by_channel.items():
+            # Images come more seldom than numbers, and later.
+            dt, age = (0.03, 0.05) if len(encoder.shape) > 1 else (0.005, 0.004)
+            memory, command = runtime.on_event(memory, channel, dt, encoder.example(k), age)
+            commands.append(command)
+        commands.append(runtime.query(memory, 0.01))
     return np.array(commands) / config.limits.magnitude
 
 
-def agrees(runtime: Runtime, config: PolicyConfig, vouched: NDArray[np.float64]) -> bool:
-    """Whether a runtime flies the `probe` as TorchScript did, whose commands are `vouched`.
+def agrees(runtime: Runtime, config: PolicyConfig, expected: NDArray[np.float64]) -> bool:
+    """Whether a runtime gives the commands on the `probe` that TorchScript gave, the `expected`.
 
-    What a network computes is one thing in TorchScript and another thing rewritten: a bundle of
-    another version may hold something else than ours under the same names.
+    A network is one thing in TorchScript and another thing rewritten: a bundle of another version
+    may compute something else with arrays of the same names.
     """
     commands = probe(runtime, config)
-    same_flight = commands.shape == vouched.shape
+    same_flight = commands.shape == expected.shape
     # Written so that a command that is not a number does not agree.
-    return same_flight and bool(np.abs(commands - vouched).max() < _AGREEMENT)
+    return same_flight and bool(np.abs(commands - expected).max() < _AGREEMENT)

@@ -1,8 +1,9 @@
 """Bundles as training writes them: the network, its weights, its native form and the manifest.
 
-What a bundle holds, and how it is read in flight: see `liquid_nav.onboard.bundle`.
+See `liquid_nav.onboard.bundle` for what a bundle holds and how it is read in flight.
 """
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -29,8 +30,10 @@ from liquid_nav.onboard.bundle import (
 )
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import write_folded
-from liquid_nav.policy.network import PolicyNetwork
+from liquid_nav.policy.network import PolicyNetwork, current_names
 from liquid_nav.policy.scripted import folded_script
+
+logger = logging.getLogger(__name__)
 
 
 def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
@@ -65,10 +68,10 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         }
         write_content(staging, content)
         for file in staging.iterdir():
-            # A temporary directory, and what safetensors writes, is for the owner's eyes only.
+            # Files in temporary directories, and those of safetensors, are for their owner only.
             file.chmod(0o644)
         if path.exists():
-            # What else lies in a bundle (its card) is its owner's: keep it.
+            # Keep what the owner added to the bundle, such as its card.
             for extra in path.iterdir():
                 if extra.name not in (MANIFEST, SCRIPT, WEIGHTS, NATIVE):
                     shutil.copy2(extra, staging / extra.name)
@@ -89,7 +92,7 @@ def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
     manifest = read_manifest(path)
     try:
         network = PolicyNetwork(manifest.config)
-        network.load_state_dict(load_file(path / WEIGHTS))
+        network.load_state_dict(current_names(load_file(path / WEIGHTS)))
     except (RuntimeError, TypeError, ConfigError, SafetensorError) as error:
         raise BundleError(f"{path / WEIGHTS} does not fit its manifest: {error}") from error
     return network, manifest
@@ -108,8 +111,8 @@ def annotate_bundle(path: Path, evaluation: Mapping[str, Any]) -> None:
 
 def _save_native(path: Path, config: PolicyConfig, network: torch.jit.ScriptModule) -> None:
     try:
-        folded, vouched = folded_script(config, network)
-    except ConfigError:
-        # It flies by TorchScript.
+        folded, expected = folded_script(config, network)
+    except ConfigError as error:
+        logger.info("the bundle gets no native form, TorchScript will fly it: %s", error)
         return
-    write_folded(path, folded, vouched)
+    write_folded(path, folded, expected)

@@ -1,6 +1,7 @@
 """Policies by TorchScript, and how they become native ones."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +9,26 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.liquid.fold import fold
+from liquid_nav.onboard.bundle import SCRIPT
 from liquid_nav.onboard.config import PolicyConfig
-from liquid_nav.onboard.network import FoldedCamera, FoldedNetwork
+from liquid_nav.onboard.encoders import Measurement
+from liquid_nav.onboard.network import FoldedNetwork
 from liquid_nav.onboard.policy import Policy
-from liquid_nav.onboard.runtime import (
-    Memory,
-    NativeRuntime,
-    RawCommand,
-    Runtime,
-    agrees,
-    probe,
-)
-from liquid_nav.policy.network import CameraEncoder, PolicyNetwork
+from liquid_nav.onboard.runtime import Memory, NativeRuntime, RawCommand, agrees, probe
+from liquid_nav.policy.encoders import EncoderModule
+from liquid_nav.policy.network import PolicyNetwork, current_names
+
+logger = logging.getLogger(__name__)
 
 
 class ScriptedRuntime:
     """Evaluates by TorchScript.
 
-    Networks that were scripted alike share their compiled graphs, those for training as well, which
-    keep tensors for a backward pass and so refuse those of `torch.inference_mode`: gradients are
-    merely off here.
+    Networks that were scripted from the same types share their compiled graphs, also those made for
+    training, which keep tensors for a backward pass and therefore refuse the tensors of
+    `torch.inference_mode`. Gradients are therefore only switched off here.
 
     Args:
         network: a scripted `PolicyNetwork`.
@@ -40,6 +40,8 @@ class ScriptedRuntime:
 
     def __init__(self, network: torch.jit.ScriptModule) -> None:
         self.network = network
+        # Bundles of format 1 have a method for each of their two channels.
+        self._old = not hasattr(network, "on_event")
 
     @torch.no_grad()
     def initial(self) -> Memory:
@@ -48,21 +50,23 @@ class ScriptedRuntime:
         return Memory(state[0].numpy(), latch[0].numpy())
 
     @torch.no_grad()
-    def on_camera(
-        self, memory: Memory, dt: float, image: NDArray[np.uint8], age: float
+    def on_event(
+        self, memory: Memory, channel: Channel, dt: float, measurement: Measurement, age: float
     ) -> tuple[Memory, RawCommand]:
-        """See `Runtime.on_camera`."""
-        frame = torch.from_numpy(image.copy()[None])
-        return _noted(
-            self.network.on_camera(*_tensors(memory), _tensor([dt]), frame, _tensor([age]))
-        )
-
-    @torch.no_grad()
-    def on_imu(
-        self, memory: Memory, dt: float, sample: Sequence[float]
-    ) -> tuple[Memory, RawCommand]:
-        """See `Runtime.on_imu`."""
-        return _noted(self.network.on_imu(*_tensors(memory), _tensor([dt]), _tensor([sample])))
+        """See `Runtime.on_event`."""
+        inputs = (*_tensors(memory), _tensor([dt]))
+        if isinstance(measurement, np.ndarray):
+            measured = torch.from_numpy(measurement.copy()[None])
+        else:
+            measured = _tensor([measurement])
+        if not self._old:
+            outputs = self.network.on_event(*inputs, channel, measured, _tensor([age]))
+        elif channel == Channel.CAMERA:
+            outputs = self.network.on_camera(*inputs, measured, _tensor([age]))
+        else:
+            outputs = self.network.on_imu(*inputs, _tensor([[*measurement, age]]))
+        state, latch, command = outputs
+        return Memory(state.numpy()[0], latch.numpy()[0]), _raw(command)
 
     @torch.no_grad()
     def query(self, memory: Memory, dt: float) -> RawCommand:
@@ -79,37 +83,20 @@ class ScriptedRuntime:
 
 @torch.no_grad()
 def folded(network: PolicyNetwork) -> FoldedNetwork:
-    """Fold a network. Later changes of it are not seen.
+    """Fold a network. Later changes of it do not reach the result.
 
     Raises:
-        ConfigError: where its core cannot be folded, see `liquid_nav.liquid.fold.fold`, or where it
-            is not on the CPU, in float32.
+        ConfigError: where its core cannot be folded, see `liquid_nav.liquid.fold.fold`.
 
     """
-    core, camera, dense = fold(network.core), folded_camera(network.camera), network.imu.dense
-    # W (offset + scale s) + b, with offset and scale moved into W and b.
-    weight, bias = dense.weight.double(), dense.bias.double()
+    encoders: Iterable[tuple[str, EncoderModule]] = network.encoders.items()  # type: ignore[assignment]
     return FoldedNetwork(
-        core,
-        camera,
-        _copied((weight * network.imu.scale).float()),
-        _copied((weight @ network.imu.offset.double() + bias).float()),
-        _copied(network.head.weight),
-        _copied(network.head.bias),
-        _copied(network.scale),
+        fold(network.core),
+        {Channel(name): encoder.fold() for name, encoder in encoders},
+        head_weight=network.head.weight.detach().numpy().copy(),
+        head_bias=network.head.bias.detach().numpy().copy(),
+        scale=network.scale.numpy().copy(),
     )
-
-
-def folded_camera(encoder: CameraEncoder) -> FoldedCamera:
-    """Fold a camera encoder on the CPU. Later changes of it are not seen.
-
-    Raises:
-        ConfigError: where it is not in float32.
-
-    """
-    # Weight and bias of layer after layer, in the order in which they were made.
-    parameters = tuple(map(_copied, encoder.state_dict().values()))
-    return FoldedCamera(encoder.height, encoder.width, encoder.age_unit, parameters)
 
 
 def folded_script(
@@ -121,28 +108,28 @@ def folded_script(
         ConfigError: as `folded`, or on a network whose weights are not those of `config`.
 
     """
-    held = network.state_dict()
+    weights = current_names(network.state_dict())
     try:
-        # Initial weights are drawn and thrown away: nobody's random numbers are to change by that.
+        # Initial weights are drawn and thrown away: that must not change a caller's random numbers.
         with torch.random.fork_rng(devices=()):
             ours = PolicyNetwork(config)
         # TorchScript also holds buffers that modules compute for themselves.
-        ours.load_state_dict({name: held[name] for name in ours.state_dict()})
+        ours.load_state_dict({name: weights[name] for name in ours.state_dict()})
     except (KeyError, RuntimeError) as error:
-        raise ConfigError(f"a network of other weights: {error}") from error
-    # What may run these few times only is not worth the memory that optimising it takes.
+        raise ConfigError(f"its weights are not those of its configuration: {error}") from error
+    # What may run only a few times is not worth the memory that optimising it takes.
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-        vouched = probe(ScriptedRuntime(network), config)
-    return folded(ours), vouched
+        expected = probe(ScriptedRuntime(network), config)
+    return folded(ours), expected
 
 
 def make_policy(
     config: PolicyConfig, network: PolicyNetwork | torch.jit.ScriptModule, native: bool = True
 ) -> Policy:
-    """Make the policy that flies of a network.
+    """Make the policy that flies from a network.
 
     The native kernel evaluates it where that gives the same commands, with the weights that the
-    network has now; TorchScript does elsewhere.
+    network has now; elsewhere TorchScript does.
 
     Args:
         config: architecture of the network.
@@ -152,11 +139,41 @@ def make_policy(
     """
     if not isinstance(network, torch.jit.ScriptModule):
         network = torch.jit.script(network.eval())
-    return Policy(config, runtime_of(config, network) if native else ScriptedRuntime(network))
+    if native:
+        try:
+            return Policy(config, native_runtime(config, network))
+        except ConfigError as error:
+            logger.info("the native kernel cannot evaluate this network: %s", error)
+    return Policy(config, ScriptedRuntime(network))
 
 
-def load_scripted(path: Path, config: PolicyConfig) -> Policy:
-    """Load the policy of a TorchScript file, ``policy.pt`` of a bundle.
+def native_runtime(config: PolicyConfig, network: torch.jit.ScriptModule) -> NativeRuntime:
+    """Evaluate a scripted network natively, with the weights that it has now.
+
+    Raises:
+        ConfigError: where it cannot be folded, or gives other commands natively.
+
+    """
+    arrays, expected = folded_script(config, network)
+    runtime = NativeRuntime(config, arrays)
+    if not agrees(runtime, config, expected):
+        raise ConfigError("its commands natively are not those of TorchScript")
+    return runtime
+
+
+def load_folded(bundle: Path, config: PolicyConfig) -> NativeRuntime:
+    """Fold the TorchScript file of a bundle, and evaluate that natively.
+
+    Raises:
+        ConfigError: where it cannot be folded, or gives other commands natively.
+        BundleError: when the file does not hold a policy of this configuration.
+
+    """
+    return native_runtime(config, _load(bundle / SCRIPT))
+
+
+def load_scripted(bundle: Path, config: PolicyConfig) -> ScriptedRuntime:
+    """Evaluate the TorchScript file of a bundle by TorchScript.
 
     torch is left with one thread: more do not help a batch of one, and could change the order of
     its sums.
@@ -165,27 +182,22 @@ def load_scripted(path: Path, config: PolicyConfig) -> Policy:
         BundleError: when the file does not hold a policy of this configuration.
 
     """
-    torch.set_num_threads(1)
+    path = bundle / SCRIPT
+    runtime = ScriptedRuntime(_load(path))
     try:
-        network = torch.jit.load(str(path), map_location="cpu")
-        return make_policy(config, network.eval())
+        probe(runtime, config)
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
         raise BundleError(f"{path} is not a policy of its manifest: {error}") from error
+    return runtime
 
 
-def runtime_of(config: PolicyConfig, network: torch.jit.ScriptModule) -> Runtime:
-    """Choose how a scripted network is evaluated: natively, where that gives the same commands."""
+def _load(path: Path) -> torch.jit.ScriptModule:
+    torch.set_num_threads(1)
     try:
-        arrays, vouched = folded_script(config, network)
-        runtime = NativeRuntime(arrays)
-    except ConfigError:
-        return ScriptedRuntime(network)
-    return runtime if agrees(runtime, config, vouched) else ScriptedRuntime(network)
-
-
-def _copied(value: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = value.detach().numpy().copy()
-    return array
+        network: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+        return network.eval()
+    except (RuntimeError, ValueError) as error:
+        raise BundleError(f"{path} does not hold a network in TorchScript: {error}") from error
 
 
 def _tensors(memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
@@ -193,15 +205,8 @@ def _tensors(memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _tensor(numbers: Sequence[float] | Sequence[Sequence[float]]) -> torch.Tensor:
-    # By way of numpy: torch.tensor takes five times as long over a handful of numbers.
+    # Through numpy: torch.tensor takes five times as long for a handful of numbers.
     return torch.from_numpy(np.array(numbers, np.float32))
-
-
-def _noted(
-    outputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-) -> tuple[Memory, RawCommand]:
-    state, latch, command = outputs
-    return Memory(state.numpy()[0], latch.numpy()[0]), _raw(command)
 
 
 def _raw(command: torch.Tensor) -> RawCommand:

@@ -70,7 +70,7 @@ class FlightFile:
     def __init__(
         self,
         path: Path,
-        camera: PolicyCamera,
+        camera: PolicyCamera | None,
         safety: SafetyConfig,
         items: Sequence[Item] | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Freshness of a channel: when its silence is a failsafe, and when that is over."""
+"""Freshness of a channel: when its silence becomes a failsafe, and when that ends."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,13 @@ NEVER = -(2**63)
 """An instant before all others, ns: clocks may start below zero."""
 
 LONGEST = 1e9
-"""Seconds; settings of time go no further, so that they stay whole numbers of ns."""
+"""Seconds; the largest setting of a time, so that all of them are whole numbers of ns."""
 
+FOR_EVER = 2**64
+"""An age that no measurement reaches, ns."""
 
 FRESH = (Mode.NOMINAL, "")
-"""State of a channel that asks for no failsafe."""
+"""State of a channel that demands no failsafe."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Watch:
     """Freshness of one needed channel; times in ns.
 
     Attributes:
-        channel: which.
-        hover, land: ages from which on it is stale.
-        newest: newest stamp heard, or None.
-        recovered: instant from which on it counts as fresh again, once it was stale.
+        channel: the channel.
+        hover, land: ages beyond which it is stale; `FOR_EVER` for one that never is.
+        newest: newest stamp received, or None.
+        recovered: instant from which it counts as fresh again after it was stale.
 
     """
 
@@ -56,7 +58,7 @@ class Watch:
     newest: int | None = None
     recovered: int = NEVER
 
-    def heard(self, stamp: int, now: int, recovery: int) -> None:
+    def receive(self, stamp: int, now: int, recovery: int) -> None:
         """Note a measurement of `stamp` that enters at `now`; after staleness `recovery` begins."""
         if self.newest is not None:
             if now - self.newest > self.hover:
@@ -65,7 +67,7 @@ class Watch:
         self.newest = stamp
 
     def state(self, now: int) -> tuple[Mode, str]:
-        """Failsafe that this channel asks for at `now` and why; `Mode.NOMINAL` for none."""
+        """Failsafe that this channel demands at `now`, and why; `Mode.NOMINAL` for none."""
         newest = self.newest
         if newest is not None and now - newest <= self.hover and now >= self.recovered:
             return FRESH
@@ -80,7 +82,7 @@ class Watch:
 
     def changes(self, start: int, end: int) -> list[int]:
         """Instants after `start` and before `end` at which `state` may change with no event."""
-        # Those of staleness come after `hover`, and most ask for less.
+        # Staleness begins after `hover`; most callers ask about a shorter time.
         if self.newest is None or (self.recovered <= start and end <= self.newest + self.hover):
             return []
         instants = (self.newest + self.hover + 1, self.newest + self.land + 1, self.recovered)

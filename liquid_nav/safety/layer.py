@@ -20,11 +20,12 @@ The whole table, with what is around this layer, is ``docs/safety.md``.
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from liquid_nav.command import Command, CommandLimits, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Odometry
-from liquid_nav.safety.freshness import FRESH, LONGEST, NEVER, Staleness, Watch
+from liquid_nav.safety.freshness import FOR_EVER, FRESH, LONGEST, NEVER, Staleness, Watch
 from liquid_nav.safety.geofence import Bounds, Geofence, Track, heading, turned
 
 __all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
@@ -40,6 +41,7 @@ def _default_staleness() -> dict[Channel, Staleness]:
         Channel.CAMERA: Staleness(hover=0.3, land=2.0),
         Channel.IMU: Staleness(hover=0.1, land=2.0),
         Channel.ODOMETRY: Staleness(hover=0.5, land=5.0),
+        Channel.RANGE: Staleness(hover=0.5, land=2.0),
     }
 
 
@@ -58,8 +60,8 @@ class SafetyConfig:
         landing_speed: m/s of descent when landing.
         geofence: the box to stay in, or None; with one, odometry becomes a needed channel.
         frozen: per channel, seconds for which its values may stay the same, bit for bit; further
-            ones are rejected, so that the channel goes stale. A channel that is missing is never
-            judged so: leave out a source that has no noise.
+            ones are rejected, so that the channel goes stale. A channel without an entry is never
+            judged frozen: leave out a source that has no noise.
 
     Raises:
         ConfigError: on a value out of range, or a geofence that the slew limits cannot brake for.
@@ -109,14 +111,21 @@ class SafetyLayer:
     Args:
         config: settings.
         channels: those without which the policy is not to be trusted.
+        staleness: per channel, what holds where the settings do not say; None where the first
+            measurement stays valid for ever.
 
     Raises:
         ConfigError: if a needed channel has no staleness.
 
     """
 
-    def __init__(self, config: SafetyConfig, channels: Iterable[Channel]) -> None:
-        self._channels = frozenset(channels)
+    def __init__(
+        self,
+        config: SafetyConfig,
+        channels: Iterable[Channel],
+        staleness: Mapping[Channel, Staleness | None] = MappingProxyType({}),
+    ) -> None:
+        self._channels, self._staleness = frozenset(channels), staleness
         self._configure(config, self._check(config))
         self.reset()
 
@@ -124,7 +133,8 @@ class SafetyLayer:
         """Name the channels that are needed under `config`, in the order of their names."""
         fence = set() if config.geofence is None else {Channel.ODOMETRY}
         needed = sorted(self._channels | fence, key=lambda channel: channel.value)
-        missing = [channel.value for channel in needed if channel not in config.staleness]
+        known = {*self._staleness, *config.staleness}
+        missing = [channel.value for channel in needed if channel not in known]
         if missing:
             raise ConfigError(f"staleness is not set for needed channels: {', '.join(missing)}")
         return needed
@@ -148,8 +158,10 @@ class SafetyLayer:
     def _watch(self) -> dict[Channel, Watch]:
         watches = {}
         for channel in self._needed:
-            ages = self.config.staleness[channel]
-            hover, land = round(ages.hover * SECOND), round(ages.land * SECOND)
+            ages = self.config.staleness.get(channel) or self._staleness[channel]
+            hover = land = FOR_EVER
+            if ages is not None:
+                hover, land = round(ages.hover * SECOND), round(ages.land * SECOND)
             watches[channel] = Watch(channel, hover, land, self._stamps.get(channel))
         return watches
 
@@ -188,15 +200,15 @@ class SafetyLayer:
                     watch.recovered = now + self._recovery
         return self._newest
 
-    def heard(self, channel: Channel, stamp: int, now: int) -> None:
+    def receive(self, channel: Channel, stamp: int, now: int) -> None:
         """Note a good measurement of `channel` taken at `stamp` and entering at `now`, ns."""
         self._stamps[channel] = max(stamp, self._stamps.get(channel, stamp))
         watch = self._watches.get(channel)
         if watch is not None:
-            watch.heard(stamp, now, self._recovery)
+            watch.receive(stamp, now, self._recovery)
 
     def locate(self, odometry: Odometry) -> None:
-        """Note where the vehicle is, for the geofence; an older place than the known one is not."""
+        """Note where the vehicle is, for the geofence, unless newer odometry is known."""
         if self._odometry is None or odometry.stamp >= self._odometry.stamp:
             self._odometry = odometry
             self._track.locate(odometry.stamp)
@@ -210,7 +222,7 @@ class SafetyLayer:
         """Engage or release the operator's stop."""
         self._stopped = engaged
 
-    def distrust_policy(self, now: int) -> None:
+    def policy_failed(self, now: int) -> None:
         """Note that the policy's output at `now` ns was not finite."""
         self._policy_trusted_from = now + max(1, self._recovery)
 
@@ -274,7 +286,7 @@ class SafetyLayer:
     def _target(
         self, now: int, raw: Callable[[int], Vector]
     ) -> tuple[Vector, Mode, str, Bounds | None]:
-        """What to slew to at `now`, who says so, why, and the geofence on the way there."""
+        """Command to slew to at `now`, its mode and reason, and the geofence on the way there."""
         mode, reason = self._failsafe(now)
         target = REST
         if mode is Mode.NOMINAL:
@@ -297,7 +309,7 @@ class SafetyLayer:
         return target, mode, reason, bounds
 
     def _inside(self, bounds: Bounds, vector: Vector) -> Vector:
-        # What the fence leaves is turned, and may be too fast to the side.
+        # Turned back into the heading frame, the velocity may be too fast to the side.
         return _shorten(bounds.clamp(vector), self.config.limits)
 
     def _failsafe(self, now: int) -> tuple[Mode, str]:
@@ -320,7 +332,7 @@ class SafetyLayer:
         vector = _toward(start, target, step)
         if bounds is None:
             return vector
-        # Each axis slews for itself, so that the way to a target inside may lead out: brake at the
+        # Each axis slews on its own, so that the way to a target inside may lead out: brake at the
         # walls first, and from there go as far as they allow.
         braked = _toward(start, self._inside(bounds, start), step)
         share = bounds.share(braked, vector)
@@ -347,7 +359,7 @@ def _shorten(vector: Vector, limits: CommandLimits) -> Vector:
 
 
 def _toward(start: Vector, target: Vector, step: Vector) -> Vector:
-    # Spelt out: it is done for every event, and a generator takes four times as long.
+    # Written out, because it runs for every event and a generator takes four times as long.
     a, b, c, d = start
     p, q, r, s = step
     w, x, y, z = target

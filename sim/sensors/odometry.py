@@ -36,7 +36,9 @@ class OdometryModel(SensorModel):
     """
 
     channel: ClassVar[Channel] = Channel.ODOMETRY
-    timing: ClassVar[SensorTiming] = SensorTiming(rate=30, latency=0.02)
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=30, jitter=0.002, latency=0.02, latency_jitter=0.01, drop=0.02
+    )
 
     position_noise: float = 0.01
     orientation_noise: float = 0.005

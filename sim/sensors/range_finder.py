@@ -36,7 +36,9 @@ class RangeFinderModel(SensorModel):
     """
 
     channel: ClassVar[Channel] = Channel.RANGE
-    timing: ClassVar[SensorTiming] = SensorTiming(rate=50, latency=0.01)
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=50, jitter=0.002, latency=0.01, latency_jitter=0.005, drop=0.02
+    )
 
     min_range: float = 0.1
     max_range: float = 12.0

@@ -20,7 +20,8 @@ from liquid_nav.learning.imitation import train
 from liquid_nav.learning.losses import sight_loss
 from liquid_nav.learning.target_expert import TargetExpert
 from liquid_nav.messages.fields import header, twist
-from liquid_nav.onboard import PolicyCamera, PolicyConfig, RawCommand
+from liquid_nav.onboard import PolicyCamera, RawCommand
+from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder
 from liquid_nav.recording.recorder import COMMAND, FlightRecorder
 from liquid_nav.recording.writer import McapWriter, message
 from liquid_nav.replay.topics import NONE, Topics
@@ -84,14 +85,15 @@ def write(path: Path, flight: Sequence[Event | Command]) -> Path:
 def converted(path: Path, out: Path, **pieces: float) -> list[Episode]:
     out.mkdir()
     convert(path, out, CAMERA, Topics(), Pieces(**pieces))
-    return load_folder(out, CAMERA)
+    return load_folder(out, CAMERA_AND_IMU)
 
 
 def equal(a: Episode, b: Episode) -> bool:
-    return all(
-        x.dtype == y.dtype and x.tobytes() == y.tobytes()
-        for x, y in ((getattr(a, name), getattr(b, name)) for name in vars(a))
-    )
+    names = ("channel", "dt", "age", "label", "seen", "sight", "outcome")
+    pairs = [(getattr(a, name), getattr(b, name)) for name in names]
+    pairs += [(a.measured[channel], b.measured[channel]) for channel in a.channels]
+    same = all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in pairs)
+    return same and a.channels == b.channels
 
 
 def test_a_recorded_flight_is_the_episode_that_was_flown(flown: Flown, tmp_path: Path) -> None:
@@ -234,11 +236,11 @@ def test_the_command_line(flown: Flown, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_folder_of_episodes_is_checked(flown: Flown, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no episodes"):
-        load_folder(tmp_path, CAMERA)
+        load_folder(tmp_path, CAMERA_AND_IMU)
     flown.episode.save(tmp_path / "a.npz")
-    small = PolicyConfig(camera=PolicyCamera(width=32, height=24)).camera
-    with pytest.raises(ConfigError, match=r"a\.npz has frames of 64x48, the model sees 32x24"):
+    small = (CameraEncoder(camera=PolicyCamera(width=32, height=24)),)
+    with pytest.raises(ConfigError, match=r"a\.npz has .* camera of shape \(48, 64, 3\)"):
         load_folder(tmp_path, small)
     (tmp_path / "b.npz").write_bytes(b"PK")
     with pytest.raises(EpisodeError):
-        load_folder(tmp_path, CAMERA)
+        load_folder(tmp_path, CAMERA_AND_IMU)

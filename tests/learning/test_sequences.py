@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from liquid_nav.events import CameraFrame, Event, ImuSample, RangeSample
+from liquid_nav.events import CameraFrame, Channel, Event, ImuSample, RangeSample
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
@@ -33,6 +33,14 @@ def episode(events: list[Event], seed: int = 0) -> Episode:
         sight = tuple(rng.normal(size=4)) if isinstance(event, CameraFrame) else None
         builder.add(event, tuple(rng.normal(size=4)), k > len(events) // 2, sight)
     return builder.build("success")
+
+
+def assert_same(one: Episode, other: Episode) -> None:
+    assert one.channels == other.channels
+    for channel in one.channels:
+        np.testing.assert_array_equal(one.measured[channel], other.measured[channel])
+    for name in ("channel", "dt", "age", "label", "seen", "sight", "outcome"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_events_that_are_not_learned_from_take_no_time_away() -> None:
@@ -102,27 +110,29 @@ def test_every_piece_of_an_episode_comes_once_and_in_order() -> None:
     assert [bool(piece.fresh[0]) for piece in pieces] == [True, False, False, False, True]
     labels = torch.cat([piece.label[piece.valid] for piece in pieces[:4]])
     np.testing.assert_array_equal(labels, whole.label)
-    frames = torch.cat([piece.frames for piece in pieces[:4]])
-    np.testing.assert_array_equal(frames, whole.frames)
+    for index, channel in enumerate(whole.channels):
+        rows = torch.cat([piece.measured[index] for piece in pieces[:4]])
+        np.testing.assert_array_equal(rows, whole.measured[channel])
 
 
 def test_mirroring_is_a_reflection_that_keeps_the_search() -> None:
     whole = episode(log(6, 64))
+    frames, samples = whole.measured[Channel.CAMERA], whole.measured[Channel.IMU]
     for seed in range(20):
         rng = np.random.default_rng(seed)
         stream = PieceStream([whole], 1, 64, rng)
         batch = next(iter(stream))
-        if not torch.equal(batch.imu[0], torch.from_numpy(whole.imu)):
+        if not torch.equal(batch.measured[1], torch.from_numpy(samples)):
             break
     else:
         pytest.fail("never mirrored in 20 draws")
     # Roll and yaw rates, and the sideways force, change sign under y -> -y.
-    np.testing.assert_array_equal(batch.imu[0], whole.imu * [-1, 1, -1, 1, -1, 1])
+    np.testing.assert_array_equal(batch.measured[1], samples * [-1, 1, -1, 1, -1, 1])
     seen = whole.seen
     np.testing.assert_array_equal(batch.label[0][~seen], whole.label[~seen])
     np.testing.assert_array_equal(batch.label[0][seen], (whole.label * [1, -1, 1, -1])[seen])
     np.testing.assert_array_equal(batch.sight, whole.sight * [1, -1, 1, 1])
-    dark = batch.frames.numpy().astype(float).mean((1, 2)) / whole.frames.mean((1, 2))
+    dark = batch.measured[0].numpy().astype(float).mean((1, 2)) / frames.mean((1, 2))
     assert np.ptp(dark, axis=0).max() < 0.05  # one light for the whole piece
 
 
@@ -145,8 +155,7 @@ def test_an_episode_survives_the_disk_whole(tmp_path: Path) -> None:
     path = tmp_path / "round0" / "1.npz"
     whole.save(path)
     again = Episode.load(path)
-    for name in Episode.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert_same(again, whole)
     assert [entry.name for entry in path.parent.iterdir()] == ["1.npz"]
     data = path.read_bytes()
     for keep in (0, 10, len(data) // 2, len(data) - 1):
@@ -161,9 +170,22 @@ def test_only_what_the_policy_reads_becomes_a_row() -> None:
     events = log(9, 12)
     built = episode(events)
     assert len(built) == 12
-    assert built.camera.sum() == sum(isinstance(event, CameraFrame) for event in events)
-    index = next(k for k, event in enumerate(events) if isinstance(event, ImuSample))
-    event = events[index]
-    assert isinstance(event, ImuSample)
-    np.testing.assert_allclose(built.imu[index, :3], event.angular_velocity, rtol=1e-6)
-    np.testing.assert_allclose(built.imu[index, 3:], event.specific_force, rtol=1e-6)
+    frames = [event for event in events if isinstance(event, CameraFrame)]
+    samples = [event for event in events if isinstance(event, ImuSample)]
+    assert [built.channels[k] for k in built.channel] == [event.channel for event in events]
+    np.testing.assert_array_equal(built.measured[Channel.CAMERA], [f.image for f in frames])
+    expected = [[*s.angular_velocity, *s.specific_force] for s in samples]
+    np.testing.assert_allclose(built.measured[Channel.IMU], expected, rtol=1e-6)
+
+
+def test_an_episode_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """One that had a column of six numbers for the IMU, zero at frames."""
+    whole = episode(log(9, 12))
+    is_frame = whole.channel == 0
+    imu = np.zeros((12, 6), np.float32)
+    imu[~is_frame] = whole.measured[Channel.IMU]
+    names = ("dt", "age", "label", "seen", "sight", "outcome")
+    same = {name: getattr(whole, name) for name in names}
+    frames = whole.measured[Channel.CAMERA]
+    np.savez(tmp_path / "old.npz", camera=is_frame, imu=imu, frames=frames, **same)
+    assert_same(Episode.load(tmp_path / "old.npz"), whole)

@@ -11,13 +11,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.liquid import AutoNCP
-from liquid_nav.onboard import Memory, Policy, PolicyConfig, RawCommand, load_policy, native
-from liquid_nav.onboard.camera import NativeCamera
+from liquid_nav.onboard import (
+    Memory,
+    Policy,
+    PolicyCamera,
+    PolicyConfig,
+    RawCommand,
+    load_policy,
+    native,
+)
+from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder
 from liquid_nav.onboard.runtime import NativeRuntime
 from liquid_nav.policy import PolicyNetwork, make_policy
-from liquid_nav.policy.network import CameraEncoder
-from liquid_nav.policy.scripted import ScriptedRuntime, folded, folded_camera
+from liquid_nav.policy.encoders import CameraModule
+from liquid_nav.policy.scripted import ScriptedRuntime, folded
 from support import frame, sample, small_network
 
 MILLISECOND = 1_000_000
@@ -25,14 +34,12 @@ MILLISECOND = 1_000_000
 needs_kernel = pytest.mark.skipif(native.kernel is None, reason="the native kernel is not built")
 
 # Camera sides and channels that are no multiples of a vector, strides that leave an odd row.
+UNEVEN_EYE = CameraEncoder(12, PolicyCamera(37, 23), convolutions=(5, 18, 3))
 UNEVEN = PolicyConfig(
-    camera=replace(PolicyConfig().camera, width=37, height=23),
+    (UNEVEN_EYE, ImuEncoder(7)),
     cell="ltc",
     units=13,
     cell_options={"wiring": AutoNCP(13, 3, seed=1).to_dict()},
-    convolutions=(5, 18, 3),
-    camera_features=12,
-    imu_features=7,
 )
 
 
@@ -174,7 +181,9 @@ def test_a_network_that_was_trained_as_a_script_flies() -> None:
     image = torch.zeros((1, config.camera.height, config.camera.width, 3), dtype=torch.uint8)
     state, latch = network.initial(1)
     for _ in range(3):
-        _, _, command = network.on_camera(state, latch, torch.zeros(1), image, torch.zeros(1))
+        _, _, command = network.on_event(
+            state, latch, torch.zeros(1), "camera", image, torch.zeros(1)
+        )
         command.sum().backward()
     policy = make_policy(config, network, native=False)
     memory, command = policy.on_event(policy.initial(), frame(0.0), 0, 0)
@@ -203,11 +212,11 @@ def test_weights_that_are_not_finite_are_seen_in_the_command() -> None:
     healthy = make_policy(config, network).runtime
     assert isinstance(healthy, NativeRuntime)
     with torch.no_grad():
-        network.imu.dense.bias.fill_(float("nan"))
-    broken = NativeRuntime(folded(network))
-    memory, command = broken.on_imu(broken.initial(), 0.0, [0.0] * 7)
+        network.encoders["imu"].dense.bias.fill_(float("nan"))
+    broken = NativeRuntime(config, folded(network))
+    memory, command = broken.on_event(broken.initial(), Channel.IMU, 0.0, [0.0] * 6, 0.0)
     assert np.isnan(command).all()
-    _, command = broken.on_imu(memory, 0.01, [0.0] * 7)
+    _, command = broken.on_event(memory, Channel.IMU, 0.01, [0.0] * 6, 0.0)
     assert np.isnan(command).all()
 
 
@@ -219,21 +228,22 @@ def test_every_instruction_set_encodes_frames(
 ) -> None:
     monkeypatch.setattr(native, "kernel", native.select(instruction_set))
     torch.manual_seed(2)
-    encoder = CameraEncoder(replace(UNEVEN, convolutions=convolutions))
-    camera = NativeCamera(folded_camera(encoder))
+    encoder = replace(UNEVEN_EYE, convolutions=convolutions)
+    module = CameraModule(encoder)
+    camera = encoder.onboard(module.fold())
     for seed, age in enumerate((0.0, 0.04, 1e3)):
         image = np.random.default_rng(seed).integers(0, 256, (23, 37, 3), np.uint8)
         with torch.no_grad():
-            expected = encoder(torch.from_numpy(image[None]), torch.tensor([age]))[0].numpy()
+            expected = module(torch.from_numpy(image[None]), torch.tensor([age]))[0].numpy()
         np.testing.assert_allclose(camera(image, age), expected, rtol=1e-5, atol=1e-5)
 
 
 @needs_kernel
 def test_a_native_camera_wants_float32_and_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = CameraEncoder(UNEVEN)
-    camera = folded_camera(encoder)
-    with pytest.raises(ConfigError, match="in float32"):
-        folded_camera(encoder.double())
+    module = CameraModule(UNEVEN_EYE)
+    arrays = module.fold()
+    with pytest.raises(ConfigError, match="must be float32"):
+        UNEVEN_EYE.onboard(module.double().fold())
     monkeypatch.setattr(native, "kernel", None)
     with pytest.raises(ConfigError, match="not built or switched off"):
-        NativeCamera(camera)
+        UNEVEN_EYE.onboard(arrays)

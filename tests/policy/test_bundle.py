@@ -1,6 +1,7 @@
 """Model bundles: what is saved is what flies, and nothing damaged is ever loaded."""
 
 import hashlib
+import importlib.resources
 import json
 import subprocess
 import sys
@@ -16,12 +17,16 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from liquid_nav import registry
 from liquid_nav.errors import BundleError
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
+from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe
 from liquid_nav.policy import annotate_bundle, load_network, make_policy, save_bundle
 from liquid_nav.policy.scripted import ScriptedRuntime
 from support import frame, sample, small_network
+
+EYE = "encoders.camera.0"
 
 FILES = ("policy.pt", "weights.safetensors", "native.safetensors", "manifest.json")
 
@@ -77,7 +82,12 @@ def test_saved_trained_and_flown_are_the_same_policy(
 
 
 def test_a_configuration_survives_its_json() -> None:
-    config = PolicyConfig(cell="ltc", units=7, convolutions=(3, 5), cell_options={"max_step": 0.05})
+    config = PolicyConfig(
+        (ImuEncoder(3), CameraEncoder(5, convolutions=(3, 5)), OdometryEncoder(4, pose=True)),
+        cell="ltc",
+        units=7,
+        cell_options={"max_step": 0.05},
+    )
     assert PolicyConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -228,9 +238,9 @@ def refold(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object
 @pytest.mark.parametrize(
     "change",
     [
-        lambda arrays, _: arrays.update(vouched=-arrays["vouched"]),
-        lambda arrays, _: arrays.update(vouched=arrays["vouched"][:-1]),
-        lambda arrays, _: arrays.update(vouched=arrays["vouched"] * np.nan),
+        lambda arrays, _: arrays.update(probe=-arrays["probe"]),
+        lambda arrays, _: arrays.update(probe=arrays["probe"][:-1]),
+        lambda arrays, _: arrays.update(probe=arrays["probe"] * np.nan),
         lambda arrays, _: arrays.update(head_weight=arrays["head_weight"] * np.float32(1.01)),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"] * np.float32(np.nan)}),
         lambda _, about: about.update(form="liquid_nav 0"),
@@ -260,17 +270,17 @@ def test_a_native_form_that_torchscript_does_not_vouch_for_does_not_fly(
     "change",
     [
         lambda arrays, _: arrays.pop("head_bias"),
-        lambda arrays, _: arrays.pop("vouched"),
+        lambda arrays, _: arrays.pop("probe"),
         lambda arrays, _: arrays.pop("core.bias"),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"].astype(float)}),
         lambda arrays, _: arrays.update({"core.bias": arrays["core.bias"][:-1]}),
         lambda arrays, _: arrays.update({"core.states": arrays["core.states"].T.copy()}),
         lambda arrays, _: arrays.update({"core.input_limit": np.array(-1.0)}),
         lambda arrays, _: arrays.update({"core.input_limit": np.array(np.inf)}),
-        lambda arrays, _: arrays.update({"camera.size": np.array([48, 65])}),
-        lambda arrays, _: arrays.update({"camera.size": np.array([48.0, 64.0])}),
-        lambda arrays, _: arrays.update({"camera.0": arrays["camera.0"][:, :2].copy()}),
-        lambda arrays, _: arrays.update({"camera.age_unit": np.array([0.1, 0.1])}),
+        lambda arrays, _: arrays.update({EYE: arrays[EYE][:, :2].copy()}),
+        lambda arrays, _: arrays.update({EYE: arrays[EYE].astype(float)}),
+        lambda arrays, _: arrays.pop(EYE),
+        lambda arrays, _: arrays.update({"encoders.sonar.0": arrays[EYE]}),
         lambda arrays, _: arrays.update(scale=arrays["scale"][:3]),
         lambda _, about: about.update(core="gru"),
         lambda _, about: about.pop("core"),
@@ -295,7 +305,7 @@ def test_a_native_form_of_another_size_than_the_manifests_is_refused(
     path = copy(whole, tmp_path / "model")
     config = json.loads((path / "manifest.json").read_text())["config"]
     rewrite(path, {"config": config | {"units": 13}})
-    with pytest.raises(BundleError, match="its sizes are others"):
+    with pytest.raises(BundleError, match="the core has 12 units"):
         load_policy(path)
 
 
@@ -392,3 +402,69 @@ def test_saving_through_a_link_replaces_what_it_points_to(whole: Path, tmp_path:
     assert link.is_symlink()
     assert read_manifest(path).training == {"seed": 4}
     assert {entry.name for entry in tmp_path.iterdir()} == {"model", "link"}
+
+
+# Bundles of format 1, which knew camera and IMU only: the shipped one
+
+SHIPPED = Path(str(importlib.resources.files("liquid_nav_models") / "target"))
+
+
+def test_a_bundle_of_format_1_is_what_it_was() -> None:
+    manifest = read_manifest(SHIPPED)
+    eye, sense = manifest.config.encoders
+    assert (eye, sense) == (CameraEncoder(), ImuEncoder())
+    network, _ = load_network(SHIPPED)
+    native_form = safe_open(SHIPPED / "native.safetensors", framework="numpy")
+    assert json.loads((SHIPPED / "manifest.json").read_text())["format"].endswith("/1")
+    assert "imu_weight" in native_form.keys()  # noqa: SIM118
+    scripted, _ = load_policy(SHIPPED, runtime="torchscript")
+    again = make_policy(manifest.config, network, native=False)
+    assert hasattr(scripted.runtime.network, "on_camera")
+    assert flown(scripted) == flown(again)
+    natively, _ = load_policy(SHIPPED)
+    np.testing.assert_allclose(flown(natively), flown(scripted), atol=1e-5)
+
+
+@needs_kernel
+def test_a_bundle_of_format_1_flies_natively_from_its_file_and_from_its_script(
+    tmp_path: Path,
+) -> None:
+    natively, manifest = load_policy(SHIPPED, runtime="native")
+    folded, _ = load_policy(SHIPPED, runtime="folded")
+    assert flown(natively) == flown(folded)
+    network, _ = load_network(SHIPPED)
+    save_bundle(tmp_path / "model", network, manifest)
+    assert flown(load_policy(tmp_path / "model", runtime="native")[0]) == flown(natively)
+
+
+@needs_kernel
+def test_the_log_says_what_flies_and_why_nothing_faster_does(
+    whole: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with caplog.at_level("INFO", "liquid_nav"):
+        load_policy(whole)
+        assert caplog.messages == [f"{whole}: the runtime native evaluates it"]
+        caplog.clear()
+        monkeypatch.setattr(native, "kernel", None)
+        load_policy(whole)
+    assert caplog.messages[0] == (
+        f"{whole}: the runtime native cannot evaluate it: the native kernel is not built or "
+        "switched off"
+    )
+    assert caplog.messages[-1] == f"{whole}: the runtime torchscript evaluates it"
+
+
+def test_a_runtime_can_be_asked_for_and_is_refused_by_name(whole: Path) -> None:
+    assert isinstance(load_policy(whole, runtime="torchscript")[0].runtime, ScriptedRuntime)
+    with pytest.raises(BundleError, match="there is no runtime 'abacus'"):
+        load_policy(whole, runtime="abacus")
+
+
+def test_no_entry_points_are_searched_to_fly_natively(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise AssertionError("entry points were searched")
+
+    monkeypatch.setattr(registry, "entry_points", refuse)
+    assert load_policy(whole)[0].channels == {"camera", "imu"}

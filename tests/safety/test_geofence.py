@@ -79,7 +79,7 @@ def fly(
         if k % period == 0:
             then = max(k - latency, 0)
             seen = odometry(path[then], yaw, speeds[then], (k - latency) * MS, latency * MS)
-            layer.heard(Channel.ODOMETRY, seen.stamp, k * MS)
+            layer.receive(Channel.ODOMETRY, seen.stamp, k * MS)
             layer.locate(seen)
         command = (
             layer.commit(k * MS, raw)
@@ -217,7 +217,7 @@ finite = st.floats(-10, 10)
 def test_the_geofence_leaves_the_limits_whole(yaw, wanted, place) -> None:
     layer = SafetyLayer(SafetyConfig(geofence=BOX), ())
     here = odometry(place, yaw)
-    layer.heard(Channel.ODOMETRY, 0, 0)
+    layer.receive(Channel.ODOMETRY, 0, 0)
     layer.locate(here)
     layer.commit(0, always(wanted))
     asked = layer.command(500 * MS, always(wanted))
@@ -229,7 +229,7 @@ def test_the_geofence_leaves_the_limits_whole(yaw, wanted, place) -> None:
 
 def test_a_late_place_does_not_replace_a_newer_one() -> None:
     layer = SafetyLayer(SafetyConfig(geofence=BOX), ())
-    layer.heard(Channel.ODOMETRY, 100, 100)
+    layer.receive(Channel.ODOMETRY, 100, 100)
     layer.locate(odometry((4, 0, 1), stamp=100))
     layer.locate(odometry((0, 0, 1), stamp=50, latency=50))
     layer.commit(100, always((2.0, 0.5, 0.3, 1.0)))
@@ -246,13 +246,13 @@ def test_the_way_back_into_the_geofence_is_free() -> None:
 def test_a_geofence_needs_odometry_and_says_when_it_acts() -> None:
     layer = SafetyLayer(SafetyConfig(geofence=Geofence((-1, -1, 0.5), (1, 1, 3))), ())
     assert layer.command(0, always((3.0, 0.0, 0.0, 0.0))).reason == "odometry: nothing received yet"
-    layer.heard(Channel.ODOMETRY, 0, 0)
+    layer.receive(Channel.ODOMETRY, 0, 0)
     layer.locate(odometry((0.99, 0, 1)))
     layer.commit(0, always((3.0, 0.0, 0.0, 0.0)))
     asked = layer.command(90 * MS, always((3.0, 0.0, 0.0, 0.0)))
     assert (asked.mode, asked.reason) == (Mode.NOMINAL, "geofence")
     assert 0 < asked.vx < 0.2
-    layer.heard(Channel.ODOMETRY, 100 * MS, 100 * MS)
+    layer.receive(Channel.ODOMETRY, 100 * MS, 100 * MS)
     layer.locate(odometry((0.0, 0, 1), stamp=100 * MS))
     layer.commit(100 * MS, always((1.0, 0.0, 0.0, 0.0)))
     left = layer.command(300 * MS, always((1.0, 0.0, 0.0, 0.0)))
@@ -261,7 +261,7 @@ def test_a_geofence_needs_odometry_and_says_when_it_acts() -> None:
 
 def test_a_landing_passes_the_floor() -> None:
     layer = SafetyLayer(SafetyConfig(geofence=BOX), ())
-    layer.heard(Channel.ODOMETRY, 0, 0)
+    layer.receive(Channel.ODOMETRY, 0, 0)
     layer.locate(odometry((0, 0, 0.5)))
     layer.commit(0, always((0.0, 0.0, -1.0, 0.0)))
     assert layer.command(400 * MS, always((0.0, 0.0, -1.0, 0.0))).vz == 0.0

@@ -37,7 +37,7 @@ def flown(ms: int, config: SafetyConfig | None = None) -> SafetyLayer:
 def fly(layer: SafetyLayer, start: int, end: int, *channels: Channel) -> None:
     for now in range(start, end + 1, 5):
         for channel in channels or NEEDED:
-            layer.heard(channel, now * MS, now * MS)
+            layer.receive(channel, now * MS, now * MS)
         layer.commit(now * MS, fast)
 
 
@@ -99,7 +99,7 @@ def test_no_command_jumps_across_a_change(steps, x: float) -> None:
             return wish
 
         for channel in (*NEEDED, Channel.ODOMETRY):
-            layer.heard(channel, now * MS, now * MS)
+            layer.receive(channel, now * MS, now * MS)
         if changed is None:
             command = layer.commit(now * MS, raw)
         else:
@@ -148,7 +148,7 @@ def test_a_failsafe_is_not_argued_away() -> None:
 
 def test_the_operators_stop_and_a_distrusted_policy_stay() -> None:
     layer = flown(1000)
-    layer.distrust_policy(1000 * MS)
+    layer.policy_failed(1000 * MS)
     layer.reconfigure(SLOW, 1010 * MS, fast)
     assert layer.command(1020 * MS, fast).reason == "policy: output was not finite"
     layer.operator_stop(True)
@@ -162,7 +162,7 @@ def test_a_channel_that_is_needed_only_now() -> None:
     assert layer.command(1000 * MS, fast).reason == "odometry: nothing received yet"
 
     heard = flown(1000)
-    heard.heard(Channel.ODOMETRY, 900 * MS, 1000 * MS)
+    heard.receive(Channel.ODOMETRY, 900 * MS, 1000 * MS)
     heard.locate(place(4.0, 900))
     heard.reconfigure(SafetyConfig(geofence=FENCE), 1000 * MS, fast)
     assert heard.command(1050 * MS, fast).reason == "geofence"

@@ -33,7 +33,7 @@ class Stream:
         for _ in range(round(seconds * 200)):
             self.now += 5 * MS
             for channel in channels:
-                self.layer.heard(channel, self.now - round(stuck * SECOND), self.now)
+                self.layer.receive(channel, self.now - round(stuck * SECOND), self.now)
             self.layer.commit(self.now, always(self.wanted))
 
     def ask(self, later: float = 0.0):
@@ -156,7 +156,7 @@ def test_no_timing_makes_a_command_leave_its_limits(steps) -> None:
             assert layer.command(now + gap // 2, always(wanted)) == mid
         now += gap
         for channel in channels:
-            layer.heard(channel, now, now)
+            layer.receive(channel, now, now)
         newest = command = layer.commit(now, always(wanted))
         assert all(
             abs(x) <= m + 1e-9 for x, m in zip(command.vector, (3.0, 1.5, 1.2, 1.5), strict=True)

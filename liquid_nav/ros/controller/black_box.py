@@ -136,7 +136,7 @@ class BlackBox:
 
     """
 
-    def __init__(self, config: BoxConfig, camera: PolicyCamera, logger: Any) -> None:
+    def __init__(self, config: BoxConfig, camera: PolicyCamera | None, logger: Any) -> None:
         self._config, self._camera, self._logger = config, camera, logger
         self._ring = Ring(config.seconds, config.limit)
         self._mode: Mode | None = None

@@ -32,7 +32,7 @@ class FlightLog:
 
     """
 
-    def __init__(self, folder: Path, node: str, camera: PolicyCamera, logger: Any) -> None:
+    def __init__(self, folder: Path, node: str, camera: PolicyCamera | None, logger: Any) -> None:
         self._folder, self._node = folder, node
         self._camera, self._logger = camera, logger
         self._file: FlightFile | None = None

@@ -36,7 +36,9 @@ class Recorder(Protocol):
         """Its status for the diagnostics."""
 
 
-def make_recorders(node: Node, values: Mapping[str, Any], camera: PolicyCamera) -> list[Recorder]:
+def make_recorders(
+    node: Node, values: Mapping[str, Any], camera: PolicyCamera | None
+) -> list[Recorder]:
     """Make the recorders that the parameters ask for; none, and a warning, if a package is missing.
 
     Args:

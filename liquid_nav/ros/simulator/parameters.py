@@ -84,6 +84,8 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
     sensors = defaults["sensors"]
     if not isinstance(sensors, (list, tuple)) or not all(isinstance(n, str) for n in sensors):
         raise ConfigError(f"sensors must be a list of names, got {sensors!r}")
+    if len(set(sensors)) < len(sensors):
+        raise ConfigError(f"sensors must have a name each, got {', '.join(sensors)}")
     vehicle = load_vehicle(defaults["vehicle"])
     specs = list(SPECS)
     for name in sensors:

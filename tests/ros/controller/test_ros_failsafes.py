@@ -218,10 +218,8 @@ class Pushing:
     def __init__(self, command: list[float]):
         self.command = tuple(command)
 
-    def on_imu(self, memory: Any, *_: Any) -> Any:
+    def on_event(self, memory: Any, *_: Any) -> Any:
         return memory, self.command
-
-    on_camera = on_imu
 
     def query(self, *_: Any) -> Any:
         return self.command

@@ -26,14 +26,13 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, Range
 from std_srvs.srv import Trigger
 
 from liquid_nav.command import Command
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.messages.decode import stamp_of
 from liquid_nav.ros.parameters import read
 from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.simulator.node import SimulatorNode
 from liquid_nav.ros.simulator.parameters import SPECS
-from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.vehicle.files import load_vehicle
 from liquid_nav_sim.world import World
 
@@ -325,7 +324,7 @@ def test_sensors_that_cannot_be_are_refused(ros: Spinner) -> None:
         ({"faults": "/nowhere.toml"}, "/nowhere.toml"),
     ):
         given = overrides(**parameters)  # type: ignore[arg-type]
-        with pytest.raises(SimulationError, match=words):
+        with pytest.raises(LiquidNavError, match=words):
             SimulatorNode(context=ros.context, parameter_overrides=given)
 
 

@@ -1,0 +1,140 @@
+"""What every encoder is: how a policy reads the events of one channel, without torch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import Channel, Event
+from liquid_nav.safety.freshness import Staleness
+
+Measurement = Sequence[float] | NDArray[Any]
+"""What an encoder reads of one event: numbers, or an image."""
+
+
+class OnboardEncoder(Protocol):
+    """An encoder with its trained weights, evaluated by numpy or the native kernel."""
+
+    def __call__(self, measurement: Any, age: float, /) -> NDArray[np.float32]:
+        """Features (F,) of a measurement that is `age` seconds old; the next call may overwrite."""
+
+
+@dataclass(frozen=True)
+class Encoder(ABC):
+    """How a policy reads one channel. A subclass is a frozen dataclass; its fields are JSON types.
+
+    `measure` takes the numbers out of an event; training stores them, flight hands them on. The
+    torch module at `torch_module` makes features of them; it is built from the encoder, and its
+    ``fold()`` gives the arrays that `onboard` evaluates in flight.
+
+    A package adds an encoder by an entry point of the group ``liquid_nav.encoders``, under `name`.
+
+    Attributes:
+        name: its name in the registry, by which a model bundle finds it again.
+        event: type of the events that it reads; they tell the channel.
+        torch_module: ``module:attribute`` of its torch module.
+        staleness: when silence on the channel becomes a failsafe, where the settings of the safety
+            layer do not say; None if the first measurement stays valid for ever.
+        features: length of the encoded measurement, F.
+
+    Raises:
+        ConfigError: on a number of features below 1.
+
+    """
+
+    name: ClassVar[str]
+    event: ClassVar[type[Event]]
+    torch_module: ClassVar[str]
+    staleness: ClassVar[Staleness | None] = Staleness(hover=0.5, land=2.0)
+
+    features: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.features, int) or self.features < 1:
+            raise ConfigError(
+                f"features of the encoder {self.name!r} must be an int of at least 1, "
+                f"got {self.features!r}"
+            )
+
+    @property
+    def channel(self) -> Channel:
+        """The channel that it reads."""
+        return self.event.channel
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a measurement."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers of a measurement, as training stores them."""
+
+    def objection(self, event: Event) -> str:
+        """Say why this event of the channel cannot be read; empty where it can."""
+        if isinstance(event, self.event):
+            return ""
+        return f"the policy does not read {type(event).__name__}"
+
+    @abstractmethod
+    def measure(self, event: Any) -> Measurement:
+        """Take out of an event of type `event` what the network reads, of shape `shape`."""
+
+    @abstractmethod
+    def mirrored(self, measurements: NDArray[Any]) -> NDArray[Any]:
+        """Measurements (K, *shape) as they would be in the mirror world, left and right swapped."""
+
+    @abstractmethod
+    def example(self, k: int) -> Measurement:
+        """A plausible measurement, another for each k = 0, 1, 2, 3; always the same numbers."""
+
+    @abstractmethod
+    def onboard(self, arrays: Mapping[str, NDArray[Any]]) -> OnboardEncoder:
+        """Evaluate arrays that the torch module's ``fold()`` gave.
+
+        Raises:
+            ConfigError: on other arrays than an encoder of this configuration has.
+
+        """
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types, `name` included; `ENCODERS` and `from_dict` invert it."""
+        return {"encoder": self.name, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Encoder":
+        """Build from what `to_dict` gave, without ``encoder``.
+
+        Raises:
+            ConfigError, TypeError, KeyError: on other fields, or values out of range.
+
+        """
+        return cls(**data)
+
+
+def require_arrays(
+    name: str, arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse folded arrays whose names, shapes or types are not those of an encoder.
+
+    Raises:
+        ConfigError: naming the encoder and its first array that is wrong.
+
+    """
+    if arrays.keys() != shapes.keys():
+        raise ConfigError(
+            f"the folded encoder {name!r} must have the arrays {', '.join(shapes)}, "
+            f"got {', '.join(arrays) or 'none'}"
+        )
+    for part, shape in shapes.items():
+        array = arrays[part]
+        if array.shape != shape or array.dtype != np.float32:
+            raise ConfigError(
+                f"{part} of the folded encoder {name!r} must be float32 {shape}, "
+                f"got {array.dtype} {array.shape}"
+            )

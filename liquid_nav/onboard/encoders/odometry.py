@@ -1,0 +1,58 @@
+"""The encoder of odometry."""
+
+import math
+from dataclasses import dataclass
+
+from liquid_nav.errors import ConfigError
+from liquid_nav.events import Odometry
+from liquid_nav.onboard.encoders.dense import DenseEncoder
+from liquid_nav.rotations import yaw_of
+
+REACH = 100.0
+"""Metres within which positions are told apart, as those of goals are."""
+
+
+@dataclass(frozen=True)
+class OdometryEncoder(DenseEncoder):
+    """Reads velocity and height; with `pose` also where the vehicle is and where its nose points.
+
+    Attributes:
+        pose: read the horizontal position and the heading too, which a goal needs. Without, a
+            policy flies the same wherever the origin of the world is.
+
+    Raises:
+        ConfigError: on a `pose` that is not a bool.
+
+    """
+
+    features: int = 16
+    pose: bool = False
+
+    name = "odometry"
+    event = Odometry
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.pose, bool):
+            raise ConfigError(
+                f"pose of the encoder 'odometry' must be true or false, got {self.pose!r}"
+            )
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Factor of each number."""
+        return (1.0, 1.0, 1.0, 0.1) + (0.1, 0.1, 1.0, 1.0) * self.pose
+
+    @property
+    def mirror(self) -> tuple[float, ...]:
+        """Sign of each number in the mirror world."""
+        return (1.0, -1.0, 1.0, 1.0) + (1.0, -1.0, -1.0, 1.0) * self.pose
+
+    def measure(self, event: Odometry) -> list[float]:
+        """Velocity in m/s, body FLU, and height in metres; x, y, and sine and cosine of heading."""
+        x, y, z = (min(max(value, -REACH), REACH) for value in event.position.tolist())
+        numbers = [*event.linear_velocity.tolist(), z]
+        if self.pose:
+            yaw = yaw_of(event.orientation)
+            numbers += [x, y, math.sin(yaw), math.cos(yaw)]
+        return numbers

@@ -1,0 +1,30 @@
+"""The encoder of a range finder."""
+
+import math
+from dataclasses import dataclass
+
+from liquid_nav.events import RangeSample
+from liquid_nav.onboard.encoders.dense import DenseEncoder
+
+NEAREST = 0.2
+"""Metres; what is nearer is read as being at this distance, which bounds the inverse."""
+
+
+@dataclass(frozen=True)
+class RangeEncoder(DenseEncoder):
+    """Reads the inverse of a distance, and whether it is one of the infinities of REP-117."""
+
+    features: int = 8
+
+    name = "range"
+    event = RangeSample
+    scale = (NEAREST, 1.0, 1.0)
+
+    def measure(self, event: RangeSample) -> list[float]:
+        """Inverse distance in 1/m, at most 1 / `NEAREST`; 1 if too close; 1 if nothing is there."""
+        distance = event.distance
+        return [
+            1 / max(distance, NEAREST),
+            float(distance == -math.inf),
+            float(distance == math.inf),
+        ]
