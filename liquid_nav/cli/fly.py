@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import importlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TASK = "target"
 VEHICLE = "racing_250"
+SENSORS = ("imu", "camera")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Fly:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
     """Faults to inject into every flight: a .toml file, see docs/simulator.md."""
+    sensors: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[=KIND]...")] = SENSORS
+    """The sensors: kinds such as imu, camera, range_finder, odometry, or names with a kind each.
+    What the policy reads is fitted in any case."""
+    renderer: Literal["bullet", "raycast"] = "bullet"
+    """What draws for the cameras: PyBullet's renderer, or a faster ray caster."""
+    wind: Annotated[float, tyro.conf.arg(metavar="M/S")] = 1.0
+    """Largest speed of the steady wind, m/s."""
     gui: bool = False
     """Fly in real time in a window; drawing it can change pixels of the camera, and so commands."""
     out: Annotated[
@@ -101,21 +109,28 @@ class Fly:
 
         import_pybullet()
 
-        from liquid_nav_sim.config import WorldConfig
-        from liquid_nav_sim.sensors.frames import CameraModel
+        from liquid_nav_sim.air.wind import WindModel
+        from liquid_nav_sim.config import WorldConfig, fit
         from liquid_nav_sim.tasks.registry import make_task
 
-        camera = replace(
-            CameraModel.for_vehicle(vehicle),
-            width=seen.width,
-            height=seen.height,
-            horizontal_fov=seen.horizontal_fov,
-        )
+        sensors = []
+        for name, _, kind in (word.partition("=") for word in self.sensors):
+            # The policy's own camera has the lens of its images.
+            options = asdict(seen) if name == "camera" else {}
+            sensors.append(fit(name, vehicle, options, kind))
         task = make_task(self.task, self.difficulty)
         directories = [self.out, self.json and self.json.parent, self.record]
         with made_directories(*(path for path in directories if path is not None)):
-            config = WorldConfig(vehicle=vehicle, faults=faults, task=task)
-            config = config.with_sensor("camera", model=camera)
+            config = WorldConfig(
+                vehicle=vehicle,
+                sensors=tuple(sensors),
+                wind=WindModel(steady=self.wind),
+                faults=faults,
+                task=task,
+                renderer=self.renderer,
+            )
+            for channel in policy.channels if policy is not None else ():
+                config = config.with_channel(channel)
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 

@@ -20,7 +20,7 @@ from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.gym.observation import OBSERVERS, Observation, Observer, StateObserver
 from liquid_nav_sim.sensors.camera import Camera, look_at
 from liquid_nav_sim.sensors.frames import CameraModel
-from liquid_nav_sim.tasks.registry import TASKS, make_task
+from liquid_nav_sim.tasks.registry import make_task
 from liquid_nav_sim.world import Outcome, World
 
 SUCCESS_REWARD = 10.0
@@ -63,7 +63,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     flight on, for curricula.
 
     Args:
-        task: name of the task, key of `TASKS`; that of `config` if None.
+        task: name of the task, see `liquid_nav_sim.tasks.registry.TASKS`; that of `config` if None.
         difficulty: of the task, in [0, 1]; as in `config` if None.
         observation: "sensors", "state" or "events".
         obstacles: nearest obstacles that a "state" tells of; 0 elsewhere.
@@ -266,11 +266,3 @@ def _observer(name: str, obstacles: int, config: WorldConfig, rate: float) -> Ob
     if obstacles:
         raise SimulationError(f"obstacles must be 0 where the observation is {name!r}")
     return OBSERVERS[name](config, rate)
-
-
-for _task in TASKS:
-    gymnasium.register(
-        id=f"liquid_nav/{_task.capitalize()}-v0",
-        entry_point="liquid_nav_sim.gym.env:NavigationEnv",
-        kwargs={"task": _task},
-    )

@@ -320,7 +320,7 @@ def test_sensors_that_cannot_be_are_refused(ros: Spinner) -> None:
         ({"sensors": ["imu", "sonar"]}, "there is no sensor 'sonar'"),
         ({"sensors": ["imu", "imu"]}, "must have a name each"),
         ({"imu__rate": 0.0}, "sensor 'imu': sensor rate must be in"),
-        ({"vehicle": "blimp"}, "unknown vehicle 'blimp'"),
+        ({"vehicle": "blimp"}, "there is no vehicle 'blimp'"),
         ({"faults": "/nowhere.toml"}, "/nowhere.toml"),
     ):
         given = overrides(**parameters)  # type: ignore[arg-type]

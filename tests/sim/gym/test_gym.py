@@ -13,7 +13,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
-import liquid_nav_sim.gym.env  # noqa: F401  # registers the environments
+import liquid_nav_sim.gym  # noqa: F401  # registers the environments
 from liquid_nav.events import SECOND, CameraFrame, Channel, ImuSample
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
