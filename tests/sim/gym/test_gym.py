@@ -32,6 +32,7 @@ from liquid_nav_sim.render.pinhole import FAR
 from liquid_nav_sim.scenes.scene import Shape, Solid
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.registry import TASKS
 
 IDS = {task: f"liquid_nav/{task.capitalize()}-v0" for task in TASKS}
@@ -276,7 +277,7 @@ def test_difficulty_changes_from_a_reset_on(make: Any) -> None:
 
 
 def test_a_task_of_a_configuration_is_kept(make: Any) -> None:
-    config = WorldConfig(task=replace(TASKS["follow"](), hold=3.0))  # type: ignore[call-arg]
+    config = WorldConfig(task=FollowTask(hold=3.0))
     assert make("follow", config=config).unwrapped._world.config.task.hold == 3.0
     assert make("gates", config=config).unwrapped._world.config.task.name == "gates"
 
