@@ -1,7 +1,7 @@
-"""What a frame costs: objects, resolution, shadow, and each thing a camera model can do.
+"""Measure the time of one camera frame, by objects, resolution, shadow and effects of the camera.
 
-One thread, CPU time, the quickest of many. The scene is a forest: solids of each shape all around,
-a quarter of them in view. Run it with
+Figures are CPU time on one thread, the fastest of many calls. The scene is a forest: solids of each
+shape all around the camera, a quarter of them in view. Run it with
 
     python benchmarks/camera_speed.py [--seconds 0.5]
 """
@@ -38,14 +38,14 @@ SIZES = ((64, 48), (96, 72), (128, 96), (320, 240), (640, 480))
 
 @dataclass(frozen=True)
 class Options:
-    """Time frames."""
+    """Measure the time of camera frames."""
 
     seconds: float = 0.5
-    """For which each figure is measured, over and over; the quickest is told."""
+    """Seconds for which each frame is drawn again and again; the fastest one counts."""
 
 
 def forest(count: int) -> Scene:
-    """`count` solids 3 to 25 m away."""
+    """Make a scene of `count` solids 3 to 25 m away."""
     rng = np.random.default_rng(1)
     solids = []
     for number in range(count):
@@ -60,7 +60,7 @@ def forest(count: int) -> Scene:
 
 
 def milliseconds(call: Callable[[], object], seconds: float) -> float:
-    """CPU time of the quickest of many calls: what it takes when nothing else runs."""
+    """Measure the CPU time of the fastest of many calls: the time when nothing else runs."""
     call()
     times, end = [], time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
@@ -71,7 +71,7 @@ def milliseconds(call: Callable[[], object], seconds: float) -> float:
 
 
 def frame(camera: Camera) -> Callable[[], object]:
-    """Expose one frame and read it out, of a camera at rest."""
+    """Give a function that exposes and reads out one frame of a camera at rest."""
     shutter, still, nowhere = Shutter(camera), (0.0, 0.0, 0.0), np.zeros(3)
     chip = ImageSensor(camera.model, np.random.default_rng(0))
     state = Kinematics(EYE, ATTITUDE, still, still, still)
@@ -87,7 +87,7 @@ def frame(camera: Camera) -> Callable[[], object]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all frames and print a table."""
     options = tyro.cli(Options)
     table = Table(title="one frame")
     for column in ("camera", "pixels", "objects", "ms"):
@@ -140,7 +140,7 @@ def main() -> None:
         lambda: (chip.see(dim, next(times)), chip.see(light, next(times))),
     )
     Console().print(table)
-    print(f"load {os.getloadavg()[0]:.1f}")
+    print(f"load average of the machine: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

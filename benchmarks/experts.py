@@ -1,6 +1,6 @@
-"""Every task's expert at three difficulties: that the tasks can be done, and how long they take.
+"""Measure whether and how fast the expert of each task solves it, at three difficulties.
 
-Frames are drawn by the ray caster where there is one, for experts only ask whether a target has
+The ray caster draws the frames where it is compiled: experts only need to know whether a target has
 been in view. Run it with
 
     python benchmarks/experts.py [--tasks forest gates] [--episodes 100] [--workers 2]
@@ -29,16 +29,16 @@ DIFFICULTIES = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Options:
-    """Fly the expert of every task, under the default conditions otherwise."""
+    """Fly the expert of every task under the default conditions."""
 
     tasks: tuple[str, ...] = tuple(TASKS)
-    """Tasks."""
+    """Tasks to fly."""
     episodes: int = 100
-    """Flights at each difficulty."""
+    """Number of flights at each difficulty."""
     seed: int = 100_000
     """Seed of the first flight."""
     workers: int = 2
-    """Processes."""
+    """Number of processes."""
 
 
 def flight(task: str, difficulty: float, seed: int) -> Flight:
@@ -52,8 +52,11 @@ def flight(task: str, difficulty: float, seed: int) -> Flight:
 
 
 def main(options: Options) -> None:
-    """Print the table."""
-    table = Table("task", "difficulty", "success", "95 % interval", "hit", "late", "s", "air m")
+    """Fly all tasks and print a table."""
+    table = Table(
+        *("task", "difficulty", "success", "95 % interval", "collisions", "timeouts"),
+        *("mean duration, s", "least clearance, m"),
+    )
     seeds = range(options.seed, options.seed + options.episodes)
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         for task in options.tasks:

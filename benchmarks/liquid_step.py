@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from liquid_nav.liquid import CELLS, make_cell
-from liquid_nav.liquid.fold import fold
-from liquid_nav.onboard import NativeStep, native
+from liquid_nav.onboard import native
+from liquid_nav.onboard.cells import OnboardCell
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def ours(options: Options) -> dict[str, Callable[[], object]]:
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
         if native.kernel is not None and name in ("ltc", "liquid_flow"):
-            step = NativeStep(fold(cell))
+            step = cell.fold().start()
             calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
 
 
-def native_event(step: NativeStep, latch: NDArray[np.float32]) -> NDArray[np.float32]:
+def native_event(step: OnboardCell, latch: NDArray[np.float32]) -> NDArray[np.float32]:
     """Flow, having written the input as it would be after an event."""
     step.input[:] = latch
     return step.flow(0.005)

@@ -1,9 +1,9 @@
-"""What a vehicle's computer pays to load the shipped policy: natively, and by TorchScript.
+"""Measure time and memory to load the shipped policy, natively and with TorchScript.
 
     python benchmarks/policy_load.py [--rounds 5]
 
-Each is a process of its own, as after a restart in flight: from its start to the first command of
-the controller, and the most memory that it held.
+Each measurement is a process of its own, as after a restart in flight. It gives the time from the
+start of the process to the first command, and the peak memory.
 """
 
 import os
@@ -33,26 +33,26 @@ assert controller.command(1).mode == "nominal"
 
 @dataclass(frozen=True)
 class Options:
-    """Load, fly one command, end."""
+    """Measure time and memory to load the shipped policy."""
 
     rounds: int = 5
-    """Processes of each kind, of which the median counts."""
+    """Number of processes of each kind, of which the median is printed."""
 
 
 def measure(native: str) -> tuple[float, float]:
-    """Seconds that a process takes, and MB, 10^6 bytes, at its peak."""
+    """Measure the seconds that a process takes and its peak memory in MB (10^6 bytes)."""
     begin = time.perf_counter()
     environment = os.environ | {"LIQUID_NAV_NATIVE": native}
     process = subprocess.Popen([sys.executable, "-c", FLIGHT], env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"a process ended with {process.returncode}")
+        sys.exit(f"a measured process ended with exit code {process.returncode}")
     return time.perf_counter() - begin, usage.ru_maxrss * 1024 / 1e6
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure both ways and print the figures."""
     options = tyro.cli(Options)
     figures = {}
     for name, native in (("natively", "1"), ("by TorchScript", "0")):
@@ -61,7 +61,8 @@ def main() -> None:
         figures[name] = median(seconds), median(megabytes)
         print(f"{name}: {figures[name][0]:.2f} s, {figures[name][1]:.0f} MB")
     (fast, small), (slow, large) = figures.values()
-    print(f"TorchScript: {slow / fast:.1f} times as long, {large / small:.1f} times the memory")
+    ratios = f"{slow / fast:.1f} times the time and {large / small:.1f} times the memory"
+    print(f"TorchScript takes {ratios}")
 
 
 if __name__ == "__main__":

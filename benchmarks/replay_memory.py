@@ -1,9 +1,8 @@
-"""How much memory a replay takes of a recording that is larger than the memory.
+"""Measure how much memory it takes to replay a recording that is larger than the memory.
 
 A recording is generated: IMU at 200 Hz and raw 640x480 images at 20 Hz, black but for some noise at
-the top, so that the file is sparse: it has the length asked for, and takes a hundredth of it on the
-disk. Then `liquid-nav replay` runs over it, once for a summary and once with all that it writes.
-Run it with
+the top, so that the file is sparse: it takes a hundredth of its length on the disk. `liquid-nav
+replay` then replays it twice, once for the summary only and once with all output files. Run it with
 
     python benchmarks/replay_memory.py [--gigabytes 10]
 
@@ -39,11 +38,11 @@ class Options:
     """Generate a sparse recording and replay it."""
 
     gigabytes: float = 10.0
-    """Length of the recording, 10^9 bytes."""
+    """Length of the recording in GB (10^9 bytes)."""
 
 
 class SparseFile(io.FileIO):
-    """A file that is written with a hole for what ends in many zeros."""
+    """A file that leaves a hole where the written data ends in many zeros."""
 
     def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
         """Write all of `data`."""
@@ -57,11 +56,11 @@ class SparseFile(io.FileIO):
 
 
 def generate(path: Path, length: float) -> None:
-    """Write a recording of so many bytes."""
+    """Write a recording of `length` bytes."""
     rng = np.random.default_rng(0)
     pixels = np.zeros(HEIGHT * WIDTH * 3, np.uint8)
     with SparseFile(path, "wb") as file:
-        # A chunk would be compressed, or have a checksum.
+        # A chunk would be compressed, or its checksum computed over all the zeros.
         writer = Writer(file, use_chunking=False, enable_data_crcs=False)  # type: ignore[arg-type]
         writer.start("ros2")
         channels = {}
@@ -98,7 +97,7 @@ def generate(path: Path, length: float) -> None:
 
 
 def peak_of(*arguments: str) -> tuple[float, float]:
-    """Peak memory in MB, 10^6 bytes, and seconds of `liquid-nav` with these arguments."""
+    """Run `liquid-nav` with arguments; give its peak memory in MB (10^6 bytes) and the seconds."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "liquid_nav.cli.main", *arguments], stdout=subprocess.DEVNULL
@@ -106,12 +105,12 @@ def peak_of(*arguments: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"liquid-nav {' '.join(arguments)} ended with {process.returncode}")
+        raise SystemExit(f"liquid-nav {' '.join(arguments)}: exit code {process.returncode}")
     return usage.ru_maxrss * 1024 / 1e6, time.perf_counter() - begin
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     options = tyro.cli(Options)
     model = str(importlib.resources.files("liquid_nav_models") / "target")
     with tempfile.TemporaryDirectory() as folder:
@@ -120,13 +119,13 @@ def main() -> None:
         small, _ = peak_of("replay", str(path), "--model", model)
         generate(path, options.gigabytes * 1e9)
         stat = path.stat()
-        print(
-            f"{stat.st_size / 1e9:.2f} GB, {stat.st_blocks * 512 / 1e6:.0f} MB of them on the disk"
-        )
-        print(f"a recording of 10 MB: {small:.0f} MB")
-        for what, more in (("summary", []), ("all outputs", ["--out", str(Path(folder) / "out")])):
+        on_disk = stat.st_blocks * 512 / 1e6
+        print(f"recording: {stat.st_size / 1e9:.2f} GB, {on_disk:.0f} MB on the disk")
+        print(f"peak memory for a recording of 10 MB: {small:.0f} MB")
+        files = ["--out", str(Path(folder) / "out")]
+        for what, more in (("the summary only", []), ("all output files", files)):
             peak, seconds = peak_of("replay", str(path), "--model", model, *more)
-            print(f"{what}: {peak:.0f} MB, {seconds:.0f} s")
+            print(f"peak memory with {what}: {peak:.0f} MB, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

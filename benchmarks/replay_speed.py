@@ -1,7 +1,7 @@
-"""How fast a recorded flight replays with the shipped model.
+"""Measure how fast a recorded flight replays with the shipped model.
 
 A recording is generated: IMU at 200 Hz, and a 640x480 camera at 20 Hz in JPEG or raw. It is read,
-decoded and replayed on one thread, first with nothing but the statistics, then with what
+decoded and replayed on one thread, first for the statistics only, then with the files that
 `liquid-nav replay --out` writes. Run it with
 
     python benchmarks/replay_speed.py [--seconds 30] [--raw]
@@ -50,17 +50,17 @@ class Options:
     """Generate a recording and replay it."""
 
     seconds: float = 30.0
-    """Length of the flight."""
+    """Length of the flight in seconds."""
     rounds: int = 5
-    """Replays that write nothing; the others take one each."""
+    """Number of replays that write nothing; with files there is one replay each."""
     raw: bool = False
     """Raw images instead of JPEG."""
 
 
 def generate(path: Path, options: Options) -> None:
-    """Write the recording: a ground of noise that moves, seen at 20 Hz, and an IMU."""
+    """Write the recording: images of a moving ground of noise, and inertial samples."""
     rng = np.random.default_rng(0)
-    # The grain of a real image: a JPEG of it takes 50 to 60 kB.
+    # As fine-grained as a real image: a JPEG of it takes 50 to 60 kB.
     ground = cv2.GaussianBlur(
         rng.integers(0, 256, (HEIGHT, 2 * WIDTH, 3), dtype=np.uint8), (0, 0), 1.5
     )
@@ -82,7 +82,7 @@ def generate(path: Path, options: Options) -> None:
 
 
 def picture(image: np.ndarray, head: object, raw: bool) -> object:
-    """Raw or compressed message of an image."""
+    """Make the raw or compressed message of an image."""
     if raw:
         return message(
             "sensor_msgs/msg/Image",
@@ -102,14 +102,14 @@ def picture(image: np.ndarray, head: object, raw: bool) -> object:
 
 
 def outputs(folder: Path, policy: Policy) -> Iterator[tuple[str, list[Any]]]:
-    """What a replay may write beside its summary: a name, and the context managers that do it."""
+    """Give what a replay can write: a name, and the context managers that write it."""
     yield "nothing", []
     yield "replay.mcap", [ReplayOutput(folder / "replay.mcap", policy)]
     yield "replay.mcap and video", [ReplayOutput(folder / "replay.mcap", policy), ReplayFilm()]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Generate the recording, replay it and print the figures."""
     options = tyro.cli(Options)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -117,7 +117,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flight.mcap"
         generate(path, options)
-        print(f"{path.stat().st_size / 2**20:.0f} MiB, one core, load {os.getloadavg()[0]:.1f}")
+        size, load = path.stat().st_size / 2**20, os.getloadavg()[0]
+        print(f"{size:.0f} MiB, one core, load average {load:.1f}")
         for round_ in range(options.rounds):
             for name, watching in outputs(Path(folder), policy):
                 if round_ and watching:
@@ -126,7 +127,7 @@ def main() -> None:
 
 
 def measure(path: Path, policy: Policy, name: str, watching: list[Any]) -> None:
-    """Replay once and print."""
+    """Replay once and print the figures."""
     with Recording(path) as recording, ExitStack() as stack:
         watches = [stack.enter_context(each).watch for each in watching]
 
@@ -142,10 +143,10 @@ def measure(path: Path, policy: Policy, name: str, watching: list[Any]) -> None:
         )
         cpu = time.process_time() - begin
     print(
-        f"{result.duration:.0f} s of flight, {result.events} events, writing {name}: "
-        f"{result.duration / result.wall:.1f}x real time by the wall clock, "
-        f"{result.duration / cpu:.1f}x by processor time, "
-        f"{result.decode / result.wall:.0%} for decoding and adapting images"
+        f"{result.duration:.0f} s of flight, {result.events} events, writes {name}: "
+        f"{result.duration / result.wall:.1f} times real time by the wall clock, "
+        f"{result.duration / cpu:.1f} times by processor time, "
+        f"{result.decode / result.wall:.0%} of the time for decoding and adapting images"
     )
 
 

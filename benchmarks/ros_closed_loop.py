@@ -1,15 +1,15 @@
-"""The shipped policy through ROS 2 beside the same flights in one process.
+"""Compare flights of the shipped policy over ROS 2 with the same flights in one process.
 
 The simulator node and the controller node fly in two processes over DDS, in lock-step on simulated
-time; then `liquid_nav.evaluation.flight.fly` flies the same seeds. A flight is identical when it
-ends at the same place to the last bit.
+time; then `liquid_nav.evaluation.flight.fly` flies the same seeds in one process. Two flights are
+identical when they end at the same position to the last bit.
 
     python benchmarks/ros_closed_loop.py                   # 20 seeds
     python benchmarks/ros_closed_loop.py --minimum-rate 1  # the controller's timer, Hz
 
-What makes a difference is the controller's timer: its command may bear the time of a measurement
-that the controller has not taken up yet, and the simulator cannot tell it from the answer, only
-count it when the answer comes: these are the overtaken measurements.
+The controller's timer causes the differences. Its command can carry the time of a measurement that
+the controller has not processed yet, and the simulator cannot tell it from the answer to that
+measurement. It counts these cases when the real answer comes: overtaken measurements.
 """
 
 import argparse
@@ -36,7 +36,14 @@ MODEL = Path(__file__).parents[1] / "models" / "target"
 
 @dataclass(frozen=True)
 class End:
-    """How one flight ended: outcome, simulated seconds, where, metres, world ENU; false answers."""
+    """How one flight ended.
+
+    Attributes:
+        outcome: success, collision or timeout.
+        duration: simulated seconds.
+        position: metres, world ENU.
+        overtaken: number of overtaken measurements.
+    """
 
     outcome: str
     duration: float
@@ -45,7 +52,7 @@ class End:
 
 
 def node(name: str, **parameters: object) -> subprocess.Popen[bytes]:
-    """Start a node of ours in a process of its own."""
+    """Start one of our nodes in a process of its own."""
     options = [f"{key}:={str(value).lower()}" for key, value in parameters.items()]
     arguments = [word for option in options for word in ("-p", option)]
     script = f"from liquid_nav.ros.executables import {name}; {name}()"
@@ -55,7 +62,7 @@ def node(name: str, **parameters: object) -> subprocess.Popen[bytes]:
 
 
 def over_ros(seed: int, episodes: int, minimum_rate: float, odometry: bool) -> dict[int, End]:
-    """Fly through two processes; gives the ends by seed."""
+    """Fly over ROS 2 in two processes; give how each flight ended, by seed."""
     import rclpy
     from diagnostic_msgs.msg import DiagnosticStatus
     from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -89,9 +96,9 @@ def over_ros(seed: int, episodes: int, minimum_rate: float, odometry: bool) -> d
         while len(ends) < episodes:
             rclpy.spin_once(listener, timeout_sec=0.1)
             if simulator.poll() is not None and len(ends) < episodes - 1:
-                raise SystemExit("the simulator has ended")
+                raise SystemExit("the simulator process has ended early")
             if controller.poll() is not None:
-                raise SystemExit("the controller has ended")
+                raise SystemExit("the controller process has ended early")
         simulator.wait(60)
     finally:
         for process in (controller, simulator):
@@ -102,7 +109,7 @@ def over_ros(seed: int, episodes: int, minimum_rate: float, odometry: bool) -> d
 
 
 def in_one_process(seed: int, episodes: int) -> dict[int, End]:
-    """Fly without ROS; gives the ends by seed."""
+    """Fly without ROS in this process; give how each flight ended, by seed."""
     torch.set_num_threads(1)
     world, controller = World(), Controller(load_policy(MODEL)[0])
     ends = {}
@@ -115,7 +122,7 @@ def in_one_process(seed: int, episodes: int) -> dict[int, End]:
 
 
 def main() -> None:
-    """Fly both ways, and print a line each with what they have in common."""
+    """Fly both ways, and print a line for each and one that compares them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=100_000)
@@ -144,10 +151,10 @@ def main() -> None:
     ros, alone = results.values()
     apart = [np.linalg.norm(np.subtract(ros[s].position, alone[s].position)) for s in alone]
     print(
-        f"same outcome {sum(ros[s].outcome == alone[s].outcome for s in alone)}/{episodes}, "
-        f"identical {sum(ros[s] == alone[s] for s in alone)}/{episodes}; "
-        f"measurements overtaken: {sum(end.overtaken for end in ros.values())}; "
-        f"ends apart: median {np.median(apart):.2g} m, largest {max(apart):.2g} m"
+        f"same outcome: {sum(ros[s].outcome == alone[s].outcome for s in alone)}/{episodes}, "
+        f"identical: {sum(ros[s] == alone[s] for s in alone)}/{episodes}; "
+        f"overtaken measurements: {sum(end.overtaken for end in ros.values())}; "
+        f"distance of end positions: median {np.median(apart):.2g} m, largest {max(apart):.2g} m"
     )
 
 

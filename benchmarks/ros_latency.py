@@ -1,17 +1,18 @@
-"""Message out to command back over DDS: the controller node beside a node that only answers.
+"""Measure the time from a published message to the command that answers it, over DDS.
 
-One process publishes IMU samples at 200 and 400 Hz and hears the commands, another publishes
-640x480 images at 30 Hz, to the controller node with the shipped model, once with each executor of
-rclpy, and to a bare node that answers every IMU sample and every image with an empty command: what
-the middleware takes alone.
+One process publishes IMU samples at 200 and 400 Hz and receives the commands, another publishes
+640x480 images at 30 Hz. They are answered by the controller node with the shipped model, once with
+each executor of rclpy, and by a bare node that answers every IMU sample and every image with an
+empty command: that is the time that the middleware takes alone.
 
     python benchmarks/ros_latency.py            # 20 s each
     python benchmarks/ros_latency.py --seconds 60
 
-A command bears the instant at which the controller took up the message that it answers: the
-latency of a sample is the time until the first command taken up after it was sent is back. Lost
-samples are those that the controller did not count. `own` is the controller's own part as its
-diagnostics have it, images included, from the callback's start to the command published.
+A command carries the instant at which the controller received the message that it answers. The
+latency of a sample is the time from its publication until the first command comes back that answers
+a message received after it. Lost samples are those that the controller did not count. `own` is the
+controller's part as its diagnostics report it, for IMU and images: the time from the start of the
+callback until the command is published.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 IMAGE_RATE = 30
 WARM_UP = 3.0
-"""Seconds before the measurement: connections are made, caches are warm."""
+"""Seconds before the measurement, in which connections are made and caches warm up."""
 
 SERVERS = (
     "controller/events",
@@ -42,7 +43,7 @@ PROFILES = Path(__file__).parents[1] / "config" / "fastdds.xml"
 
 
 def serve(name: str) -> None:
-    """Run a node that answers, in this process, until SIGTERM."""
+    """Run a node that answers messages, in this process, until SIGTERM."""
     import rclpy
     from geometry_msgs.msg import TwistStamped
     from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
@@ -64,7 +65,7 @@ def serve(name: str) -> None:
             "autostart": True,
             "use_camera_info": False,
             "minimum_rate": 1.0,
-            # What is measured flies nothing: its failsafes are no news.
+            # No vehicle flies here: recordings of failsafes would be useless.
             "black_box.seconds": 0.0,
         }
         overrides = [Parameter(key, value=value) for key, value in values.items()]
@@ -95,12 +96,12 @@ def serve(name: str) -> None:
 
 
 def watch(seconds: float) -> None:
-    """Publish images, in this process, for a time."""
+    """Publish images in this process for some seconds."""
     import rclpy
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    # Ended by SIGTERM, which rclpy would make an exception of in the midst of publishing.
+    # SIGTERM ends this process; rclpy would turn it into an exception while publishing.
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     node = rclpy.create_node("camera")
     publisher = node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)
@@ -116,7 +117,7 @@ def watch(seconds: float) -> None:
 
 
 class Vehicle:
-    """Publishes IMU samples on time and hears commands; times in ns of the system clock."""
+    """Publishes IMU samples on time and receives commands; times are ns of the system clock."""
 
     def __init__(self, imu_rate: int) -> None:
         import rclpy
@@ -130,7 +131,7 @@ class Vehicle:
         self.executor.add_node(self.node)
         self.imus = self.node.create_publisher(Imu, "imu", qos_profile_sensor_data)
         self.sent: list[int] = []
-        self.heard: list[tuple[int, int]] = []
+        self.received: list[tuple[int, int]] = []
         self.status: dict[str, dict[str, str]] = {}
         self.node.create_subscription(TwistStamped, "cmd_vel", self.on_command, 1000)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_report, 10)
@@ -139,9 +140,9 @@ class Vehicle:
         self.imu.linear_acceleration.z = 9.81
 
     def on_command(self, message: Any) -> None:
-        """Note when a command's message was taken up, and when it came."""
+        """Note when the message that a command answers was received, and when the command came."""
         stamp = message.header.stamp
-        self.heard.append((stamp.sec * 10**9 + stamp.nanosec, time.time_ns()))
+        self.received.append((stamp.sec * 10**9 + stamp.nanosec, time.time_ns()))
 
     def on_report(self, array: Any) -> None:
         """Keep the newest diagnostics."""
@@ -150,11 +151,11 @@ class Vehicle:
             self.status[name] = {pair.key: pair.value for pair in status.values}
 
     def accepted(self) -> int:
-        """Samples that the controller has counted, by its newest diagnostics."""
+        """Give the number of samples that the controller has counted, from its diagnostics."""
         return int(self.status.get("imu", {}).get("accepted", 0))
 
     def publish(self) -> None:
-        """Send one sample, never the same twice."""
+        """Publish one sample; no two are equal."""
         self.imu.angular_velocity.x = float(self.rng.normal(0, 0.01))
         now = time.time_ns()
         self.imu.header.stamp.sec, self.imu.header.stamp.nanosec = divmod(now, 10**9)
@@ -162,7 +163,7 @@ class Vehicle:
         self.sent.append(now)
 
     def drive(self, seconds: float) -> None:
-        """Publish for a time, each sample when it is due, and hear in between."""
+        """Publish for some seconds, each sample when it is due, and receive in between."""
         begin, due = time.perf_counter(), 0.0
         while (now := time.perf_counter() - begin) < seconds:
             if now >= due:
@@ -172,28 +173,28 @@ class Vehicle:
                 self.executor.spin_once(timeout_sec=min(due - now, 0.001))
 
     def listen(self, seconds: float) -> None:
-        """Hear for a time."""
+        """Receive for some seconds."""
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             self.executor.spin_once(timeout_sec=0.05)
 
 
-def latencies(sent: list[int], heard: list[tuple[int, int]]) -> NDArray[np.float64]:
-    """Milliseconds from each sample to the first command taken up after it was sent."""
-    taken_up, back = np.array(sorted(heard)).T
+def latencies(sent: list[int], received: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Give the latency of each sample in milliseconds, see the top of this file."""
+    taken_up, back = np.array(sorted(received)).T
     answer = np.searchsorted(taken_up, sent)
     found = answer < len(back)
     return (back[answer[found]] - np.array(sent)[found]) / 1e6
 
 
 def cpu_seconds(process: int) -> float:
-    """Processor time of a process and its threads."""
+    """Give the processor time of a process and its threads, seconds."""
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(server: str, imu_rate: int, seconds: float) -> dict[str, float | str]:
-    """Figures of one server at one rate."""
+    """Measure one server at one rate."""
     serving = subprocess.Popen([sys.executable, __file__, "--serve", server])
     images = None
     try:
@@ -202,18 +203,18 @@ def measure(server: str, imu_rate: int, seconds: float) -> dict[str, float | str
         while not vehicle.imus.get_subscription_count():
             vehicle.executor.spin_once(timeout_sec=0.1)
             if time.monotonic() > deadline or serving.poll() is not None:
-                raise SystemExit(f"{server} did not come up")
+                raise SystemExit(f"{server} did not start")
         watching = str(WARM_UP + seconds + 3)
         images = subprocess.Popen([sys.executable, __file__, "--watch", watching])
         vehicle.drive(WARM_UP)
-        # Until its diagnostics have come: what was lost before all had matched does not count.
+        # Wait for diagnostics: samples lost before all connections were made do not count.
         vehicle.listen(1.5)
         measured, accepted = len(vehicle.sent), vehicle.accepted()
         used, begin = cpu_seconds(serving.pid), time.perf_counter()
         vehicle.drive(seconds)
         cpu = (cpu_seconds(serving.pid) - used) / (time.perf_counter() - begin)
         vehicle.listen(1.5)
-        imu = latencies(vehicle.sent[measured:], vehicle.heard)
+        imu = latencies(vehicle.sent[measured:], vehicle.received)
         sent = len(vehicle.sent) - measured
         lost = str(sent - vehicle.accepted() + accepted) if vehicle.status else "-"
         vehicle.node.destroy_node()
@@ -234,10 +235,10 @@ def measure(server: str, imu_rate: int, seconds: float) -> dict[str, float | str
 
 
 def main() -> None:
-    """Measure servers at both rates; a table with ratios to the bare node on the same executor."""
+    """Measure servers at all rates and print them, with ratios to the bare node."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rates", type=int, nargs="+", default=[200, 400], help="of the IMU, Hz")
+    parser.add_argument("--rates", type=int, nargs="+", default=[200, 400], help="IMU rates, Hz")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS)
     parser.add_argument("--serve", choices=SERVERS, help=argparse.SUPPRESS)
     parser.add_argument("--watch", type=float, help=argparse.SUPPRESS)
@@ -252,7 +253,7 @@ def main() -> None:
     import rclpy
 
     rclpy.init()
-    print(f"640x480 rgb8 at {IMAGE_RATE} Hz and IMU; milliseconds; {options.seconds:g} s each")
+    print(f"640x480 rgb8 at {IMAGE_RATE} Hz and IMU; latencies in ms; {options.seconds:g} s each")
     for imu_rate in options.rates:
         rows = {server: measure(server, imu_rate, options.seconds) for server in options.servers}
         print(f"\nIMU {imu_rate} Hz")
@@ -264,7 +265,7 @@ def main() -> None:
             floor = rows.get(f"echo/{server.partition('/')[2]}")
             if floor not in (None, row):
                 ratios = (f"{name} {row[name] / floor[name]:.1f}" for name in ("p50", "p99"))
-                figures += f"  by echo: {', '.join(ratios)}"
+                figures += f"  times that of echo: {', '.join(ratios)}"
             print(f"{server:18} {figures}")
 
 

@@ -1,18 +1,18 @@
-"""Environment steps per second beside gym-pybullet-drones and PyFlyt, in one run, a core each.
+"""Compare our environment steps per second with gym-pybullet-drones and PyFlyt, in one run.
 
     python benchmarks/sim_speed.py --peers PYTHON --gym-pybullet-drones CHECKOUT
 
-PyFlyt wants numpy < 2 and so an environment of its own, which serves gym-pybullet-drones as well:
+PyFlyt needs numpy < 2 and so an environment of its own; gym-pybullet-drones runs in it as well:
 
     python -m venv peers && peers/bin/pip install PyFlyt transforms3d pillow 'setuptools<81'
 
-What is not given is left out. Rounds go through all of them in turn, and the best of each counts:
-other work on the machine only ever takes away.
+A peer that is not given is left out. Each round measures all of them in turn on one core, and the
+best round of each counts: other work on the machine can only make a round slower.
 
-State environments take 30 actions a second of simulated time. Ours has motor lag, drag, wind and an
-IMU of 200 Hz with noise inside, the others have none of the last two. Image environments give a
-64x48 image with each step, gym-pybullet-drones 24 of them a second of simulated time, the others
-30. Resets count as they fall.
+State environments take 30 actions per second of simulated time. Ours simulates motor lag, drag,
+wind and a noisy IMU at 200 Hz; the others have neither wind nor IMU. Image environments give a
+64x48 image with each step, gym-pybullet-drones at 24 Hz of simulated time and the others at 30 Hz.
+The time of resets is included.
 """
 
 import os
@@ -36,20 +36,20 @@ MODES = ("state", "image")
 
 @dataclass
 class Options:
-    """What to measure."""
+    """Measure environment steps per second."""
 
     peers: Path | None = None
     """Python of an environment with PyFlyt."""
     gym_pybullet_drones: Path | None = None
     """Checkout of gym-pybullet-drones, run with the Python of --peers."""
     seconds: float = 5.0
-    """Of each measurement."""
+    """Length of each measurement, seconds."""
     rounds: int = 3
-    """Measurements of each, of which the best counts."""
+    """Number of measurements of each environment, of which the best counts."""
 
 
 def ours(mode: str, options: Options) -> float:
-    """Steps per second of our environment of the task `target`."""
+    """Measure steps per second of our environment of the task `target`."""
     observation = "state" if mode == "state" else "sensors"
     env = gymnasium.make("liquid_nav/Target-v0", observation=observation)
     try:
@@ -59,7 +59,7 @@ def ours(mode: str, options: Options) -> float:
 
 
 def peer(name: str, mode: str, options: Options) -> float:
-    """Steps per second of a peer's environment, in a process of its own."""
+    """Measure steps per second of a peer's environment, in a process of its own."""
     environment = dict(os.environ)
     if name == "gym-pybullet-drones":
         environment["PYTHONPATH"] = str(options.gym_pybullet_drones)
@@ -76,7 +76,7 @@ def peer(name: str, mode: str, options: Options) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all environments and print a table."""
     options = tyro.cli(Options)
     names = [OURS]
     if options.peers is not None:
@@ -87,7 +87,7 @@ def main() -> None:
             measured = ours(mode, options) if name == OURS else peer(name, mode, options)
             best[name, mode] = max(best[name, mode], measured)
     table = Table(title="environment steps/s", box=None)
-    for column in ("environment", *MODES, *(f"ours, {mode}: times as fast" for mode in MODES)):
+    for column in ("environment", *MODES, *(f"ours is faster by, {mode}" for mode in MODES)):
         table.add_column(column, justify="left" if column == "environment" else "right")
     for name in names:
         rates = [best[name, mode] for mode in MODES]

@@ -1,9 +1,9 @@
-"""One peer's environment, timed; `sim_speed.py` runs this with the Python that has the peer.
+"""Measure one peer's environment; `sim_speed.py` runs this with the Python that has the peer.
 
     python benchmarks/sim_speed_peer.py pyflyt|gym-pybullet-drones state|image SECONDS
 
-Prints environment steps per second. Needs the peer and nothing of ours. Actions are drawn at
-random around hover, and an episode that has ended is begun again, as in training.
+It prints environment steps per second, and needs the peer but nothing of ours. Actions are drawn at
+random around hover, and the environment is reset when an episode ends, as in training.
 """
 
 import sys
@@ -20,17 +20,20 @@ WIDTH, HEIGHT = 64, 48
 
 
 def gym_pybullet_drones(image: bool) -> tuple[Any, Callable[[], Any]]:
-    """Hover, rotor speeds in."""
+    """Make its hover environment, whose actions are rotor speeds."""
     from gym_pybullet_drones.envs.HoverAviary import HoverAviary
     from gym_pybullet_drones.utils.enums import ObservationType
 
     kind = ObservationType.RGB if image else ObservationType.KIN
-    # It renders at 24 Hz, and refuses control steps that images do not fall on.
+    # It renders at 24 Hz, and needs a control rate at which each step has an image.
     return HoverAviary(obs=kind, ctrl_freq=24 if image else RATE, pyb_freq=240), lambda: None
 
 
 def pyflyt(image: bool) -> tuple[Any, Callable[[], Any]]:
-    """Hover, body rates and thrust in; the image is the view that it renders on demand."""
+    """Make its hover environment, whose actions are body rates and thrust.
+
+    It renders its image on demand.
+    """
     import gymnasium
     import PyFlyt.gym_envs
 
@@ -41,7 +44,7 @@ def pyflyt(image: bool) -> tuple[Any, Callable[[], Any]]:
 
 
 def rate(env: Any, look: Callable[[], Any], seconds: float) -> float:
-    """Environment steps per second of wall time, resets included."""
+    """Measure environment steps per second of wall time, including resets."""
     space, rng = env.action_space, np.random.default_rng(0)
     middle, half = (space.high + space.low) / 2, (space.high - space.low) / 2
     env.reset(seed=0)

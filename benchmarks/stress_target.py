@@ -1,7 +1,7 @@
-"""How the policy for `target` bears worse conditions than the default ones, beside the expert.
+"""Measure how often the policy for `target` succeeds under conditions worse than the default ones.
 
-Every row flies the same seeds, so the same scenes, under one changed condition; the privileged
-expert flies the same flights as the ceiling. Run it with
+Each row flies the same seeds, and so the same scenes, under one changed condition. The expert, who
+knows the scene, flies the same flights as an upper bound. Run it with
 
     python benchmarks/stress_target.py [--model models/target] [--episodes 100] [--workers 2]
 """
@@ -33,17 +33,17 @@ class Options:
     """Fly the policy for `target` under worse conditions."""
 
     model: Path = Path("models/target")
-    """Model bundle."""
+    """Model bundle to fly."""
     episodes: int = 100
-    """Flights per condition."""
+    """Number of flights for each condition."""
     seed: int = 100_000
     """Seed of the first flight."""
     workers: int = 2
-    """Processes."""
+    """Number of processes."""
 
 
 def conditions() -> dict[str, WorldConfig]:
-    """World configurations by name; "gusty" is wind up to 3 m/s with gusts of 1 m/s."""
+    """Give world configurations by name; "gusty" is wind up to 3 m/s with gusts of 1 m/s."""
     base = WorldConfig()
     camera = base.sensor("camera").timing
     return {
@@ -59,7 +59,7 @@ def conditions() -> dict[str, WorldConfig]:
 
 
 def flight(name: str, model: Path | None, seed: int) -> Outcome:
-    """Fly one flight by the policy, or by the expert where there is no model."""
+    """Fly one flight with the policy of `model`, or with the expert when it is None."""
     torch.set_num_threads(1)
     world = World(conditions()[name])
     try:
@@ -77,10 +77,10 @@ def flight(name: str, model: Path | None, seed: int) -> Outcome:
 
 
 def main() -> None:
-    """Fly and print."""
+    """Fly all conditions and print a table."""
     options = tyro.cli(Options)
-    table = Table(title=f"{options.episodes} flights a row, seeds from {options.seed}")
-    for column in ("condition", "policy", "95 % interval", "hit", "late", "expert"):
+    table = Table(title=f"{options.episodes} flights in each row, seeds from {options.seed} on")
+    for column in ("condition", "policy", "95 % interval", "collisions", "timeouts", "expert"):
         table.add_column(column, justify="left" if column == "condition" else "right")
     seeds = range(options.seed, options.seed + options.episodes)
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:

@@ -1,4 +1,4 @@
-"""Make the pictures of the camera in docs/simulator.md: `python docs/make_camera_images.py`."""
+"""Draw the pictures of the camera in docs/simulator.md: `python docs/make_camera_images.py`."""
 
 import math
 from collections.abc import Callable
@@ -24,14 +24,14 @@ from liquid_nav_sim.vehicle.state import Kinematics, Motion
 
 IMAGES = Path(__file__).parent / "images"
 MODEL = CameraModel(width=320, height=240, horizontal_fov=1.5, noise_sigma=0.0)
-TURN = 4.0  # rad/s to the left, in pictures of motion
-FAR_DEPTH = 20.0  # metres that are black in the picture of depth
+TURN = 4.0  # rad/s to the left, in the pictures of motion
+FAR_DEPTH = 20.0  # metres and more are black in the picture of depth
 
 Image = NDArray[np.uint8]
 
 
 def scene() -> Scene:
-    """Poles, boxes and balls before a chequered ground, in the late afternoon."""
+    """Make a scene of poles, boxes and a ball on a chequered ground."""
     rng = np.random.default_rng(5)
     solids = [
         Solid(Shape.CYLINDER, np.array([x, y, 1.5]), (0.35, 3.0), (0.55, 0.36, 0.2))
@@ -51,7 +51,7 @@ def scene() -> Scene:
 
 
 def state(time: float, turn: float) -> Kinematics:
-    """Turning on the spot; time in seconds."""
+    """Give the state of a vehicle that turns on the spot, at `time` in seconds and `turn` rad/s."""
     orientation = pybullet.getQuaternionFromEuler((0.0, 0.05, turn * time))
     still = (0.0, 0.0, 0.0)
     return Kinematics((0.0, 0.0, 1.6), orientation, still, still, still)
@@ -66,11 +66,11 @@ class Studio:
         add_scene(self.client, self.scene)
 
     def still(self, model: CameraModel = MODEL) -> Image:
-        """At rest."""
+        """Take a picture at rest."""
         return self._camera(model).render(state(0, 0).position, state(0, 0).orientation).image
 
     def turning(self, model: CameraModel) -> Image:
-        """In a turn to the left, through the shutter."""
+        """Take a picture in a turn to the left, with the exposure and readout of the model."""
         exposure, step, now = Shutter(self._camera(model)).open(SECOND), SECOND // 1000, 0
         while True:
             before, after = (state((now + d - SECOND) / SECOND, TURN) for d in (0, step))
@@ -80,7 +80,7 @@ class Studio:
             now += step
 
     def depth(self) -> Image:
-        """Near white, far and sky black."""
+        """Draw depth: near is white, far and sky are black."""
         model = replace(MODEL, depth=True)
         seen = self._camera(model).render(state(0, 0).position, state(0, 0).orientation).depth
         assert seen is not None
@@ -88,7 +88,7 @@ class Studio:
         return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
 
     def segmentation(self) -> Image:
-        """One colour a body."""
+        """Draw each body in its own colour."""
         seen = (
             self._camera(MODEL).render(state(0, 0).position, state(0, 0).orientation).segmentation
         )
@@ -99,7 +99,7 @@ class Studio:
         return np.asarray(colours, dtype=np.uint8)
 
     def events(self) -> Image:
-        """What an event camera says of 10 ms of the turn: brighter is blue, darker is red."""
+        """Draw 10 ms of the turn as an event camera sees it: brighter is blue, darker is red."""
         model = EventCameraModel(camera=MODEL, threshold_on=0.15, threshold_off=0.15)
         camera, period = self._camera(MODEL), SECOND // 500
         rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ class Studio:
         return canvas
 
     def exposures(self) -> tuple[Image, Image, Image]:
-        """Auto-exposure out of the dark: before, the first bright frame, two time constants on."""
+        """Show auto-exposure: in the dark, first frame in the light, two time constants later."""
         model = replace(MODEL, auto_exposure=0.3)
         chip, light = ImageSensor(model, np.random.default_rng(0)), self.still()
         dark = wrong_exposure(light, 0.25)
@@ -128,7 +128,7 @@ class Studio:
         return before, first, later
 
     def sensor(self, **changes: float) -> Image:
-        """At rest, read out by another sensor."""
+        """Take a picture at rest with some values of the image sensor changed."""
         model = replace(MODEL, **changes)
         return ImageSensor(model, np.random.default_rng(0)).develop(self.still(), 0)
 
@@ -137,7 +137,7 @@ class Studio:
 
 
 def sheet(path: Path, pictures: dict[str, Image], columns: int) -> None:
-    """Write pictures side by side, each under its name."""
+    """Write pictures side by side, each with its name above."""
     margin, strip = 6, 24
     height, width, _ = next(iter(pictures.values())).shape
     rows = math.ceil(len(pictures) / columns)

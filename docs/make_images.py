@@ -1,4 +1,7 @@
-"""Make the pictures of README and docs with the shipped policy: `python docs/make_images.py`."""
+"""Draw the pictures of flights in README and docs, flown by the shipped policy.
+
+Run it with `python docs/make_images.py`.
+"""
 
 from pathlib import Path
 

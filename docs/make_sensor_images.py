@@ -1,4 +1,4 @@
-"""Make the pictures of sensors and air in the docs: `python docs/make_sensor_images.py`."""
+"""Draw the pictures of sensors and wind in the docs: `python docs/make_sensor_images.py`."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ COLOURS = ("#1f4e8c", "#c8553d", "#3d8b6f")
 
 
 def at_rest(model: ImuModel) -> NDArray[np.float64]:
-    """An hour of readings at rest, shape (samples, 6)."""
+    """Simulate an hour of readings at rest, shape (samples, 6)."""
     imu = Imu(model, np.random.default_rng(1))
     truth = (0.0, 0.0, 0.0, 0.0, 0.0, GRAVITY)
     return np.array([imu.read(truth, PERIOD) for _ in range(round(HOUR / PERIOD))])
@@ -36,7 +36,7 @@ def at_rest(model: ImuModel) -> NDArray[np.float64]:
 def allan_deviation(
     readings: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Averages in s, shape (A,), and the overlapping Allan deviation at each, (A, 6)."""
+    """Give averaging times, s, shape (A,), and the overlapping Allan deviation at each, (A, 6)."""
     total = np.concatenate([np.zeros((1, 6)), np.cumsum(readings, axis=0)]) * PERIOD
     counts = np.unique(np.geomspace(1, len(readings) // 9, 50).astype(int))
     deviations = []
@@ -47,7 +47,7 @@ def allan_deviation(
 
 
 def draw_allan() -> None:
-    """Three IMUs at rest for an hour, and what their models say."""
+    """Draw the Allan deviation of three IMUs at rest, measured and as their models predict it."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for (name, model), colour in zip(SPECIMENS.items(), COLOURS, strict=True):
         tau, deviation = allan_deviation(at_rest(model))
@@ -69,7 +69,7 @@ def draw_allan() -> None:
 
 
 def blow(model: WindModel, seconds: float, dt: float) -> NDArray[np.float64]:
-    """The wind in hover at 10 m, along and across the mean wind and up, shape (steps, 3)."""
+    """Simulate wind at 10 m: along and across the mean wind and up, m/s, shape (steps, 3)."""
     wind = Wind(model, np.random.default_rng(13))
     east, north = wind.ahead
     air = np.array([wind.advance(dt, altitude=10.0) for _ in range(round(seconds / dt))])
@@ -78,7 +78,7 @@ def blow(model: WindModel, seconds: float, dt: float) -> NDArray[np.float64]:
 
 
 def draw_wind() -> None:
-    """Three kinds of air in hover."""
+    """Draw three kinds of wind over time."""
     dt, seconds = 0.02, 60.0
     turbulent = WindModel(steady=10.0, gust=0.0, turbulence=15.4)
     ramp = DiscreteGust(start=15.0, velocity=(0.0, 0.0, 3.0), length=80.0)

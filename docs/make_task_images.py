@@ -1,7 +1,7 @@
-"""Make the pictures of the tasks in docs/simulator.md: `python docs/make_task_images.py`.
+"""Draw the pictures of the tasks in docs/simulator.md: `python docs/make_task_images.py`.
 
-One picture for each task: three difficulties from left to right, from outside above and from
-onboard below, while the task's expert flies.
+There is one picture for each task, with three difficulties from left to right. The upper row shows
+the vehicle from outside, the lower row shows its camera; the expert of the task flies.
 """
 
 import math
@@ -27,9 +27,9 @@ IMAGES = Path(__file__).parent / "images"
 WIDTH, HEIGHT = 240, 180
 SEEDS = {"target": 5, "forest": 21, "gates": 8, "follow": 7}
 MOMENTS = {"target": 1.5, "forest": 3.0, "gates": 1.0, "follow": 6.0}
-"""Seconds into the flight."""
+"""Instants of the pictures, seconds after the start of the flight."""
 BACK, UP, AHEAD = 2.2, 1.0, 4.0
-"""Metres from the vehicle to the outside camera, and to what it looks at."""
+"""Position of the outside camera relative to the vehicle, and the point it looks at, metres."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def views(name: str, difficulty: float) -> NDArray[np.uint8]:
-    """The outside view over the onboard view, uint8 RGB, shape (2 HEIGHT, WIDTH, 3)."""
+    """Draw the outside view above the onboard view, uint8 RGB, shape (2 HEIGHT, WIDTH, 3)."""
     world = World(WorldConfig(task=make_task(name, difficulty)))
     try:
         pilot = ExpertPilot(expert_of(world))

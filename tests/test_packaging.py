@@ -90,6 +90,21 @@ def test_shipped_models_are_found_by_the_package_that_holds_them() -> None:
     assert (shipped / "__init__.py").read_bytes() == (ROOT / "models/__init__.py").read_bytes()
 
 
+def test_a_build_ships_the_files_that_are_not_code(tmp_path: Path) -> None:
+    """Type checkers look for `py.typed`; the simulator needs its vehicles."""
+    subprocess.run(
+        [sys.executable, "setup.py", "build_py", "--build-lib", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for package, root in PACKAGES.items():
+        assert (tmp_path / package / "py.typed").is_file()
+        data = {path.relative_to(root) for path in root.rglob("*.toml")}
+        built = tmp_path / package
+        assert data == {path.relative_to(built) for path in built.rglob("*.toml")}
+
+
 NATIVE = {"liquid_nav.onboard.native._kernel", "liquid_nav_sim.render._raycast"}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Channel, ImuSample
@@ -14,7 +15,11 @@ from liquid_nav.learning.episodes import EpisodeBuilder
 from liquid_nav.learning.losses import command_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import Manifest, PolicyConfig, load_policy, native
-from liquid_nav.policy import PolicyNetwork, save_bundle
+from liquid_nav.policy import PolicyNetwork, make_policy, save_bundle
+from liquid_nav.recording.recorder import FlightRecorder
+from liquid_nav.replay.run import replay
+from liquid_nav.replay.topics import Topics, find
+from liquid_nav.ros.controller.parameters import channel_specs
 from plugin_support import plugged
 
 
@@ -72,3 +77,29 @@ def test_a_policy_learns_and_flies_by_airspeed(tmp_path: Path) -> None:
     controller.on_event(Airspeed(SECOND, SECOND, float("nan")))
     assert controller.health.channels[Channel("airspeed")].last_rejection == "not finite"
     assert "airspeed: stale for more than 0.5 s" in controller.command(2 * SECOND).reason
+
+
+def test_airspeed_is_recorded_and_replayed_by_its_message(tmp_path: Path) -> None:
+    from airspeed import Airspeed
+
+    config = PolicyConfig.of_channels(("imu", "airspeed"), units=8)
+    policy = make_policy(config, PolicyNetwork(config).eval())
+    controller, rng, commands = Controller(policy), np.random.default_rng(0), []
+    with FlightRecorder(tmp_path / "flight.mcap", camera=None) as recorder:
+        for now in range(0, SECOND, SECOND // 50):
+            speed = Airspeed(now, now + 1000, float(rng.uniform(0, 20)))
+            sample = ImuSample(now, now + 2000, rng.normal(size=3), rng.normal(size=3))
+            for event in (speed, sample):
+                recorder.event(event)
+                controller.on_event(event)
+                commands.append(controller.command(event.arrival))
+                recorder.command(commands[-1])
+    with Recording(tmp_path / "flight.mcap") as recording:
+        topics = find(recording.topics, Topics(), comparing=True, reads=policy.channels)
+        assert topics.roles["airspeed"] == "/airspeed"
+        result = replay(recording, topics, policy)
+    assert result.events == len(commands) == 100
+    assert result.comparison is not None
+    assert result.comparison.identical
+    # The node offers the topic as a parameter.
+    assert "topics.airspeed" in {spec.name for spec in channel_specs()}

@@ -1,11 +1,12 @@
-"""Recorded flights, a human's or an autopilot's, as episodes to learn from.
+"""Episodes from recorded flights, which a human or an autopilot flew.
 
-The events are those that a controller would have taken in, with their stamps and arrivals, by the
-code that replays them. The label of an event is the recorded command in force at it: the one sent
-for it, that is the first after it with the same time, or else the newest one before it.
+The events are those that a controller would have taken in, with their stamps and arrivals; the code
+that replays recordings finds them. The label of an event is the recorded command in force at its
+time: the command that was sent for it (the first one after it that has the same time), or else the
+newest one before it.
 
-A recording says nothing of where a target was: `Episode.sight` is NaN, which the loss leaves out,
-and `Episode.seen` is True, so that mirrored flights have mirrored labels throughout.
+A recording does not tell where a target was. So `Episode.sight` is NaN, which the loss leaves out,
+and `Episode.seen` is True, so that the labels of a mirrored flight are mirrored throughout.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,25 +30,25 @@ from liquid_nav.replay.topics import FLAGS, Topics, find
 from liquid_nav.safety.screening import defect
 
 RECORDED = "recorded"
-"""`Episode.outcome` of a flight that nobody judged."""
+"""`Episode.outcome` of a recorded flight: whether it succeeded is not known."""
 
 UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
 
 CHANNELS = (Channel.CAMERA, Channel.IMU)
 """Channels of which episodes are made."""
 
-_NO_BODY = ("map", "odom", "world", "earth", "local_origin")
-"""Frames in which a recorded command is no velocity of the body."""
+_WORLD_FRAMES = ("map", "odom", "world", "earth", "local_origin")
+"""Beginnings of frame names that are not the body's."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """How a flight is cut into episodes.
+    """Rules by which a flight is cut into episodes.
 
     Attributes:
-        hold: s for which a command is in force; a longer silence of the commands ends an episode.
-        longest: s after which one ends, which bounds the memory.
-        shortest: s below which one is left out.
+        hold: seconds for which a command stays in force; when no newer one comes, the episode ends.
+        longest: seconds after which an episode ends, which bounds the memory it takes.
+        shortest: seconds; episodes shorter than this are left out.
 
     Raises:
         ConfigError: on a value that is not positive and finite.
@@ -66,15 +67,15 @@ class Pieces:
 
 @dataclass
 class Tally:
-    """What became of a recording.
+    """Counts of what became of the messages of a recording.
 
     Attributes:
-        episodes, events, frames: that were kept.
-        unlabelled: events that no command was in force at.
-        refused: messages and events that no controller could have used.
-        short: events of pieces too short, or without a frame.
-        damage: what the recording lost.
-        notes: in words, what was assumed.
+        episodes, events, frames: what was written.
+        unlabelled: events at which no command was in force.
+        refused: messages and events that a controller would have rejected.
+        short: events of pieces that are too short or hold no frame.
+        damage: what the recording had lost.
+        notes: assumptions that were made, in words.
 
     """
 
@@ -91,18 +92,22 @@ class Tally:
 def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, pieces: Pieces) -> Tally:
     """Write the episodes of one recorded flight to `out`, ``STEM_000.npz`` and so on.
 
-    They are whole, and all there or none.
+    Either all of them are written or none.
 
     Args:
         flight: the recording.
-        out: directory, which is there.
-        camera: the model's, which images are brought to.
-        chosen: topics; None leaves them to `liquid_nav.replay.topics.find`.
-        pieces: how it is cut.
+        out: an existing directory.
+        camera: the model's camera; images are resampled to it.
+        chosen: topics to use; `liquid_nav.replay.topics.find` looks for those that are None.
+        pieces: rules by which the flight is cut into episodes.
+
+    Returns:
+        What became of the messages.
 
     Raises:
-        ReplayError: when it cannot be read, when camera, IMU or commands are not in it or which
-            they are is not clear, when commands are not of the body, or when no episode comes out.
+        ReplayError: when the recording cannot be read, when the topics of camera, IMU or commands
+            are missing or ambiguous, when the commands are not velocities of the body, or when the
+            flight gives no episode.
         OSError: when a file cannot be written.
 
     """
@@ -113,7 +118,7 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
             if topics.roles[role] is None:
                 flag = FLAGS.get(role, f"--{role}")
                 raise ReplayError(
-                    f"{flight}: no topic of the {role} to learn from; choose one by {flag}"
+                    f"{flight} has no topic of the {role} to learn from; choose one with {flag}"
                 )
         _check_frame(recording, topics, flight)
         info = find_camera_info(recording, topics)
@@ -121,7 +126,7 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
         tally.notes.append(why)
         decoder = EventDecoder(topics, camera, info, rotation)
         if decoder.covers is None:
-            tally.notes.append("no calibration of the camera: images are taken for the model's")
+            tally.notes.append("no calibration of the camera: it is taken to be the model's camera")
         items = timeline(recording, topics, decoder, Cut(), tally.damage)
         written: list[Path] = []
         encoders = (CameraEncoder(camera=camera), ImuEncoder())
@@ -153,10 +158,11 @@ def convert_all(
     pieces: Pieces,
     say: Callable[[str], None],
 ) -> None:
-    """Convert recorded flights, and say of each what came of it.
+    """Convert recorded flights, and report on each.
 
     Raises:
-        ConfigError: when there is none, two have one name, or `out` holds episodes of one already.
+        ConfigError: when no flight is given, two have the same name, or `out` already holds
+            episodes of one.
         ReplayError, OSError: see `convert`.
 
     """
@@ -165,9 +171,9 @@ def convert_all(
         raise ConfigError("give at least one recorded flight")
     for stem in stems:
         if stems.count(stem) > 1:
-            raise ConfigError(f"two flights are called {stem}, so would be their episodes")
+            raise ConfigError(f"two flights are called {stem}: their files would clash")
         if out.is_dir() and any(out.glob(f"{stem}_[0-9][0-9][0-9].npz")):
-            raise ConfigError(f"{out} holds episodes of {stem} already")
+            raise ConfigError(f"{out} already holds episodes of {stem}: choose another folder")
     with made_directories(out):
         for flight in flights:
             tally = convert(flight, out, camera, chosen, pieces)
@@ -181,27 +187,27 @@ def convert_all(
 
 
 def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
-    """Refuse commands that say themselves that they are not the body's."""
+    """Refuse commands whose header says that they are not in the body's frame."""
     assert topics.command is not None
     first = next(recording.messages({topics.command}), None)
     frame = getattr(getattr(first and first.content, "header", None), "frame_id", "")
-    if str(frame).strip("/").startswith(_NO_BODY):
+    if str(frame).strip("/").startswith(_WORLD_FRAMES):
         raise ReplayError(
-            f"{flight}: commands on {topics.command} are in {frame!r}, and not in the body's frame"
+            f"{flight}: the commands on {topics.command} are in frame {frame!r}, not in the body's"
         )
 
 
 def _episodes(
     items: Iterator[Item], pieces: Pieces, tally: Tally, encoders: Sequence[Encoder]
 ) -> Iterator[Episode]:
-    """Cut a flight into episodes; every event in them has a label."""
+    """Cut a flight into episodes in which every event has a label."""
     piece = _Piece(encoders)
     for event, label in _labelled(items, pieces.hold, tally):
         if label is None:
             tally.unlabelled += 1
             yield from piece.finish(pieces, tally)
             continue
-        # A clock that went back begins another flight.
+        # A clock that jumps back means that another flight begins.
         if piece.events and not 0 <= event.arrival - piece.begin < pieces.longest * SECOND:
             yield from piece.finish(pieces, tally)
         piece.add(event, label)
@@ -211,7 +217,7 @@ def _episodes(
 def _labelled(
     items: Iterator[Item], hold: float, tally: Tally
 ) -> Iterator[tuple[Event, RawCommand | None]]:
-    """Measurements, each with the command in force at it, or None."""
+    """Pair each measurement with the command in force at its time, or None."""
     newest: Recorded | None = None
     waiting: Event | None = None
 
@@ -244,7 +250,7 @@ def _labelled(
 
 
 class _Piece:
-    """The episode that is being collected."""
+    """Collects the events of one episode."""
 
     def __init__(self, encoders: Sequence[Encoder]) -> None:
         self._encoders = encoders
@@ -260,7 +266,7 @@ class _Piece:
         self._builder.add(event, label, True, sight)
 
     def finish(self, pieces: Pieces, tally: Tally) -> Iterator[Episode]:
-        """Give the episode, if it is one, and begin another."""
+        """Give the episode unless it is too short or holds no frame, and begin the next one."""
         if self._frames and self._end - self.begin >= pieces.shortest * SECOND:
             yield self._builder.build(RECORDED)
         else:

@@ -100,7 +100,7 @@ class Run:
         try:
             state = torch.load(path, weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}; {advice}") from error
+            raise ConfigError(f"{path} is damaged; {advice}") from error
         if state.pop("weights_sha256", None) != sha256(kept[-1] / MODEL / WEIGHTS):
             raise ConfigError(f"{path} does not belong to the bundle next to it; {advice}")
         network, _ = load_network(kept[-1] / MODEL)

@@ -1,6 +1,12 @@
 """Continuous-time (liquid) recurrent networks in torch. They know nothing of drones."""
 
-from liquid_nav.liquid.cell import LiquidCell, RecurrentCell, exponential_flow
+from liquid_nav.liquid.cell import (
+    LiquidCell,
+    RecurrentCell,
+    clamp_input,
+    exponential_flow,
+    folded_arrays,
+)
 from liquid_nav.liquid.cells import CELLS, make_cell
 from liquid_nav.liquid.cfc import CfC
 from liquid_nav.liquid.ctrnn import CTRNN
@@ -27,7 +33,9 @@ __all__ = [
     "RecurrentCell",
     "Transformer",
     "Wiring",
+    "clamp_input",
     "exponential_flow",
+    "folded_arrays",
     "make_cell",
     "wiring_from_dict",
 ]

@@ -1,4 +1,4 @@
-"""The cells by name."""
+"""The cells by name: ours, and those that users plug in."""
 
 from typing import Any
 
@@ -11,31 +11,35 @@ from liquid_nav.liquid.gru import GRU
 from liquid_nav.liquid.lstm import LSTM
 from liquid_nav.liquid.ltc import LTC
 from liquid_nav.liquid.transformer import Transformer
+from liquid_nav.registry import Registry
 
-CELLS: dict[str, type[RecurrentCell]] = {
-    "cfc": CfC,
-    "ctrnn": CTRNN,
-    "gru": GRU,
-    "liquid_flow": LiquidFlow,
-    "lstm": LSTM,
-    "ltc": LTC,
-    "transformer": Transformer,
-}
-"""Cells by the name under which a configuration asks for them."""
+CELLS: Registry[type[RecurrentCell]] = Registry(
+    "liquid_nav.cells",
+    "cell",
+    {
+        "cfc": CfC,
+        "ctrnn": CTRNN,
+        "gru": GRU,
+        "liquid_flow": LiquidFlow,
+        "lstm": LSTM,
+        "ltc": LTC,
+        "transformer": Transformer,
+    },
+)
+"""Cells by the name that a configuration uses, users' own among them."""
 
 
 def make_cell(name: str, input_size: int, units: int, **options: Any) -> RecurrentCell:
     """Build the cell called `name`; `options` are the further arguments of its class.
 
-    A wiring may be given as such or as the plain JSON of `Wiring.to_dict`.
+    A wiring may be an object or the plain JSON of `Wiring.to_dict`.
 
     Raises:
-        ConfigError: on a name that is not in `CELLS`, an option that the cell does not have, or
-            a value that it refuses.
+        ConfigError: if `CELLS` does not have this name, the cell does not have one of the options,
+            or it refuses a value.
     """
-    if name not in CELLS:
-        raise ConfigError(f"no liquid cell {name!r}; known are {', '.join(sorted(CELLS))}")
+    kind = CELLS.get(name)
     try:
-        return CELLS[name](input_size, units, **options)
+        return kind(input_size, units, **options)
     except TypeError as error:
-        raise ConfigError(f"liquid cell {name!r}: {error}") from error
+        raise ConfigError(f"cell {name!r}: {error}") from error

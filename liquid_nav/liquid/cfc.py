@@ -11,14 +11,14 @@ from liquid_nav.liquid.cell import RecurrentCell, clamp_input
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 MODES = ("default", "no_gate", "pure")
-"""How a CfC joins its heads; the paper's code calls "pure" minimal."""
+"""How a CfC combines its heads; the paper's code calls "pure" "minimal"."""
 
 
 class LecunTanh(nn.Module):
     """1.7159 tanh(0.666 x), which keeps the variance of its input (LeCun et al. 1998)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Evaluate elementwise."""
+        """Evaluate it elementwise."""
         return 1.7159 * torch.tanh(0.666 * x)
 
 
@@ -29,40 +29,41 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
-"""Activations of the backbone by name."""
+"""Activations of the backbone, by name."""
 
 
 class CfC(RecurrentCell):
     """A gated approximation of the liquid cell's solution (Hasani et al. 2022).
 
-    With heads f, g, a, b, each affine in the backbone of [u, v], and elapsed time dt,
+    With heads f, g, a, b, each affine in the output of a backbone that reads [u, v], and with
+    elapsed time dt,
 
         default  v' = tanh(f) (1 - s(a dt + b)) + tanh(g) s(a dt + b)
         no_gate  v' = tanh(f) + tanh(g) s(a dt + b)
         pure     v' = A - A exp(-dt (|w| + |f|)) f
 
-    It is no flow, see `RecurrentCell.continuous`: at dt = 0 it moves the state, and an event that
-    brings nothing new changes the answer. By default and without a gate, states lie within [-1, 1]
-    and [-2, 2] after one event.
+    It is not a flow, see `RecurrentCell.continuous`: at dt = 0 it moves the state, and an event
+    that brings nothing new changes the answer. After one event the states lie within [-1, 1]
+    ("default") or [-2, 2] ("no_gate").
 
-    With mixed memory (Lechner and Hasani 2020) an LSTM reads input and state first and hands its
-    output on as v; its own memory is then the second half of the state (B, 2N).
+    With mixed memory (Lechner and Hasani 2020) an LSTM reads input and state first, and its output
+    takes the place of v. Its own memory is the second half of the state (B, 2N).
 
     Args:
-        input_size: I.
-        units: N.
+        input_size: the number of inputs I.
+        units: the number of neurons N.
         mode: "default", "no_gate" or "pure".
-        mixed_memory: whether the LSTM stands before the cell.
-        backbone_units: width of the backbone.
-        backbone_layers: its layers; none of them, and the heads read [u, v] themselves.
-        activation: of the backbone, a key of `ACTIVATIONS`.
-        wiring: which synapses there are: the heads, the one of time included, are masked by it,
-            and each neuron reads itself besides. Only without backbone and mixed memory, which
-            would join everything with everything.
+        mixed_memory: whether an LSTM comes before the cell.
+        backbone_units: the width of the backbone.
+        backbone_layers: the number of its layers; with 0 the heads read [u, v] directly.
+        activation: the activation of the backbone, a key of `ACTIVATIONS`.
+        wiring: which synapses exist. It masks every head, those of time too, and each neuron also
+            reads itself. It excludes a backbone and mixed memory, which would connect every
+            neuron with every other.
 
     Raises:
-        ConfigError: on sizes below 1, an unknown mode or activation, or a wiring that does not
-            fit, or that goes with a backbone or mixed memory.
+        ConfigError: if a size is below 1, the mode or activation is unknown, or the wiring does
+            not fit or comes with a backbone or mixed memory.
     """
 
     mixed_memory: Final[bool]
@@ -99,10 +100,10 @@ class CfC(RecurrentCell):
         self.pure = mode == "pure"
         self.no_gate = mode == "no_gate"
         self.mixed_memory = mixed_memory
-        # All heads lie in one product: rows 0 ... N - 1 are f's, then g's, a's and b's.
+        # One product computes all heads: rows 0 ... N - 1 belong to f, then come g, a and b.
         heads = 1 if mode == "pure" else 4
         first = backbone_units if backbone_layers else heads * units
-        # The first layer is split, so that the inputs of a sequence go through it at once.
+        # The first layer is split, so that one product takes all inputs of a sequence.
         self.input_weight = nn.Parameter(torch.empty(first, input_size))
         self.state_weight = nn.Parameter(torch.empty(first, units))
         self.bias = nn.Parameter(torch.empty(first))
@@ -132,7 +133,7 @@ class CfC(RecurrentCell):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights anew: Glorot-uniform, head by head, as published."""
+        """Draw all weights anew, Glorot-uniform for each head, as published."""
         fan_in = self.input_size + self.units
         whole = torch.cat((self.input_weight, self.state_weight), 1)
         blocks = [whole] if len(self.rest) else list(whole.split(self.units))
@@ -156,12 +157,12 @@ class CfC(RecurrentCell):
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, S)."""
+        """Give zeros (B, S)."""
         return self.bias.new_zeros((batch, self.state_size))
 
     @torch.jit.export
     def read(self, v: Tensor) -> Tensor:
-        """Activation (..., N) of the state v (..., S)."""
+        """Give the activation (..., N), without the memory, of the state v (..., S)."""
         return v[..., : self.units]
 
     @torch.jit.export
@@ -171,9 +172,9 @@ class CfC(RecurrentCell):
         u = clamp_input(u)
         return self._advance(self._drive(u), self._memory_drive(u), self._recurrent(), v, dt)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         u = clamp_input(u)
         memories = self._memory_drive(u).unbind(1)
         recurrent, elapsed = self._recurrent(), dt.unbind(1)
@@ -204,7 +205,7 @@ class CfC(RecurrentCell):
         v, memory = v.chunk(2, 1)
         gates = memory_drive + self.memory_state(v)
         write, write_gate, keep_gate, show_gate = gates.chunk(4, 1)
-        # The gate that keeps starts open.
+        # The forget gate starts open.
         memory = memory * torch.sigmoid(keep_gate + 1.0) + torch.tanh(write) * torch.sigmoid(
             write_gate
         )

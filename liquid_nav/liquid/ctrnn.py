@@ -1,4 +1,4 @@
-"""CTRNN: the classic continuous-time network, whose time constants do not depend on anything."""
+"""CTRNN: the classic continuous-time network with fixed time constants."""
 
 import math
 from typing import Any
@@ -8,13 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid.cell import (
-    LiquidCell,
-    clamp_input,
-    count_substeps,
-    exponential_flow,
-    substep,
-)
+from liquid_nav.liquid.cell import LiquidCell, clamp_input, exponential_flow
+from liquid_nav.liquid.solvers.substeps import count_substeps, substep
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 
@@ -23,24 +18,24 @@ class CTRNN(LiquidCell):
 
         tau dv/dt = tanh(W u + U v + b) - v
 
-    advanced as `LTC` by exponential steps: exact for a target frozen at v, of order 1 in the
-    substep, a convex combination. A step is cut, from the event on, into substeps of `max_step`
-    with the remainder last; the `max_substeps`-th takes all that is left. Time constants are
-    learnt, between the limits, and start log-uniform.
+    Exponential steps advance it, as they do an `LTC`: exact for a target frozen at v, of order 1
+    in the substep, and a convex combination. A step is cut into substeps of `max_step`, with the
+    remainder last; the `max_substeps`-th takes all that is left. Time constants are learnt between
+    the limits, and start log-uniform.
 
     Args:
-        input_size: I.
-        units: N.
+        input_size: the number of inputs I.
+        units: the number of neurons N.
         tau_min: seconds, the lower limit of the time constants.
-        tau_max: seconds, the upper limit.
+        tau_max: seconds, the upper limit of the time constants.
         max_step: seconds, the longest time over which the target is frozen.
-        max_substeps: the most substeps in one step.
-        wiring: which synapses there are; all of them by default.
+        max_substeps: the largest number of substeps in one step.
+        wiring: which synapses exist; all of them by default.
 
     Raises:
-        ConfigError: on sizes below 1, limits that are not 0 < tau_min < tau_max < inf, a
-            `max_step` that is not positive and finite, a `max_substeps` below 1, or a wiring that
-            does not fit.
+        ConfigError: if a size is below 1, the limits are not 0 < tau_min < tau_max < inf,
+            `max_step` is not positive and finite, `max_substeps` is below 1, or the wiring does
+            not fit.
     """
 
     sensory_mask: Tensor
@@ -67,7 +62,7 @@ class CTRNN(LiquidCell):
         self.max_step = max_step
         self.max_substeps = max_substeps
         sensory, recurrent = wiring_masks(wiring, input_size, units)
-        # Masks are kept with the weights, so that a saved model holds its wiring whole.
+        # Masks are saved with the weights, so that a saved model contains its wiring.
         wired = wiring is not None
         self.register_buffer("sensory_mask", sensory, persistent=wired)
         self.register_buffer("recurrent_mask", recurrent, persistent=wired)
@@ -79,7 +74,7 @@ class CTRNN(LiquidCell):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the weights anew; the time constants are spread log-uniformly."""
+        """Draw the weights anew, and spread the time constants log-uniformly."""
         n = self.units
         limit = (self.input_size + n) ** -0.5
         self.input_weight.uniform_(-limit, limit)
@@ -89,25 +84,25 @@ class CTRNN(LiquidCell):
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, N)."""
+        """Give zeros (B, N)."""
         return self.bias.new_zeros((batch, self.units))
 
     @torch.jit.export
     def gates(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Target v_inf (B, N) and time constant (B, N) in seconds, for u (B, I) and v (B, N)."""
+        """See `LiquidCell.gates`."""
         self.check_gates(u, v)
         return self._target(self._drive(u), v, self._recurrent()), self._tau().expand_as(v)
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
-        """See `LiquidCell.step`: one exponential step per substep."""
+        """See `LiquidCell.step`."""
         self.check_step(u, v, dt)
         count = count_substeps(dt.unsqueeze(1), self.max_step, self.max_substeps)[0]
         return self._advance(self._drive(u), v, dt, count, self._recurrent(), self._tau())
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LiquidCell.forward`."""
-        self.check_sequence(u, dt, v)
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        v = self._begin(u, dt, v)
         counts = count_substeps(dt, self.max_step, self.max_substeps)
         recurrent, tau = self._recurrent(), self._tau()
         elapsed = dt.unbind(1)
@@ -118,7 +113,7 @@ class CTRNN(LiquidCell):
         return torch.stack(states, 1), v
 
     def bounds(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """See `LiquidCell.bounds`: -1, 1, and the one time constant that each neuron has.
+        """See `LiquidCell.bounds`: -1, 1, and the one time constant of each neuron.
 
         The target 2 s - 1 with s in [0, 1] is within [-1, 1] in floating point, and a flow stays
         between v and its target.
@@ -139,7 +134,7 @@ class CTRNN(LiquidCell):
         return functional.linear(clamp_input(u), weight, self.bias)
 
     def _target(self, drive: Tensor, v: Tensor, recurrent: Tensor) -> Tensor:
-        # torch's tanh on a CPU costs ten sigmoids.
+        # On a CPU torch's tanh costs as much as ten sigmoids.
         return 2.0 * torch.sigmoid(2.0 * torch.addmm(drive, v, recurrent)) - 1.0
 
     def _advance(

@@ -8,17 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import scan
-from liquid_nav.liquid.cell import LiquidCell, exponential_flow
-from liquid_nav.liquid.linear_scan import linear_scan
-from liquid_nav.liquid.resonance import (
-    growth,
-    into_disc,
-    oscillation,
-    resonant_flow,
-    resonant_scan,
-)
+from liquid_nav.liquid.cell import LiquidCell, exponential_flow, folded_arrays
+from liquid_nav.liquid.resonance import growth, into_disc, oscillation, resonant_flow
+from liquid_nav.liquid.scans import kernel_for, usable
+from liquid_nav.liquid.scans.flow import flow_scan
+from liquid_nav.liquid.scans.linear import linear_scan
+from liquid_nav.liquid.scans.resonant import resonant_scan
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
+from liquid_nav.onboard.cells.flow import FoldedFlow
 
 GATES = ("input_and_state", "input")
 """What the gates of a LiquidFlow may read at an event."""
@@ -206,15 +203,11 @@ class LiquidFlow(LiquidCell):
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
         """See `LiquidCell.step`: the exact flow of the gates at (u, v)."""
         self.check_step(u, v, dt)
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            scanned = self._scan(u.unsqueeze(1), dt.unsqueeze(1), v)
-            if scanned is not None:
-                return scanned[:, 0]
         return self._flow(self._gates(self._drive(u), v), v, dt)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LiquidCell.forward`."""
-        self.check_sequence(u, dt, v)
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `RecurrentCell.forward`."""
+        v = self._begin(u, dt, v)
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             scanned = self._scan(u, dt, v)
             if scanned is not None:
@@ -264,9 +257,20 @@ class LiquidFlow(LiquidCell):
         of_gates = (1.0 + 2.0 / math.e) * self.lipschitz
         return of_gates, 1.0 if self.state_weight is None else 1.0 + of_gates
 
+    @torch.no_grad()
+    def fold(self) -> FoldedFlow:
+        """See `RecurrentCell.fold`: not with a hidden layer, nor with resonance."""
+        if self.heads is not None or self.resonant:
+            raise ConfigError("a LiquidFlow with a hidden layer or resonance has no onboard form")
+        inputs, states = self._weights()
+        parts: dict[str, Tensor | float | None] = {"initial": self.initial_state(1)[0]}
+        parts |= {"states": states, "offset": self.offset, "scale": self.scale}
+        parts |= {"inputs": inputs, "bias": self.bias, "input_limit": self.input_limit}
+        return FoldedFlow(folded_arrays(parts))
+
     @torch.jit.unused
     def _scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor | None:
-        if not scan.usable(u, dt, v, self.bias):
+        if not usable(u, dt, v, self.bias):
             return None
         if u.shape[1] > 1 and self._in_parallel(v):
             return self._parallel_scan(u, dt, v)
@@ -274,7 +278,7 @@ class LiquidFlow(LiquidCell):
             return None
         drive, weight = self._drive(u), self._weights()[1]
         if not self.resonant:
-            return scan.flow_scan(drive, dt, v, weight, self.offset, self.scale)
+            return flow_scan(drive, dt, v, weight, self.offset, self.scale)
         if weight is None:
             return None
         return resonant_scan(drive, self._limited(dt), v, weight, self.offset, self.scale)
@@ -282,7 +286,7 @@ class LiquidFlow(LiquidCell):
     def _in_parallel(self, v: Tensor) -> bool:
         if self.parallel is not None:
             return self.parallel
-        in_kernel = scan.has_kernel(v) and self.heads is None and not self.resonant
+        in_kernel = kernel_for(v) is not None and self.heads is None and not self.resonant
         return self.state_weight is None and not in_kernel
 
     def _parallel_scan(self, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:

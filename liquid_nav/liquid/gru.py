@@ -1,4 +1,4 @@
-"""GRU: a baseline that is told of the time, but does not live in it."""
+"""GRU: a baseline that reads the elapsed time as one more input."""
 
 import math
 
@@ -12,16 +12,16 @@ from liquid_nav.liquid.cell import RecurrentCell, clamp_input
 class GRU(RecurrentCell):
     """A gated recurrent unit (Cho et al. 2014) with the elapsed time as one more input.
 
-    It is no flow, see `RecurrentCell.continuous`; its states lie within [-1, 1].
+    It is not a flow, see `RecurrentCell.continuous`. Its states lie within [-1, 1].
 
     Args:
-        input_size: I.
-        units: N.
-        time_unit: seconds; the further input is log(1 + dt / time_unit), so that intervals from
-            milliseconds to hours are of one scale.
+        input_size: the number of inputs I.
+        units: the number of neurons N.
+        time_unit: seconds; the additional input is log(1 + dt / time_unit), which puts intervals
+            from milliseconds to hours on one scale.
 
     Raises:
-        ConfigError: on sizes below 1 or a `time_unit` that is not positive and finite.
+        ConfigError: if a size is below 1 or `time_unit` is not positive and finite.
     """
 
     def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
@@ -31,7 +31,7 @@ class GRU(RecurrentCell):
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, N)."""
+        """Give zeros (B, N)."""
         return self.rnn.weight_hh.new_zeros((batch, self.units))
 
     @torch.jit.export
@@ -41,11 +41,11 @@ class GRU(RecurrentCell):
         stepped: Tensor = self.rnn(with_time(u, dt, self.time_unit), v)
         return stepped
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         states: list[Tensor] = []
-        # Not nn.GRU, of which torch.export fixes the batch.
+        # torch.export would fix the batch of nn.GRU.
         for x in with_time(u, dt, self.time_unit).unbind(1):
             v = self.rnn(x, v)
             states.append(v)
@@ -53,13 +53,13 @@ class GRU(RecurrentCell):
 
 
 def with_time(u: Tensor, dt: Tensor, time_unit: float) -> Tensor:
-    """Append to u (..., I) the elapsed time dt (...) in seconds: (..., I + 1)."""
+    """Append the elapsed time dt (...) in seconds to the input u (..., I): (..., I + 1)."""
     elapsed = torch.log1p(dt / time_unit).unsqueeze(-1)
     return torch.cat((clamp_input(u), elapsed), -1)
 
 
 def checked_time_unit(time_unit: float) -> float:
-    """Give back a time unit in seconds; ConfigError unless it is positive and finite."""
+    """Return a time unit in seconds. Raises ConfigError unless it is positive and finite."""
     if not 0.0 < time_unit < math.inf:
         raise ConfigError(f"time_unit must be positive and finite seconds, got {time_unit}")
     return time_unit

@@ -1,4 +1,4 @@
-"""LSTM: a baseline that is told of the time, but does not live in it."""
+"""LSTM: a baseline that reads the elapsed time as one more input."""
 
 import torch
 from torch import Tensor, nn
@@ -8,18 +8,18 @@ from liquid_nav.liquid.gru import checked_time_unit, with_time
 
 
 class LSTM(RecurrentCell):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997), elapsed time as one more input.
+    """Long short-term memory (Hochreiter and Schmidhuber 1997) that also reads the elapsed time.
 
-    It is no flow, see `RecurrentCell.continuous`. The state (B, 2N) is the output, which `read`
-    gives and which lies within [-1, 1], and after it the memory, which has no bounds.
+    It is not a flow, see `RecurrentCell.continuous`. The state (B, 2N) holds the output first,
+    which `read` gives and which lies within [-1, 1], and then the memory, which has no bounds.
 
     Args:
-        input_size: I.
-        units: N.
-        time_unit: seconds; the further input is log(1 + dt / time_unit).
+        input_size: the number of inputs I.
+        units: the number of neurons N.
+        time_unit: seconds; the additional input is log(1 + dt / time_unit).
 
     Raises:
-        ConfigError: on sizes below 1 or a `time_unit` that is not positive and finite.
+        ConfigError: if a size is below 1 or `time_unit` is not positive and finite.
     """
 
     def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
@@ -27,17 +27,17 @@ class LSTM(RecurrentCell):
         self.time_unit = checked_time_unit(time_unit)
         self.rnn = nn.LSTMCell(input_size + 1, units)
         with torch.no_grad():
-            # A forget gate that starts open: Gers et al. 2000, Jozefowicz et al. 2015.
+            # The forget gate starts open: Gers et al. 2000, Jozefowicz et al. 2015.
             self.rnn.bias_ih[units : 2 * units] += 1.0
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, 2N)."""
+        """Give zeros (B, 2N)."""
         return self.rnn.weight_hh.new_zeros((batch, self.state_size))
 
     @torch.jit.export
     def read(self, v: Tensor) -> Tensor:
-        """Output (..., N) of the state v (..., 2N)."""
+        """Give the output (..., N) of the state v (..., 2N)."""
         return v[..., : self.units]
 
     @torch.jit.export
@@ -48,12 +48,12 @@ class LSTM(RecurrentCell):
         output, memory = self.rnn(with_time(u, dt, self.time_unit), (output, memory))
         return torch.cat((output, memory), 1)
 
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, dt: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
+        v = self._begin(u, dt, v)
         output, memory = v.chunk(2, 1)
         states: list[Tensor] = []
-        # The fused sequence of torch gives the outputs only; here the memories are states too.
+        # nn.LSTM would give the outputs only, but a state includes the memory.
         for x in with_time(u, dt, self.time_unit).unbind(1):
             output, memory = self.rnn(x, (output, memory))
             states.append(torch.cat((output, memory), 1))

@@ -13,26 +13,26 @@ from liquid_nav.liquid.cell import RecurrentCell, clamp_input
 class Transformer(RecurrentCell):
     """Attention over the last K events, each with its age in a continuous-time encoding.
 
-    Vaswani et al. 2017, with layers normalised before each block. The state (B, K (I + 1)) is the
+    Vaswani et al. 2017, with normalisation before each block. The state (B, K (I + 1)) is the
     packed window: K inputs, oldest first, then their K ages in seconds, -1 where there was none
-    yet. A step of dt under u ages the window by dt and appends u with age dt, that is, at the time
-    at which u began to act. What the cell shows, N numbers a state, is read off the window by
-    `read`: nothing later than an event can enter its answer.
+    yet. A step of dt under u ages the window by dt and appends u with age dt, which is when u
+    began to act. `read` computes N numbers from the window alone, so nothing later than an event
+    can enter its answer.
 
     The encoding of an age is its sine and cosine at frequencies log-uniform from 1 / `longest` to
-    1 / `shortest` hertz. It is no flow, see `RecurrentCell.continuous`: each step is an event.
+    1 / `shortest` hertz. It is not a flow, see `RecurrentCell.continuous`: each step is an event.
 
     Args:
-        input_size: I.
-        units: N, also the width of the layers.
-        window: K, the number of events remembered.
-        layers: number of layers.
-        heads: attention heads, a divisor of `units`.
+        input_size: the number of inputs I.
+        units: the number N of values it gives, and the width of the layers.
+        window: the number K of events that it remembers.
+        layers: the number of layers.
+        heads: the number of attention heads, a divisor of `units`.
         shortest: seconds, the period of the fastest wave of the encoding.
-        longest: seconds, that of the slowest.
+        longest: seconds, the period of the slowest wave.
 
     Raises:
-        ConfigError: on sizes below 1, `heads` that do not divide `units`, or periods that are not
+        ConfigError: if a size is below 1, `heads` does not divide `units`, or the periods are not
             0 < shortest < longest < inf.
     """
 
@@ -63,20 +63,20 @@ class Transformer(RecurrentCell):
         self.register_buffer("frequencies", 2.0 * math.pi * frequencies, persistent=False)
         self.embed_input = nn.Linear(input_size, units)
         self.embed_age = nn.Linear(2 * waves, units, bias=False)
-        # Stands before the window: where nothing has happened yet there is this to attend to.
+        # This token comes before the window, so that there is one to attend to at the start.
         self.start = nn.Parameter(0.02 * torch.randn(units))
         self.blocks = nn.ModuleList(Block(units, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(units)
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """An empty window (B, K (I + 1))."""
+        """Give an empty window (B, K (I + 1))."""
         inputs = self.start.new_zeros((batch, self.window * self.input_size))
         return torch.cat((inputs, self.start.new_full((batch, self.window), -1.0)), 1)
 
     @torch.jit.export
     def read(self, v: Tensor) -> Tensor:
-        """What the window v (..., K (I + 1)) says, (..., N)."""
+        """Attend over the window v (..., K (I + 1)), and give the newest token (..., N)."""
         packed = v.reshape(-1, self.state_size)
         inputs, ages = packed.split([self.window * self.input_size, self.window], 1)
         phase = ages.clamp(min=0.0).unsqueeze(2) * self.frequencies
@@ -87,7 +87,7 @@ class Transformer(RecurrentCell):
         known = functional.pad(ages >= 0.0, [1, 0], value=True).unsqueeze(1).unsqueeze(1)
         for block in self.blocks:
             tokens = block(tokens, known)
-        # The last token is the newest event; what stands there before any is embedded zeros.
+        # The last token is the newest event. Before the first event it is embedded zeros.
         newest: Tensor = self.norm(tokens[:, -1])
         return newest.unflatten(0, v.shape[:-1]) if v.ndim != 2 else newest
 
@@ -100,16 +100,6 @@ class Transformer(RecurrentCell):
         return torch.cat(
             (inputs[:, self.input_size :], clamp_input(u), aged[:, 1:], dt.unsqueeze(1)), 1
         )
-
-    def forward(self, u: Tensor, dt: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentCell.forward`."""
-        self.check_sequence(u, dt, v)
-        states: list[Tensor] = []
-        elapsed = dt.unbind(1)
-        for k, held in enumerate(u.unbind(1)):
-            v = self.step(held, v, elapsed[k])
-            states.append(v)
-        return torch.stack(states, 1), v
 
 
 class Block(nn.Module):
@@ -128,10 +118,10 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        """Transform x (B, K, N), attending to those of `known` (B, 1, 1, K)."""
+        """Transform x (B, K, N), attending to the tokens that `known` (B, 1, 1, K) marks."""
         qkv = self.qkv(self.norm_attention(x)).unflatten(2, [3, self.heads, self.width])
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        heard = functional.scaled_dot_product_attention(q, k, v, attn_mask=known)
-        x = x + self.project(heard.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=known)
+        x = x + self.project(attended.transpose(1, 2).flatten(2))
         transformed: Tensor = x + self.dense(self.norm_dense(x))
         return transformed

@@ -41,6 +41,7 @@ class RangeMessage(WritableMessage):
         return {
             "header": header(event.stamp, BEAM),
             "radiation_type": _INFRARED,
+            "min_range": -math.inf,
             "max_range": math.inf,
             "range": event.distance,
         }

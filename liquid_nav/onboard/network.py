@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.onboard import native
-from liquid_nav.onboard.cells import FoldedCell
+from liquid_nav.onboard.cells import FoldedCell, folded_cell
 from liquid_nav.onboard.config import PolicyConfig
 
 _CORE = "core."
@@ -98,7 +98,9 @@ def write_folded(path: Path, network: FoldedNetwork, expected: NDArray[np.float6
 
 
 def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
-    """Read what `write_folded` wrote; None where it was folded for another kernel.
+    """Read what `write_folded` wrote.
+
+    Gives None if it was folded for another kernel.
 
     Raises:
         ConfigError: on a file that does not hold a folded network.
@@ -125,7 +127,7 @@ def _network(kind: str, arrays: Mapping[str, NDArray[Any]]) -> FoldedNetwork:
             channel, _, part = name.removeprefix(_ENCODERS).partition(".")
             encoders.setdefault(Channel(channel), {})[part] = array
     head = (arrays[name] for name in ("head_weight", "head_bias", "scale"))
-    return FoldedNetwork(FoldedCell(kind, core), encoders, *head)
+    return FoldedNetwork(folded_cell(kind, core), encoders, *head)
 
 
 def _current_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

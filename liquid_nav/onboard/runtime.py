@@ -17,7 +17,6 @@ from liquid_nav.events import Channel
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.encoders import Measurement
 from liquid_nav.onboard.network import FoldedNetwork
-from liquid_nav.onboard.step import NativeStep
 
 RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
@@ -74,7 +73,7 @@ class NativeRuntime:
 
     def __init__(self, config: PolicyConfig, network: FoldedNetwork) -> None:
         network.check(config)
-        self._core = NativeStep(network.core)
+        self._core = network.core.start()
         self._initial = Memory(self._core.state.copy(), self._core.input.copy())
         self._head_weight, self._head_bias = network.head_weight, network.head_bias
         self._scale = network.scale.tolist()

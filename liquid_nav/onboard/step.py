@@ -1,6 +1,8 @@
-"""One liquid cell for single events on the onboard path: no torch, no allocation, a few us."""
+"""Single events of a cell by the native kernel: no torch, no allocation, a few microseconds."""
 
+import ctypes
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -8,43 +10,68 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.onboard import native
-from liquid_nav.onboard.cells import FoldedCell
+from liquid_nav.onboard.cells.base import FoldedCell
+
+
+class KernelCell(FoldedCell):
+    """A folded cell that the native kernel steps; its `kind` is the kernel's name for it."""
+
+    @abstractmethod
+    def sizes(self) -> ctypes.Structure:
+        """Give the sizes that the kernel needs, for a batch and a sequence of one."""
+
+    @abstractmethod
+    def time_constants(self, u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        """Compute the time constants (N,) in seconds, for the input u (I,) and the state v (N,)."""
+
+    def start(self) -> "NativeStep":
+        """See `FoldedCell.start`. Raises what `NativeStep` raises."""
+        return NativeStep(self)
 
 
 class NativeStep:
-    """A cell with its parameters folded once, its input and its state in arrays of its own.
+    """An `OnboardCell` that the native kernel evaluates.
 
-    Write the latched input into `input`, in place. `flow` tells the state after some time and
-    changes nothing but what it returns; `advance` makes that the state. Numbers are those of
-    `LiquidCell.step` for a batch of one, to rounding. Later changes of the cell are not seen. One
-    object belongs to one thread.
+    Its numbers are those of `LiquidCell.step` for a batch of one, to rounding. It keeps a copy of
+    the parameters, so later changes of the cell have no effect.
 
     Args:
-        cell: the parameters of a cell, as its `fold` gives them.
+        cell: the parameters, as the `fold` method of a cell gives them.
 
     Attributes:
-        input: u, shape (I,), to be written by the user; zeros at first. Must not be NaN.
-        state: v, shape (N,), at first the cell's initial state; may be written to.
+        input: the input u, shape (I,), zeros at first. Write it in place; it must not contain NaN.
+        state: the state v, shape (N,), at first the cell's initial state. You may write it in
+            place.
 
     Raises:
-        ConfigError: where the native kernel is not built or switched off; then script the cell.
+        ConfigError: if the native kernel is not built or is switched off.
 
     """
 
-    def __init__(self, cell: FoldedCell) -> None:
+    def __init__(self, cell: KernelCell) -> None:
         if native.kernel is None:
-            raise ConfigError("the native kernel is not built or switched off; script the cell")
+            raise ConfigError(
+                "the native kernel is not built or switched off; use the scripted cell instead"
+            )
         self._cell = cell
         self.state: NDArray[Any] = cell.arrays["initial"].copy()
         self.input: NDArray[Any] = np.zeros(cell.inputs, cell.dtype)
         self._flowed: NDArray[Any] = np.empty_like(self.state)
-        self._step = cell.instance(native.kernel, (self.input, self.state, self._flowed))
+        self._step = native.Instance(
+            native.kernel,
+            cell.kind,
+            cell.sizes(),
+            [cell.arrays.get(name) for name in cell.shapes],
+            (self.input, self.state, self._flowed),
+        )
 
     def flow(self, dt: float) -> NDArray[Any]:
-        """State (N,) after dt seconds under `input`; the next call overwrites what it returns.
+        """Compute the state (N,) after `dt` seconds under `input`, without changing `state`.
+
+        The next call overwrites the array that this one returns.
 
         Raises:
-            ConfigError: on a dt that is negative or not finite.
+            ConfigError: if `dt` is negative or not finite.
         """
         if not 0.0 <= dt < math.inf:
             raise ConfigError(f"dt must be finite seconds, not negative, got {dt}")
@@ -52,9 +79,9 @@ class NativeStep:
         return self._flowed
 
     def advance(self, dt: float) -> None:
-        """Flow for dt seconds under `input`, and stay there. Raises what `flow` raises."""
+        """Set `state` to what `flow` computes for `dt` seconds. Raises what `flow` raises."""
         self.state[:] = self.flow(dt)
 
     def time_constants(self) -> NDArray[Any]:
-        """Time constant (N,) in seconds of every neuron, at `input` and `state`."""
+        """Compute the time constant (N,) in seconds of every neuron at `input` and `state`."""
         return self._cell.time_constants(self.input, self.state)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.events import Channel
-from liquid_nav.liquid.fold import fold
 from liquid_nav.onboard.bundle import SCRIPT
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.encoders import Measurement
@@ -86,12 +85,13 @@ def folded(network: PolicyNetwork) -> FoldedNetwork:
     """Fold a network. Later changes of it do not reach the result.
 
     Raises:
-        ConfigError: where its core cannot be folded, see `liquid_nav.liquid.fold.fold`.
+        ConfigError: if its core has no onboard form, see `RecurrentCell.fold`, or it is not on the
+            CPU in float32.
 
     """
     encoders: Iterable[tuple[str, EncoderModule]] = network.encoders.items()  # type: ignore[assignment]
     return FoldedNetwork(
-        fold(network.core),
+        network.core.fold(),
         {Channel(name): encoder.fold() for name, encoder in encoders},
         head_weight=network.head.weight.detach().numpy().copy(),
         head_bias=network.head.bias.detach().numpy().copy(),

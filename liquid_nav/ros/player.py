@@ -72,7 +72,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         self._clock_publisher = self.create_publisher(
             message_class("rosgraph_msgs/msg/Clock"), CLOCK, _DEPTH
         )
-        self._reader = _open(self._values["bag"])
+        self._reader: Any = _open(self._values["bag"])
         self._messages = self._recorded()
         self._next = next(self._messages, None)
         # Steady clock, s: when the first subscriber was there, and when playing began.
@@ -84,8 +84,14 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
 
     def close(self) -> None:
         """Close the bag and destroy the node."""
-        self._reader.close()
         self.destroy_node()
+
+    def destroy_node(self) -> None:
+        """As the base class; closes the bag, too."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        super().destroy_node()
 
     def _recorded(self) -> Iterator[tuple[int, Any, bytes]]:
         """Log time in ns, publisher and bytes of every message that can be published."""

@@ -90,17 +90,14 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         self.create_timer(1.0, self._report, clock=steady)
 
     def _on_heartbeat(self, state: Any) -> None:
+        active = state.id == _ACTIVE
         if self._backend.active:
             self._backend.deactivate()
-            self.get_logger().warning("the controller is alive again, and commands the vehicle")
-        elif self._last_heartbeat is None and state.id == _ACTIVE:
+            self.get_logger().warning(f"the controller is alive again: it is {state.label}")
+        elif active and self._last_heartbeat is None:
             self.get_logger().info("the controller is active, and supervised")
-        if state.id == _ACTIVE:
-            self._last_heartbeat = time.monotonic()
-            self._status = Status(OK, "controller", "alive", {})
-        else:
-            self._last_heartbeat = None
-            self._status = Status(OK, "controller", "deactivated", {})
+        self._last_heartbeat = time.monotonic() if active else None
+        self._status = Status(OK, "controller", "alive" if active else "deactivated", {})
 
     def _check(self) -> None:
         """Send a zero command if the heartbeat is overdue."""

@@ -29,6 +29,8 @@ def make_task(name: str, difficulty: float = 0.5) -> Task:
         SimulationError: on an unknown name, a task that cannot be imported, or a difficulty out of
             its range.
     """
+    if name not in TASKS:
+        raise SimulationError(f"task must be one of {', '.join(TASKS)}, got {name!r}")
     try:
         task = TASKS.get(name)
     except ConfigError as error:

@@ -151,7 +151,7 @@ def test_training_learns_from_recorded_flights(flown: Flown, tmp_path: Path) -> 
         train(run, settings, config, SHORT, quiet)
 
 
-def test_unknown_sight_counts_not() -> None:
+def test_frames_of_unknown_sight_add_no_loss() -> None:
     torch.manual_seed(0)
     guess, sight = torch.randn(5, 4, requires_grad=True), torch.rand(5, 4).round()
     unknown = torch.full((3, 4), torch.nan)
@@ -168,7 +168,7 @@ def test_unknown_sight_counts_not() -> None:
 def test_a_flight_without_it_is_one_clear_error(
     flown: Flown, tmp_path: Path, left_out: str, flag: str
 ) -> None:
-    with pytest.raises(ReplayError, match=f"no topic of the {left_out}.*{flag}"):
+    with pytest.raises(ReplayError, match=f"has no topic of the {left_out}.*{flag}"):
         convert(flown.path, tmp_path, CAMERA, Topics.of({left_out: NONE}), Pieces())
     assert list(tmp_path.iterdir()) == []
 
@@ -194,7 +194,7 @@ def test_commands_in_the_world_are_refused(tmp_path: Path) -> None:
     folder.mkdir()
     path.rename(folder / "bag_0.mcap")
     (tmp_path / "b.mcap").rename(folder / "bag_1.mcap")
-    with pytest.raises(ReplayError, match="in 'map', and not in the body's frame"):
+    with pytest.raises(ReplayError, match="in frame 'map', not in the body's"):
         convert(folder, tmp_path, CAMERA, Topics(), Pieces())
 
 
@@ -222,7 +222,7 @@ def test_the_command_line(flown: Flown, tmp_path: Path, capsys: pytest.CaptureFi
     assert f"1 episodes, {len(flown.episode)} events" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["flight_000.npz"]
     for wrong, words in (
-        (arguments, "holds episodes of flight already"),
+        (arguments, "already holds episodes of flight"),
         ([*arguments[:-1], str(tmp_path / "new"), "--cmd", "/none"], "there is no topic /none"),
         (["dataset", "from-bag", "/nowhere.mcap", "--out", str(tmp_path / "new")], "not exist"),
         (["dataset", "to-bag"], "Available subcommands: from-bag"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import make_cell
-from liquid_nav.liquid.linear_scan import linear_scan
+from liquid_nav.liquid.scans.linear import linear_scan
 from liquid_reference import seeded_recurrent
 
 each_kind = pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)

@@ -8,7 +8,8 @@ import torch
 from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LTC, torch_scan
+from liquid_nav.liquid import LTC
+from liquid_nav.liquid.scans import ltc as ltc_scan
 from liquid_nav.onboard import native
 from liquid_reference import (
     Array,
@@ -87,19 +88,20 @@ def test_a_long_gap_costs_no_more_than_max_substeps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evaluations = 0
-    original = torch_scan._open
+    original = ltc_scan._open
 
     def counted(*args: Any) -> Any:
         nonlocal evaluations
         evaluations += 1
         return original(*args)
 
-    monkeypatch.setattr(torch_scan, "_open", counted)
+    monkeypatch.setattr(ltc_scan, "_open", counted)
     monkeypatch.setattr(native, "kernel", None)
     cell = seeded_cell("ltc", {"max_step": 0.02, "max_substeps": 7})
     for dt, expected in ((0.004, 1), (0.05, 3), (1e6, 7)):
         evaluations = 0
-        cell.step(*as_batch(U, V, dt))
+        u, v, elapsed = as_batch(U, V, dt)
+        cell(u.unsqueeze(1), elapsed.unsqueeze(1), v)
         assert evaluations == 1 + expected, "the sensory synapses once, the recurrent each time"
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import LiquidCell, make_cell
-from liquid_nav.liquid.fold import fold
-from liquid_nav.onboard import NativeStep, native
+from liquid_nav.onboard import native
 from liquid_reference import seeded_cell
 
 BUILT = native.available()
@@ -296,7 +295,7 @@ def test_a_native_step_is_the_step_of_the_cell(
     cell = seeded_cell(name, options, 5, 18, dtype)
     for path in BUILT:
         use(path)
-        step = NativeStep(fold(cell))
+        step = cell.fold().start()
         v = cell.initial_state(1)
         for seed, dt in enumerate((0.0, 0.004, 0.3, 1e6)):
             u, _, _ = example(cell, 1, 1, seed)
@@ -314,17 +313,15 @@ def test_a_native_step_is_the_step_of_the_cell(
 
 @needs_kernel
 def test_a_native_step_refuses_what_it_cannot_do() -> None:
-    step = NativeStep(fold(seeded_cell("ltc", {})))  # type: ignore[arg-type]
+    step = seeded_cell("ltc", {}).fold().start()
     for bad in (-1e-3, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="dt must be finite seconds, not negative"):
             step.flow(bad)
     with pytest.raises(TypeError, match="copy or pickle what it was made of"):
         copy.deepcopy(step)
-    with pytest.raises(ConfigError, match="an LTC or a LiquidFlow"):
-        NativeStep(fold(torch.nn.Linear(1, 1)))  # type: ignore[arg-type]
     native.kernel = None
     with pytest.raises(ConfigError, match="not built or switched off"):
-        NativeStep(fold(seeded_cell("ltc", {})))  # type: ignore[arg-type]
+        seeded_cell("ltc", {}).fold().start()
 
 
 @needs_kernel
@@ -401,13 +398,16 @@ def test_a_wired_cell_is_the_same_on_every_path(name: str, path: str) -> None:
         torch.testing.assert_close(got, plain, rtol=1e-9, atol=1e-11)
 
 
-@needs_kernel
 @pytest.mark.parametrize(
     ("name", "options"),
     [("ltc", {"solver": "fused"}), ("liquid_flow", {"hidden": 6}), ("ctrnn", {})],
 )
-def test_a_native_step_of_what_the_kernel_has_not_is_refused(
-    name: str, options: dict[str, Any]
-) -> None:
-    with pytest.raises(ConfigError, match="native step"):
-        NativeStep(fold(seeded_cell(name, options)))  # type: ignore[arg-type]
+def test_a_cell_without_an_onboard_form_says_so(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"has (no|an) onboard form"):
+        seeded_cell(name, options).fold()
+
+
+def test_a_cell_in_another_precision_has_no_onboard_form() -> None:
+    cell = seeded_cell("ltc", {})
+    with pytest.raises(ConfigError, match="on the CPU in float32 or float64, got initial"):
+        cell.half().fold()

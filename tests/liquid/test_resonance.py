@@ -12,9 +12,7 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid import LiquidFlow, Random, make_cell
-from liquid_nav.liquid.fold import fold
 from liquid_nav.liquid.resonance import into_disc, resonant_flow, rest
-from liquid_nav.onboard import NativeStep, native
 from liquid_reference import seeded_cell
 
 P = 4
@@ -174,7 +172,6 @@ def test_what_cannot_resonate_is_refused(units: int, options: dict[str, Any], me
         make_cell("liquid_flow", 3, units, **options)
 
 
-@pytest.mark.skipif(native.kernel is None, reason="the native kernel is not built")
-def test_a_native_step_does_not_resonate() -> None:
+def test_a_resonant_cell_has_no_onboard_form() -> None:
     with pytest.raises(ConfigError, match="resonance"):
-        NativeStep(fold(seeded_cell("liquid_flow", {"max_frequency": 1.0})))  # type: ignore[arg-type]
+        seeded_cell("liquid_flow", {"max_frequency": 1.0}).fold()

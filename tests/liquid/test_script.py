@@ -27,6 +27,7 @@ def compare(compiled: Any, cell: Any, batch: int, length: int) -> None:
     states = cell(u, dt, v)
     pairs = [
         (compiled(u, dt, v), states),
+        (compiled(u, dt), states),
         (compiled.step(u[:, 0], v, dt[:, 0]), cell.step(u[:, 0], v, dt[:, 0])),
         (compiled.read(states[0]), cell.read(states[0])),
     ]
@@ -104,6 +105,27 @@ def test_an_exported_step_takes_any_batch_and_dt(name: str, options: dict[str, A
     torch.testing.assert_close(
         program.module()(u, v, dt), cell.step(u, v, dt), rtol=1e-6, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("liquid_flow", {}),
+        ("ltc", {"max_substeps": 2}),
+        ("ctrnn", {"max_substeps": 2}),
+        *BASELINE_CASES,
+    ],
+    ids=str,
+)
+def test_an_exported_sequence_starts_from_the_initial_state(
+    name: str, options: dict[str, Any]
+) -> None:
+    cell = seeded_recurrent(name, options, dtype=torch.float32)
+    batch = {0: torch.export.Dim("batch")}
+    example = (torch.randn(2, 3, 3), torch.rand(2, 3))
+    program = torch.export.export(cell, example, dynamic_shapes=(batch, batch))
+    u, dt = torch.randn(5, 3, 3), torch.rand(5, 3)
+    torch.testing.assert_close(program.module()(u, dt), cell(u, dt), rtol=1e-6, atol=1e-6)
 
 
 def test_a_cell_that_cannot_be_scripted_says_so() -> None:

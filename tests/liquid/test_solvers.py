@@ -8,7 +8,8 @@ import torch
 from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.liquid import LTC, adaptive
+from liquid_nav.liquid import LTC
+from liquid_nav.liquid.solvers import dopri5
 from liquid_reference import Array, ltc_derivative, parameters, seeded_cell
 
 U = np.array([0.9, -0.2, 0.5])
@@ -146,6 +147,6 @@ def test_the_adjoint_sees_parameters_that_stand_in_for_others() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torchdiffeq", None)
     with pytest.raises(ConfigError, match=r"pip install 'liquid_nav\[ode\]'"):
-        adaptive.torchdiffeq()
+        dopri5.torchdiffeq()
     with pytest.raises(ConfigError, match="torchdiffeq"):
         LTC(3, 4, solver="dopri5")

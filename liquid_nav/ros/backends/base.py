@@ -26,7 +26,7 @@ LARGEST = 100.0
 POSE_TIMEOUT = Spec(
     "pose_timeout",
     0.5,
-    "Age in s past which odometry no longer tells the heading.",
+    "Age in s above which odometry is not used.",
     (0.01, 5.0),
 )
 """The option of every back-end that turns velocities into a world frame."""
@@ -132,7 +132,7 @@ class Backend(ABC):
         """Publish a command, or what is safe in its place.
 
         Args:
-            command: what the safety layer let out; its stamp is now, on the clock of `pose`.
+            command: the command of the safety layer; its stamp is now, on the clock of `pose`.
             pose: the newest odometry, or None. Back-ends that speak in world frames turn by it.
             fresh: whether inference is fresh: whether the controller still receives what the
                 policy needs. Without it no nominal command is sent, so that no timer keeps a dead

@@ -67,7 +67,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
     the sensors and sends commands. Events are on the node's clock, which may be simulated and may
-    jump; timers run on a steady clock, so that they fire whatever the other does.
+    jump; timers run on a steady clock, so that they always fire.
 
     Args:
         options: of `rclpy.lifecycle.LifecycleNode`, for tests: context, namespace, overrides.
@@ -325,7 +325,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Whether the controller still receives everything that the policy needs."""
         staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
         for channel in flight.policy.channels:
-            stamp, ages = channels[channel].stamp, staleness.get(channel)
+            stamp = channels[channel].stamp
+            ages = staleness.get(channel) or flight.policy.staleness[channel]
             if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
                 return False
         return True

@@ -97,7 +97,7 @@ def test_difficulty_is_linear_between_its_three_grades() -> None:
 
 def test_an_unknown_task_and_what_is_none_are_refused() -> None:
     assert {name: TASKS.get(name).name for name in TASKS} == {name: name for name in TASKS}
-    with pytest.raises(SimulationError, match="there is no task 'maze'; choose one of target"):
+    with pytest.raises(SimulationError, match="target, forest, gates, follow, got 'maze'"):
         make_task("maze")
     with pytest.raises(SimulationError, match=r"ForestTask\.difficulty must be in \[0, 1\]"):
         make_task("forest", 1.5)

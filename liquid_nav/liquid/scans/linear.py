@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def linear_scan(factor: Tensor, term: Tensor, v: Tensor) -> Tensor:
-    """States v_k = factor_k v_(k-1) + term_k, (B, T, N), from v (B, N); real or complex.
+    """Compute the states v_k = factor_k v_(k-1) + term_k (B, T, N) from v (B, N); real or complex.
 
-    Composing two steps of the recurrence is associative, so that T of them take 2 log2 T rounds of
-    elementwise operations (Blelloch 1990). Autograd keeps the factors and the states; the gradient
-    is such a recurrence backward in time, and can be differentiated again.
+    Composing two steps of the recurrence is associative, so T steps take 2 log2 T rounds of
+    elementwise operations (Blelloch 1990). Autograd keeps the factors and the states. The gradient
+    is such a recurrence backward in time, so it can be differentiated again.
     """
     states: Tensor = _LinearScan.apply(factor, term, v)  # type: ignore[no-untyped-call]
     return states
@@ -36,7 +36,7 @@ class _LinearScan(torch.autograd.Function):
 
 
 def _prefixes(factor: Tensor, term: Tensor) -> Tensor:
-    """States of the recurrence that starts from zero: every second one by composing neighbours."""
+    """Compute the states of the recurrence from zero: every second one by composing neighbours."""
     length = term.shape[1]
     if length == 1:
         return term

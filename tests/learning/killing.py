@@ -1,0 +1,54 @@
+"""A training run that kills its own process at a chosen instant."""
+
+import itertools
+import os
+import signal
+import sys
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from liquid_nav.learning.config import TrainingConfig
+from liquid_nav.learning.imitation import train
+from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.world import WorldConfig
+from support import small_network
+
+CONFIG = TrainingConfig(
+    demonstrations=2, rounds=2, episodes=2, epochs=2, lanes=2, length=64, workers=1
+)
+FILES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
+
+
+def train_until(instant: int | None, out: Path, passed: "Synchronized[int]") -> None:
+    """Train a small policy, and die by SIGKILL at an instant.
+
+    Every optimiser step is an instant, and so is everything that happens to a file of the run.
+
+    Args:
+        instant: number of the instant, from 1; None lets the training end.
+        out: folder of the run.
+        passed: is set to the number of instants that have passed.
+
+    """
+    # Threads of torch that wait for a busy core are many times slower than one thread.
+    torch.set_num_threads(1)
+    instants = itertools.count(1)
+
+    def tick() -> None:
+        passed.value = next(instants)
+        if passed.value == instant:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_event(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in FILES and str(arguments[0]).startswith(str(out)):
+            tick()
+
+    sys.addaudithook(on_event)
+    register_optimizer_step_post_hook(lambda *_: tick())
+    world = WorldConfig(task=TargetTask(time_limit=1.0))
+    train(out, CONFIG, small_network()[0], world, Console(quiet=True))

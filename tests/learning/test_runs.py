@@ -1,0 +1,175 @@
+"""A training run survives a kill at any instant: no model is lost, and none is wrong."""
+
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from learning.killing import train_until
+from liquid_nav.errors import ConfigError
+from liquid_nav.learning.runs import Run
+from liquid_nav.onboard import Manifest
+from liquid_nav.policy import PolicyNetwork, load_network
+from support import small_network
+
+SETTINGS = {"task": "target"}
+CHANGES = ("fsync", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink")
+"""Functions of `os` through which files get their names, lose them and reach the disk."""
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@contextmanager
+def killed_at(call: int) -> Iterator[None]:
+    """Let the process die at a change of the file system: nothing it does later has an effect."""
+    calls = itertools.count(1)
+
+    def until_then(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            if next(calls) >= call:
+                raise Killed
+            return change(*arguments, **options)
+
+        return changed
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CHANGES:
+            patch.setattr(os, name, until_then(getattr(os, name)))
+        yield
+
+
+def keep(run: Run, round_: int) -> None:
+    """Keep a round whose weights, manifest and state all tell its number."""
+    config, network = small_network()
+    with torch.no_grad():
+        network.head.bias.fill_(round_)
+    manifest = Manifest("target", config, {"round": round_}, {})
+    run.keep(round_, network, manifest, {"round": round_})
+
+
+def number(network: PolicyNetwork) -> int:
+    (value,) = set(network.head.bias.tolist())
+    return int(value)
+
+
+def check_bundle(path: Path, kept: set[int]) -> None:
+    """The bundle is whole, it is one of those that were kept, and its manifest is its own."""
+    network, manifest = load_network(path)
+    assert number(network) in kept
+    assert manifest.training["round"] == number(network)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["the first round", "a later round"])
+def test_a_kill_between_any_two_changes_loses_no_round(tmp_path: Path, before: int) -> None:
+    begun = tmp_path / "begun"
+    run = Run(begun, SETTINGS)
+    for round_ in range(before):
+        keep(run, round_)
+    cuts = 0
+    for call in itertools.count(1):
+        path = tmp_path / f"cut{call}"
+        shutil.copytree(begun, path, symlinks=True)
+        run = Run(path, SETTINGS)
+        try:
+            with killed_at(call):
+                keep(run, before)
+        except Killed:
+            cuts += 1
+        else:
+            break
+        if before or run.bundle.exists():
+            check_bundle(run.bundle, {before - 1, before} - {-1})
+        run = Run(path, SETTINGS)
+        kept = run.newest()
+        if before or kept is not None:
+            assert kept is not None
+            assert kept.state["round"] == number(kept.network)
+            check_bundle(run.bundle, {number(kept.network)})
+        keep(run, before + 1)
+        check_bundle(run.bundle, {before + 1})
+        assert [p.name for p in (path / "rounds").iterdir()] == [f"{before + 1:03d}"]
+        assert list(path.rglob(".*")) == []
+    assert cuts > 10
+
+
+def test_a_round_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, SETTINGS)
+    keep(run, 0)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        keep(run, 1)
+    monkeypatch.undo()
+    kept = run.newest()
+    assert kept is not None
+    assert kept.state["round"] == number(kept.network) == 0
+    assert [p.name for p in (tmp_path / "rounds").iterdir()] == ["000"]
+
+
+def test_a_damaged_round_is_one_clear_error(tmp_path: Path) -> None:
+    keep(Run(tmp_path / "a", SETTINGS), 0)
+    keep(Run(tmp_path / "b", SETTINGS), 1)
+    state = tmp_path / "a/rounds/000/state.pt"
+    shutil.copy(tmp_path / "b/rounds/001/state.pt", state)
+    with pytest.raises(ConfigError, match=r"state\.pt does not belong to the bundle"):
+        Run(tmp_path / "a", SETTINGS).newest()
+    for content in (b"", state.read_bytes()[:500], b"PK" * 100):
+        state.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"state\.pt is damaged; delete .*rounds/000"):
+            Run(tmp_path / "a", SETTINGS).newest()
+
+
+def test_a_run_of_an_older_version_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"old")
+    with pytest.raises(ConfigError, match="older version"):
+        Run(tmp_path, SETTINGS)
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    Run(tmp_path, SETTINGS)
+    Run(tmp_path, dict(SETTINGS))
+    with pytest.raises(ConfigError, match=r"other settings, see .*settings\.json"):
+        Run(tmp_path, {"task": "gates"})
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_path: Path) -> None:
+    # The server imports once what takes long, so that each process starts at once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["liquid_nav.learning.imitation", "torch._dynamo"])
+    passed = context.Value("i", 0)
+
+    def run(name: str, instant: int | None) -> int | None:
+        """Train in a process of its own and give its exit code."""
+        process = context.Process(target=train_until, args=(instant, tmp_path / name, passed))
+        process.start()
+        process.join()
+        return process.exitcode
+
+    assert run("whole", None) == 0
+    instants = passed.value
+    assert instants > 50
+    kills = 0
+    for instant in np.random.default_rng(0).integers(1, instants // 2, size=6):
+        kills += run("killed", int(instant)) == -signal.SIGKILL
+    assert kills >= 3
+    assert run("killed", None) == 0
+    whole, killed = (load_network(tmp_path / n / "model")[0] for n in ("whole", "killed"))
+    for name, expected in whole.state_dict().items():
+        assert torch.equal(expected, killed.state_dict()[name]), name
