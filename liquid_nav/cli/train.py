@@ -72,8 +72,8 @@ class Train:
         from liquid_nav.learning.imitation import train
         from liquid_nav.onboard import PolicyConfig, read_manifest
         from liquid_nav.policy import PolicyNetwork
+        from liquid_nav_sim.config import WorldConfig
         from liquid_nav_sim.tasks.registry import make_task
-        from liquid_nav_sim.world import WorldConfig
 
         policy = PolicyConfig() if self.start is None else read_manifest(self.start).config
         if self.channels:

@@ -8,30 +8,35 @@ import numpy as np
 
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
-from liquid_nav.events import SECOND, CameraFrame
+from liquid_nav.events import SECOND, CameraFrame, Channel
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
 from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
-from liquid_nav_sim.sensors.frames import View
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.sensors.frames import CameraModel, View
+from liquid_nav_sim.world import World
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
     """Draw the conditions of one training flight around, and wider than, those of `config`."""
-    camera, imu, wind = config.camera_timing, config.imu_timing, config.wind
+    wind = config.wind
+    for sensor in config.sensors:
+        timing = sensor.timing
+        if sensor.model.channel is Channel.CAMERA:
+            timing = replace(
+                timing,
+                rate=timing.rate * rng.uniform(0.7, 1.2),
+                latency=timing.latency * rng.uniform(0.5, 2.5),
+                latency_jitter=timing.latency_jitter * rng.uniform(0.5, 2.0),
+                drop=min(0.6, rng.exponential(2 * timing.drop)),
+            )
+        elif sensor.model.channel is Channel.IMU:
+            timing = replace(timing, drop=min(0.3, rng.exponential(2 * timing.drop)))
+        config = config.with_sensor(sensor.name, timing=timing)
     return replace(
         config,
-        camera_timing=camera
-        and replace(
-            camera,
-            rate=camera.rate * rng.uniform(0.7, 1.2),
-            latency=camera.latency * rng.uniform(0.5, 2.5),
-            latency_jitter=camera.latency_jitter * rng.uniform(0.5, 2.0),
-            drop=min(0.6, rng.exponential(2 * camera.drop)),
-        ),
-        imu_timing=imu and replace(imu, drop=min(0.3, rng.exponential(2 * imu.drop))),
         wind=replace(wind, steady=1.5 * wind.steady, gust=wind.gust * rng.uniform(0.5, 2.0)),
     )
 
@@ -116,7 +121,8 @@ def sight(world: World, view: View) -> tuple[float, float, float, float]:
     A target is visible where it covers a pixel, a gate where its centre is in the frame. A forest
     has nothing to reach that can be seen: all is NaN there.
     """
-    camera, scene = world.config.camera, world.scene
+    camera, scene = world.config.sensor("camera").model, world.scene
+    assert isinstance(camera, CameraModel)
     if scene.target is None and not scene.gates:
         return (math.nan,) * 4
     rotation, eye = camera.pose(view.state.position, view.state.orientation)

@@ -1,25 +1,20 @@
 """What a policy reads in the simulator beyond camera and IMU: further sensors, and goals."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import Channel, Event, Goal
-from liquid_nav_sim.sensors.timing import SensorTiming
-from liquid_nav_sim.world import World, WorldConfig
-
-RANGE_TIMING = SensorTiming(rate=50, jitter=0.002, latency=0.01, latency_jitter=0.005, drop=0.02)
-ODOMETRY_TIMING = SensorTiming(rate=30, jitter=0.002, latency=0.02, latency_jitter=0.01, drop=0.02)
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import World
 
 
 def fitted(config: WorldConfig, channels: Collection[Channel]) -> WorldConfig:
     """Fit the sensors of the simulator that are read on these channels and that `config` lacks."""
-    if Channel.RANGE in channels and config.range_finder_timing is None:
-        config = replace(config, range_finder_timing=RANGE_TIMING)
-    if Channel.ODOMETRY in channels and config.odometry_timing is None:
-        config = replace(config, odometry_timing=ODOMETRY_TIMING)
+    # In an order of their own: that of a set differs from process to process.
+    for channel in sorted(channels):
+        config = config.with_channel(channel)
     return config
 
 

@@ -15,7 +15,8 @@ from liquid_nav.learning.rollout import Bursts, randomised, record
 from liquid_nav.learning.sensing import fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import World
 
 
 class Job(NamedTuple):

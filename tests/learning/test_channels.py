@@ -25,9 +25,10 @@ from liquid_nav.onboard.encoders import CameraEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe
 from liquid_nav.policy import PolicyNetwork, load_network, make_policy
 from liquid_nav.policy.scripted import ScriptedRuntime
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 from support import frame, sample
 
 ALL = ("camera", "imu", "goal", "range", "odometry")
@@ -131,10 +132,10 @@ SMALL = TrainingConfig(
     length=64,
     workers=1,
 )
-SHORT = WorldConfig(
-    task=TargetTask(time_limit=1.0),
-    camera_timing=SensorTiming(rate=15, latency=0.02),
-    imu_timing=SensorTiming(rate=100, latency=0.001),
+SHORT = (
+    WorldConfig(task=TargetTask(time_limit=1.0))
+    .with_sensor("imu", timing=SensorTiming(rate=100, latency=0.001))
+    .with_sensor("camera", timing=SensorTiming(rate=15, latency=0.02))
 )
 
 
