@@ -66,7 +66,9 @@ def ours(options: Options) -> dict[str, Callable[[], object]]:
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
         if native.kernel is not None and name in ("ltc", "liquid_flow"):
-            step = cell.fold().start()
+            folded = cell.fold()
+            assert folded is not None
+            step = folded.start()
             calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
 

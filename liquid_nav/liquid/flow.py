@@ -260,10 +260,10 @@ class LiquidFlow(LiquidCell):
         return of_gates, 1.0 if self.state_weight is None else 1.0 + of_gates
 
     @torch.no_grad()
-    def fold(self) -> FoldedFlow:
-        """See `RecurrentCell.fold`: not with a hidden layer, nor with resonance."""
+    def fold(self) -> FoldedFlow | None:
+        """See `RecurrentCell.fold`: none with a hidden layer or resonance."""
         if self.heads is not None or self.resonant:
-            raise ConfigError("a LiquidFlow with a hidden layer or resonance has no onboard form")
+            return None
         inputs, states = self._weights()
         parts: dict[str, Tensor | float | None] = {"initial": self.initial_state(1)[0]}
         parts |= {"states": states, "offset": self.offset, "scale": self.scale}
