@@ -1,4 +1,4 @@
-"""A recorded flight, whatever recorded it: its topics and, in order of log time, its messages."""
+"""A recorded flight in any format: its topics and, in order of log time, its messages."""
 
 import re
 import tempfile
@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from liquid_nav.bags.db3 import Db3File
-from liquid_nav.bags.decoding import Decoder
+from liquid_nav.bags.decoding import Deserializer
 from liquid_nav.bags.mcap import McapFile
 from liquid_nav.bags.order import WINDOW, in_order
 from liquid_nav.bags.records import Damage, Message, Record, Topic
@@ -26,13 +26,13 @@ _COMPRESSED = ".zstd"
 
 
 class RecordFile(Protocol):
-    """A file of records."""
+    """A file of records in one format."""
 
     topics: list[Topic]
     span: tuple[int, int] | None
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every record, in the order of the file; `damage` gets what cannot be read."""
+        """Every record, in the order of the file; what cannot be read is counted in `damage`."""
 
 
 FORMATS: dict[str, Callable[[Path], RecordFile]] = {
@@ -41,24 +41,24 @@ FORMATS: dict[str, Callable[[Path], RecordFile]] = {
     ".bag": Ros1File,
     ".ulg": UlogFile,
 }
-"""Readers by the suffix of the file; each of them may carry a further ``.zstd``."""
+"""Readers by the suffix of the file; a further suffix ``.zstd`` means that it is compressed."""
 
 
 class Recording:
     """A recording: a file, or a directory of rosbag2 with one or more files.
 
-    A context manager; files that had to be unpacked are removed on leaving.
+    It is a context manager, which removes unpacked files at its end.
 
     Args:
-        path: what was recorded.
+        path: the file or directory.
 
     Attributes:
         path: the same.
-        topics: of all files, by name; topics of one name and type are one.
-        span: log times of the first message and the last, ns, as far as the files tell at once.
+        topics: topics of all files, by name.
+        span: log times of the first message and the last, ns, as the files declare them.
 
     Raises:
-        ReplayError: when there is nothing that can be read.
+        ReplayError: when nothing can be read.
 
     """
 
@@ -67,7 +67,7 @@ class Recording:
         self._unpacked = tempfile.TemporaryDirectory(prefix="liquid-nav-")
         self._notes: list[str] = []
         self._declared: Counter[str] | None = None
-        self._decoder = Decoder()
+        self._deserializer = Deserializer()
         try:
             self._files = self._open(path)
         except BaseException:
@@ -104,13 +104,13 @@ class Recording:
         window: int = WINDOW,
         limit: int | None = None,
     ) -> Iterator[Message]:
-        """Messages of `topics`, in order of log time as far as `in_order` can bring them there.
+        """Messages of `topics`, in order of log time, see `in_order`.
 
         Args:
-            topics: names of those to decode; records of others are counted only.
-            damage: where to account for what is lost; complete once the iterator has ended.
+            topics: names of the topics to decode; records of others are only counted.
+            damage: counts what is lost; complete when the iterator has ended.
             window: ns, see `in_order`.
-            limit: records to read at most, of any topic.
+            limit: most records to read, of all topics together.
 
         """
         damage = damage if damage is not None else Damage()
@@ -137,7 +137,7 @@ class Recording:
 
     def _decoded(self, record: Record, damage: Damage) -> Message | None:
         try:
-            return Message(record.topic, record.time, self._decoder.decode(record))
+            return Message(record.topic, record.time, self._deserializer.message(record))
         except ReplayError as error:
             damage.undecodable[record.topic.name] += 1
             damage.note(str(error))
@@ -170,7 +170,9 @@ class Recording:
         if suffix == _COMPRESSED:
             suffix = path.with_suffix("").suffix
         if suffix not in FORMATS:
-            raise ReplayError(f"{path}: unknown kind of recording, known are {', '.join(FORMATS)}")
+            raise ReplayError(
+                f"{path}: unknown format of recording, the known ones are {', '.join(FORMATS)}"
+            )
         if path.stat().st_size == 0:
             raise ReplayError(f"{path} has no bytes")
         if path.suffix == _COMPRESSED:
@@ -178,7 +180,7 @@ class Recording:
         return FORMATS[suffix](path)
 
     def _unpack(self, path: Path) -> Path:
-        """Unpack a compressed file to disk; what a cut leaves of it is kept."""
+        """Unpack a compressed file to disk; of a file that is cut, keep what can be unpacked."""
         unpacked = Path(self._unpacked.name) / path.with_suffix("").name
         with path.open("rb") as source, unpacked.open("wb") as target:
             try:
@@ -188,7 +190,7 @@ class Recording:
         return unpacked
 
     def _files_of(self, path: Path) -> list[Path]:
-        """Files of a rosbag2 directory: as its metadata name them, then any others."""
+        """Files of a rosbag2 directory: those that its metadata name, then any others."""
         there = [file for file in path.iterdir() if _is_recording(file)]
         # By their numbers: 10 comes after 9.
         there.sort(key=lambda f: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", f.name)])

@@ -11,7 +11,7 @@ from liquid_nav.bags.records import Damage, Record, Topic
 from liquid_nav.errors import ReplayError
 
 _BATCH = 256
-"""Rows asked for at once."""
+"""Rows that one query returns at most."""
 
 _LAST_ROW = 2**62
 
@@ -47,7 +47,7 @@ class Db3File:
         self.span = self._find_span()
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; `damage` gets what cannot be read."""
+        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
         read: Counter[str] = Counter()
         with closing(self._connect()) as connection:
             last = -1
@@ -118,7 +118,7 @@ class Db3File:
 def _rows(
     connection: sqlite3.Connection, after: int, count: int
 ) -> list[tuple[int, int, int, bytes]]:
-    """Rows by their ids, in order, from the first above `after` on."""
+    """Rows in the order of their ids, beginning above `after`."""
     rows = connection.execute(
         "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT ?",
         (after, count),
@@ -130,7 +130,7 @@ def _rows(
 
 
 def _definitions(connection: sqlite3.Connection) -> dict[str, tuple[str, bool]]:
-    """Message definitions by type; bags older than Iron hold none."""
+    """Message definitions by type; none in bags older than Iron."""
     try:
         rows = connection.execute(
             "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"

@@ -1,4 +1,4 @@
-"""From serialised messages to objects read by attribute, by the definitions that came with them."""
+"""Deserialises recorded messages, by the definitions that the recording holds."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,20 +13,20 @@ from liquid_nav.bags.records import Record, Topic
 from liquid_nav.errors import ReplayError
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
-"""Definitions of the standard messages: what we write, and what we trust for lack of others."""
+"""Definitions of the standard messages: we write these, and read them when a file defines none."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_MESSAGE = 1 << 28
 """Bytes of the largest message that is decompressed."""
 
 
-class Decoder:
-    """Decodes records; definitions are parsed once per topic."""
+class Deserializer:
+    """Turns records into messages that are read by attribute; parses definitions once per topic."""
 
     def __init__(self) -> None:
         self._decoders: dict[Topic, Callable[[Any], Any]] = {}
 
-    def decode(self, record: Record) -> Any:
+    def message(self, record: Record) -> Any:
         """Turn a record's data into a message.
 
         Raises:
@@ -41,7 +41,7 @@ class Decoder:
             return decoder(data)
         except ReplayError:
             raise
-        # The libraries raise whatever a broken definition or message trips them over.
+        # On a broken definition or message the libraries raise errors of any type.
         except Exception as error:
             raise ReplayError(f"{topic.name}: no {topic.type}: {error!r:.200}") from error
 

@@ -1,6 +1,6 @@
-"""``sensor_msgs/Imu`` out of its CDR by fixed offsets: most messages of a flight are of this type.
+"""Reads ``sensor_msgs/Imu``, most messages of a flight, from its CDR at fixed offsets.
 
-It takes a third of the time of a decoder that goes by definitions. Alignment and order of fields
+It takes a third of the time of a general deserialiser. Alignment and order of fields
 are those of classic CDR (OMG DDSI-RTPS, encapsulation 0x0001) for the standard definition.
 """
 
@@ -15,13 +15,13 @@ PARTS = (
     "geometry_msgs/msg/Quaternion",
     "geometry_msgs/msg/Vector3",
 )
-"""Types whose definitions must be the standard ones."""
+"""Types that must have their standard definitions."""
 
 _LITTLE_ENDIAN = b"\x00\x01"
 _HEADER = struct.Struct("<xxxxiII")
 _NUMBERS = struct.Struct("<37d")
 _PADDING = 3
-"""Bytes that a writer may leave at the end."""
+"""Most bytes of padding at the end of a message."""
 
 
 class Time(NamedTuple):
@@ -68,7 +68,7 @@ class Imu(NamedTuple):
 
 
 def read_imu(data: bytes | memoryview) -> Imu | None:
-    """Read a message; None where anything about it is unusual, which is for the general decoder."""
+    """Read a message; None when it is unusual, and left to the general deserialiser."""
     if len(data) < _HEADER.size or data[:2] != _LITTLE_ENDIAN:
         return None
     sec, nanosec, length = _HEADER.unpack_from(data)

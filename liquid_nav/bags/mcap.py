@@ -27,7 +27,7 @@ from liquid_nav.errors import ReplayError
 
 MAGIC = b"\x89MCAP0\r\n"
 MAX_CHUNK = 1 << 28
-"""Bytes of the largest chunk, unpacked, and of the largest record outside one, that is read."""
+"""Largest chunk that is read, unpacked, and largest record outside a chunk, bytes."""
 
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
@@ -73,7 +73,7 @@ class McapFile:
         self.topics = list(self._channels.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; `damage` gets what cannot be read."""
+        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
         self._damage = damage
         note, indexed, read = damage.note, Counter[str](), Counter[str]()
         nameless = 0
@@ -112,7 +112,7 @@ class McapFile:
         return ends
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
-        """Messages in one record; a schema or a channel has none, and is remembered."""
+        """Messages in one record; a schema or a channel holds none, and is kept for later."""
         if head.opcode != Opcode.CHUNK:
             record = self._one(head.opcode, memoryview(content))
             return iter(() if record is None else (record,))
@@ -217,7 +217,7 @@ class McapFile:
             at = following
 
     def _resync(self, file: BinaryIO, start: int, size: int) -> int | None:
-        """Find the next byte, from `start` on, at which a record certainly begins."""
+        """Find the next byte, from `start` on, at which a record must begin."""
         overlap = 64
         while start < size:
             file.seek(start)
@@ -230,7 +230,7 @@ class McapFile:
         return None
 
     def _read_summary(self) -> bool:
-        """Learn topics and counts from the end of the file; False unless that is all in order."""
+        """Read topics and counts from the end of the file; False when it is missing or broken."""
         try:
             with self._path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -283,7 +283,7 @@ class McapFile:
 
 
 def _indexed(content: bytes) -> tuple[int, int]:
-    """Channel of a message index, and how many messages it tells of."""
+    """Channel of a message index, and the number of messages in it."""
     number, size = _INDEX.unpack_from(content)
     if size != len(content) - _INDEX.size or size % _INDEX_ENTRY:
         raise ReplayError(f"a message index of {len(content)} bytes that says {size}")
@@ -291,7 +291,7 @@ def _indexed(content: bytes) -> tuple[int, int]:
 
 
 def _unpack_chunk(content: bytes, whole: bool) -> bytes:
-    """Unpack the records of a chunk; of one that is cut, those that are there."""
+    """Unpack the records of a chunk, or those that are left when it is cut."""
     _, _, size, crc = _CHUNK.unpack_from(content)
     at = _CHUNK.size
     (length,) = struct.unpack_from("<I", content, at)

@@ -1,4 +1,4 @@
-"""Records by log time, as far as a bounded window can put them into that order."""
+"""Records sorted by log time within a bounded window."""
 
 from bisect import bisect_right
 from collections import deque
@@ -8,57 +8,57 @@ from liquid_nav.bags.records import Damage, Record
 from liquid_nav.events import SECOND
 
 WINDOW = SECOND
-"""Nanoseconds by which a record may come after one with a later time and still be put before it."""
+"""Nanoseconds by which a record may come after one with a later time and still be sorted."""
 
 WINDOW_BYTES = 3 << 20
-"""Bytes of records held back beside the oldest; where more would be, the window is shorter."""
+"""Bytes of records held back in addition to the oldest; the window is shorter if they are more."""
 
 LEAP = 60 * SECOND
-"""Nanoseconds between neighbours in the file above which one record alone is not believed."""
+"""Nanoseconds between neighbours in the file above which a single record counts as broken."""
 
 
 def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) -> Iterator[Record]:
     """Sort by (log time, place in the file) within a window of `window` ns.
 
-    A record that comes later than the window allows is dropped and counted: no order in which
-    the controller could take it is the one in which it came. A record whose time is more than
-    `LEAP` from that of the one before is taken for broken, dropped and counted, unless the next
-    record is near it: then the clock did leap. After a leap back order starts afresh, so that
-    arrivals go back as the recording's clock did.
+    A record that comes later than the window allows is dropped and counted, because later records
+    have been given already. A record whose time is more than `LEAP` away from that of the one
+    before counts as broken: it is dropped and counted, unless the next record is near it, which
+    means that the clock leapt. After a leap the sorting starts afresh, so that arrivals go back
+    as the clock of the recording did.
     """
     held: deque[Record] = deque()
     newest: int | None = None
     released = -(2**63)
     size = 0
-    doubted: Record | None = None
+    outlier: Record | None = None
 
-    def refuse(why: str) -> None:
+    def count(why: str) -> None:
         damage.unreadable += 1
         damage.note(why)
 
-    def disbelieve(record: Record | None) -> None:
+    def drop(record: Record | None) -> None:
         if record is not None:
-            refuse(f"{record.topic.name}: a time that no neighbour shares")
+            count(f"{record.topic.name}: its time is far from those of its neighbours")
 
     for record in records:
         if newest is not None and abs(record.time - newest) > LEAP:
-            if doubted is None or abs(record.time - doubted.time) > LEAP:
-                disbelieve(doubted)
-                doubted = record
+            if outlier is None or abs(record.time - outlier.time) > LEAP:
+                drop(outlier)
+                outlier = record
                 continue
-            damage.note(f"the clock leaps by {(doubted.time - newest) / SECOND:.3f} s")
+            damage.note(f"the clock leaps by {(outlier.time - newest) / SECOND:.3f} s")
             yield from held
             held.clear()
             size, newest, released = 0, None, -(2**63)
-            batch, doubted = [doubted, record], None
+            batch, outlier = [outlier, record], None
         else:
-            disbelieve(doubted)
-            batch, doubted = [record], None
+            drop(outlier)
+            batch, outlier = [record], None
         for entry in batch:
             if entry.time < released:
-                refuse(f"messages out of order by more than {window / SECOND:g} s were dropped")
+                count(f"messages out of order by more than {window / SECOND:g} s were dropped")
                 continue
-            # Most come in order, and are last of all.
+            # Most records come in order and belong at the end.
             if newest is None or entry.time >= newest:
                 held.append(entry)
                 newest = entry.time
@@ -74,7 +74,7 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
             released = ready.time
             size -= _size(ready)
             yield ready
-    disbelieve(doubted)
+    drop(outlier)
     yield from held
 
 

@@ -1,11 +1,11 @@
-"""What readers of recordings give: topics, records, and an account of what could not be read."""
+"""What readers of recordings give: topics, records, messages, and a count of what was lost."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MAX_NOTES = 50
-"""Notes kept of one recording; a file that is broken everywhere would fill the memory with them."""
+"""Most notes kept of one recording: a file that is broken everywhere must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Topic:
 
     Attributes:
         name: as recorded, such as ``/imu/data_raw``.
-        type: of its messages, such as ``sensor_msgs/msg/Imu``.
-        encoding: of the data: ``cdr`` (ROS 2), ``ros1``, or ``object`` for what is decoded already.
-        definition: text of the message definition, empty where the recording has none.
+        type: type of its messages, such as ``sensor_msgs/msg/Imu``.
+        encoding: of the data: ``cdr`` (ROS 2), ``ros1``, or ``object`` for decoded messages.
+        definition: text of the message definition; empty when the recording has none.
         is_idl: whether `definition` is OMG IDL and not a ROS message definition.
 
     """
@@ -29,7 +29,7 @@ class Topic:
 
 
 class Record(NamedTuple):
-    """One record: its topic, log time in ns, and data as `Topic.encoding` says."""
+    """One record: its topic, log time in ns, and data in the encoding of the topic."""
 
     topic: Topic
     time: int
@@ -46,16 +46,16 @@ class Message(NamedTuple):
 
 @dataclass
 class Damage:
-    """What a recording lost, and how that is known.
+    """What a recording lost.
 
     Attributes:
         read: records read per topic, decodable or not.
-        declared: records per topic that the recording says it holds, where it says so; known once
-            it was read to its end.
-        unreadable: records known to have been there that were not read, beyond what `declared`
-            tells: of no known topic, behind the reorder window, of a time out of all order.
-        undecodable: records read per topic of which no message could be made.
-        notes: in words, what is wrong with the files, the first `MAX_NOTES`.
+        declared: records per topic that the recording declares to hold; empty when it declares
+            none, and complete when it was read to its end.
+        unreadable: records that were there and not read, in addition to those that `declared`
+            shows: of an unknown topic, later than the reorder window, or with a broken time.
+        undecodable: records read per topic that could not be decoded into a message.
+        notes: what is wrong with the files, in words; the first `MAX_NOTES`.
 
     """
 
@@ -66,13 +66,13 @@ class Damage:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """Keep a note, once."""
+        """Keep a note, unless it is known already."""
         if text not in self.notes and len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
     @property
     def missing(self) -> int:
-        """Records that the recording says it holds and that were not found."""
+        """Records that the recording declares and that were not found."""
         return sum((self.declared - self.read).values())
 
     @property
@@ -81,7 +81,7 @@ class Damage:
         return self.missing + self.unreadable + sum(self.undecodable.values())
 
     def reconcile(self) -> None:
-        """Note where counts that a recording declares are not those found in it."""
+        """Note every topic whose declared count differs from the count found."""
         for topic in sorted(self.declared.keys() | self.read.keys()):
             declared, read = self.declared[topic], self.read[topic]
             if self.declared and declared != read:

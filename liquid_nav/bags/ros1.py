@@ -19,7 +19,7 @@ from liquid_nav.events import SECOND
 
 MAGIC = b"#ROSBAG V2.0\n"
 MAX_RECORD = 1 << 28
-"""Bytes of the largest record, and of the largest chunk, unpacked, that is read."""
+"""Largest record that is read, and largest chunk, unpacked, bytes."""
 
 _MESSAGE, _BAG, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = range(2, 8)
 _LENGTH = struct.Struct("<I")
@@ -53,7 +53,7 @@ class Ros1File:
         self.topics = list(self._topics.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; `damage` gets what cannot be read."""
+        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
         name, parsed, indexed = self._path.name, 0, 0
         with self._path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -112,7 +112,7 @@ class Ros1File:
 
 
 def _read_record(file: BinaryIO, size: int) -> tuple[_Fields, bytes]:
-    """Read one record of the file; EOFError where no whole one can be there."""
+    """Read one record of the file; raises EOFError when no whole record is left."""
     header = _sized(file, size)
     return _fields(header), _sized(file, size)
 

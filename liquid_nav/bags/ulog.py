@@ -20,7 +20,7 @@ TYPES = {
     "sensor_combined": "px4_msgs/msg/SensorCombined",
     "vehicle_odometry": "px4_msgs/msg/VehicleOdometry",
 }
-"""Logged messages that are read, and the ROS 2 types of the same fields."""
+"""Logged messages that are read, and the ROS 2 types that have the same fields."""
 
 
 class UlogFile:
@@ -45,7 +45,7 @@ class UlogFile:
                 raise ReplayError(f"{path} does not start like a PX4 log")
         try:
             log = ULog(str(path), list(TYPES))
-        # pyulog raises whatever broken bytes trip it over.
+        # On broken bytes pyulog raises errors of any type.
         except Exception as error:
             raise ReplayError(f"{path} is not a readable PX4 log: {error!r:.200}") from error
         self._corrupt, self._dropouts = log.file_corruption, log.dropouts
@@ -58,7 +58,7 @@ class UlogFile:
         self.span: tuple[int, int] | None = (log.start_timestamp * 1000, log.last_timestamp * 1000)
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of time; `damage` gets what cannot be read."""
+        """Every message, in the order of time; what cannot be read is counted in `damage`."""
         if self._corrupt:
             damage.note(f"{self._path.name} is broken in places, which were skipped")
         if self._dropouts:

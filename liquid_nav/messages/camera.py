@@ -43,34 +43,34 @@ _LARGEST_COEFFICIENT = 1e6
 
 
 class CameraAdapter:
-    """Turns images of a calibrated camera into those of the model's ideal pinhole camera.
+    """Turns images of a calibrated camera into those of the policy's ideal pinhole camera.
 
     Frames: optical, x right, y down, z forward; both cameras look along the same axis. A pixel
     has its centre at whole coordinates, as in OpenCV, so that an image spans [-1/2, W - 1/2].
 
-    What is too fine for the model is averaged and not aliased: the image is halved, by means over
-    2 x 2 pixels, while it is far finer than the model's, and then each model pixel is the mean of
-    up to 4 x 4 bilinear samples at most two pixels apart. Halving is several times cheaper than
-    looking up as many samples as there are pixels, which is what else it would take, and costs
-    less than nothing where a JPEG is decoded at that scale, see `halvings`.
+    Detail too fine for the policy's camera is averaged, not aliased: the image is halved, by means
+    over 2 x 2 pixels, while it is far finer, and then each of the policy's pixels is the mean of
+    up to 4 x 4 bilinear samples at most two pixels apart. Halving is several times faster than
+    sampling every pixel, and a JPEG that is decoded at half its size is faster still, see
+    `halvings`.
 
     Rays outside the camera's view, or beyond the angle up to which its distortion model is one to
     one, show the nearest edge of the image: a border of black would look like an obstacle.
 
-    Without calibration (no info, or K of zeros, which is how a `CameraInfo` says uncalibrated) the
-    camera is trusted to have the model's field of view, and images are only scaled.
+    Without calibration (no info, or a K of zeros, which marks an uncalibrated `CameraInfo`) the
+    camera is assumed to have the policy's field of view, and images are only scaled.
 
     Args:
-        target: the model's camera.
+        target: the policy's camera.
         info: `sensor_msgs/CameraInfo` of the images as they come, or None. K and D are used:
             an image rectified before needs an info with the new K and no D.
 
     Attributes:
         calibrated: whether `info` had a calibration.
-        covers: fraction of the model's view that the camera sees, 0 to 1; 1 if not calibrated.
+        covers: fraction of the policy's view that the camera sees, 0 to 1; 1 if not calibrated.
 
     Raises:
-        MessageError: on an info that is not a calibration: a size of zero, numbers out of range,
+        MessageError: when `info` is not a calibration: a size of zero, numbers out of range,
             an unknown distortion model, or a number of coefficients that it does not have.
 
     """
@@ -83,7 +83,7 @@ class CameraAdapter:
             self._calibrate(info)
 
     def halvings(self, width: int, height: int) -> int:
-        """How many times an image of this size, in pixels, is halved before all else.
+        """Give how many times an image of this size, in pixels, is halved first.
 
         Raises:
             MessageError: on another size than the calibration's, or, without one, on another
@@ -108,7 +108,7 @@ class CameraAdapter:
         return self._halvings
 
     def adapt(self, image: Image, halved: int = 0) -> Image:
-        """See `image`, uint8 RGB (H, W, 3), through the model's camera; the result is a copy.
+        """Give `image`, uint8 RGB (H, W, 3), as the policy's camera would see it; a copy.
 
         Args:
             image: as the camera took it, or halved.
@@ -130,7 +130,7 @@ class CameraAdapter:
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
     def _sample(self, image: Image) -> Image:
-        """Look up every sample of every model pixel."""
+        """Look up every sample of every pixel of the policy's camera."""
         position, fraction = self._maps
         sampled = cv2.remap(
             image, position, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -138,7 +138,7 @@ class CameraAdapter:
         return np.asarray(sampled, dtype=np.uint8)
 
     def _crop(self, image: Image) -> Image:
-        """Cut what is beyond the model's aspect ratio off both sides."""
+        """Cut both sides off, so that the aspect ratio is that of the policy's camera."""
         height, width, _ = image.shape
         aspect = self.target.width / self.target.height
         columns, rows = min(width, round(height * aspect)), min(height, round(width / aspect))
@@ -263,7 +263,7 @@ def _lens(info: Any) -> Lens:
 
 
 def _one_to_one(lens: Lens, largest: float) -> float:
-    """Radius, at most `largest`, up to which a larger radius is seen farther out.
+    """Radius, at most `largest`, up to which the lens maps one to one.
 
     A distortion polynomial is fitted to what the lens saw; beyond it, it often turns back.
     """
@@ -273,5 +273,7 @@ def _one_to_one(lens: Lens, largest: float) -> float:
         grows = np.diff(distorted) > 0
     last = len(radius) - 1 if grows.all() else int(np.argmin(grows))
     if last == 0:
-        raise MessageError("camera_info has a distortion that turns the image inside out")
+        raise MessageError(
+            "camera_info has a distortion that turns the image inside out: check its coefficients"
+        )
     return float(radius[last])

@@ -1,4 +1,4 @@
-"""What happened in a flight, in the order in which the controller learned of it."""
+"""Events, commands and settings of a recorded flight, in the order of their arrival."""
 
 import heapq
 from collections.abc import Iterator, Mapping
@@ -22,13 +22,13 @@ _LONGEST = 1e9
 
 @dataclass(frozen=True)
 class Cut:
-    """Which part of a recording is replayed, and what is changed in it.
+    """Part of a recording that is replayed, and what is changed in it.
 
     Attributes:
-        start: seconds after the first message at which it begins.
-        duration: seconds that it lasts, or None for the rest.
+        start: seconds after the first message at which the replay begins.
+        duration: seconds to replay, or None for the rest of the recording.
         drop: channels that are left out.
-        delay: nanoseconds by which measurements of a channel come later than they did.
+        delay: nanoseconds by which the measurements of a channel arrive later than they did.
         clock: ``log``: arrivals are log times; ``stamp``: they are the stamps of the headers, for
             recordings whose logger had another clock than the sensors.
         window: ns by which records may be out of order, see `in_order`.
@@ -60,7 +60,7 @@ class Cut:
 
 
 class Recorded(NamedTuple):
-    """A command that was recorded: when it came, ns, and (vx, vy, vz, yaw_rate)."""
+    """A recorded command: its arrival, ns, and (vx, vy, vz, yaw_rate), m/s and rad/s."""
 
     arrival: int
     vector: tuple[float, float, float, float]
@@ -74,8 +74,8 @@ def timeline(
 ) -> Iterator[Item]:
     """Give events, recorded commands and settings by (arrival, place in the recording).
 
-    Settings come from before the start too, since they are in force after it.
-    `damage` is complete, counts included, only where the recording was read to its end.
+    Settings recorded before the start of the cut are given too, because they are in force after it.
+    `damage` is complete, counts included, only when the recording was read to its end.
     """
     waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
@@ -90,7 +90,7 @@ def timeline(
         assert progress is not None
         elapsed = now - first
         if cut.duration is not None and elapsed >= (cut.start + cut.duration) * SECOND:
-            # Counts of a whole recording say nothing of a part of it.
+            # Counts of the whole recording do not hold for a part of it.
             damage.declared.clear()
             break
         if progress - now > LEAP:
@@ -136,7 +136,7 @@ def _settings(message: Message, damage: Damage) -> Reconfigured | None:
 
 
 def _by_stamp(messages: Iterator[Message]) -> Iterator[Message]:
-    """Messages at their stamps; those before the first that has one, at that."""
+    """Messages at the times of their stamps; those before the first stamp get that stamp."""
     early: list[Message] = []
     stamp = None
     for message in messages:
@@ -148,7 +148,7 @@ def _by_stamp(messages: Iterator[Message]) -> Iterator[Message]:
 
 
 def _stamp(message: Message, newest: int | None) -> int | None:
-    """Stamp of a message; that of the newest one before it where it has none."""
+    """Stamp of a message; for a message without one, the newest stamp before it."""
     header = getattr(message.content, "header", None)
     if header is not None:
         return stamp_of(header.stamp)

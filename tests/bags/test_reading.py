@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liquid_nav.bags import imu_cdr
-from liquid_nav.bags.decoding import STORE, Decoder
+from liquid_nav.bags.decoding import STORE, Deserializer
 from liquid_nav.bags.imu_cdr import read_imu
 from liquid_nav.bags.order import WINDOW, in_order
 from liquid_nav.bags.records import Damage, Record, Topic
@@ -65,7 +65,7 @@ def test_an_imu_by_offsets_is_that_by_definition(
         data += bytes(padding)
         fast = read_imu(memoryview(data))
         assert (fast is not None) == little
-        decoded = Decoder().decode(Record(IMU, 0, memoryview(data)))
+        decoded = Deserializer().message(Record(IMU, 0, memoryview(data)))
         assert plain(decoded) == plain(message)
 
 
@@ -78,16 +78,16 @@ def test_a_broken_imu_is_what_the_general_decoder_says(cut: int, at: int, byte: 
         expected = STORE.deserialize_cdr(bytes(data), imu_cdr.TYPE)
     except Exception:
         with pytest.raises(ReplayError):
-            Decoder().decode(Record(IMU, 0, bytes(data)))
+            Deserializer().message(Record(IMU, 0, bytes(data)))
     else:
-        assert plain(Decoder().decode(Record(IMU, 0, bytes(data)))) == plain(expected)
+        assert plain(Deserializer().message(Record(IMU, 0, bytes(data)))) == plain(expected)
 
 
 def test_an_imu_that_is_defined_otherwise_is_read_by_its_definition() -> None:
     definition = "int32 sec\nfloat64 x\n"
     topic = replace(IMU, definition=definition)
     data = b"\x00\x01\x00\x00" + np.int32(7).tobytes() + bytes(4) + np.float64(2.5).tobytes()
-    decoded = Decoder().decode(Record(topic, 0, data))
+    decoded = Deserializer().message(Record(topic, 0, data))
     assert (decoded.sec, decoded.x) == (7, 2.5)
 
 
