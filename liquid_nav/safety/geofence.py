@@ -15,7 +15,7 @@ Vector3 = tuple[float, float, float]
 
 
 class Travel(NamedTuple):
-    """What was flown since the newest odometry, if the vehicle did as it was told.
+    """What was flown since the newest odometry, if the vehicle followed its commands.
 
     Attributes:
         up, down: m along and against each axis of the world, at most, up to the last event.
@@ -113,21 +113,22 @@ class Geofence:
         return Bounds(heading(odometry, age), (up[0], up[1], up[2]), (down[0], down[1], down[2]))
 
     def _fastest(
-        self, distance: float, measured: float, told: float, last: float, hold: float
+        self, distance: float, measured: float, commanded: float, last: float, hold: float
     ) -> float:
         """Largest speed v towards a wall that was `distance` m away when odometry was measured.
 
-        Since then, m towards it: `measured` by the velocity of that time; `told` by commands up to
-        the last event, and for `hold` s more between the `last` one, m/s, and v.
+        Since then the vehicle flew towards it, in metres: by the velocity of that time `measured`;
+        by its commands `commanded` up to the last event, and then for `hold` s at a speed between
+        that of the `last` command, m/s, and v.
         """
         if distance == math.inf:
             return math.inf
         a = self.deceleration
-        room = 2 * a * (distance - max(measured, told + max(last, 0.0) * hold, 0.0))
+        room = 2 * a * (distance - max(measured, commanded + max(last, 0.0) * hold, 0.0))
         if room <= 0:
             return 0.0
         # v * hold + v^2 / 2a = what is left of the distance, solved for v without cancellation.
-        left = 2 * a * (distance - max(told, 0.0))
+        left = 2 * a * (distance - max(commanded, 0.0))
         return min(math.sqrt(room), left / (a * hold + math.hypot(a * hold, math.sqrt(left))))
 
 

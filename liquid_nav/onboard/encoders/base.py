@@ -27,15 +27,15 @@ class OnboardEncoder(Protocol):
 class Encoder(ABC):
     """How a policy reads one channel. A subclass is a frozen dataclass; its fields are JSON types.
 
-    `measure` takes the numbers out of an event; training stores them, flight hands them on. The
-    torch module at `torch_module` makes features of them; it is built from the encoder, and its
-    ``fold()`` gives the arrays that `onboard` evaluates in flight.
+    `measure` reads the numbers of an event; training stores them, and in flight the runtime gets
+    them. The torch module at `torch_module` computes features from them. It is built from the
+    encoder, and its ``fold()`` gives the arrays that `onboard` evaluates in flight.
 
     A package adds an encoder by an entry point of the group ``liquid_nav.encoders``, under `name`.
 
     Attributes:
         name: its name in the registry, by which a model bundle finds it again.
-        event: type of the events that it reads; they tell the channel.
+        event: type of the events that it reads, which declares the channel.
         torch_module: ``module:attribute`` of its torch module.
         staleness: when silence on the channel becomes a failsafe, where the settings of the safety
             layer do not say; None if the first measurement stays valid for ever.

@@ -9,15 +9,15 @@ from liquid_nav.onboard.encoders.dense import DenseEncoder
 from liquid_nav.safety.freshness import Staleness
 
 REACH = 100.0
-"""Metres from the origin of the world up to which a goal is told apart from one farther away."""
+"""Metres from the origin of the world; a goal farther away is read as one at this distance."""
 
 
 @dataclass(frozen=True)
 class GoalEncoder(DenseEncoder):
-    """Reads where to go: a position in the world, brought within `REACH` of its origin.
+    """Reads where to go: a position in the world, at most `REACH` from its origin.
 
-    A policy can only use it beside odometry with `OdometryEncoder.pose`. A goal holds until the
-    next one, so that it never goes stale; without any the vehicle hovers.
+    A policy can use it only together with odometry that has `OdometryEncoder.pose`. A goal holds
+    until the next one, so it never goes stale; before the first one the vehicle hovers.
     """
 
     features: int = 16
@@ -29,7 +29,7 @@ class GoalEncoder(DenseEncoder):
     mirror = (1.0, -1.0, 1.0)
 
     def measure(self, event: Goal) -> list[float]:
-        """Position in metres, world ENU; its direction is kept where it is beyond `REACH`."""
+        """Position in metres, world ENU; one beyond `REACH` keeps its direction only."""
         position: list[float] = event.position.tolist()
         excess = max(1.0, math.hypot(*position) / REACH)
         return [x / excess for x in position]

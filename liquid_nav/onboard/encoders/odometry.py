@@ -9,16 +9,16 @@ from liquid_nav.onboard.encoders.dense import DenseEncoder
 from liquid_nav.rotations import yaw_of
 
 REACH = 100.0
-"""Metres within which positions are told apart, as those of goals are."""
+"""Metres; a coordinate beyond this is read as being at this distance from the origin."""
 
 
 @dataclass(frozen=True)
 class OdometryEncoder(DenseEncoder):
-    """Reads velocity and height; with `pose` also where the vehicle is and where its nose points.
+    """Reads velocity and height; with `pose` also the horizontal position and the heading.
 
     Attributes:
-        pose: read the horizontal position and the heading too, which a goal needs. Without, a
-            policy flies the same wherever the origin of the world is.
+        pose: read the horizontal position and the heading too, without which a goal is of no use.
+            A policy that does not read them flies the same wherever the origin of the world is.
 
     Raises:
         ConfigError: on a `pose` that is not a bool.
@@ -49,7 +49,7 @@ class OdometryEncoder(DenseEncoder):
         return (1.0, -1.0, 1.0, 1.0) + (1.0, -1.0, -1.0, 1.0) * self.pose
 
     def measure(self, event: Odometry) -> list[float]:
-        """Velocity in m/s, body FLU, and height in metres; x, y, and sine and cosine of heading."""
+        """Velocity in m/s, body FLU, height in m; with `pose` x, y in m, sine and cosine of yaw."""
         x, y, z = (min(max(value, -REACH), REACH) for value in event.position.tolist())
         numbers = [*event.linear_velocity.tolist(), z]
         if self.pose:
