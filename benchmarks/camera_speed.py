@@ -23,8 +23,9 @@ from liquid_nav_sim.render.pinhole import Renderer
 from liquid_nav_sim.scenes.appearance import sample_appearance
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import RENDERERS, Camera, CameraModel
+from liquid_nav_sim.sensors.camera import RENDERERS, Camera
 from liquid_nav_sim.sensors.event_camera import EventCameraModel, Pixels
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.image_sensor import ImageSensor
 from liquid_nav_sim.sensors.shutter import Shutter
 from liquid_nav_sim.vehicle.state import Kinematics, Motion

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from sim_speed_peer import rate
 
-import liquid_nav_sim.gym.env  # noqa: F401  (registers the environments)
+import liquid_nav_sim.gym  # noqa: F401  (registers the environments)
 
 OURS = "liquid_nav"
 PEERS = ("gym-pybullet-drones", "pyflyt")

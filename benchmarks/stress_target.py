@@ -24,7 +24,8 @@ from liquid_nav.evaluation.statistics import wilson
 from liquid_nav.learning.target_expert import TargetExpert
 from liquid_nav.onboard import load_policy
 from liquid_nav_sim.air.wind import WindModel
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import Outcome, World
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Options:
 def conditions() -> dict[str, WorldConfig]:
     """Give world configurations by name; "gusty" is wind up to 3 m/s with gusts of 1 m/s."""
     base = WorldConfig()
-    camera = base.camera_timing
+    camera = base.sensor("camera").timing
     return {
         "default": base,
         "held-out looks": replace(base, appearance="held-out"),
-        "half the frames": replace(base, camera_timing=replace(camera, drop=0.5)),
-        "+60 ms latency": replace(
-            base, camera_timing=replace(camera, latency=camera.latency + 0.06)
+        "half the frames": base.with_sensor("camera", timing=replace(camera, drop=0.5)),
+        "+60 ms latency": base.with_sensor(
+            "camera", timing=replace(camera, latency=camera.latency + 0.06)
         ),
-        "15 frames/s": replace(base, camera_timing=replace(camera, rate=15)),
+        "15 frames/s": base.with_sensor("camera", timing=replace(camera, rate=15)),
         "gusty": replace(base, wind=WindModel(steady=3.0, gust=1.0)),
     }
 

@@ -17,9 +17,11 @@ from liquid_nav.evaluation.video import save_png
 from liquid_nav.events import SECOND, yaw_of
 from liquid_nav.learning.expert import ExpertPilot
 from liquid_nav.learning.experts import expert_of
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.tasks.registry import TASKS, make_task
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, HEIGHT = 240, 180
@@ -56,7 +58,7 @@ def views(name: str, difficulty: float) -> NDArray[np.uint8]:
         outside = Camera(
             world.client, CameraModel(2 * WIDTH, 2 * HEIGHT, math.radians(80)), world.scene
         ).render(eye, look_at(eye, state.position + AHEAD * forward))
-        model = replace(world.config.camera, width=2 * WIDTH, height=2 * HEIGHT)
+        model = replace(world.config.sensor("camera").model, width=2 * WIDTH, height=2 * HEIGHT)
         onboard = Camera(world.client, model, world.scene).render(state.position, state.orientation)
     finally:
         world.close()

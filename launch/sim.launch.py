@@ -9,6 +9,11 @@ ARGUMENTS = (
     ("seed", "0", "Scene and disturbances of the first flight; the next flights count up."),
     ("episodes", "1", "Flights until everything ends; 0 for no end."),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
+    ("vehicle", "", "Name of a vehicle, or path of a .toml file; empty: as sim_params_file says."),
+    ("sensors", "", "Names of the sensors, with commas between; empty: as sim_params_file says."),
+    ("renderer", "", "bullet or raycast; empty: as sim_params_file says."),
+    ("wind", "", "Largest speed of the steady wind, m/s; empty: as sim_params_file says."),
+    ("faults", "", "Path of a .toml file of faults; empty: as sim_params_file says."),
     ("gui", "false", "Show PyBullet's window."),
     ("pace", "real_time", "real_time, or lock_step: the world waits for each command."),
     ("speed", "1.0", "Seconds simulated in one second, in real_time."),
@@ -44,6 +49,11 @@ def setup(context):
         "pace": launching.value(context, "pace"),
         "speed": launching.number(context, "speed"),
     }
+    simulated.update(launching.chosen(context, "vehicle", "renderer", "faults"))
+    if names := launching.value(context, "sensors"):
+        simulated["sensors"] = [name.strip() for name in names.split(",")]
+    if launching.value(context, "wind"):
+        simulated["wind.steady"] = launching.number(context, "wind")
     # The simulator takes what the back-end twist sends.
     common = {"use_sim_time": True, "backend": "twist"}
     model = launching.chosen(context, "model")

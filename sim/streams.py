@@ -1,8 +1,10 @@
 """The random streams of a flight: one for each thing that is drawn, all from one seed."""
 
+import hashlib
+
 import numpy as np
 
-STREAMS = (
+FIRST_STREAMS = (
     "scene",
     "wind",
     "imu",
@@ -10,8 +12,8 @@ STREAMS = (
     "camera",
     "camera_clock",
     "vehicle",
-    "dvs",
-    "dvs_clock",
+    "event_camera",
+    "event_camera_clock",
     "range_finder",
     "range_finder_clock",
     "odometry",
@@ -19,13 +21,34 @@ STREAMS = (
     "faults",
     "random_faults",
 )
-"""Names of the streams, in the order of their seeds: a new one goes to the end.
-
-So nothing that is added, left out or drawn more often changes what the others draw.
-"""
+"""Streams whose seeds are their places in this list, as in the first flights ever flown."""
 
 
-def streams(seed: int) -> dict[str, np.random.Generator]:
-    """Independent generators of the flight of `seed`, by the names of `STREAMS`."""
-    seeds = np.random.SeedSequence(seed).spawn(len(STREAMS))
-    return dict(zip(STREAMS, map(np.random.default_rng, seeds), strict=True))
+class Streams:
+    """Independent random generators by name, all from the seed of one flight.
+
+    What a stream draws depends on the seed and on its name alone. Nothing that is added, left out
+    or drawn more often changes what the others draw.
+
+    Args:
+        seed: seed of the flight, a whole number >= 0.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._generators: dict[str, np.random.Generator] = {}
+
+    def __getitem__(self, name: str) -> np.random.Generator:
+        """Give the generator of a name: the same object each time."""
+        if name not in self._generators:
+            child = np.random.SeedSequence(self._seed, spawn_key=(_key(name),))
+            self._generators[name] = np.random.default_rng(child)
+        return self._generators[name]
+
+
+def _key(name: str) -> int:
+    """Number of a stream among the children of the seed, the same in every process."""
+    if name in FIRST_STREAMS:
+        return FIRST_STREAMS.index(name)
+    # 128 bits never meet the small numbers of the first streams, nor each other.
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest(), "little")

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -12,48 +10,23 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame, Event
-from liquid_nav_sim.air.wind import Wind, WindModel
+from liquid_nav_sim.air.wind import Wind
+from liquid_nav_sim.config import FittedSensor, WorldConfig
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.faults.effects import Faults
+from liquid_nav_sim.faults.flight import Faults
 from liquid_nav_sim.faults.kinds import Fault
-from liquid_nav_sim.faults.schedule import RandomFaults
-from liquid_nav_sim.scenes.appearance import FAMILIES
 from liquid_nav_sim.scenes.bodies import add_scene, place_target
 from liquid_nav_sim.scenes.scene import Scene
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, check_renderer
-from liquid_nav_sim.sensors.clock import SensorClock
-from liquid_nav_sim.sensors.event_camera import EventCamera, EventCameraModel
-from liquid_nav_sim.sensors.frames import FrameSource, View
-from liquid_nav_sim.sensors.image_sensor import ImageSensor
-from liquid_nav_sim.sensors.imu import Imu
-from liquid_nav_sim.sensors.imu_models import PX4_DEFAULT, ImuModel
-from liquid_nav_sim.sensors.odometry import Odometer, OdometryModel
-from liquid_nav_sim.sensors.range_finder import RangeFinder, RangeFinderModel
-from liquid_nav_sim.sensors.shutter import Shutter
-from liquid_nav_sim.sensors.sources import Sampler, Sensors, Source
-from liquid_nav_sim.sensors.timing import SensorTiming
-from liquid_nav_sim.streams import streams
-from liquid_nav_sim.tasks.base import Attempt, Task
-from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.sensors.frames import View
+from liquid_nav_sim.sensors.model import SensorContext
+from liquid_nav_sim.sensors.sources import Sensors, Source
+from liquid_nav_sim.streams import Streams
+from liquid_nav_sim.tasks.base import Attempt
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.autopilot import Autopilot
 from liquid_nav_sim.vehicle.body import Vehicle
-from liquid_nav_sim.vehicle.files import QUAD_250
-from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 from liquid_nav_sim.vehicle.setpoints import Setpoint
 from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics, Motion, VehicleState
-
-
-def nose_camera(vehicle: VehicleParameters) -> CameraModel:
-    """A camera at the front of a vehicle, where no rotor stands in its view."""
-    return CameraModel(mount_position=(0.96 * vehicle.arm_length, 0.0, 0.0))
-
-
-NOSE_CAMERA = nose_camera(QUAD_250)
-"""The default camera."""
-
-NOSE_EVENT_CAMERA = EventCameraModel(NOSE_CAMERA)
-"""An event camera in its place."""
 
 
 class Outcome(str, Enum):
@@ -62,76 +35,6 @@ class Outcome(str, Enum):
     SUCCESS = "success"
     COLLISION = "collision"
     TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True)
-class WorldConfig:
-    """Everything about a world that is not drawn per flight.
-
-    Attributes:
-        vehicle: the quadrotor, as its autopilot knows it.
-        randomisation: how far the one that flies may differ from that.
-        camera, imu, range_finder, odometry: sensor models; a camera among the rotors sees them.
-        event_camera: likewise; the rate of its clock is that of its renders.
-        camera_timing, imu_timing, event_camera_timing, range_finder_timing, odometry_timing: their
-            clocks and links; None for a sensor that is not fitted.
-        wind: the air.
-        faults: what breaks in every flight; see `liquid_nav_sim.faults.schedule.read_faults`.
-        random_faults: what breaks by chance, drawn for each flight; None for nothing.
-        appearance: family that scenes are drawn from, "train" or "held-out".
-        task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.registry.TASKS`.
-        renderer: what draws for the cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
-        step: physics step, ns.
-
-    Raises:
-        SimulationError: on a field out of its range.
-    """
-
-    vehicle: VehicleParameters = QUAD_250
-    randomisation: VehicleRandomisation = field(default_factory=VehicleRandomisation)
-    camera: CameraModel = NOSE_CAMERA
-    imu: ImuModel = PX4_DEFAULT
-    range_finder: RangeFinderModel = field(default_factory=RangeFinderModel)
-    odometry: OdometryModel = field(default_factory=OdometryModel)
-    camera_timing: SensorTiming | None = field(
-        default_factory=lambda: SensorTiming(
-            rate=30, jitter=0.002, latency=0.025, latency_jitter=0.01, drop=0.05
-        )
-    )
-    imu_timing: SensorTiming | None = field(
-        default_factory=lambda: SensorTiming(
-            rate=200, jitter=0.0003, latency=0.001, latency_jitter=0.0005, drop=0.005
-        )
-    )
-    event_camera: EventCameraModel = NOSE_EVENT_CAMERA
-    event_camera_timing: SensorTiming | None = None
-    range_finder_timing: SensorTiming | None = None
-    odometry_timing: SensorTiming | None = None
-    wind: WindModel = field(default_factory=WindModel)
-    faults: tuple[Fault, ...] = ()
-    random_faults: RandomFaults | None = None
-    appearance: str = "train"
-    task: Task = field(default_factory=TargetTask)
-    renderer: str = "bullet"
-    step: int = SECOND // 250
-
-    def __post_init__(self) -> None:
-        self.randomisation.check(self.vehicle)
-        if self.appearance not in FAMILIES:
-            raise SimulationError(
-                f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
-                f"got {self.appearance!r}"
-            )
-        check_renderer("WorldConfig.renderer", self.renderer)
-        if not all(isinstance(fault, Fault) for fault in self.faults):
-            raise SimulationError(f"WorldConfig.faults must be Faults, got {self.faults!r}")
-        if not isinstance(self.task, Task):
-            raise SimulationError(f"WorldConfig.task must be a Task, got {self.task!r}")
-        if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
-            raise SimulationError(
-                "WorldConfig.step must be a whole number of ns in [100000, 20000000], "
-                f"0.1 to 20 ms, got {self.step!r}"
-            )
 
 
 class World:
@@ -152,7 +55,8 @@ class World:
         scene: what is flown in.
         attempt: how the flight goes at its task.
         vehicle: parameters drawn for the vehicle of this flight.
-        views: what was true at the stamp of each frame that was not dropped.
+        views: what was true at the stamp of each frame that was not dropped, by the name of the
+            camera and the stamp, ns.
 
     Raises:
         SimulationError: if PyBullet cannot start, or has no display for its window.
@@ -197,7 +101,7 @@ class World:
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
-        draws = streams(seed)
+        draws = Streams(seed)
         self.scene: Scene = config.task.sample(
             draws["scene"], config.appearance, config.vehicle.collision_radius
         )
@@ -222,11 +126,12 @@ class World:
             for fault in config.random_faults.draw(draws["random_faults"], limit):
                 self._faults.add(fault)
         self._mass = 1.0
-        self.views: dict[int, View] = {}
+        self.views: dict[str, dict[int, View]] = {}
         self.time = 0
         self._kinematics = self._vehicle.observe(config.step / SECOND)
         self._state: VehicleState | None = None
-        self._sensors = Sensors(self._sources(draws), self._faults)
+        sources = {sensor.name: self._source(sensor, draws) for sensor in config.sensors}
+        self._sensors = Sensors(sources, self._faults)
         self._setpoint: Setpoint = Command(0)
         self.outcome = None
         self._flying = True
@@ -263,18 +168,33 @@ class World:
 
     def view(self, frame: CameraFrame) -> View:
         """What was true when a frame was exposed, whatever its stamp says."""
-        return self.views[self._faults.measured_at(frame)]
+        camera = self.sensor_of(frame)
+        return self.views[camera][self._faults.measured_at(frame, camera)]
+
+    def sensor_of(self, event: Event) -> str:
+        """Name of the sensor that an event of this flight came from.
+
+        An event that was made elsewhere, for example from one of this flight, counts as one of the
+        first sensor of its channel.
+        """
+        name = self._sensors.name_of(event)
+        if name is None:
+            fitted = self.config.sensors
+            name = next(s.name for s in fitted if s.model.channel is event.channel)
+        return name
 
     def inject(self, fault: Fault) -> None:
         """Let a fault act in this flight; `reset` mends it.
 
-        It does not act on what was measured before, be it on its way or not.
+        It does not act on what was measured before, even if that has not arrived yet.
 
         Raises:
-            SimulationError: before `reset` or after `close`.
+            SimulationError: before `reset` or after `close`, or on a fault that breaks nothing, see
+                `WorldConfig.check_fault`.
         """
         if not self._flying:
             raise SimulationError("no flight is under way: call reset() first")
+        self.config.check_fault(fault)
         self._faults.add(fault)
 
     def next_event(self, until: int | None = None) -> Event | None:
@@ -333,31 +253,21 @@ class World:
         place_target(self.client, self._bodies, self.scene, time / SECOND)
         return self.attempt.goal
 
-    def _sources(self, draws: Mapping[str, np.random.Generator]) -> list[Source]:
-        """The sensors that are fitted, on their clocks."""
-        config = self.config
-        sources: list[Source] = []
-        if config.imu_timing is not None:
-            clock = SensorClock(config.imu_timing, draws["imu_clock"])
-            sources.append(Sampler(clock, Imu(config.imu, draws["imu"])))
-        if config.camera_timing is not None:
-            clock = SensorClock(config.camera_timing, draws["camera_clock"])
-            shutter = Shutter(Camera(self.client, config.camera, self.scene, config.renderer))
-            chip = ImageSensor(config.camera, draws["camera"])
-            frames = FrameSource(clock, shutter, chip, self._bodies.target, self._stage)
-            self.views = frames.views
-            sources.append(frames)
-        if config.event_camera_timing is not None:
-            clock = SensorClock(config.event_camera_timing, draws["dvs_clock"])
-            camera = Camera(self.client, config.event_camera.camera, self.scene, config.renderer)
-            dvs = EventCamera(camera, config.event_camera, draws["dvs"], self._stage)
-            sources.append(Sampler(clock, dvs))
-        if config.range_finder_timing is not None:
-            clock = SensorClock(config.range_finder_timing, draws["range_finder_clock"])
-            body, rng = self._vehicle.body, draws["range_finder"]
-            sources.append(Sampler(clock, RangeFinder(self.client, config.range_finder, body, rng)))
-        if config.odometry_timing is not None:
-            clock = SensorClock(config.odometry_timing, draws["odometry_clock"])
-            odometer = Odometer(config.odometry, self.state, draws["odometry"])
-            sources.append(Sampler(clock, odometer))
-        return sources
+    def _source(self, sensor: FittedSensor, streams: Streams) -> Source:
+        """Build a sensor for this flight."""
+        self.views[sensor.name] = {}
+        return sensor.model.source(
+            SensorContext(
+                name=sensor.name,
+                timing=sensor.timing,
+                streams=streams,
+                client=self.client,
+                vehicle=self._vehicle.body,
+                scene=self.scene,
+                bodies=self._bodies,
+                renderer=self.config.renderer,
+                start=self.state,
+                stage=self._stage,
+                views=self.views[sensor.name],
+            )
+        )

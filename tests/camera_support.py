@@ -9,7 +9,7 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav_sim.scenes.scene import Appearance, Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 
 GREY = np.full((64, 64, 3), 90, dtype=np.uint8)
 LARGE = CameraModel(width=320, height=240, horizontal_fov=1.4)

@@ -41,6 +41,7 @@ ROOMS = {
         ("faults",),
         ("sensors",),
         ("tasks",),
+        ("config",),
         ("world",),
         ("gym",),
     ),

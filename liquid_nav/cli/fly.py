@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import importlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,10 +19,11 @@ from liquid_nav.files import check_destinations, made_directories
 if TYPE_CHECKING:
     from liquid_nav.evaluation.report import Evaluation
     from liquid_nav.onboard import Policy
-    from liquid_nav_sim.world import WorldConfig
+    from liquid_nav_sim.config import WorldConfig
 
 TASK = "target"
 VEHICLE = "racing_250"
+SENSORS = ("imu", "camera")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Fly:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
     """Faults to inject into every flight: a .toml file, see docs/simulator.md."""
+    sensors: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[=KIND]...")] = SENSORS
+    """The sensors: kinds such as imu, camera, range_finder, odometry, or names with a kind each.
+    What the policy reads is fitted in any case."""
+    renderer: Literal["bullet", "raycast"] = "bullet"
+    """What draws for the cameras: PyBullet's renderer, or a faster ray caster."""
+    wind: Annotated[float, tyro.conf.arg(metavar="M/S")] = 1.0
+    """Largest speed of the steady wind, m/s."""
     gui: bool = False
     """Fly in real time in a window; drawing it can change pixels of the camera, and so commands."""
     out: Annotated[
@@ -101,19 +109,28 @@ class Fly:
 
         import_pybullet()
 
+        from liquid_nav.learning.sensing import fitted
+        from liquid_nav_sim.air.wind import WindModel
+        from liquid_nav_sim.config import WorldConfig, fit
         from liquid_nav_sim.tasks.registry import make_task
-        from liquid_nav_sim.world import WorldConfig, nose_camera
 
-        camera = replace(
-            nose_camera(vehicle),
-            width=seen.width,
-            height=seen.height,
-            horizontal_fov=seen.horizontal_fov,
-        )
+        sensors = []
+        for name, _, kind in (word.partition("=") for word in self.sensors):
+            # The policy's own camera has the lens of its images.
+            options = asdict(seen) if name == "camera" else {}
+            sensors.append(fit(name, vehicle, options, kind))
         task = make_task(self.task, self.difficulty)
         directories = [self.out, self.json and self.json.parent, self.record]
         with made_directories(*(path for path in directories if path is not None)):
-            config = WorldConfig(vehicle=vehicle, camera=camera, faults=faults, task=task)
+            config = WorldConfig(
+                vehicle=vehicle,
+                sensors=tuple(sensors),
+                wind=WindModel(steady=self.wind),
+                faults=faults,
+                task=task,
+                renderer=self.renderer,
+            )
+            config = fitted(config, () if policy is None else policy.channels)
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 

@@ -15,9 +15,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Event, Odometry
 from liquid_nav.files import WholeFile
 from liquid_nav.messages.fields import (
-    BEAM,
     BODY,
-    OPTICAL,
     WORLD,
     Fields,
     Numbers,
@@ -31,10 +29,11 @@ from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.recording.writer import message
 from liquid_nav.replay.topics import TRUTH
-from liquid_nav.rotations import from_matrix, inverse, rotate
+from liquid_nav.rotations import inverse, rotate
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.faults.schedule import script_of
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.world import World
 
 STATE = f"{TRUTH}/odom"
@@ -48,9 +47,6 @@ PERIOD = SECOND // 100
 
 GROUND_SIDE = 60.0
 """Side of the square about the origin that is drawn as the ground, metres."""
-
-DOWN = (0.0, math.sqrt(0.5), 0.0, math.sqrt(0.5))
-"""Quaternion of the rotation from `BEAM` to `BODY`, which turns x down."""
 
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 """Type of ``visualization_msgs/Marker`` for each shape."""
@@ -66,7 +62,7 @@ class SimulationRecorder(WholeFile):
 
     - the true state at 100 Hz, as ``nav_msgs/Odometry`` on `STATE` and as the transform from
       `WORLD` to `BODY`;
-    - the poses of camera and range finder on the body;
+    - the pose on the body of each sensor that has one;
     - the scene as markers on `SCENE`; a moving target again with each state;
     - at the end, the outcome on `OUTCOME`;
     - the faults, if there were any, on `FAULTS`, as a script that `liquid-nav fly --faults` reads.
@@ -82,7 +78,9 @@ class SimulationRecorder(WholeFile):
     """
 
     def __init__(self, path: Path, world: World, safety: SafetyConfig | None = None) -> None:
-        model = world.config.camera
+        models = [sensor.model for sensor in world.config.sensors]
+        # Where there is no camera, no frame asks for its calibration.
+        model = next((m for m in models if isinstance(m, CameraModel)), CameraModel())
         camera = PolicyCamera(model.width, model.height, model.horizontal_fov)
         self._recorder = FlightRecorder(path, camera, model.distortion, safety)
         self._world = world
@@ -118,13 +116,12 @@ class SimulationRecorder(WholeFile):
 
     def _write_scene(self) -> None:
         world = self._world
-        rotation, eye = world.config.camera.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-        mount = _transform(BODY, OPTICAL, eye, from_matrix(rotation), world.time)
-        self._recorder.write(TF_STATIC, mount, world.time)
-        if world.config.range_finder_timing is not None:
-            place = world.config.range_finder.mount_position
-            mount = _transform(BODY, BEAM, place, DOWN, world.time)
-            self._recorder.write(TF_STATIC, mount, world.time)
+        for sensor in world.config.sensors:
+            mount = sensor.model.mount(sensor.name)
+            if mount is not None:
+                place = mount.position, mount.orientation
+                placed = _transform(BODY, mount.frame, *place, world.time)
+                self._recorder.write(TF_STATIC, placed, world.time)
         self._recorder.write(SCENE, _markers(world.scene, world.time), world.time)
 
     def _write_state(self) -> None:

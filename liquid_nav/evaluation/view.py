@@ -10,7 +10,8 @@ from liquid_nav.command import Command
 from liquid_nav.events import SECOND
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.scenes.scene import Scene
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.tasks.follow import FollowAttempt
 from liquid_nav_sim.tasks.gates import GatesAttempt
 from liquid_nav_sim.world import Outcome, World

@@ -34,7 +34,8 @@ from liquid_nav.learning.workers import Job, record_all
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network
-from liquid_nav_sim.world import Outcome, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import Outcome
 
 
 def train(

@@ -5,71 +5,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
-from liquid_nav.events import SECOND, CameraFrame, Channel, Goal
+from liquid_nav.events import SECOND, CameraFrame, Channel
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
+from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
-from liquid_nav_sim.sensors.frames import View
-from liquid_nav_sim.sensors.timing import SensorTiming
-from liquid_nav_sim.world import World, WorldConfig
-
-RANGE_TIMING = SensorTiming(rate=50, jitter=0.002, latency=0.01, latency_jitter=0.005, drop=0.02)
-ODOMETRY_TIMING = SensorTiming(rate=30, jitter=0.002, latency=0.02, latency_jitter=0.01, drop=0.02)
-
-
-def fitted(config: WorldConfig, encoders: Sequence[Encoder]) -> WorldConfig:
-    """Fit the sensors of `liquid_nav_sim` that these encoders read and `config` lacks."""
-    channels = {encoder.channel for encoder in encoders}
-    if Channel.RANGE in channels and config.range_finder_timing is None:
-        config = replace(config, range_finder_timing=RANGE_TIMING)
-    if Channel.ODOMETRY in channels and config.odometry_timing is None:
-        config = replace(config, odometry_timing=ODOMETRY_TIMING)
-    return config
-
-
-class GoalSource:
-    """Tells where the task of a world leads, as an operator would: at first, and when that moves.
-
-    Args:
-        world: the simulator, reset.
-
-    """
-
-    STEP = 0.5
-    """Metres by which a goal must have moved to be told again."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._told: NDArray[np.float64] | None = None
-
-    def due(self, now: int) -> Goal | None:
-        """Give the goal at `now` ns if it is new."""
-        goal = self._world.attempt.goal
-        if self._told is not None and np.linalg.norm(goal - self._told) < self.STEP:
-            return None
-        self._told = goal.copy()
-        return Goal(now, now, goal)
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.sensors.frames import CameraModel, View
+from liquid_nav_sim.world import World
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
     """Draw the conditions of one training flight around, and wider than, those of `config`."""
-    camera, imu, wind = config.camera_timing, config.imu_timing, config.wind
+    wind = config.wind
+    for sensor in config.sensors:
+        timing = sensor.timing
+        if sensor.model.channel is Channel.CAMERA:
+            timing = replace(
+                timing,
+                rate=timing.rate * rng.uniform(0.7, 1.2),
+                latency=timing.latency * rng.uniform(0.5, 2.5),
+                latency_jitter=timing.latency_jitter * rng.uniform(0.5, 2.0),
+                drop=min(0.6, rng.exponential(2 * timing.drop)),
+            )
+        elif sensor.model.channel is Channel.IMU:
+            timing = replace(timing, drop=min(0.3, rng.exponential(2 * timing.drop)))
+        config = config.with_sensor(sensor.name, timing=timing)
     return replace(
         config,
-        camera_timing=camera
-        and replace(
-            camera,
-            rate=camera.rate * rng.uniform(0.7, 1.2),
-            latency=camera.latency * rng.uniform(0.5, 2.5),
-            latency_jitter=camera.latency_jitter * rng.uniform(0.5, 2.0),
-            drop=min(0.6, rng.exponential(2 * camera.drop)),
-        ),
-        imu_timing=imu and replace(imu, drop=min(0.3, rng.exponential(2 * imu.drop))),
         wind=replace(wind, steady=1.5 * wind.steady, gust=wind.gust * rng.uniform(0.5, 2.0)),
     )
 
@@ -131,14 +98,8 @@ def record(
     if controller is not None:
         controller.reset()
     builder, limits = EpisodeBuilder(encoders), CommandLimits()
-    reads_goals = any(encoder.channel == Channel.GOAL for encoder in encoders)
-    goals = GoalSource(world)
-    while (event := world.next_event()) is not None:
+    for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
-        if reads_goals and (goal := goals.due(now)) is not None:
-            builder.add(goal, expert.command(), expert.seen)
-            if controller is not None:
-                controller.on_event(goal)
         expert.on_event(event)
         label = expert.command()
         seen = None
@@ -160,7 +121,8 @@ def sight(world: World, view: View) -> tuple[float, float, float, float]:
     A target is visible where it covers a pixel, a gate where its centre is in the frame. A forest
     has nothing to reach that can be seen: all is NaN there.
     """
-    camera, scene = world.config.camera, world.scene
+    camera, scene = world.config.sensor("camera").model, world.scene
+    assert isinstance(camera, CameraModel)
     if scene.target is None and not scene.gates:
         return (math.nan,) * 4
     rotation, eye = camera.pose(view.state.position, view.state.orientation)

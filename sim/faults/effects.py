@@ -1,202 +1,203 @@
-"""What the faults of a flight make of its measurements, its rotors, its mass and its wind.
+"""What faults do to measurements: effects on any sensor, and effects on those of one channel.
 
-What they draw at random comes from a stream of their own: a flight with a fault is the same flight
-until it begins, and what its sensors and its air draw is the same after it.
+An effect of your own is an `Effect` that an entry point of the group ``liquid_nav.faults`` names
+``CHANNEL_EFFECT``, for example ``airspeed_blocked``.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample, Odometry, RangeSample
-from liquid_nav_sim.faults import images as image_faults
-from liquid_nav_sim.faults.kinds import Fault, FaultKind
+from liquid_nav.events import SECOND, Event, Odometry, RangeSample
+from liquid_nav_sim.faults import images
 from liquid_nav_sim.rotation import Vector
-from liquid_nav_sim.vehicle.rotors import PerRotor
+
+
+class Magnitude(NamedTuple):
+    """What the magnitude of a fault may be.
+
+    Attributes:
+        low, high: bounds.
+        unit: for error messages.
+        drawn: bounds of the faults that come by chance.
+    """
+
+    low: float
+    high: float
+    unit: str
+    drawn: tuple[float, float]
 
 
 @dataclass
-class _Active:
-    """A fault of one flight.
+class Action:
+    """A fault at work in one flight, as its effect sees it.
 
     Attributes:
-        fault: what it is.
-        rng: source of its noise.
-        pattern: seed of what stays the same while it lasts.
-        held: setpoint that its rotor is stuck at, N, or None before.
+        magnitude: how much.
+        vector: the magnitude along the direction of the fault, world ENU, (3,).
+        rng: random stream of this fault.
+        pattern: seed of what stays the same while the fault lasts.
     """
 
-    fault: Fault
+    magnitude: float
+    vector: Vector
     rng: np.random.Generator
-    pattern: int = field(init=False)
-    held: float | None = None
-
-    def __post_init__(self) -> None:
-        self.pattern = self._seed()
-
-    def _seed(self) -> int:
-        return int(self.rng.integers(2**32))
+    pattern: int
 
     def normals(self, count: int) -> NDArray[np.float64]:
-        """White noise of the fault's magnitude, shape (count,)."""
-        return self.fault.magnitude * self.rng.standard_normal(count)
-
-    def image_noise(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image in another burst of noise each time."""
-        return image_faults.noise_burst(image, self.fault.magnitude, self._seed())
+        """Draw white noise of the fault's magnitude, shape (count,)."""
+        return self.magnitude * self.rng.standard_normal(count)
 
 
-class Faults:
-    """The faults of one flight, and what they make of it.
+Change = Callable[[Any, Action], Event]
+"""Makes the broken measurement from an event of the channel and the fault."""
 
-    Those that overlap act one after the other, in the order in which they were added.
 
-    Args:
-        rng: source of what they draw.
+class Effect(NamedTuple):
+    """One way in which something breaks.
+
+    Attributes:
+        magnitude: what the magnitude may be; None for an effect that takes none.
+        change: what becomes of a measurement; None where `Faults` itself takes care of it.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._active: list[_Active] = []
-        self._last: dict[Channel, Event] = {}
-        self._arrived: dict[Channel, int] = {}
-        self._measured_at: dict[tuple[Channel, int], int] = {}
-
-    @property
-    def all(self) -> tuple[Fault, ...]:
-        """Every fault of the flight, in the order in which they were added."""
-        return tuple(active.fault for active in self._active)
-
-    def add(self, fault: Fault) -> None:
-        """Let a fault act from its start on."""
-        self._active.append(_Active(fault, self._rng.spawn(1)[0]))
-
-    def measured(self, event: Event) -> Event | None:
-        """What becomes of a measurement on its way; None when it never arrives.
-
-        Give it all that would arrive, in the order of the stamps of each channel.
-        """
-        channel, time, frozen = event.channel, event.stamp, False
-        if not self._active:
-            self._last[channel] = event
-            return event
-        for active in self._acting(time):
-            kind = active.fault.kind
-            if kind.channel is not channel:
-                continue
-            if kind.effect == "drop":
-                return None
-            if kind.effect == "freeze":
-                frozen = True
-                last = self._last.setdefault(channel, event)
-                event = replace(last, stamp=event.stamp, arrival=event.arrival)
-            else:
-                event = _EFFECTS.get(kind.effect, _spoil)(event, active)
-        if not frozen:
-            self._last[channel] = event
-        if event.stamp != time:
-            self._measured_at[channel, event.stamp] = time
-        arrival = max(event.arrival, self._arrived.get(channel, 0))
-        self._arrived[channel] = arrival
-        return event if arrival == event.arrival else replace(event, arrival=arrival)
-
-    def measured_at(self, event: Event) -> int:
-        """When an event was measured by the true time, ns, whatever its stamp says."""
-        return self._measured_at.get((event.channel, event.stamp), event.stamp)
-
-    def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
-        """Thrust setpoints that the rotors follow at `time` ns, N, (4,)."""
-        if not self._active:
-            return setpoints
-        rotors = list(setpoints)
-        for active in self._acting(time):
-            fault = active.fault
-            if fault.kind is FaultKind.MOTOR_LOSS:
-                rotors[fault.rotor] *= 1 - fault.magnitude
-            elif fault.kind is FaultKind.MOTOR_STUCK:
-                if active.held is None:
-                    active.held = rotors[fault.rotor]
-                rotors[fault.rotor] = active.held
-        first, second, third, fourth = rotors
-        return (first, second, third, fourth)
-
-    def wind(self, wind: Vector, time: int) -> Vector:
-        """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""
-        if not self._active:
-            return wind
-        for active in self._acting(time):
-            if active.fault.kind is FaultKind.WIND_STEP:
-                (x, y, z), (dx, dy, dz) = wind, active.fault.vector()
-                wind = (x + dx, y + dy, z + dz)
-        return wind
-
-    def mass(self, time: int) -> float:
-        """Mass of the vehicle at `time` ns, in terms of its own."""
-        if not self._active:
-            return 1.0
-        factor = 1.0
-        for active in self._acting(time):
-            if active.fault.kind is FaultKind.MASS_CHANGE:
-                factor *= 1 + active.fault.magnitude
-        return factor
-
-    def _acting(self, time: int) -> Iterator[_Active]:
-        return (active for active in self._active if active.fault.acts(time))
+    magnitude: Magnitude | None = None
+    change: Change | None = None
 
 
-def _delay(event: Event, active: _Active) -> Event:
-    return replace(event, arrival=event.arrival + round(active.fault.magnitude * SECOND))
+def _delay(event: Event, action: Action) -> Event:
+    return replace(event, arrival=event.arrival + round(action.magnitude * SECOND))
 
 
-def _clock_jump(event: Event, active: _Active) -> Event:
-    stamp = event.stamp + round(active.fault.magnitude * SECOND)
+def _clock_jump(event: Event, action: Action) -> Event:
+    stamp = event.stamp + round(action.magnitude * SECOND)
     return replace(event, stamp=min(stamp, event.arrival))
 
 
-def _nan(event: Event, active: _Active) -> Event:
-    """Not a number in place of every number that was measured."""
+def _nan(event: Event, action: Action) -> Event:
+    """Put not a number in place of every number that was measured."""
     times = {f.name for f in fields(Event)}
     values = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in times}
     return replace(event, **{name: value * math.nan for name, value in values.items()})
 
 
-_EFFECTS: dict[str, Callable[[Event, _Active], Event]] = {
-    "delay": _delay,
-    "clock_jump": _clock_jump,
-    "nan": _nan,
+def _image(change: Callable[[Any, Action], NDArray[np.uint8]]) -> Change:
+    return lambda event, action: replace(event, image=change(event.image, action))
+
+
+def _bias(name: str) -> Change:
+    """Add the magnitude to a field."""
+    return lambda event, action: replace(event, **{name: getattr(event, name) + action.magnitude})
+
+
+def _noise(name: str) -> Change:
+    """Add white noise to a field of three numbers."""
+    return lambda event, action: replace(event, **{name: getattr(event, name) + action.normals(3)})
+
+
+def _range_noise(event: RangeSample, action: Action) -> Event:
+    return replace(event, distance=event.distance + float(action.normals(1)[0]))
+
+
+def _jump(event: Odometry, action: Action) -> Event:
+    return replace(event, position=event.position + action.vector)
+
+
+def _image_noise(image: NDArray[np.uint8], action: Action) -> NDArray[np.uint8]:
+    return images.noise_burst(image, action.magnitude, int(action.rng.integers(2**32)))
+
+
+DROP, FREEZE = Effect(), Effect()
+DELAY = Effect(Magnitude(0.0, 10.0, "s", (0.05, 0.5)), _delay)
+CLOCK_JUMP = Effect(Magnitude(-10.0, 10.0, "s", (-0.5, 0.5)), _clock_jump)
+NAN = Effect(change=_nan)
+
+OF_ANY_SENSOR = {
+    "drop": DROP,
+    "freeze": FREEZE,
+    "delay": DELAY,
+    "clock_jump": CLOCK_JUMP,
+    "nan": NAN,
 }
-"""On any sensor."""
+"""Effects on the sensors of any channel, a user's too, by name.
 
+- `drop`: silence.
+- `freeze`: the last values again and again, under new stamps.
+- `delay`: s that are added to the latency; the link still keeps the order.
+- `clock_jump`: s by which its clock is off; a stamp that would be after its arrival is set to it,
+  as drivers do.
+- `nan`: not a number in place of every value; for events whose fields are numbers.
+"""
 
-def _spoil(event: Event, active: _Active) -> Event:
-    """What a fault makes of the values of one kind of sensor."""
-    fault = active.fault
-    change: dict[str, Any]
-    if isinstance(event, CameraFrame):
-        image = event.image
-        if fault.kind is FaultKind.CAMERA_BLACK:
-            change = {"image": image_faults.black(image)}
-        elif fault.kind is FaultKind.CAMERA_DIRT:
-            change = {"image": image_faults.lens_dirt(image, fault.magnitude, active.pattern)}
-        elif fault.kind is FaultKind.CAMERA_EXPOSURE:
-            change = {"image": image_faults.wrong_exposure(image, fault.magnitude)}
-        else:
-            change = {"image": active.image_noise(image)}
-    elif isinstance(event, ImuSample):
-        accelerometer = fault.kind.effect.startswith("accel")
-        name = "specific_force" if accelerometer else "angular_velocity"
-        noisy = fault.kind.effect.endswith("noise")
-        change = {name: getattr(event, name) + (active.normals(3) if noisy else fault.magnitude)}
-    elif isinstance(event, RangeSample):
-        noisy = fault.kind is FaultKind.RANGE_NOISE
-        error = float(active.normals(1)[0]) if noisy else fault.magnitude
-        change = {"distance": event.distance + error}
-    else:
-        assert isinstance(event, Odometry)
-        noisy = fault.kind is FaultKind.ODOMETRY_NOISE
-        change = {"position": event.position + (active.normals(3) if noisy else fault.vector())}
-    return replace(event, **change)
+EFFECTS: dict[str, Effect] = {
+    "camera_drop": DROP,
+    "camera_freeze": FREEZE,
+    "camera_black": Effect(change=_image(lambda image, action: images.black(image))),
+    "camera_delay": DELAY,
+    "camera_clock_jump": CLOCK_JUMP,
+    "camera_dirt": Effect(
+        Magnitude(0.0, 1.0, "of the lens", (0.05, 0.5)),
+        _image(lambda image, action: images.lens_dirt(image, action.magnitude, action.pattern)),
+    ),
+    "camera_exposure": Effect(
+        Magnitude(0.01, 100.0, "times the light", (0.1, 5.0)),
+        _image(lambda image, action: images.wrong_exposure(image, action.magnitude)),
+    ),
+    "camera_noise": Effect(
+        Magnitude(0.0, 100.0, "grey levels", (10.0, 60.0)), _image(_image_noise)
+    ),
+    "imu_drop": DROP,
+    "imu_freeze": FREEZE,
+    "imu_delay": DELAY,
+    "imu_clock_jump": CLOCK_JUMP,
+    "imu_bias": Effect(Magnitude(-10.0, 10.0, "rad/s", (-0.3, 0.3)), _bias("angular_velocity")),
+    "imu_accel_bias": Effect(
+        Magnitude(-100.0, 100.0, "m/s^2", (-2.0, 2.0)), _bias("specific_force")
+    ),
+    "imu_noise": Effect(Magnitude(0.0, 10.0, "rad/s", (0.05, 1.0)), _noise("angular_velocity")),
+    "imu_accel_noise": Effect(
+        Magnitude(0.0, 100.0, "m/s^2", (0.5, 10.0)), _noise("specific_force")
+    ),
+    "imu_nan": NAN,
+    "dvs_drop": DROP,
+    "dvs_freeze": FREEZE,
+    "dvs_delay": DELAY,
+    "range_drop": DROP,
+    "range_freeze": FREEZE,
+    "range_delay": DELAY,
+    "range_clock_jump": CLOCK_JUMP,
+    "range_bias": Effect(Magnitude(-100.0, 100.0, "m", (-1.0, 1.0)), _bias("distance")),
+    "range_noise": Effect(Magnitude(0.0, 100.0, "m", (0.05, 1.0)), _range_noise),
+    "range_nan": NAN,
+    "odometry_drop": DROP,
+    "odometry_freeze": FREEZE,
+    "odometry_delay": DELAY,
+    "odometry_clock_jump": CLOCK_JUMP,
+    "odometry_jump": Effect(Magnitude(-100.0, 100.0, "m", (-3.0, 3.0)), _jump),
+    "odometry_noise": Effect(Magnitude(0.0, 100.0, "m", (0.05, 1.0)), _noise("position")),
+    "odometry_nan": NAN,
+    "motor_loss": Effect(Magnitude(0.0, 1.0, "of its thrust", (0.05, 0.4))),
+    "motor_stuck": Effect(),
+    "wind_step": Effect(Magnitude(-50.0, 50.0, "m/s", (1.0, 6.0))),
+    "mass_change": Effect(Magnitude(-0.9, 5.0, "of the mass", (-0.2, 0.3))),
+}
+"""Effects of each channel and of the vehicle by the kind of fault, ``CHANNEL_EFFECT``.
+
+What comes by chance is drawn from these, in this order. Beside `OF_ANY_SENSOR`:
+
+- `bias`: the magnitude is added to each axis of the gyroscope, rad/s, of the accelerometer, m/s^2,
+  or to the range, m.
+- `noise`: standard deviation of white noise on each axis of the gyroscope, rad/s, of the
+  accelerometer, m/s^2, of the position, m, on the range, m, or on each value of each pixel, grey
+  levels.
+- of the camera, see `liquid_nav_sim.faults.images`: `black` images; `exposure` times the magnitude;
+  `dirt` that covers that share of the lens, another pattern each time.
+- of the odometry: `jump` of the position by m along the direction.
+- of the vehicle: `motor_loss` of that share of the thrust of one rotor; `motor_stuck`, which leaves
+  the rotor with the setpoint that it had; `wind_step` of m/s along the direction; `mass_change` by
+  that share of the mass, at its centre.
+"""

@@ -12,7 +12,8 @@ import numpy as np
 
 from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.faults.kinds import MAGNITUDES, Fault, FaultKind
+from liquid_nav_sim.faults.effects import EFFECTS
+from liquid_nav_sim.faults.kinds import KINDS, Fault, effect_of
 from liquid_nav_sim.toml_files import is_number, read_toml
 
 
@@ -20,8 +21,8 @@ from liquid_nav_sim.toml_files import is_number, read_toml
 class RandomFaults:
     """A distribution of faults: each begins at a time of a Poisson process.
 
-    Kind, rotor, direction and duration are uniform, and so is the magnitude within what
-    `MAGNITUDES` has for that.
+    Kind, rotor, direction and duration are uniform, and so is the magnitude within the bounds that
+    the effect has for that (`Magnitude.drawn`).
 
     Attributes:
         rate: mean number of faults in a second.
@@ -33,7 +34,7 @@ class RandomFaults:
     """
 
     rate: float = 0.1
-    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
+    kinds: tuple[str, ...] = tuple(EFFECTS)
     shortest: float = 0.2
     longest: float = 2.0
 
@@ -41,8 +42,9 @@ class RandomFaults:
         if not 0 <= self.rate <= 100:
             raise SimulationError(f"RandomFaults.rate must be in [0, 100] per s, got {self.rate!r}")
         try:
-            object.__setattr__(self, "kinds", tuple(map(FaultKind, self.kinds)))
-        except ValueError as error:
+            for kind in self.kinds:
+                effect_of(kind)
+        except SimulationError as error:
             raise SimulationError(f"RandomFaults.kinds: {error}") from error
         if not self.kinds:
             raise SimulationError("RandomFaults.kinds must not be empty")
@@ -67,7 +69,8 @@ class RandomFaults:
 
     def _draw(self, rng: np.random.Generator, start: int) -> Fault:
         kind = self.kinds[rng.integers(len(self.kinds))]
-        magnitude = rng.uniform(*MAGNITUDES[kind].drawn) if kind in MAGNITUDES else 0.0
+        possible = effect_of(kind).magnitude
+        magnitude = 0.0 if possible is None else rng.uniform(*possible.drawn)
         x, y, z = rng.standard_normal(3).tolist()
         return Fault(
             kind=kind,
@@ -102,12 +105,13 @@ def script_of(faults: Iterable[Fault]) -> str:
     """Write faults as a script that `read_faults` reads."""
     return "\n".join(
         f"[[fault]]\n"
-        f'kind = "{fault.kind.value}"\n'
+        f'kind = "{fault.kind}"\n'
         f"start = {fault.start / SECOND!r}\n"
         f"duration = {float(fault.duration)!r}\n"
         f"magnitude = {float(fault.magnitude)!r}\n"
         f"rotor = {fault.rotor}\n"
         f"direction = {list(map(float, fault.direction))!r}\n"
+        + (f'sensor = "{fault.sensor}"\n' if fault.sensor else "")
         for fault in faults
     )
 
@@ -136,10 +140,13 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
     for name in ("kind", "start"):
         if name not in entry:
             raise SimulationError(f"{where}: field {name} is missing")
-    kinds = tuple(kind.value for kind in FaultKind)
-    if entry["kind"] not in kinds:
-        kind = entry["kind"]
-        raise SimulationError(f"{where}: unknown kind {kind!r}, {_choice(str(kind), kinds)}")
+    kind = entry["kind"]
+    try:
+        effect_of(kind)
+    except SimulationError:
+        raise SimulationError(
+            f"{where}: unknown kind {kind!r}, {_choice(str(kind), tuple(KINDS))}"
+        ) from None
     for name in ("start", "duration", "magnitude"):
         if not is_number(entry.get(name, 0.0)):
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")

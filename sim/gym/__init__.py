@@ -1,1 +1,18 @@
-"""Gymnasium environments of all tasks."""
+"""Gymnasium environments of all tasks, those of installed packages too.
+
+They are registered when this package is imported. Gymnasium imports it by itself where an id begins
+with its name::
+
+    gymnasium.make("liquid_nav_sim.gym:liquid_nav/Target-v0")
+"""
+
+import gymnasium
+
+from liquid_nav_sim.tasks.registry import TASKS
+
+for _task in TASKS:
+    gymnasium.register(
+        id=f"liquid_nav/{_task.capitalize()}-v0",
+        entry_point="liquid_nav_sim.gym.env:NavigationEnv",
+        kwargs={"task": _task},
+    )

@@ -13,13 +13,15 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command, CommandLimits
-from liquid_nav.events import SECOND
+from liquid_nav.events import SECOND, Channel
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.gym.observation import OBSERVERS, Observation, Observer, StateObserver
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
-from liquid_nav_sim.tasks.registry import TASKS, make_task
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.tasks.registry import make_task
+from liquid_nav_sim.world import Outcome, World
 
 SUCCESS_REWARD = 10.0
 """Added to the reward of the step that ends in success."""
@@ -61,7 +63,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     flight on, for curricula.
 
     Args:
-        task: name of the task, key of `TASKS`; that of `config` if None.
+        task: name of the task, see `liquid_nav_sim.tasks.registry.TASKS`; that of `config` if None.
         difficulty: of the task, in [0, 1]; as in `config` if None.
         observation: "sensors", "state" or "events".
         obstacles: nearest obstacles that a "state" tells of; 0 elsewhere.
@@ -106,7 +108,8 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
                 f"observation must be one of {', '.join(OBSERVERS)}, got {observation!r}"
             )
         if observation == "state":
-            config = replace(config, camera_timing=None)
+            cameras = [s.name for s in config.sensors if s.model.channel is Channel.CAMERA]
+            config = config.without(*cameras)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": rate}
         self.action_space = spaces.Box(-1.0, 1.0, (4,), np.float32)
@@ -263,11 +266,3 @@ def _observer(name: str, obstacles: int, config: WorldConfig, rate: float) -> Ob
     if obstacles:
         raise SimulationError(f"obstacles must be 0 where the observation is {name!r}")
     return OBSERVERS[name](config, rate)
-
-
-for _task in TASKS:
-    gymnasium.register(
-        id=f"liquid_nav/{_task.capitalize()}-v0",
-        entry_point="liquid_nav_sim.gym.env:NavigationEnv",
-        kwargs={"task": _task},
-    )

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from liquid_nav.events import SECOND, CameraFrame, Channel, ImuSample
+from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.render.pinhole import FAR
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
-from liquid_nav_sim.vehicle.state import GRAVITY
-from liquid_nav_sim.world import World, WorldConfig
-
-IMU_RANGE = np.array([math.radians(2000)] * 3 + [16 * GRAVITY] * 3, dtype=np.float32)
-"""Full scale of the observed IMU: rad/s about three axes, then m/s^2 along three."""
+from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.sensors.imu_models import IMU_RANGE
+from liquid_nav_sim.sensors.model import SensorModel
+from liquid_nav_sim.world import World
 
 GOAL_RANGE, SPEED_RANGE, OBSTACLE_RANGE = 100.0, 50.0, 20.0
 """Largest values in a `StateObserver`'s observation: metres, m/s, metres."""
@@ -64,62 +64,107 @@ class Observer(ABC):
 
 
 class SensorsObserver(Observer):
-    """The newest of each sensor: a dict.
+    """The newest of each fitted sensor: a dict, whose keys begin with the names of the sensors.
 
-    Keys:
-        camera: newest frame that arrived, uint8 RGB, shape (H, W, 3); zeros before the first.
-        camera_age: seconds since that frame was taken, or since the start before the first, (1,).
-        depth: where `CameraModel.depth` is set, metres along the optical axis in that frame, at
-            most `FAR`, float32 of shape (H, W, 1); zeros before the first.
-        imu: mean over the samples that arrived in this period, or the last mean if none did;
-            angular velocity in rad/s, then specific force in m/s^2, body FLU, shape (6,), clipped
-            to `IMU_RANGE`; zeros before the first.
-        imu_age: seconds since the newest of those samples was taken, or since the start, (1,).
+    For each camera:
+
+    - NAME: newest frame that arrived, uint8 RGB, shape (H, W, 3); zeros before the first.
+    - NAME_age: seconds since that frame was taken, or since the start before the first, (1,).
+    - depth, or NAME_depth for a camera of another name than "camera": where `CameraModel.depth` is
+      set, metres along the optical axis in that frame, at most `FAR`, float32 of shape (H, W, 1);
+      zeros before the first.
+
+    For each other sensor whose model has `limits`:
+
+    - NAME: `SensorModel.values` of what arrived in this period, or what they were before if nothing
+      did, clipped to the limits, float32 of shape (N,); zeros before the first. For the IMU this is
+      the mean over the samples: angular velocity in rad/s, then specific force in m/s^2, (6,).
+    - NAME_age: seconds since the newest of those measurements was taken, or since the start, (1,).
     """
 
     def __init__(self, config: WorldConfig, rate: float) -> None:
-        camera = config.camera
-        shape = (camera.height, camera.width)
+        self._parts: dict[str, _Frames | _Vector] = {}
+        for name, model in ((sensor.name, sensor.model) for sensor in config.sensors):
+            if isinstance(model, CameraModel):
+                self._parts[name] = _Frames(name, model)
+            elif model.limits is not None:
+                self._parts[name] = _Vector(name, model)
         age = spaces.Box(0.0, config.task.time_limit + 1.0, (1,), np.float32)
-        boxes: dict[str, spaces.Space[Any]] = {
-            "camera": spaces.Box(0, 255, (*shape, 3), np.uint8),
-            "camera_age": age,
-            "imu": spaces.Box(-IMU_RANGE, IMU_RANGE, dtype=np.float32),
-            "imu_age": age,
-        }
-        if camera.depth:
-            boxes["depth"] = spaces.Box(0.0, FAR, (*shape, 1), np.float32)
+        boxes: dict[str, spaces.Space[Any]] = {}
+        for name, part in self._parts.items():
+            boxes |= part.boxes | {f"{name}_age": age}
         self.space = spaces.Dict(boxes)
-        self._shape, self._deep = shape, camera.depth
 
     def reset(self) -> None:
         """Forget the last flight."""
-        self._frame = np.zeros((*self._shape, 3), np.uint8)
-        self._depth = np.zeros((*self._shape, 1), np.float32)
-        self._inertial = np.zeros(6, np.float32)
-        self._frame_stamp = self._inertial_stamp = 0
+        for part in self._parts.values():
+            part.reset()
 
     def observe(self, world: World, events: EventBatch) -> Observation:
         """See the class."""
-        self._inertial, samples = inertial_mean(events, self._inertial)
-        if samples:
-            self._inertial_stamp = samples[-1].stamp
-        frames = [event for event in events if isinstance(event, CameraFrame)]
-        if frames:
-            self._frame, self._frame_stamp = frames[-1].image, frames[-1].stamp
-            if self._deep:
-                depth = world.view(frames[-1]).depth
-                assert depth is not None  # the camera gives it
-                self._depth = np.minimum(depth, np.float32(FAR))[..., None]
-        observation = {
-            "camera": self._frame.copy(),
-            "camera_age": _seconds(world.time - self._frame_stamp),
-            "imu": self._inertial.copy(),
-            "imu_age": _seconds(world.time - self._inertial_stamp),
-        }
-        if self._deep:
-            observation["depth"] = self._depth.copy()
+        arrived: dict[str, list[Event]] = {}
+        for event in events:
+            arrived.setdefault(world.sensor_of(event), []).append(event)
+        observation: dict[str, Any] = {}
+        for name, part in self._parts.items():
+            if name in arrived:
+                part.update(world, arrived[name])
+            observation |= {key: value.copy() for key, value in part.newest.items()}
+            observation[f"{name}_age"] = _seconds(world.time - part.stamp)
         return observation
+
+
+class _Frames:
+    """What `SensorsObserver` shows of a camera."""
+
+    def __init__(self, name: str, model: CameraModel) -> None:
+        shape = (model.height, model.width)
+        self._name, self._depth = name, "depth" if name == "camera" else f"{name}_depth"
+        self.boxes: dict[str, spaces.Space[Any]] = {name: spaces.Box(0, 255, (*shape, 3), np.uint8)}
+        if model.depth:
+            self.boxes[self._depth] = spaces.Box(0.0, FAR, (*shape, 1), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last flight."""
+        self.newest = {key: np.zeros(box.shape or (), box.dtype) for key, box in self.boxes.items()}
+        self.stamp = 0
+
+    def update(self, world: World, events: Sequence[Any]) -> None:
+        """Take in what arrived, at least one frame."""
+        frame = events[-1]
+        self.newest[self._name], self.stamp = frame.image, frame.stamp
+        if self._depth in self.boxes:
+            depth = world.view(frame).depth
+            assert depth is not None  # the camera gives it
+            self.newest[self._depth] = np.minimum(depth, np.float32(FAR))[..., None]
+
+
+class _Vector:
+    """What `SensorsObserver` shows of a sensor whose measurements are numbers."""
+
+    def __init__(self, name: str, model: SensorModel) -> None:
+        assert model.limits is not None
+        self._name, self._model = name, model
+        self._low, self._high = (np.asarray(limit, np.float32) for limit in model.limits)
+        # Before the first measurement there are zeros.
+        box = spaces.Box(np.minimum(self._low, 0), np.maximum(self._high, 0), dtype=np.float32)
+        self.boxes: dict[str, spaces.Space[Any]] = {name: box}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last flight."""
+        self.newest = {self._name: np.zeros_like(self._low)}
+        self.stamp = 0
+
+    def update(self, world: World, events: Sequence[Any]) -> None:
+        """Take in what arrived, at least one measurement."""
+        values = self._model.values(events).astype(np.float32)
+        # A sensor that fails reads not a number, which no space holds.
+        values = np.clip(
+            np.nan_to_num(values, posinf=np.inf, neginf=-np.inf), self._low, self._high
+        )
+        self.newest[self._name], self.stamp = values, events[-1].stamp
 
 
 class StateObserver(Observer):
@@ -202,26 +247,28 @@ class EventsObserver(Observer):
         imu: angular velocity in rad/s and specific force in m/s^2 of each IMU sample, body FLU,
             clipped to `IMU_RANGE`, six numbers an event, float32 of shape (6 N,), 0 elsewhere.
         frames: the newest `FRAMES` frames of the period side by side, the newest on the right,
-            uint8 RGB of shape (H, FRAMES W, 3); black where there is none.
+            uint8 RGB of shape (H, FRAMES W, 3); black where there is none. Only where a camera is
+            fitted.
     """
 
     def __init__(self, config: WorldConfig, rate: float) -> None:
-        timings = (config.camera_timing, config.imu_timing)
-        total = sum(timing.rate for timing in timings if timing is not None)
+        shown = [sensor for sensor in config.sensors if sensor.model.channel in EVENT_CHANNELS]
+        total = sum(sensor.timing.rate for sensor in shown)
         self._count = count = math.ceil(1.5 * total / rate) + 8
         limit = config.task.time_limit + 1.0
-        camera = config.camera
-        self._shape = (camera.height, FRAMES * camera.width, 3)
         inertial = np.tile(IMU_RANGE, count)
-        self.space = spaces.Dict(
-            {
-                "channel": spaces.Box(0, len(EVENT_CHANNELS) - 1, (count,), np.uint8),
-                "age": spaces.Box(0.0, limit, (count,), np.float32),
-                "latency": spaces.Box(0.0, limit, (count,), np.float32),
-                "imu": spaces.Box(-inertial, inertial, dtype=np.float32),
-                "frames": spaces.Box(0, 255, self._shape, np.uint8),
-            }
-        )
+        boxes: dict[str, spaces.Space[Any]] = {
+            "channel": spaces.Box(0, len(EVENT_CHANNELS) - 1, (count,), np.uint8),
+            "age": spaces.Box(0.0, limit, (count,), np.float32),
+            "latency": spaces.Box(0.0, limit, (count,), np.float32),
+            "imu": spaces.Box(-inertial, inertial, dtype=np.float32),
+        }
+        self._shape: tuple[int, int, int] | None = None
+        for sensor in shown:
+            if isinstance(sensor.model, CameraModel):
+                self._shape = (sensor.model.height, FRAMES * sensor.model.width, 3)
+                boxes["frames"] = spaces.Box(0, 255, self._shape, np.uint8)
+        self.space = spaces.Dict(boxes)
 
     def reset(self) -> None:
         """Forget the last flight: there is nothing to forget."""
@@ -231,7 +278,6 @@ class EventsObserver(Observer):
         channel = np.zeros(self._count, np.uint8)
         age, latency = np.zeros((2, self._count), np.float32)
         imu = np.zeros((self._count, 6), np.float32)
-        frames = np.zeros(self._shape, np.uint8)
         known = [event for event in events if event.channel in EVENT_CHANNELS][-self._count :]
         images = [event.image for event in known if isinstance(event, CameraFrame)][-FRAMES:]
         for row, event in enumerate(known):
@@ -241,16 +287,13 @@ class EventsObserver(Observer):
             if isinstance(event, ImuSample):
                 reading = (*event.angular_velocity, *event.specific_force)
                 imu[row] = np.clip(reading, -IMU_RANGE, IMU_RANGE)
-        if images:
-            seen = np.concatenate(images, axis=1)
-            frames[:, -seen.shape[1] :] = seen
-        return {
-            "channel": channel,
-            "age": age,
-            "latency": latency,
-            "imu": imu.ravel(),
-            "frames": frames,
-        }
+        observation = {"channel": channel, "age": age, "latency": latency, "imu": imu.ravel()}
+        if self._shape is not None:
+            frames = observation["frames"] = np.zeros(self._shape, np.uint8)
+            if images:
+                seen = np.concatenate(images, axis=1)
+                frames[:, -seen.shape[1] :] = seen
+        return observation
 
 
 OBSERVERS: Mapping[str, type[Observer]] = MappingProxyType(

@@ -1,9 +1,10 @@
-"""A camera that is bolted to a body and rolls and pitches with it: its model, and its view."""
+"""A camera that is bolted to a body and rolls and pitches with it: its parameters, and its view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, hypot, inf, isfinite, pi, sin, tan
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import pybullet
@@ -14,15 +15,18 @@ from liquid_nav_sim.render.lens import STRAIGHT, Distortion, Window, check_lens,
 from liquid_nav_sim.render.pinhole import Pinhole, Render, Renderer
 from liquid_nav_sim.render.raycaster import RayCaster
 from liquid_nav_sim.scenes.scene import Scene
+from liquid_nav_sim.vehicle.airframe import VehicleParameters
 
 RENDERERS: Mapping[str, type[Renderer] | type[RayCaster]] = MappingProxyType(
     {"bullet": Renderer, "raycast": RayCaster}
 )
 """What draws the scene: PyBullet's software renderer, the reference, or the faster ray caster."""
 
+_Camera = TypeVar("_Camera", bound="CameraParameters")
+
 
 @dataclass(frozen=True)
-class CameraModel:
+class CameraParameters:
     """A camera with square pixels, and where it sits on the body.
 
     Light is counted in grey levels: 255 is what saturates a pixel. What the fields after
@@ -131,6 +135,11 @@ class CameraModel:
                     f"of {self.horizontal_fov:g} rad: {error}"
                 ) from error
 
+    @classmethod
+    def for_vehicle(cls: type["_Camera"], vehicle: VehicleParameters) -> "_Camera":
+        """Make a camera at the front of a vehicle, where no rotor stands in its view."""
+        return cls(mount_position=(0.96 * vehicle.arm_length, 0.0, 0.0))
+
     @property
     def focal_length(self) -> float:
         """Focal length, pixels."""
@@ -202,7 +211,7 @@ class Camera:
     """
 
     def __init__(
-        self, client: int, model: CameraModel, scene: Scene, renderer: str = "bullet"
+        self, client: int, model: CameraParameters, scene: Scene, renderer: str = "bullet"
     ) -> None:
         check_renderer("renderer", renderer)
         self.model = model

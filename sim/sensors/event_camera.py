@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from liquid_nav.errors import EventError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.sensors.camera import Camera, CameraModel
+from liquid_nav_sim.sensors.camera import Camera, CameraParameters
+from liquid_nav_sim.sensors.model import SensorContext, SensorModel
 from liquid_nav_sim.sensors.shutter import Stage
+from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.state import Motion
 
 DARK_LEVEL = 4.0
@@ -26,7 +29,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class EventCameraModel:
+class EventCameraModel(SensorModel):
     """An event camera.
 
     Attributes:
@@ -40,7 +43,10 @@ class EventCameraModel:
         SimulationError: on a field out of its range.
     """
 
-    camera: CameraModel = field(default_factory=CameraModel)
+    channel: ClassVar[Channel] = Channel.DVS
+    timing: ClassVar[SensorTiming] = SensorTiming(rate=250, latency=0.001)
+
+    camera: CameraParameters = field(default_factory=CameraParameters)
     threshold_on: float = 0.2
     threshold_off: float = 0.2
     mismatch: float = 0.0
@@ -58,6 +64,16 @@ class EventCameraModel:
                 raise SimulationError(
                     f"EventCameraModel.{name} must be in [{low:g}, {high:g}], got {value!r}"
                 )
+
+    @classmethod
+    def for_vehicle(cls, vehicle: VehicleParameters) -> "EventCameraModel":
+        """An event camera at the front of a vehicle."""
+        return cls(CameraParameters.for_vehicle(vehicle))
+
+    def sensor(self, context: SensorContext) -> "EventCamera":
+        """An event camera that has seen nothing yet."""
+        camera = Camera(context.client, self.camera, context.scene, context.renderer)
+        return EventCamera(camera, self, context.rng, context.stage)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,21 @@
-"""The camera as a source: frames, and what was true when they were exposed."""
+"""The camera as a part of a world: frames, and what was true when they were exposed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.events import CameraFrame
+from liquid_nav.events import CameraFrame, Channel
+from liquid_nav.rotations import from_matrix
 from liquid_nav_sim.render.pinhole import Render
+from liquid_nav_sim.sensors.camera import Camera, CameraParameters
 from liquid_nav_sim.sensors.clock import SensorClock
 from liquid_nav_sim.sensors.image_sensor import ImageSensor
+from liquid_nav_sim.sensors.model import Mount, SensorContext, SensorModel
 from liquid_nav_sim.sensors.shutter import Exposure, Shutter, Stage
+from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Motion, VehicleState
 
 
@@ -35,6 +40,34 @@ class View:
     segmentation: NDArray[np.int32] | None = None
 
 
+@dataclass(frozen=True)
+class CameraModel(CameraParameters, SensorModel):
+    """A camera as a part of a world, see `CameraParameters` for its fields."""
+
+    channel: ClassVar[Channel] = Channel.CAMERA
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=30, jitter=0.002, latency=0.025, latency_jitter=0.01, drop=0.05
+    )
+
+    def source(self, context: SensorContext) -> "FrameSource":
+        """A camera that starts to take frames."""
+        camera = Camera(context.client, self, context.scene, context.renderer)
+        return FrameSource(
+            context.clock(),
+            Shutter(camera),
+            ImageSensor(self, context.rng),
+            context.bodies.target,
+            context.stage,
+            context.views,
+        )
+
+    def mount(self, name: str) -> Mount:
+        """Pose of the optical frame: x right, y down, z forward (REP-103)."""
+        rotation, eye = self.pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+        x, y, z = eye.tolist()
+        return Mount(f"{name}_optical_frame", (x, y, z), from_matrix(rotation))
+
+
 class FrameSource:
     """Takes frames, see `Source`.
 
@@ -48,9 +81,7 @@ class FrameSource:
         sensor: reads them out.
         target: body that the views count the pixels of, or None.
         stage: puts what moves in the scene in its place.
-
-    Attributes:
-        views: what was true at the stamp of each frame that was not dropped.
+        views: filled with what was true at the stamp of each frame that was not dropped.
     """
 
     def __init__(
@@ -60,11 +91,12 @@ class FrameSource:
         sensor: ImageSensor,
         target: int | None,
         stage: Stage,
+        views: dict[int, View],
     ) -> None:
         self._clock, self._shutter, self._sensor = clock, shutter, sensor
         self._target, self._stage = target, stage
         self._exposures: list[tuple[Exposure, int]] = []
-        self.views: dict[int, View] = {}
+        self._views = views
 
     def advance(self, motion: Motion) -> Iterator[CameraFrame]:
         """Gather the light of one physics step."""
@@ -89,6 +121,6 @@ class FrameSource:
         stamp, segmentation = exposure.stamp, light.segmentation
         pixels = int(np.count_nonzero(segmentation == self._target))
         kept = segmentation if self._shutter.camera.model.segmentation else None
-        self.views[stamp] = View(state, pixels, goal, light.depth, kept)
+        self._views[stamp] = View(state, pixels, goal, light.depth, kept)
         image = self._sensor.develop(light.image, stamp)
         return CameraFrame(stamp, max(arrival, exposure.end), image)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
 from liquid_nav_sim.render.lens import undistort
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.camera import CameraParameters
 
 METERED_LEVEL = 110.0
 """Mean grey level that auto-exposure steers to."""
@@ -37,7 +37,7 @@ class ImageSensor:
         gain: of the last frame.
     """
 
-    def __init__(self, model: CameraModel, rng: np.random.Generator) -> None:
+    def __init__(self, model: CameraParameters, rng: np.random.Generator) -> None:
         self._model, self._rng = model, rng
         self._falloff = _falloff(model) if model.vignetting else None
         self.gain = 1.0
@@ -82,7 +82,7 @@ class ImageSensor:
 
 
 @lru_cache(maxsize=16)
-def _falloff(model: CameraModel) -> NDArray[np.float32]:
+def _falloff(model: CameraParameters) -> NDArray[np.float32]:
     """Share of the light that reaches each pixel, shape (H, W, 1)."""
     pinhole = model.pinhole
     v, u = np.indices((model.height, model.width)).reshape(2, -1)

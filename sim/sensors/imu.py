@@ -10,7 +10,7 @@ from liquid_nav.events import SECOND, ImuSample
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_of
-from liquid_nav_sim.sensors.imu_models import ImuModel
+from liquid_nav_sim.sensors.imu_parameters import ImuParameters
 from liquid_nav_sim.vehicle.state import Motion
 
 SHORTEST_AVERAGE = 0.001
@@ -32,7 +32,7 @@ class Imu:
         rng: source of the specimen and its noise.
     """
 
-    def __init__(self, model: ImuModel, rng: np.random.Generator) -> None:
+    def __init__(self, model: ImuParameters, rng: np.random.Generator) -> None:
         def axes(gyro: float, accel: float) -> list[float]:
             return [gyro] * 3 + [accel] * 3
 

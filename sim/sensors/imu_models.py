@@ -1,76 +1,51 @@
-"""Models of inertial measurement units: their errors, and where they sit."""
+"""Models of inertial measurement units: one that a world can be fitted with, and real ones."""
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from liquid_nav_sim.errors import SimulationError
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_nav.events import Channel
+from liquid_nav_sim.sensors.imu import Imu
+from liquid_nav_sim.sensors.imu_parameters import ImuParameters
+from liquid_nav_sim.sensors.model import SensorContext, SensorModel
+from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import GRAVITY
+
+IMU_RANGE = np.array([math.radians(2000)] * 3 + [16 * GRAVITY] * 3, dtype=np.float32)
+"""Full scale of an observed IMU: rad/s about three axes, then m/s^2 along three."""
 
 
 @dataclass(frozen=True)
-class ImuModel:
-    """Errors of an IMU, the same on each axis, and where it sits on the body.
+class ImuModel(ImuParameters, SensorModel):
+    """An IMU as a part of a world, see `ImuParameters` for its fields."""
 
-    Noise is in the terms of Kalibr. What is "drawn" is a property of the specimen that flies: it is
-    drawn once, from a normal distribution of the standard deviation given here.
+    channel: ClassVar[Channel] = Channel.IMU
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=200, jitter=0.0003, latency=0.001, latency_jitter=0.0005, drop=0.005
+    )
 
-    Attributes:
-        gyro_noise: white noise density of the gyroscope, rad/s/sqrt(Hz).
-        gyro_walk: random walk of its bias, rad/s^2/sqrt(Hz).
-        gyro_turn_on_bias: drawn bias at power-up, rad/s.
-        accel_noise: white noise density of the accelerometer, m/s^2/sqrt(Hz).
-        accel_walk: random walk of its bias, m/s^3/sqrt(Hz).
-        accel_turn_on_bias: drawn bias at power-up, m/s^2.
-        gyro_scale, accel_scale: drawn error of the scale factor of each axis, 0.01 for 1 %.
-        gyro_misalignment, accel_misalignment: drawn share of each other axis that an axis takes up,
-            radians: for small angles, the tilt of its sensitive direction.
-        g_sensitivity: drawn rate that the gyroscope's axes read per specific force along each
-            axis, rad/s per m/s^2.
-        gyro_range, accel_range: full scale, rad/s and m/s^2; beyond it the reading saturates.
-        gyro_resolution, accel_resolution: step of the readings, rad/s and m/s^2; 0 for none.
-        mount_position: of the accelerometers, metres, body FLU: away from the centre of mass
-            they feel the rotation.
-        mount_rotation: roll, pitch and yaw of the sensor's axes on the body's, radians, applied in
-            the order yaw, pitch, roll. Readings are along the sensor's axes: who is not told of the
-            rotation takes them for the body's.
+    @classmethod
+    def for_vehicle(cls, vehicle: Any) -> "ImuModel":
+        """The IMU of PX4's simulation, whatever the vehicle."""
+        return PX4_DEFAULT
 
-    Raises:
-        SimulationError: on a value out of range.
-    """
+    @property
+    def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Full scale of what is observed, see `IMU_RANGE`."""
+        return -IMU_RANGE, IMU_RANGE
 
-    gyro_noise: float = 0.0
-    gyro_walk: float = 0.0
-    gyro_turn_on_bias: float = 0.0
-    accel_noise: float = 0.0
-    accel_walk: float = 0.0
-    accel_turn_on_bias: float = 0.0
-    gyro_scale: float = 0.0
-    accel_scale: float = 0.0
-    gyro_misalignment: float = 0.0
-    accel_misalignment: float = 0.0
-    g_sensitivity: float = 0.0
-    gyro_range: float = math.inf
-    accel_range: float = math.inf
-    gyro_resolution: float = 0.0
-    accel_resolution: float = 0.0
-    mount_position: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    mount_rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    def values(self, events: Sequence[Any]) -> NDArray[np.float64]:
+        """Mean of the samples: angular velocity, rad/s, and specific force, m/s^2, shape (6,)."""
+        readings = np.array([(e.angular_velocity, e.specific_force) for e in events])
+        return np.asarray(readings.mean(axis=0).ravel())
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if name.startswith("mount"):
-                if len(value) != 3 or not all(map(math.isfinite, value)):
-                    raise SimulationError(
-                        f"ImuModel.{name} must be three finite numbers, got {value!r}"
-                    )
-            elif name.endswith("range"):
-                if not value > 0:
-                    raise SimulationError(f"ImuModel.{name} must be positive, got {value!r}")
-            elif not 0 <= value < math.inf:
-                raise SimulationError(
-                    f"ImuModel.{name} must be finite and not negative, got {value!r}"
-                )
+    def sensor(self, context: SensorContext) -> Imu:
+        """One specimen, at power-up."""
+        return Imu(self, context.rng)
 
 
 NOISELESS = ImuModel()

@@ -2,19 +2,23 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from liquid_nav.events import SECOND, Odometry
+from liquid_nav.events import SECOND, Channel, Odometry
 from liquid_nav.rotations import compose, from_vector
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Quaternion, rotate_back, rotation_matrix
+from liquid_nav_sim.sensors.model import SensorContext, SensorModel
+from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Motion, VehicleState
 
 
 @dataclass(frozen=True)
-class OdometryModel:
+class OdometryModel(SensorModel):
     """Drift and noise of an estimate of pose and motion that begins at the true pose.
 
     Attributes:
@@ -31,6 +35,11 @@ class OdometryModel:
         SimulationError: on a value that is negative or not finite.
     """
 
+    channel: ClassVar[Channel] = Channel.ODOMETRY
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=30, jitter=0.002, latency=0.02, latency_jitter=0.01, drop=0.02
+    )
+
     position_noise: float = 0.01
     orientation_noise: float = 0.005
     velocity_noise: float = 0.03
@@ -46,6 +55,16 @@ class OdometryModel:
                 raise SimulationError(
                     f"OdometryModel.{field.name} must be finite and not negative, got {value!r}"
                 )
+
+    @property
+    def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Position, m, orientation, and linear and angular velocity, m/s and rad/s, (13,)."""
+        high = np.array([1000.0] * 3 + [1.0] * 4 + [50.0] * 3 + [35.0] * 3, np.float32)
+        return -high, high
+
+    def sensor(self, context: SensorContext) -> "Odometer":
+        """An estimator that begins at the true pose."""
+        return Odometer(self, context.start, context.rng)
 
 
 class Odometer:

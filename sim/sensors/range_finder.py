@@ -1,21 +1,26 @@
-"""A range finder that looks down from the body."""
+"""A range finder: one beam from the body, downwards unless it is mounted otherwise."""
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pybullet
+from numpy.typing import NDArray
 
-from liquid_nav.events import RangeSample
+from liquid_nav.events import Channel, RangeSample
+from liquid_nav.rotations import from_vector
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector, rotate, rotation_matrix
+from liquid_nav_sim.sensors.model import Mount, SensorContext, SensorModel
+from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Motion
 
 
 @dataclass(frozen=True)
-class RangeFinderModel:
-    """A single beam along the body's -z axis. The defaults are of the class of a small lidar.
+class RangeFinderModel(SensorModel):
+    """A single beam. The defaults are of the class of a small lidar.
 
     Attributes:
         min_range, max_range: metres; what is nearer reads minus infinity and what is farther, or
@@ -24,10 +29,16 @@ class RangeFinderModel:
         noise_ratio: further standard deviation per metre of distance.
         resolution: step of the readings, metres; 0 for none.
         mount_position: where the beam leaves, metres, body FLU. The vehicle does not see itself.
+        direction: where the beam goes, body FLU; its length does not matter. Down by default.
 
     Raises:
         SimulationError: on a field out of its range.
     """
+
+    channel: ClassVar[Channel] = Channel.RANGE
+    timing: ClassVar[SensorTiming] = SensorTiming(
+        rate=50, jitter=0.002, latency=0.01, latency_jitter=0.005, drop=0.02
+    )
 
     min_range: float = 0.1
     max_range: float = 12.0
@@ -35,6 +46,7 @@ class RangeFinderModel:
     noise_ratio: float = 0.005
     resolution: float = 0.01
     mount_position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, float, float] = (0.0, 0.0, -1.0)
 
     def __post_init__(self) -> None:
         for name in ("min_range", "noise", "noise_ratio", "resolution"):
@@ -53,6 +65,36 @@ class RangeFinderModel:
                 "RangeFinderModel.mount_position must be three finite metres, "
                 f"got {self.mount_position!r}"
             )
+        if len(self.direction) != 3 or not 0 < math.hypot(*self.direction) < math.inf:
+            raise SimulationError(
+                "RangeFinderModel.direction must be three finite numbers, not all 0, "
+                f"got {self.direction!r}"
+            )
+
+    @property
+    def beam(self) -> Vector:
+        """Unit vector along the beam, body FLU."""
+        x, y, z = self.direction
+        length = math.hypot(x, y, z)
+        return (x / length, y / length, z / length)
+
+    @property
+    def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A distance from 0, for what is too near, to `max_range`, for what is too far."""
+        return np.zeros(1, np.float32), np.full(1, self.max_range, np.float32)
+
+    def sensor(self, context: SensorContext) -> "RangeFinder":
+        """A range finder on the vehicle."""
+        return RangeFinder(context.client, self, context.vehicle, context.rng)
+
+    def mount(self, name: str) -> Mount:
+        """Pose of a frame whose x axis points along the beam, as ``sensor_msgs/Range`` has it."""
+        x, y, z = self.beam
+        # The shortest turn from x to the beam; about y where they are opposite.
+        axis = (-z, y) if math.hypot(y, z) > 0 else (1.0, 0.0)
+        share = math.acos(max(-1.0, min(1.0, x))) / math.hypot(*axis)
+        turn = from_vector((0.0, share * axis[0], share * axis[1]))
+        return Mount(name, self.mount_position, turn)
 
 
 class RangeFinder:
@@ -71,6 +113,7 @@ class RangeFinder:
         self, client: int, model: RangeFinderModel, vehicle: int, rng: np.random.Generator
     ) -> None:
         self._client, self._model, self._vehicle = client, model, vehicle
+        self._beam = model.beam
         self._normals = Normals(rng, 1)
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> RangeSample | None:
@@ -82,7 +125,7 @@ class RangeFinder:
         attitude = rotation_matrix(state.orientation.tolist())
         ox, oy, oz = rotate(attitude, model.mount_position)
         x, y, z = state.position.tolist()
-        distance = self._cast((x + ox, y + oy, z + oz), rotate(attitude, (0.0, 0.0, -1.0)))
+        distance = self._cast((x + ox, y + oy, z + oz), rotate(attitude, self._beam))
         if math.isfinite(distance):
             distance += noise * math.hypot(model.noise, model.noise_ratio * distance)
             if model.resolution:

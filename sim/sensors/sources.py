@@ -1,11 +1,12 @@
 """Sensors as asynchronous sources: each measures on its own clock, and what it saw comes later."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from liquid_nav.events import Event
-from liquid_nav_sim.faults.effects import Faults
+from liquid_nav_sim.faults.flight import Faults
 from liquid_nav_sim.sensors.clock import SensorClock
 from liquid_nav_sim.vehicle.state import Motion
 
@@ -69,21 +70,23 @@ class Sensors:
     and within a step that of the sources.
 
     Args:
-        sources: what is fitted.
+        sources: what is fitted, by the names of the sensors.
         faults: what becomes of each measurement on its way.
     """
 
-    def __init__(self, sources: Sequence[Source], faults: Faults) -> None:
-        self._sources, self._faults = sources, faults
+    def __init__(self, sources: Mapping[str, Source], faults: Faults) -> None:
+        self._sources, self._faults = list(sources.items()), faults
         self._pending: list[tuple[int, int, Event]] = []
         self._count = 0
+        self._names: WeakKeyDictionary[Event, str] = WeakKeyDictionary()
 
     def advance(self, motion: Motion) -> None:
         """Let every source live through one physics step."""
-        for source in self._sources:
+        for name, source in self._sources:
             for measured in source.advance(motion):
-                event = self._faults.measured(measured)
+                event = self._faults.measured(measured, name)
                 if event is not None:
+                    self._names[event] = name
                     heapq.heappush(self._pending, (event.arrival, self._count, event))
                     self._count += 1
 
@@ -92,3 +95,7 @@ class Sensors:
         if self._pending and self._pending[0][0] <= time:
             return heapq.heappop(self._pending)[2]
         return None
+
+    def name_of(self, event: Event) -> str | None:
+        """Name of the sensor that an event came from; None for one that came from no source."""
+        return self._names.get(event)

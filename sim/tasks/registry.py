@@ -1,31 +1,38 @@
 """All tasks, by name."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from liquid_nav.errors import ConfigError
+from liquid_nav.registry import Registry
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.tasks.base import Task
-from liquid_nav_sim.tasks.follow import FollowTask
-from liquid_nav_sim.tasks.forest import ForestTask
-from liquid_nav_sim.tasks.gates import GatesTask
-from liquid_nav_sim.tasks.target import TargetTask
 
-TASKS: Mapping[str, type[Task]] = MappingProxyType(
-    {task.name: task for task in (TargetTask, ForestTask, GatesTask, FollowTask)}
+TASKS: Registry[type[Task]] = Registry(
+    "liquid_nav.tasks",
+    "task",
+    {
+        "target": "liquid_nav_sim.tasks.target:TargetTask",
+        "forest": "liquid_nav_sim.tasks.forest:ForestTask",
+        "gates": "liquid_nav_sim.tasks.gates:GatesTask",
+        "follow": "liquid_nav_sim.tasks.follow:FollowTask",
+    },
 )
-"""The tasks that there are."""
+"""Classes of tasks by name; entry points of the group ``liquid_nav.tasks`` add to them."""
 
 
 def make_task(name: str, difficulty: float = 0.5) -> Task:
-    """The task of that name.
+    """Make the task of a name.
 
     Args:
-        name: key of `TASKS`.
+        name: a name in `TASKS`.
         difficulty: in [0, 1].
 
     Raises:
-        SimulationError: on an unknown name or a difficulty out of its range.
+        SimulationError: on an unknown name, a task that cannot be imported, or a difficulty out of
+            its range.
     """
     if name not in TASKS:
         raise SimulationError(f"task must be one of {', '.join(TASKS)}, got {name!r}")
-    return TASKS[name](difficulty=difficulty)
+    try:
+        task = TASKS.get(name)
+    except ConfigError as error:
+        raise SimulationError(str(error)) from error
+    return task(difficulty=difficulty)

@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from liquid_nav.errors import ConfigError
+from liquid_nav.registry import Registry
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.toml_files import is_number, read_toml
 from liquid_nav_sim.vehicle.airframe import BatteryParameters, VehicleParameters
@@ -14,8 +16,15 @@ _Kind = TypeVar("_Kind", VehicleParameters, BatteryParameters)
 
 _SHIPPED = resources.files("liquid_nav_sim.vehicle") / "airframes"
 
-VEHICLES = tuple(sorted(file.name.removesuffix(".toml") for file in _SHIPPED.iterdir()))
-"""Names of the vehicles that come with the package."""
+VEHICLES: Registry[Any] = Registry(
+    "liquid_nav.vehicles",
+    "vehicle",
+    {file.name.removesuffix(".toml"): file for file in sorted(_SHIPPED.iterdir(), key=str)},
+)
+"""Vehicles by name: their `VehicleParameters`, or the path of their .toml file.
+
+Entry points of the group ``liquid_nav.vehicles`` add to them.
+"""
 
 
 def load_vehicle(vehicle: str | Path) -> VehicleParameters:
@@ -31,12 +40,16 @@ def load_vehicle(vehicle: str | Path) -> VehicleParameters:
             unknown, of a wrong type or out of its range.
     """
     name = str(vehicle)
-    if name not in VEHICLES and not name.endswith(".toml"):
-        raise SimulationError(
-            f"unknown vehicle {name!r}: choose from {', '.join(VEHICLES)}, or give a .toml file"
-        )
-    file = _SHIPPED / f"{name}.toml" if name in VEHICLES else Path(vehicle)
-    table = read_toml(file, f"vehicle {name}")
+    if name.endswith(".toml"):
+        part: Any = Path(vehicle)
+    else:
+        try:
+            part = VEHICLES.get(name)
+        except ConfigError as error:
+            raise SimulationError(f"{error}, or give a .toml file") from error
+    if isinstance(part, VehicleParameters):
+        return part
+    table = read_toml(part, f"vehicle {name}")
     try:
         return _parameters(table)
     except _FieldError as error:

@@ -94,7 +94,10 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
             ["fly", "--task", "gates", "--model", "model"],
             "was trained for task 'target'",
         ),
-        (["fly", "--vehicle", "zeppelin"], "unknown vehicle 'zeppelin': choose from crazyflie"),
+        (
+            ["fly", "--vehicle", "zeppelin"],
+            "there is no vehicle 'zeppelin'",
+        ),
         (["fly", "--vehicle", "no.toml", "--out", "new"], "vehicle no.toml: No such file"),
         (["fly", "--faults", "no.toml", "--out", "new"], "faults no.toml: No such file"),
         (["fly", "--episodes", "-3"], "--episodes must be at least 1, got -3"),

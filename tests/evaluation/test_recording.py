@@ -28,15 +28,16 @@ from liquid_nav.messages.odometry import OdometryMessage
 from liquid_nav.messages.range_finder import RangeMessage
 from liquid_nav.recording.recorder import CAMERA_INFO, COMMAND
 from liquid_nav.replay.topics import Topics, find
-from liquid_nav_sim.faults.kinds import Fault, FaultKind
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.faults.kinds import Fault
 from liquid_nav_sim.faults.schedule import read_faults
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.range_finder import RangeFinderModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.vehicle.state import VehicleState
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 """Message definitions of another source than the writer's."""
@@ -50,7 +51,7 @@ def flown(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[int, Ve
     """A flight of 1.5 s, the true state at each time at which an event came, and its file."""
     path = tmp_path_factory.mktemp("recording") / "flight.mcap"
     camera = CameraModel(mount_position=(0.1, 0.02, -0.03), mount_pitch=0.3, distortion=LENS)
-    world = World(WorldConfig(camera=camera, task=TargetTask(time_limit=1.5)))
+    world = World(WorldConfig(task=TargetTask(time_limit=1.5)).with_sensor("camera", model=camera))
     truth = {}
     with SimulationRecorder(path, world) as recorder:
         world.reset(11)
@@ -118,7 +119,7 @@ def test_the_camera_is_described_by_its_calibration(flown) -> None:
     infos = [info for _, info in messages(path)[CAMERA_INFO]]
     assert len(infos) > 30
     for info in infos:
-        np.testing.assert_allclose(info.k.reshape(3, 3), world.config.camera.matrix)
+        np.testing.assert_allclose(info.k.reshape(3, 3), world.config.sensor("camera").model.matrix)
         np.testing.assert_array_equal(info.d, LENS)
 
 
@@ -145,13 +146,13 @@ def test_the_scene_is_drawn_solid_by_solid(flown) -> None:
 
 def test_ranges_and_odometry_are_recorded_too(tmp_path: Path) -> None:
     timing = SensorTiming(rate=50, latency=0.01)
-    config = WorldConfig(
-        camera_timing=None,
-        range_finder=RangeFinderModel(mount_position=(0.0, 0.0, -0.05)),
-        range_finder_timing=timing,
-        odometry_timing=timing,
-        faults=(Fault(FaultKind.RANGE_NAN, 300_000_000),),
-        task=TargetTask(time_limit=0.5),
+    config = (
+        WorldConfig(faults=(Fault("range_nan", 300_000_000),), task=TargetTask(time_limit=0.5))
+        .with_sensor(
+            "range_finder", model=RangeFinderModel(mount_position=(0.0, 0.0, -0.05)), timing=timing
+        )
+        .with_sensor("odometry", timing=timing)
+        .without("camera")
     )
     world, events = World(config), []
     with SimulationRecorder(tmp_path / "flight.mcap", world) as recorder:
@@ -182,8 +183,8 @@ def test_ranges_and_odometry_are_recorded_too(tmp_path: Path) -> None:
 
 def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
     assert FAULTS not in messages(flown[2])
-    faults = (Fault(FaultKind.IMU_BIAS, 100_000_000, 0.25, -0.1), Fault(FaultKind.MOTOR_STUCK, 7))
-    config = WorldConfig(camera_timing=None, faults=faults[:1], task=TargetTask(time_limit=0.2))
+    faults = (Fault("imu_bias", 100_000_000, 0.25, -0.1), Fault("motor_stuck", 7))
+    config = WorldConfig(faults=faults[:1], task=TargetTask(time_limit=0.2)).without("camera")
     world = World(config)
     with SimulationRecorder(tmp_path / "broken.mcap", world) as recorder:
         world.reset(1)
@@ -197,7 +198,7 @@ def test_what_was_broken_is_recorded_as_a_script(tmp_path: Path, flown) -> None:
 
 
 def test_a_target_that_moves_is_drawn_where_it_is(tmp_path: Path) -> None:
-    world = World(WorldConfig(task=FollowTask(time_limit=1.0, hold=0.9), camera_timing=None))
+    world = World(WorldConfig(task=FollowTask(time_limit=1.0, hold=0.9)).without("camera"))
     try:
         with SimulationRecorder(tmp_path / "follow.mcap", world) as recorder:
             world.reset(3)

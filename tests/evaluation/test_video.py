@@ -16,8 +16,9 @@ from liquid_nav.evaluation.view import PANEL_HEIGHT, PANEL_WIDTH, FlightView
 from liquid_nav.events import SECOND, CameraFrame
 from liquid_nav.mp4 import Mp4Writer
 from liquid_nav.onboard import Policy
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from liquid_nav.learning.expert import ExpertPilot, heading_frame
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.rollout import Bursts, record, sight
 from liquid_nav.rotations import yaw_of
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.registry import TASKS, make_task
 from liquid_nav_sim.vehicle.files import load_vehicle
-from liquid_nav_sim.world import Outcome, World, WorldConfig, nose_camera
+from liquid_nav_sim.world import Outcome, World
 
 BLIND = {"forest": None, "gates": None}
 """Tasks whose experts need no frames."""
@@ -25,8 +26,10 @@ def test_every_task_has_an_expert() -> None:
 @pytest.mark.parametrize("name", ["forest", "gates", "follow"])
 def test_experts_solve_the_hardest_scenes(name: str) -> None:
     timing = BLIND.get(name, SensorTiming(rate=5, latency=0.02))
-    config = WorldConfig(
-        task=make_task(name, 1.0), camera_timing=timing, imu_timing=SensorTiming(rate=100)
+    config = (
+        WorldConfig(task=make_task(name, 1.0))
+        .with_sensor("imu", timing=SensorTiming(rate=100))
+        .with_sensor("camera", timing=timing)
     )
     world = World(config)
     pilot = ExpertPilot(expert_of(world))
@@ -39,12 +42,10 @@ def test_experts_solve_the_hardest_scenes(name: str) -> None:
 @pytest.mark.parametrize("name", ["forest", "gates"])
 def test_scenes_fit_the_vehicle_that_flies_in_them(name: str) -> None:
     vehicle = load_vehicle("survey_1500")
-    config = WorldConfig(
-        vehicle=vehicle,
-        camera=nose_camera(vehicle),
-        task=make_task(name, 1.0),
-        camera_timing=None,
-        imu_timing=SensorTiming(rate=100),
+    config = (
+        WorldConfig(vehicle=vehicle, task=make_task(name, 1.0))
+        .with_sensor("imu", timing=SensorTiming(rate=100))
+        .without("camera")
     )
     world = World(config)
     pilot = ExpertPilot(expert_of(world))
@@ -53,7 +54,7 @@ def test_scenes_fit_the_vehicle_that_flies_in_them(name: str) -> None:
 
 
 def test_the_expert_of_follow_does_not_know_a_target_that_was_never_in_view() -> None:
-    world = World(WorldConfig(task=make_task("follow"), camera_timing=None))
+    world = World(WorldConfig(task=make_task("follow")).without("camera"))
     world.reset(0)
     expert = expert_of(world)
     while (event := world.next_event(10**9)) is not None:
@@ -66,7 +67,7 @@ def test_the_expert_of_follow_does_not_know_a_target_that_was_never_in_view() ->
 def test_the_expert_of_forest_does_not_see_beyond_its_horizon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World(WorldConfig(task=make_task("forest", 1.0), camera_timing=None))
+    world = World(WorldConfig(task=make_task("forest", 1.0)).without("camera"))
     world.reset(4)
     expert = expert_of(world)
     whole, scene = expert.command(), world.scene
@@ -102,7 +103,7 @@ def test_sight_of_a_gate_agrees_with_its_place_in_the_frame() -> None:
     event = world.next_event()
     while event is None or event.channel.value != "camera":
         event = world.next_event()
-    view = world.views[event.stamp]
+    view = world.views["camera"][event.stamp]
     visible, azimuth, elevation, inverse_range = sight(world, view)
     gate = world.scene.gates[0]
     x, y, z = (gate.position - view.state.position).tolist()

@@ -25,8 +25,9 @@ from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder
 from liquid_nav.recording.recorder import COMMAND, FlightRecorder
 from liquid_nav.recording.writer import McapWriter, message
 from liquid_nav.replay.topics import NONE, Topics
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 from replay.replay_support import events
 from support import small_network
 

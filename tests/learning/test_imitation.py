@@ -19,12 +19,13 @@ from liquid_nav.learning.rollout import Bursts, randomised, record, sight
 from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.onboard import read_manifest
 from liquid_nav.policy import load_network
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.forest import ForestTask
 from liquid_nav_sim.tasks.gates import GatesTask
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, World
 from support import small_network
 
 QUIET = Console(quiet=True)
@@ -102,12 +103,12 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
     for seed in range(300, 306):
         world.reset(seed)
         expert = TargetExpert(world)
-        model = world.config.camera
+        model = world.config.sensor("camera").model
         while (event := world.next_event()) is not None:
             expert.on_event(event)
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
-                view = world.views[event.stamp]
+                view = world.views["camera"][event.stamp]
                 visible, azimuth, elevation, inverse_range = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
@@ -134,10 +135,10 @@ def test_training_conditions_contain_those_of_evaluation() -> None:
     config = WorldConfig()
     drawn = [randomised(config, np.random.default_rng(seed)) for seed in range(300)]
     for read in (
-        lambda c: c.camera_timing.rate,
-        lambda c: c.camera_timing.latency,
-        lambda c: c.camera_timing.drop,
-        lambda c: c.imu_timing.drop,
+        lambda c: c.sensor("camera").timing.rate,
+        lambda c: c.sensor("camera").timing.latency,
+        lambda c: c.sensor("camera").timing.drop,
+        lambda c: c.sensor("imu").timing.drop,
         lambda c: c.wind.gust,
     ):
         values = [read(c) for c in drawn]

@@ -23,8 +23,9 @@ from liquid_nav.replay.report.mcap import COMMAND, DIAGNOSTICS, STATE, TIME_CONS
 from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut, Recorded, timeline
 from liquid_nav.replay.topics import Topics, find
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 from replay.replay_support import (
     compress,
     events,

@@ -18,7 +18,8 @@ from liquid_nav_sim.vehicle import body
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
 from liquid_nav_sim.vehicle.files import VEHICLES, load_vehicle
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.world import World
 
 SETPOINTS = (
     Command(0, vx=3.0, vy=-1.0, vz=0.5, yaw_rate=1.5),
@@ -30,7 +31,7 @@ SETPOINTS = (
 flown = {"compiled": body.__file__.endswith(".so")}
 for name in VEHICLES:
     drawn = VehicleRandomisation({"mass": 0.2, "inertia": 0.2, "rotor_drag": 0.5})
-    config = WorldConfig(vehicle=load_vehicle(name), randomisation=drawn, camera_timing=None)
+    config = WorldConfig(vehicle=load_vehicle(name), randomisation=drawn).without("camera")
     world, digest = World(config), hashlib.sha256()
     world.reset(11)
     for setpoint in SETPOINTS:

@@ -16,25 +16,25 @@ import liquid_nav_sim.world
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav_sim.air.wind import Wind, WindModel
+from liquid_nav_sim.config import NOSE_CAMERA, WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.appearance import sample_appearance
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.imu_models import NOISELESS
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
 from liquid_nav_sim.vehicle.state import GRAVITY, VehicleState, interpolate
-from liquid_nav_sim.world import NOSE_CAMERA, Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, World
 
 CALM = WindModel(steady=0, gust=0)
 HOVER = (0.0, 0.0, 0.0, 0.0)
 # For flights whose end matters and whose sensors do not.
-BLIND = WorldConfig(
-    camera=CameraModel(width=4, height=3),
-    camera_timing=SensorTiming(rate=1),
-    imu_timing=SensorTiming(rate=1),
-    wind=CALM,
+BLIND = (
+    WorldConfig(wind=CALM)
+    .with_sensor("imu", timing=SensorTiming(rate=1))
+    .with_sensor("camera", model=CameraModel(width=4, height=3), timing=SensorTiming(rate=1))
 )
 
 
@@ -104,9 +104,12 @@ def appearance_bytes(scene: Scene) -> bytes:
 
 def test_events_arrive_in_order_and_on_time(make: Any) -> None:
     world = make(
-        WorldConfig(
-            camera_timing=SensorTiming(rate=50, jitter=0.003, latency=0.02, latency_jitter=0.02),
-            imu_timing=SensorTiming(rate=500, jitter=0.0005, latency_jitter=0.005, drop=0.1),
+        WorldConfig()
+        .with_sensor(
+            "imu", timing=SensorTiming(rate=500, jitter=0.0005, latency_jitter=0.005, drop=0.1)
+        )
+        .with_sensor(
+            "camera", timing=SensorTiming(rate=50, jitter=0.003, latency=0.02, latency_jitter=0.02)
         )
     )
     world.reset(3)
@@ -120,11 +123,12 @@ def test_events_arrive_in_order_and_on_time(make: Any) -> None:
 
 def test_sensors_keep_their_rates(make: Any) -> None:
     world = make(
-        WorldConfig(
-            camera=CameraModel(width=4, height=3),
-            camera_timing=SensorTiming(rate=30, jitter=0.002, drop=0.2),
-            imu_timing=SensorTiming(rate=200, jitter=0.0003, drop=0.05),
-            wind=CALM,
+        WorldConfig(wind=CALM)
+        .with_sensor("imu", timing=SensorTiming(rate=200, jitter=0.0003, drop=0.05))
+        .with_sensor(
+            "camera",
+            model=CameraModel(width=4, height=3),
+            timing=SensorTiming(rate=30, jitter=0.002, drop=0.2),
         )
     )
     world.reset(0)
@@ -140,7 +144,7 @@ def test_sensors_keep_their_rates(make: Any) -> None:
 
 
 def test_a_command_acts_and_until_is_kept(make: Any) -> None:
-    world = make(replace(BLIND, imu_timing=SensorTiming(rate=0.1, drop=0.99)))
+    world = make(BLIND.with_sensor("imu", timing=SensorTiming(rate=0.1, drop=0.99)))
     world.reset(0)
     start = world.state.position
     world.command(Command(0, 1.0))
@@ -171,11 +175,11 @@ def test_until_leaves_the_events_as_they_are(make: Any) -> None:
 
 
 def test_the_vehicle_does_not_see_itself(make: Any) -> None:
-    world = make(WorldConfig(camera=replace(NOSE_CAMERA, segmentation=True)))
+    world = make(WorldConfig().with_sensor("camera", model=replace(NOSE_CAMERA, segmentation=True)))
     world.reset(1)
     assert sum(isinstance(event, CameraFrame) for event in events_of(world, 2.0)) > 40
     seen: set[int] = set()
-    for view in world.views.values():
+    for view in world.views["camera"].values():
         assert view.segmentation is not None
         seen.update(np.unique(view.segmentation).tolist())
     solids = len(world.scene.solids)
@@ -212,15 +216,16 @@ def test_two_worlds_do_not_touch_each_other(make: Any) -> None:
 
 
 def test_disturbances_leave_the_scene_alone(make: Any) -> None:
-    def scene(seed: int, **changes: Any) -> bytes:
-        world = make(replace(WorldConfig(), **changes))
+    def scene(seed: int, config: WorldConfig | None = None) -> bytes:
+        world = make(config)
         world.reset(seed)
         return scene_bytes(world.scene) + appearance_bytes(world.scene)
 
     plain = scene(5)
     assert scene(6) != plain
-    assert scene(5, wind=WindModel(steady=9, gust=3)) == plain
-    assert scene(5, camera_timing=SensorTiming(rate=11, drop=0.5), imu=NOISELESS) == plain
+    assert scene(5, WorldConfig(wind=WindModel(steady=9, gust=3))) == plain
+    slow = WorldConfig().with_sensor("camera", timing=SensorTiming(rate=11, drop=0.5))
+    assert scene(5, slow.with_sensor("imu", model=NOISELESS)) == plain
 
 
 def test_the_scene_leaves_the_disturbances_alone(
@@ -235,24 +240,25 @@ def test_the_scene_leaves_the_disturbances_alone(
 
     monkeypatch.setattr(liquid_nav_sim.world, "Wind", Recorded)
 
-    def flight(**changes: Any) -> tuple[bytes, list[Any], list[tuple[str, int, int]]]:
+    def flight(config: WorldConfig) -> tuple[bytes, list[Any], list[tuple[str, int, int]]]:
         winds.clear()
-        world = make(replace(WorldConfig(), **changes))
+        world = make(config)
         world.reset(5)
         times = [(e.channel.value, e.stamp, e.arrival) for e in events_of(world, 0.5)]
         return scene_bytes(world.scene), winds.copy(), times
 
-    scene, wind, times = flight(appearance="train")
-    other_scene, other_wind, other_times = flight(appearance="held-out")
+    scene, wind, times = flight(WorldConfig(appearance="train"))
+    other_scene, other_wind, other_times = flight(WorldConfig(appearance="held-out"))
     assert scene != other_scene
     assert (wind, times) == (other_wind, other_times)
-    assert flight(wind=WindModel(steady=2.0))[2] == times
-    assert flight(camera_timing=SensorTiming(rate=30))[1] == wind
+    assert flight(WorldConfig(wind=WindModel(steady=2.0)))[2] == times
+    plain = WorldConfig().with_sensor("camera", timing=SensorTiming(rate=30))
+    assert flight(plain)[1] == wind
 
 
 @pytest.mark.parametrize("fitted", [ImuSample, CameraFrame])
 def test_a_sensor_that_is_not_fitted_leaves_the_others_as_they_are(make: Any, fitted: Any) -> None:
-    without = {ImuSample: "camera_timing", CameraFrame: "imu_timing"}[fitted]
+    without = {ImuSample: "camera", CameraFrame: "imu"}[fitted]
 
     def flight(config: WorldConfig) -> list[bytes]:
         world = make(config)
@@ -262,13 +268,13 @@ def test_a_sensor_that_is_not_fitted_leaves_the_others_as_they_are(make: Any, fi
             seen.append(event)
         return [content(event) for event in seen if isinstance(event, fitted)]
 
-    alone = flight(replace(WorldConfig(), **{without: None}))
+    alone = flight(WorldConfig().without(without))
     assert len(alone) > 20
     assert flight(WorldConfig()) == alone
 
 
 def test_a_world_without_sensors_still_flies(make: Any) -> None:
-    world = make(WorldConfig(camera_timing=None, imu_timing=None))
+    world = make(WorldConfig().without("imu", "camera"))
     world.reset(0)
     assert world.next_event(SECOND) is None
     assert world.time == SECOND
@@ -290,11 +296,12 @@ def fly_and_watch(world: World, seconds: float) -> tuple[list[Event], list[Vehic
     return events, states
 
 
-IDEAL = WorldConfig(
-    imu=NOISELESS,
-    camera=CameraModel(width=4, height=3),
-    camera_timing=SensorTiming(rate=30, jitter=0.002),
-    imu_timing=SensorTiming(rate=250, jitter=0.0007),
+IDEAL = (
+    WorldConfig()
+    .with_sensor("imu", model=NOISELESS, timing=SensorTiming(rate=250, jitter=0.0007))
+    .with_sensor(
+        "camera", model=CameraModel(width=4, height=3), timing=SensorTiming(rate=30, jitter=0.002)
+    )
 )
 
 
@@ -315,7 +322,7 @@ def test_measurements_are_taken_at_their_stamps(make: Any) -> None:
             assert event.angular_velocity == pytest.approx(blend("angular_velocity"), abs=1e-12)
             assert event.specific_force == pytest.approx(after.specific_force, abs=1e-12)
         else:
-            seen = world.views[event.stamp].state
+            seen = world.views["camera"][event.stamp].state
             assert seen.position == pytest.approx(blend("position"), abs=1e-12)
             assert seen.linear_velocity == pytest.approx(blend("linear_velocity"), abs=1e-12)
             assert abs(seen.orientation @ seen.orientation - 1) < 1e-12
@@ -428,7 +435,9 @@ def test_hovering_for_ever_times_out_after_20_seconds(make: Any) -> None:
 @pytest.mark.usefixtures("straight")
 def test_after_the_end_what_has_arrived_is_handed_over(make: Any) -> None:
     world = make(
-        replace(BLIND, imu_timing=SensorTiming(rate=2000), task=TargetTask(time_limit=0.1))
+        replace(BLIND, task=TargetTask(time_limit=0.1)).with_sensor(
+            "imu", timing=SensorTiming(rate=2000)
+        )
     )
     world.reset(0)
     after_the_end = []

@@ -16,7 +16,7 @@ from liquid_nav.messages.plug import WritableMessage
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import OK, WARN
 from liquid_nav.rotations import inverse, rotate
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.vehicle.state import VehicleState
 from liquid_nav_sim.world import Outcome
 

@@ -23,10 +23,9 @@ from liquid_nav.ros.backends.base import LARGEST
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.parameters import declare, read
 from liquid_nav.ros.simulator.outputs import Outputs
-from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, SPECS, Settings
+from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, Settings, specs_of
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.tasks.registry import make_task
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, World
 
 _FOREIGN = SECOND
 """ns by which a command may be ahead of the flight; one further ahead is of another clock: of the
@@ -79,14 +78,16 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_sim_node", **options)
-        declare(self, SPECS)
-        self._settings = Settings.of(read(self, SPECS))
+        # Which parameters there are depends on which sensors are fitted.
+        given = getattr(self, "_parameter_overrides", {})
+        self._specs = specs_of({name: parameter.value for name, parameter in given.items()})
+        declare(self, self._specs)
+        self._settings = Settings.of(read(self, self._specs))
         values = self._settings.values
         self.add_on_set_parameters_callback(self._may_set)
         self.add_post_set_parameters_callback(self._was_set)
         self._in_step = values["pace"] == LOCK_STEP
-        task = make_task(values["task"], values["difficulty"])
-        self.world = World(WorldConfig(task=task), gui=values["gui"])
+        self.world = World(self._settings.world(), gui=values["gui"])
         self._flights = 0
         self._outputs = Outputs(self, self.world, values["odometry_rate"])
         twist = "TwistStamped" if values["stamped"] else "Twist"
@@ -128,9 +129,9 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             return self._wait_for("a controller")
         if not self._in_step:
             return True
-        now, read = time.monotonic(), self._outputs.have_readers()
+        now, read = time.monotonic(), self._outputs.has_reader()
         if self._heard is not None:
-            return read or now - self._heard > _MATCH
+            return self._outputs.have_readers() or now - self._heard > _MATCH
         # A publisher may be there before its owner is active, which its first command shows. One
         # that only answers measurements has none to send, but reads them.
         self._read_since = (self._read_since or now) if read else None
@@ -254,7 +255,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         self._fly_to_next_measurement()
 
     def _advance(self) -> Event | None:
-        """Fly one physics step unless a measurement waits; gives the next one that has arrived."""
+        """Fly one physics step unless a measurement waits; give the next one to publish."""
         world, values = self.world, self._settings.values
         event = world.next_event(world.time + world.config.step)
         if not self._hovering and world.time - self._commanded > values["command_timeout"] * SECOND:
@@ -262,7 +263,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             world.command(Command(world.time))
             self._warn(f"no command for {values['command_timeout']:g} s: hovering")
         self._outputs.look()
-        return event
+        return event if event is not None and self._outputs.publishes(event) else None
 
     def _is_new(self, words: str) -> bool:
         """Whether this is the first time in this flight that `words` are asked about."""
@@ -333,7 +334,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             response.success, response.message = False, str(error)
             return response
         response.success = True
-        response.message = f"{fault.kind.value} from {fault.start / SECOND:.3f} s on"
+        response.message = f"{fault.kind} from {fault.start / SECOND:.3f} s on"
         self.get_logger().warning(f"fault: {response.message}")
         return response
 
@@ -351,7 +352,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         return kind(successful=not why, reason=why)
 
     def _was_set(self, changed: Iterable[Any]) -> None:
-        self._settings = Settings.of(read(self, SPECS))
+        self._settings = Settings.of(read(self, self._specs))
         self._follow_wall()
 
     def close(self) -> None:

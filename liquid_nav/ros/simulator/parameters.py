@@ -8,14 +8,32 @@ from typing import Any
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.ros.parameters import EXECUTOR, Spec
-from liquid_nav_sim.faults.kinds import Fault, FaultKind
-from liquid_nav_sim.tasks.registry import TASKS
+from liquid_nav_sim.air.wind import WindModel
+from liquid_nav_sim.config import FittedSensor, WorldConfig, default_model, fit, sensor_options
+from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.faults.kinds import Fault, effect_of
+from liquid_nav_sim.faults.schedule import read_faults
+from liquid_nav_sim.sensors.camera import RENDERERS
+from liquid_nav_sim.sensors.model import SENSORS
+from liquid_nav_sim.tasks.registry import TASKS, make_task
+from liquid_nav_sim.vehicle.files import load_vehicle
 
 REAL_TIME, LOCK_STEP = "real_time", "lock_step"
 
 SPECS = (
     Spec("task", "target", "What to fly.", choices=tuple(TASKS)),
     Spec("difficulty", 0.5, "How hard the task is.", (0.0, 1.0)),
+    Spec("vehicle", "racing_250", "Name of a vehicle, or path of a .toml file like theirs."),
+    Spec(
+        "sensors",
+        ["imu", "camera"],
+        "Names of the sensors. Each has parameters NAME.model, NAME.rate, NAME.latency, and more.",
+    ),
+    Spec("renderer", "bullet", "What draws for the cameras.", choices=tuple(RENDERERS)),
+    Spec("wind.steady", 1.0, "Largest speed of the steady wind, m/s.", (0.0, 50.0)),
+    Spec("wind.gust", 0.3, "Standard deviation of the gusts, m/s.", (0.0, 50.0)),
+    Spec("wind.turbulence", 0.0, "Wind at 6 m that sets Dryden turbulence, m/s.", (0.0, 50.0)),
+    Spec("faults", "", "Path of a .toml file: what breaks in every flight; empty for nothing."),
     replace(EXECUTOR, default="single"),  # In lock-step it answers sooner than `events`.
     Spec("gui", False, "Show PyBullet's window."),
     Spec(
@@ -37,19 +55,50 @@ SPECS = (
     Spec("odometry_rate", 50.0, "Hz of the true state on odometry; 0 for none.", (0.0, 250.0)),
     Spec("clock_rate", 250.0, "Hz of /clock between measurements, in real_time.", (1.0, 250.0)),
     Spec("auto_reset", False, "Begin the next seed when a flight has ended, or stand still."),
-    Spec(
-        "fault.kind",
-        "",
-        "What ~/inject_fault breaks.",
-        choices=("", *(kind.value for kind in FaultKind)),
-    ),
+    Spec("fault.kind", "", "What ~/inject_fault breaks, such as camera_freeze."),
+    Spec("fault.sensor", "", "The one sensor that breaks, by name; empty: all of its channel."),
     Spec("fault.duration", 0.0, "Simulated s that it lasts; 0: until ~/reset.", (0.0, 3600.0)),
     Spec("fault.magnitude", 0.0, "How much; its unit and range go by the kind.", (-100.0, 100.0)),
     Spec("fault.rotor", 0, "Of a fault of a motor: 0 front right, then PX4's order.", (0, 3)),
     Spec("seed", 0, "Scene and disturbances of the flight that ~/reset begins.", (0, 2**31 - 1)),
     Spec("episodes", 0, "Flights after which the node ends; 0 for no end.", (0, 2**31 - 1)),
 )
-"""Every parameter of the simulator node."""
+"""Every parameter of the simulator node but those of its sensors, see `specs_of`."""
+
+MODEL = "model"
+"""Parameter of each sensor: its kind, a name in `liquid_nav_sim.sensors.model.SENSORS`."""
+
+
+def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
+    """Every parameter of the simulator node, with those of the sensors that it is asked to fit.
+
+    Args:
+        given: parameters of the command line and of files, by name.
+
+    Raises:
+        SimulationError: on a vehicle or a model of a sensor that does not exist.
+        ConfigError: on sensors that are no list of names.
+
+    """
+    defaults = {spec.name: spec.default for spec in SPECS} | dict(given)
+    sensors = defaults["sensors"]
+    if not isinstance(sensors, (list, tuple)) or not all(isinstance(n, str) for n in sensors):
+        raise ConfigError(f"sensors must be a list of names, got {sensors!r}")
+    if len(set(sensors)) < len(sensors):
+        raise ConfigError(f"sensors must have a name each, got {', '.join(sensors)}")
+    vehicle = load_vehicle(defaults["vehicle"])
+    specs = list(SPECS)
+    for name in sensors:
+        kind = given.get(f"{name}.{MODEL}", name)
+        model = default_model(kind, vehicle)
+        what = f"{type(model).__name__} of the sensor {name}"
+        specs.append(Spec(f"{name}.{MODEL}", kind, "Kind of the sensor.", choices=tuple(SENSORS)))
+        specs += [
+            Spec(f"{name}.{option}", value, f"{option} of the {what}.")
+            for option, value in sensor_options(FittedSensor(name, model, model.timing)).items()
+        ]
+    return tuple(specs)
+
 
 AT_ANY_TIME = ("seed", "speed", "auto_reset", "command_timeout", "fault.")
 """What may change while the node runs, by the start of its name."""
@@ -82,6 +131,11 @@ class Settings:
                 raise ConfigError(f"{spec.name} must be one of {words}, got {value!r}")
             if spec.bounds and not spec.bounds[0] <= value <= spec.bounds[1]:
                 raise ConfigError(f"{spec.name} must be in {list(spec.bounds)}, got {value!r}")
+        if values["fault.kind"]:
+            try:
+                effect_of(values["fault.kind"])
+            except SimulationError as error:
+                raise ConfigError(f"fault.kind: {error}") from error
         if values["pace"] == LOCK_STEP and not values["stamped"]:
             raise ConfigError("lock_step needs stamped: true, to know what a command answers")
         return cls(dict(values))
@@ -93,7 +147,36 @@ class Settings:
             SimulationError: if they describe none.
 
         """
-        kind, duration, magnitude, rotor = (
-            self.values[f"fault.{name}"] for name in ("kind", "duration", "magnitude", "rotor")
+        kind, duration, magnitude, rotor, sensor = (
+            self.values[f"fault.{name}"]
+            for name in ("kind", "duration", "magnitude", "rotor", "sensor")
         )
-        return Fault(kind, start, duration, magnitude, rotor)
+        return Fault(kind, start, duration, magnitude, rotor, sensor=sensor)
+
+    def world(self) -> WorldConfig:
+        """Make the configuration of the world that the parameters describe.
+
+        Raises:
+            SimulationError: on a vehicle, a sensor or a script of faults that cannot be.
+
+        """
+        values = self.values
+        vehicle = load_vehicle(values["vehicle"])
+        sensors = []
+        for name in values["sensors"]:
+            options = {
+                option.removeprefix(f"{name}."): value
+                for option, value in values.items()
+                if option.startswith(f"{name}.")
+            }
+            sensors.append(fit(name, vehicle, options, kind=options.pop(MODEL)))
+        return WorldConfig(
+            vehicle=vehicle,
+            sensors=tuple(sensors),
+            wind=WindModel(
+                values["wind.steady"], values["wind.gust"], turbulence=values["wind.turbulence"]
+            ),
+            faults=read_faults(values["faults"]) if values["faults"] else (),
+            task=make_task(values["task"], values["difficulty"]),
+            renderer=values["renderer"],
+        )

@@ -24,8 +24,9 @@ from liquid_nav.replay.report.film import FPS, LONGEST_STILL, ReplayFilm
 from liquid_nav.replay.report.html import write_page
 from liquid_nav.replay.report.model import Losses, ReplayReport, TopicLosses, run_report
 from liquid_nav.replay.report.text import printable
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 from replay import browser
 from replay.replay_support import events, record, replayed
 from support import frame, small_network

@@ -22,17 +22,18 @@ from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, Imu
+from sensor_msgs.msg import CameraInfo, Image, Imu, Range
 from std_srvs.srv import Trigger
 
 from liquid_nav.command import Command
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.messages.decode import stamp_of
 from liquid_nav.ros.parameters import read
 from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.simulator.node import SimulatorNode
 from liquid_nav.ros.simulator.parameters import SPECS
+from liquid_nav_sim.vehicle.files import load_vehicle
 from liquid_nav_sim.world import World
 
 SEED = 7
@@ -181,7 +182,7 @@ def test_the_topics_say_what_the_world_does(ros: Spinner) -> None:
         assert (image.encoding, image.step, image.is_bigendian) == ("rgb8", 3 * image.width, 0)
         assert (info.height, info.width) == (image.height, image.width) == frame.image.shape[:2]
         assert image.data.tobytes() == frame.image.tobytes()
-        focal = info.width / 2 / math.tan(world.config.camera.horizontal_fov / 2)
+        focal = info.width / 2 / math.tan(world.config.sensor("camera").model.horizontal_fov / 2)
         centre = ((info.width - 1) / 2, (info.height - 1) / 2)
         k = [focal, 0, centre[0], 0, focal, centre[1], 0, 0, 1]
         np.testing.assert_allclose(info.k, k, rtol=1e-12)
@@ -251,6 +252,80 @@ def test_the_shipped_parameter_file_has_every_parameter_at_its_default(ros: Spin
     node = ros.add(SimulatorNode(context=ros.context, cli_args=arguments))
     assert read(node, SPECS) == {spec.name: spec.default for spec in SPECS}
     assert {spec.name for spec in SPECS} <= node._parameter_overrides.keys()
+
+
+def test_sensors_and_world_are_fitted_by_parameters(ros: Spinner, tmp_path: Path) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text(
+        '[[fault]]\nkind = "range_bias"\nstart = 0\nmagnitude = 3.0\nsensor = "front"'
+    )
+    drone = Drone(
+        ros,
+        sensors=["imu", "camera", "range_finder", "front", "odometry"],
+        range_finder__rate=40.0,
+        front__model="range_finder",
+        front__direction=[1.0, 0.0, 0.0],
+        front__max_range=5.0,
+        odometry__rate=25.0,
+        odometry__latency=0.05,
+        camera__width=32,
+        camera__height=24,
+        vehicle="crazyflie",
+        wind__steady=0.0,
+        wind__gust=0.0,
+        renderer="raycast",
+        faults=str(script),
+    )
+    ranges: dict[str, list[Range]] = {"range_finder": [], "front": []}
+    for topic, kept in ranges.items():
+        drone.ears.append(drone.pilot.create_subscription(Range, topic, kept.append, 1000))
+    drone.until(
+        lambda: (
+            len(drone.odometry) > 10
+            and len(drone.images) > 5
+            and min(map(len, ranges.values())) > 20
+        ),
+        "measurements of every sensor",
+    )
+    config = drone.node.world.config
+    assert [sensor.name for sensor in config.sensors] == [
+        "imu",
+        "camera",
+        "range_finder",
+        "front",
+        "odometry",
+    ]
+    assert config.vehicle == load_vehicle("crazyflie")
+    assert (config.wind.steady, config.renderer) == (0.0, "raycast")
+    assert (drone.images[0].width, drone.infos[0].height) == (32, 24)
+    # What was published is what a world of this configuration measures.
+    world = World(config)
+    world.reset(SEED)
+    world.command(Command(0))
+    expected: dict[str, list[Any]] = {}
+    while (event := world.next_event(SECOND // 5)) is not None:
+        expected.setdefault(world.sensor_of(event), []).append(event)
+    world.close()
+    for name, told in ranges.items():
+        assert {message.header.frame_id for message in told} == {name}
+        for message, sample in zip(told, expected[name][:3], strict=False):
+            assert (stamp(message), message.range) == (sample.stamp, sample.distance)
+    assert stamp(drone.odometry[0]) == expected["odometry"][0].stamp
+    steps = np.diff(stamps(drone.odometry[:10]))
+    assert np.median(steps) == pytest.approx(SECOND / 25, rel=0.01)
+
+
+def test_sensors_that_cannot_be_are_refused(ros: Spinner) -> None:
+    for parameters, words in (
+        ({"sensors": ["imu", "sonar"]}, "there is no sensor 'sonar'"),
+        ({"sensors": ["imu", "imu"]}, "must have a name each"),
+        ({"imu__rate": 0.0}, "sensor 'imu': sensor rate must be in"),
+        ({"vehicle": "blimp"}, "there is no vehicle 'blimp'"),
+        ({"faults": "/nowhere.toml"}, "/nowhere.toml"),
+    ):
+        given = overrides(**parameters)  # type: ignore[arg-type]
+        with pytest.raises(LiquidNavError, match=words):
+            SimulatorNode(context=ros.context, parameter_overrides=given)
 
 
 def test_a_frozen_camera_repeats_itself_under_new_stamps(ros: Spinner) -> None:

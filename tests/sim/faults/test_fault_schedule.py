@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_nav.events import SECOND
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.faults.kinds import MAGNITUDES, Fault, FaultKind
+from liquid_nav_sim.faults.effects import EFFECTS
+from liquid_nav_sim.faults.kinds import Fault
 from liquid_nav_sim.faults.schedule import RandomFaults, faults_of, read_faults, script_of
-from liquid_nav_sim.sensors.camera import CameraModel
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.world import World
 
 SCRIPT = """
 # The camera freezes, then a rotor weakens.
@@ -43,9 +45,9 @@ def test_a_script_says_what_breaks(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     file.write_text(SCRIPT)
     expected = (
-        Fault(FaultKind.CAMERA_FREEZE, 2 * SECOND, 1.5),
-        Fault(FaultKind.MOTOR_LOSS, 4_250_000_000, magnitude=0.3, rotor=2),
-        Fault(FaultKind.WIND_STEP, 5 * SECOND, magnitude=6.0, direction=(0, 1, 0.5)),
+        Fault("camera_freeze", 2 * SECOND, 1.5),
+        Fault("motor_loss", 4_250_000_000, magnitude=0.3, rotor=2),
+        Fault("wind_step", 5 * SECOND, magnitude=6.0, direction=(0, 1, 0.5)),
     )
     assert read_faults(file) == read_faults(str(file)) == expected
     file.write_text("")
@@ -116,7 +118,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
                     st.booleans(),
                     st.integers(),
                     st.floats(),
-                    st.sampled_from([kind.value for kind in FaultKind]),
+                    st.sampled_from(list(EFFECTS)),
                     st.lists(st.floats(), max_size=4),
                 ),
             ),
@@ -161,26 +163,28 @@ def test_chance_has_its_rate_and_its_ranges() -> None:
     assert 0.3 <= durations.min() < 0.31
     assert 2.99 < durations.max() <= 3.0
     kinds = Counter(fault.kind for fault in faults)
-    expected = len(faults) / len(FaultKind)
-    assert set(kinds) == set(FaultKind)
+    expected = len(faults) / len(EFFECTS)
+    assert set(kinds) == set(EFFECTS)
     assert max(abs(count - expected) for count in kinds.values()) < 5 * expected**0.5
     for fault in faults:
-        low, high = MAGNITUDES[fault.kind].drawn if fault.kind in MAGNITUDES else (0, 0)
+        magnitude = EFFECTS[fault.kind].magnitude
+        low, high = (0, 0) if magnitude is None else magnitude.drawn
         assert low <= fault.magnitude <= high
     for flight in flights:
         assert [fault.start for fault in flight] == sorted(fault.start for fault in flight)
 
 
 def test_every_kind_may_be_drawn_as_it_is_bounded() -> None:
-    for kind, (low, high, _, drawn) in MAGNITUDES.items():
+    bounded = {kind: e.magnitude for kind, e in EFFECTS.items() if e.magnitude is not None}
+    for kind, (low, high, _, drawn) in bounded.items():
         assert low <= drawn[0] < drawn[1] <= high
         for magnitude in drawn:
             Fault(kind, 0, magnitude=magnitude)
 
 
 def test_a_world_draws_them_by_its_seed_and_keeps_the_record() -> None:
-    config = WorldConfig(camera=CameraModel(width=4, height=3))
-    script = (Fault(FaultKind.IMU_BIAS, SECOND, 1.0, 0.1),)
+    config = WorldConfig().with_sensor("camera", model=CameraModel(width=4, height=3))
+    script = (Fault("imu_bias", SECOND, 1.0, 0.1),)
     world = World(replace(config, faults=script, random_faults=RandomFaults(rate=0.5)))
     records = []
     for seed in (1, 2, 1):
@@ -189,7 +193,7 @@ def test_a_world_draws_them_by_its_seed_and_keeps_the_record() -> None:
     assert records[0] == records[2] != records[1]
     assert records[0][:1] == records[1][:1] == script
     assert len(records[0]) > 2
-    injected = Fault(FaultKind.IMU_DROP, 0)
+    injected = Fault("imu_drop", 0)
     world.inject(injected)
     assert world.faults == (*records[2], injected)
     world.close()

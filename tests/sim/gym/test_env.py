@@ -15,27 +15,29 @@ from gymnasium.error import ResetNeeded
 from liquid_nav.command import CommandLimits
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav_sim.air.wind import WindModel
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.gym.env import COLLISION_REWARD, SUCCESS_REWARD, NavigationEnv
 from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.gym.observation import IMU_RANGE
 from liquid_nav_sim.scenes.appearance import sample_appearance
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import CameraModel, look_at
+from liquid_nav_sim.sensors.camera import look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.imu_models import NOISELESS
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 STEP = WorldConfig().step
 STAY = np.zeros(4, np.float32)
 FORWARD = np.array([0.7, 0, 0, 0], np.float32)
-PLAIN = WorldConfig(
-    camera=CameraModel(width=8, height=6),
-    camera_timing=SensorTiming(rate=20, latency=0.05),
-    imu=NOISELESS,
-    imu_timing=SensorTiming(rate=100),
-    wind=WindModel(steady=0, gust=0),
+PLAIN = (
+    WorldConfig(wind=WindModel(steady=0, gust=0))
+    .with_sensor("imu", model=NOISELESS, timing=SensorTiming(rate=100))
+    .with_sensor(
+        "camera", model=CameraModel(width=8, height=6), timing=SensorTiming(rate=20, latency=0.05)
+    )
 )
 
 
@@ -166,11 +168,9 @@ def test_observations_are_what_arrived(make: Any) -> None:
 
 def test_no_sample_in_a_step_leaves_the_last_mean(make: Any) -> None:
     env = make(
-        WorldConfig(
-            camera=CameraModel(width=8, height=6),
-            camera_timing=SensorTiming(rate=1),
-            imu_timing=SensorTiming(rate=10),
-        )
+        WorldConfig()
+        .with_sensor("imu", timing=SensorTiming(rate=10))
+        .with_sensor("camera", model=CameraModel(width=8, height=6), timing=SensorTiming(rate=1))
     )
     env.reset(seed=0)
     kept = 0

@@ -13,8 +13,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
-import liquid_nav_sim.gym.env  # noqa: F401  # registers the environments
+import liquid_nav_sim.gym  # noqa: F401  # registers the environments
 from liquid_nav.events import SECOND, CameraFrame, Channel, ImuSample
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.gym.env import NavigationEnv
 from liquid_nav_sim.gym.event_batch import EventBatch
@@ -29,14 +30,14 @@ from liquid_nav_sim.gym.observation import (
 )
 from liquid_nav_sim.render.pinhole import FAR
 from liquid_nav_sim.scenes.scene import Shape, Solid
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.registry import TASKS
-from liquid_nav_sim.world import WorldConfig
 
 IDS = {task: f"liquid_nav/{task.capitalize()}-v0" for task in TASKS}
 FORWARD = np.array([0.6, 0, 0, 0], np.float32)
-SMALL = WorldConfig(camera=CameraModel(width=40, height=36))
+SMALL = WorldConfig().with_sensor("camera", model=CameraModel(width=40, height=36))
 EVERY = [(task, observation) for task in sorted(TASKS) for observation in sorted(OBSERVERS)]
 
 
@@ -216,7 +217,7 @@ def test_events_are_all_that_arrived_with_their_times(make: Any) -> None:
 
 
 def test_of_too_many_events_the_newest_are_shown() -> None:
-    config = replace(SMALL, camera_timing=None, imu_timing=SensorTiming(rate=60))
+    config = SMALL.with_sensor("imu", timing=SensorTiming(rate=60)).without("camera")
     observer = EventsObserver(config, rate=30.0)
     assert len(observer.space["channel"].low) == 11
     batch = EventBatch(
@@ -235,7 +236,7 @@ def test_of_too_many_events_the_newest_are_shown() -> None:
 
 
 def test_depth_is_that_of_the_newest_frame(make: Any) -> None:
-    config = replace(SMALL, camera=replace(SMALL.camera, depth=True))
+    config = SMALL.with_sensor("camera", model=replace(SMALL.sensor("camera").model, depth=True))
     env = make("forest", config=config)
     assert not env.reset(seed=0)[0]["depth"].any()
     for _ in range(10):
@@ -276,7 +277,7 @@ def test_difficulty_changes_from_a_reset_on(make: Any) -> None:
 
 
 def test_a_task_of_a_configuration_is_kept(make: Any) -> None:
-    config = WorldConfig(task=replace(TASKS["follow"](), hold=3.0))  # type: ignore[call-arg]
+    config = WorldConfig(task=FollowTask(hold=3.0))
     assert make("follow", config=config).unwrapped._world.config.task.hold == 3.0
     assert make("gates", config=config).unwrapped._world.config.task.name == "gates"
 

@@ -14,7 +14,8 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.render.lens import distort, undistort
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Shape, Solid
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 
 LENSES = {
     "ideal": (0.0, 0.0, 0.0, 0.0, 0.0),

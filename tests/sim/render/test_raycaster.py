@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 import liquid_nav_sim.render.raycaster
 from camera_support import LARGE, along, ball, bright, centroid, euler, plain, project, random_view
 from liquid_nav.events import SECOND, CameraFrame
+from liquid_nav_sim.config import NOSE_CAMERA, WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.render.pinhole import Render
 from liquid_nav_sim.render.raycaster import library
 from liquid_nav_sim.scenes.appearance import FAMILIES, sample_appearance
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Route, Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import Camera, CameraModel
-from liquid_nav_sim.world import NOSE_CAMERA, World, WorldConfig
+from liquid_nav_sim.sensors.camera import Camera
+from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.world import World
 
 MODEL = replace(LARGE, depth=True)
 
@@ -221,7 +223,7 @@ def test_a_flight_repeats_and_its_views_are_those_of_pybullet() -> None:
     flights: dict[str, list[bytes]] = {}
     views = {}
     for name, renderer in (("one", "raycast"), ("two", "raycast"), ("reference", "bullet")):
-        world = World(WorldConfig(camera=NOSE_CAMERA, renderer=renderer))
+        world = World(WorldConfig(renderer=renderer).with_sensor("camera", model=NOSE_CAMERA))
         try:
             world.reset(5)
             frames = []
@@ -229,7 +231,7 @@ def test_a_flight_repeats_and_its_views_are_those_of_pybullet() -> None:
                 if isinstance(event, CameraFrame):
                     frames.append(event.image.tobytes())
             flights[name] = frames
-            views[name] = [view.target_pixels for view in world.views.values()]
+            views[name] = [view.target_pixels for view in world.views["camera"].values()]
         finally:
             world.close()
     assert flights["one"] == flights["two"]

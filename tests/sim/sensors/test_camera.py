@@ -12,7 +12,8 @@ from camera_support import LARGE, along, euler, plain, project, random_view
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Shape, Solid
-from liquid_nav_sim.sensors.camera import Camera, CameraModel, look_at
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.tasks.target import sample_target_scene
 
 

@@ -14,13 +14,14 @@ from camera_support import LARGE, bright, euler
 from liquid_nav.command import Command
 from liquid_nav.errors import EventError
 from liquid_nav.events import SECOND
+from liquid_nav_sim.config import NOSE_CAMERA, WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Shape, Solid
 from liquid_nav_sim.sensors.camera import Camera
 from liquid_nav_sim.sensors.event_camera import DARK_LEVEL, EventCameraModel, PixelEvents, Pixels
 from liquid_nav_sim.sensors.timing import SensorTiming
-from liquid_nav_sim.world import NOSE_CAMERA, World, WorldConfig
+from liquid_nav_sim.world import World
 
 
 def grey(level: int, shape: tuple[int, int] = (4, 6)) -> NDArray[np.uint8]:
@@ -153,9 +154,10 @@ def test_a_moving_edge_is_told_where_and_when_it_passes(client: int, speed: floa
 
 # In a world
 
-CONFIG = WorldConfig(
-    event_camera=EventCameraModel(camera=NOSE_CAMERA, mismatch=0.02),
-    event_camera_timing=SensorTiming(rate=250, latency=0.001, latency_jitter=0.002, drop=0.1),
+CONFIG = WorldConfig().with_sensor(
+    "event_camera",
+    model=EventCameraModel(camera=NOSE_CAMERA, mismatch=0.02),
+    timing=SensorTiming(rate=250, latency=0.001, latency_jitter=0.002, drop=0.1),
 )
 
 

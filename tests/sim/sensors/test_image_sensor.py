@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from camera_support import LARGE
 from liquid_nav.events import SECOND
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.image_sensor import GAIN_RANGE, METERED_LEVEL, ImageSensor
 
 SILENT = replace(LARGE, noise_sigma=0.0)

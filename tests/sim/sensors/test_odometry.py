@@ -11,11 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Odometry
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.sensors.odometry import Odometer, OdometryModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Kinematics, Motion, VehicleState
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 EXACT = OdometryModel(**{field.name: 0.0 for field in fields(OdometryModel)})
 ATTITUDE = Rotation.from_euler("ZYX", (0.7, 0.2, -0.3))
@@ -129,7 +130,7 @@ def test_in_a_world_it_begins_at_the_truth_and_leaves_it() -> None:
     model = OdometryModel(position_noise=0.0, position_drift=0.1)
     timing = SensorTiming(rate=30, latency=0.02, drop=0.2)
     world = World(
-        WorldConfig(camera_timing=None, imu_timing=None, odometry=model, odometry_timing=timing)
+        WorldConfig().with_sensor("odometry", model=model, timing=timing).without("imu", "camera")
     )
     world.reset(3)
     start = world.state.position

@@ -10,11 +10,12 @@ import pybullet
 import pytest
 
 from liquid_nav.events import SECOND, RangeSample
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.sensors.range_finder import RangeFinder, RangeFinderModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Kinematics, Motion
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 IDEAL = RangeFinderModel(noise=0.0, noise_ratio=0.0, resolution=0.0)
 
@@ -139,7 +140,9 @@ def test_lost_samples_leave_the_noise_of_the_others_alone(client: int) -> None:
 
 def test_in_a_world_it_follows_the_flight() -> None:
     timing = SensorTiming(rate=50, latency=0.01)
-    world = World(WorldConfig(camera_timing=None, range_finder=IDEAL, range_finder_timing=timing))
+    world = World(
+        WorldConfig().with_sensor("range_finder", model=IDEAL, timing=timing).without("camera")
+    )
     world.reset(3)
     heights = []
     while (event := world.next_event(SECOND)) is not None:

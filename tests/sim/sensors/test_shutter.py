@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from camera_support import LARGE, ball, bright, centroid, euler
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, CameraFrame
+from liquid_nav_sim.config import NOSE_CAMERA, WorldConfig
 from liquid_nav_sim.render.pinhole import Render
 from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import Camera, CameraModel
+from liquid_nav_sim.sensors.camera import Camera
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.shutter import Shutter
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Kinematics, Motion
-from liquid_nav_sim.world import NOSE_CAMERA, World, WorldConfig
+from liquid_nav_sim.world import World
 
 STAMP = SECOND
 Path = Callable[[float], tuple[Any, Any]]
@@ -187,11 +189,12 @@ def test_more_groups_than_rows_are_the_rows(client: int) -> None:
 
 # In a world
 
-SLOW = WorldConfig(
-    camera=replace(
+SLOW = WorldConfig().with_sensor(
+    "camera",
+    model=replace(
         NOSE_CAMERA, exposure=0.01, readout=0.03, exposure_samples=3, row_groups=4, depth=True
     ),
-    camera_timing=SensorTiming(rate=50, jitter=0.002, latency=0.001, latency_jitter=0.02),
+    timing=SensorTiming(rate=50, jitter=0.002, latency=0.001, latency_jitter=0.02),
 )
 
 
@@ -213,7 +216,7 @@ def test_a_frame_arrives_when_it_has_been_read_out() -> None:
         assert len(taken) > 40  # exposures overlap: one lasts longer than a period
         for frame in taken:
             assert frame.arrival >= frame.stamp + round(0.035 * SECOND)
-            view = world.views[frame.stamp]
+            view = world.views["camera"][frame.stamp]
             assert view.depth is not None
             assert view.depth.shape == frame.image.shape[:2]
             assert view.segmentation is None
@@ -231,10 +234,10 @@ def test_a_view_is_that_of_the_stamp_whatever_the_shutter() -> None:
     timing = SensorTiming(rate=30, latency=0.1)
     views = []
     for model in (camera, replace(camera, exposure=0.02, readout=0.01)):
-        world = World(WorldConfig(camera=model, camera_timing=timing))
+        world = World(WorldConfig().with_sensor("camera", model=model, timing=timing))
         try:
             frames(world, 2, 0.5)
-            views.append(dict(world.views))
+            views.append(dict(world.views["camera"]))
         finally:
             world.close()
     still, moving = views
@@ -250,11 +253,15 @@ def test_a_view_is_that_of_the_stamp_whatever_the_shutter() -> None:
 
 def test_what_moves_is_not_seen_by_a_camera_on_it() -> None:
     # Each row is drawn when it is exposed: later the vehicle would stand before its own camera.
-    world = World(replace(SLOW, camera=replace(SLOW.camera, segmentation=True)))
+    world = World(
+        SLOW.with_sensor("camera", model=replace(SLOW.sensor("camera").model, segmentation=True))
+    )
     try:
         frames(world, 3, 2.0)
         last = max(
-            int(v.segmentation.max()) for v in world.views.values() if v.segmentation is not None
+            int(v.segmentation.max())
+            for v in world.views["camera"].values()
+            if v.segmentation is not None
         )
         assert last <= len(world.scene.solids)
     finally:

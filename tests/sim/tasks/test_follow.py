@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND
 from liquid_nav_sim.air.wind import WindModel
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Route, Scene, Shape, Solid
-from liquid_nav_sim.sensors.camera import CameraModel
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.follow import (
     MARGIN,
@@ -23,7 +24,7 @@ from liquid_nav_sim.tasks.follow import (
     TARGET_HEIGHT,
     FollowTask,
 )
-from liquid_nav_sim.world import Outcome, World, WorldConfig
+from liquid_nav_sim.world import Outcome, World
 
 seeds = st.integers(0, 2**32 - 1)
 STILL = Route(np.zeros(3), np.zeros((1, 3)), np.ones(1), np.zeros(1))
@@ -122,18 +123,14 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Scene:
 def test_frames_show_the_target_where_it_was_at_their_stamps(passing: Scene) -> None:
     camera = CameraModel(width=64, height=48, segmentation=True, noise_sigma=0.0)
     world = World(
-        WorldConfig(
-            camera=camera,
-            camera_timing=SensorTiming(rate=30, latency=0.05),
-            imu_timing=None,
-            wind=WindModel(steady=0, gust=0),
-            task=FollowTask(),
-        )
+        WorldConfig(wind=WindModel(steady=0, gust=0), task=FollowTask())
+        .with_sensor("camera", model=camera, timing=SensorTiming(rate=30, latency=0.05))
+        .without("imu")
     )
     world.reset(0)
     seen = 0
     while (event := world.next_event(round(2.2 * SECOND))) is not None:
-        view = world.views[event.stamp]
+        view = world.views["camera"][event.stamp]
         goal = passing.target_position(event.stamp / SECOND)
         assert view.goal == pytest.approx(goal, abs=2 * 0.004 + 1e-9)
         rotation, eye = camera.pose(view.state.position, view.state.orientation)
@@ -154,7 +151,9 @@ def test_a_moving_target_hits_a_vehicle_in_its_way(
     scene = replace(passing, start_position=np.array([2.0, 0.0, 1.5]))
     monkeypatch.setattr(FollowTask, "sample", lambda *_: scene)
     task = FollowTask()
-    world = World(WorldConfig(camera_timing=None, imu_timing=SensorTiming(rate=10), task=task))
+    world = World(
+        WorldConfig(task=task).with_sensor("imu", timing=SensorTiming(rate=10)).without("camera")
+    )
     world.reset(0)
     world.command(Command(0))
     while world.next_event() is not None:

@@ -9,11 +9,12 @@ import pytest
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.files import QUAD_250
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
-from liquid_nav_sim.world import World, WorldConfig
+from liquid_nav_sim.world import World
 
 EVERYTHING = {
     "mass": 0.2,

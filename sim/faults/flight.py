@@ -1,0 +1,144 @@
+"""What the faults of a flight make of its measurements, its rotors, its mass and its wind.
+
+What they draw at random comes from a stream of their own: a flight with a fault is the same flight
+until it begins, and what its sensors and its air draw is the same after it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from liquid_nav.events import Event
+from liquid_nav_sim.faults.effects import DROP, FREEZE, Action, Effect
+from liquid_nav_sim.faults.kinds import Fault
+from liquid_nav_sim.rotation import Vector
+from liquid_nav_sim.vehicle.rotors import PerRotor
+
+
+@dataclass
+class _Active:
+    """A fault of this flight.
+
+    Attributes:
+        fault: what it is.
+        effect: what it does.
+        action: what its effect is given.
+        held: thrust setpoint that its rotor is stuck at, N; None before it is stuck.
+        sensors: whether it acts on a sensor, by the names of those that it was asked about.
+    """
+
+    fault: Fault
+    effect: Effect
+    action: Action
+    held: float | None = None
+    sensors: dict[str, bool] = field(default_factory=dict)
+
+    def breaks(self, sensor: str, channel: str) -> bool:
+        """Whether it acts on the sensor of that name and channel."""
+        if sensor not in self.sensors:
+            self.sensors[sensor] = self.fault.breaks(sensor, channel)
+        return self.sensors[sensor]
+
+
+class Faults:
+    """The faults of one flight, and what they make of it.
+
+    Those that overlap act one after the other, in the order in which they were added.
+
+    Args:
+        rng: source of what they draw.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._active: list[_Active] = []
+        # By the name of the sensor.
+        self._last: dict[str, Event] = {}
+        self._arrived: dict[str, int] = {}
+        self._measured_at: dict[tuple[str, int], int] = {}
+
+    @property
+    def all(self) -> tuple[Fault, ...]:
+        """Every fault of the flight, in the order in which they were added."""
+        return tuple(active.fault for active in self._active)
+
+    def add(self, fault: Fault) -> None:
+        """Let a fault act from its start on."""
+        rng = self._rng.spawn(1)[0]
+        action = Action(fault.magnitude, fault.vector(), rng, int(rng.integers(2**32)))
+        self._active.append(_Active(fault, fault.effect, action))
+
+    def measured(self, event: Event, sensor: str) -> Event | None:
+        """Break a measurement on its way, where a fault acts on it; None when it never arrives.
+
+        Args:
+            event: a measurement that would arrive; those of one sensor in the order of their
+                stamps.
+            sensor: name of the sensor that it comes from.
+        """
+        time, frozen = event.stamp, False
+        if not self._active:
+            self._last[sensor] = event
+            return event
+        for active in self._acting(time):
+            if not active.breaks(sensor, event.channel.value):
+                continue
+            if active.effect is DROP:
+                return None
+            if active.effect is FREEZE:
+                frozen = True
+                last = self._last.setdefault(sensor, event)
+                event = replace(last, stamp=event.stamp, arrival=event.arrival)
+            elif active.effect.change is not None:
+                event = active.effect.change(event, active.action)
+        if not frozen:
+            self._last[sensor] = event
+        if event.stamp != time:
+            self._measured_at[sensor, event.stamp] = time
+        arrival = max(event.arrival, self._arrived.get(sensor, 0))
+        self._arrived[sensor] = arrival
+        return event if arrival == event.arrival else replace(event, arrival=arrival)
+
+    def measured_at(self, event: Event, sensor: str) -> int:
+        """When a sensor's event was measured by the true time, ns, whatever its stamp says."""
+        return self._measured_at.get((sensor, event.stamp), event.stamp)
+
+    def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
+        """Thrust setpoints that the rotors follow at `time` ns, N, (4,)."""
+        if not self._active:
+            return setpoints
+        rotors = list(setpoints)
+        for active in self._acting(time):
+            fault = active.fault
+            if fault.kind == "motor_loss":
+                rotors[fault.rotor] *= 1 - fault.magnitude
+            elif fault.kind == "motor_stuck":
+                if active.held is None:
+                    active.held = rotors[fault.rotor]
+                rotors[fault.rotor] = active.held
+        first, second, third, fourth = rotors
+        return (first, second, third, fourth)
+
+    def wind(self, wind: Vector, time: int) -> Vector:
+        """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""
+        if not self._active:
+            return wind
+        for active in self._acting(time):
+            if active.fault.kind == "wind_step":
+                (x, y, z), (dx, dy, dz) = wind, active.fault.vector()
+                wind = (x + dx, y + dy, z + dz)
+        return wind
+
+    def mass(self, time: int) -> float:
+        """Mass of the vehicle at `time` ns, as a multiple of its own."""
+        if not self._active:
+            return 1.0
+        factor = 1.0
+        for active in self._acting(time):
+            if active.fault.kind == "mass_change":
+                factor *= 1 + active.fault.magnitude
+        return factor
+
+    def _acting(self, time: int) -> Iterator[_Active]:
+        return (active for active in self._active if active.fault.acts(time))

@@ -1,0 +1,72 @@
+"""Parameters of inertial measurement units: their errors, and where they sit."""
+
+import math
+from dataclasses import dataclass, fields
+
+from liquid_nav_sim.errors import SimulationError
+
+
+@dataclass(frozen=True)
+class ImuParameters:
+    """Errors of an IMU, the same on each axis, and where it sits on the body.
+
+    Noise is in the terms of Kalibr. What is "drawn" is a property of the specimen that flies: it is
+    drawn once, from a normal distribution of the standard deviation given here.
+
+    Attributes:
+        gyro_noise: white noise density of the gyroscope, rad/s/sqrt(Hz).
+        gyro_walk: random walk of its bias, rad/s^2/sqrt(Hz).
+        gyro_turn_on_bias: drawn bias at power-up, rad/s.
+        accel_noise: white noise density of the accelerometer, m/s^2/sqrt(Hz).
+        accel_walk: random walk of its bias, m/s^3/sqrt(Hz).
+        accel_turn_on_bias: drawn bias at power-up, m/s^2.
+        gyro_scale, accel_scale: drawn error of the scale factor of each axis, 0.01 for 1 %.
+        gyro_misalignment, accel_misalignment: drawn share of each other axis that an axis takes up,
+            radians: for small angles, the tilt of its sensitive direction.
+        g_sensitivity: drawn rate that the gyroscope's axes read per specific force along each
+            axis, rad/s per m/s^2.
+        gyro_range, accel_range: full scale, rad/s and m/s^2; beyond it the reading saturates.
+        gyro_resolution, accel_resolution: step of the readings, rad/s and m/s^2; 0 for none.
+        mount_position: of the accelerometers, metres, body FLU: away from the centre of mass
+            they feel the rotation.
+        mount_rotation: roll, pitch and yaw of the sensor's axes on the body's, radians, applied in
+            the order yaw, pitch, roll. Readings are along the sensor's axes: who is not told of the
+            rotation takes them for the body's.
+
+    Raises:
+        SimulationError: on a value out of range.
+    """
+
+    gyro_noise: float = 0.0
+    gyro_walk: float = 0.0
+    gyro_turn_on_bias: float = 0.0
+    accel_noise: float = 0.0
+    accel_walk: float = 0.0
+    accel_turn_on_bias: float = 0.0
+    gyro_scale: float = 0.0
+    accel_scale: float = 0.0
+    gyro_misalignment: float = 0.0
+    accel_misalignment: float = 0.0
+    g_sensitivity: float = 0.0
+    gyro_range: float = math.inf
+    accel_range: float = math.inf
+    gyro_resolution: float = 0.0
+    accel_resolution: float = 0.0
+    mount_position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mount_rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name.startswith("mount"):
+                if len(value) != 3 or not all(map(math.isfinite, value)):
+                    raise SimulationError(
+                        f"ImuModel.{name} must be three finite numbers, got {value!r}"
+                    )
+            elif name.endswith("range"):
+                if not value > 0:
+                    raise SimulationError(f"ImuModel.{name} must be positive, got {value!r}")
+            elif not 0 <= value < math.inf:
+                raise SimulationError(
+                    f"ImuModel.{name} must be finite and not negative, got {value!r}"
+                )
