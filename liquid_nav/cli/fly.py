@@ -140,8 +140,8 @@ class Fly:
 
         from liquid_nav.controller import Controller
         from liquid_nav.evaluation.report import evaluate
-        from liquid_nav.learning.expert import ExpertPilot
         from liquid_nav.learning.experts import expert_of
+        from liquid_nav.learning.experts.base import ExpertPilot
         from liquid_nav.safety.layer import SafetyConfig
         from liquid_nav_sim.world import World
 
