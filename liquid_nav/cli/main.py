@@ -6,9 +6,12 @@ quick and a command loads only what it needs.
 
 Exit codes: 0 when all went well, 130 after Ctrl-C, 2 on bad input, which leaves no files behind.
 A command line that cannot be parsed is explained by tyro; every other error is one line on
-standard error.
+standard error. Warnings go to standard error as well, and with LIQUID_NAV_LOG=info in the
+environment also messages such as which runtime evaluates the policy.
 """
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -43,6 +46,9 @@ MARKERS = (
 )
 """No option takes `None`, there is no `--no-gui`, and `from-bag` is not `command:from-bag`."""
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+"""What the environment variable LIQUID_NAV_LOG can be, in either case."""
+
 EXTRAS = {
     "av": "viz",
     "gymnasium": "sim",
@@ -67,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"liquid-nav {__version__}")
         return 0
+    level = os.environ.get("LIQUID_NAV_LOG", "warning").upper()
+    if level not in LEVELS:
+        return _fail(f"LIQUID_NAV_LOG must be one of {', '.join(LEVELS).lower()}, got {level!r}")
+    logging.basicConfig(level=level, format="liquid-nav: %(levelname)s: %(message)s")
     if arguments in ([], ["dataset"]):
         arguments.append("--help")
     try:

@@ -16,6 +16,7 @@ is there, and first sets the link right.
 """
 
 import json
+import logging
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ from liquid_nav.files import put_in_place, replace_folder, staging_path, write_w
 from liquid_nav.onboard import Manifest
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
+
+logger = logging.getLogger(__name__)
 
 MODEL, STATE, SETTINGS, ROUNDS = "model", "state.pt", "settings.json", "rounds"
 
@@ -166,6 +169,7 @@ class Run:
     def _remove_leftovers(self) -> None:
         """Delete what a process that was killed had begun to write."""
         for unfinished in self.path.rglob(".*.part"):
+            logger.info("deleting %s, which an interrupted process left", unfinished)
             if unfinished.is_dir() and not unfinished.is_symlink():
                 shutil.rmtree(unfinished)
             else:

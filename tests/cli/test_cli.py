@@ -265,6 +265,22 @@ def test_a_real_process_is_brief_too(bundle: Path) -> None:
     assert tree() == before
 
 
+def test_the_log_tells_what_evaluates_the_policy(bundle: Path) -> None:
+    def log(level: str) -> str:
+        run = subprocess.run(
+            command("fly", "--model", bundle, "--episodes", 1, "--seed", 5),
+            env=os.environ | {"LIQUID_NAV_LOG": level},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == (0 if level in ("info", "warning") else 2), run.stderr
+        return run.stderr
+
+    assert "the runtime native evaluates it" in log("info")
+    assert log("warning") == ""
+    assert "LIQUID_NAV_LOG must be one of debug, info, warning, error" in log("loud")
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""How an expert goes round what stands in its way, and is pushed away where it is too close."""
+"""How experts fly around obstacles, and away from those that are too close."""
 
 import math
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import World
 
 PUSH = 2.0
-"""m/s away from an obstacle, per metre within its keep-out zone."""
+"""Speed away from an obstacle, m/s per metre inside its keep-out zone."""
 
 HORIZON = 6.0
-"""How far ahead `free_course` looks, metres."""
+"""Distance that `free_course` looks ahead, metres."""
 
 LEAD = 0.25
-"""Seconds until a velocity that is asked for is flown."""
+"""Seconds until the vehicle flies a commanded velocity."""
 
 PLAN_PERIOD = SECOND // 25
-"""Nanoseconds for which a `Wayfinder` keeps to a direction."""
+"""Nanoseconds for which a `Wayfinder` keeps a direction."""
 
 _ASIDE = np.radians(np.arange(-80.0, 81.0, 5.0))
 _FIRST_LEGS = np.array([1.2, 2.4, 3.6])
-_TURN_COST = 1.0  # metres that a turn by a radian must bring
+_TURN_COST = 1.0  # metres that a turn by a radian must gain
 
 
 class Blocking(NamedTuple):
-    """An obstacle at the vehicle's height.
+    """An obstacle at the height of the vehicle.
 
     Attributes:
         bearing: direction to its axis, world frame, radians.
-        distance: metres to its axis, on the level.
-        keep_out: metres from its axis that the vehicle's centre should not come within.
+        distance: horizontal distance to its axis, metres.
+        keep_out: least distance that the vehicle's centre should keep from its axis, metres.
     """
 
     bearing: float
@@ -47,13 +47,13 @@ class Blocking(NamedTuple):
 def blocking(
     world: World, margin: float, lead: float = 0.0, reach: float = math.inf
 ) -> list[Blocking]:
-    """Obstacles at the vehicle's height, nearest first.
+    """Find the obstacles at the height of the vehicle, nearest first.
 
     Args:
-        world: where it flies.
-        margin: metres of air to leave between hull and obstacle.
-        lead: seconds; as seen from where the vehicle will be then.
-        reach: metres from the vehicle to the keep-out zone beyond which nothing matters.
+        world: the world that it flies in.
+        margin: clearance to keep between hull and obstacle, metres.
+        lead: seconds; obstacles are seen from where the vehicle will be then.
+        reach: obstacles whose keep-out zone is farther away than this are left out, metres.
     """
     room = world.vehicle.collision_radius + margin
     position, _, velocity, *_ = world.kinematics
@@ -69,19 +69,19 @@ def blocking(
 
 @lru_cache(maxsize=4)
 def _outlines(scene: Scene) -> tuple[tuple[float, float, float, float, float], ...]:
-    """Centre, half the height and radius of each obstacle, metres."""
+    """Give centre, half the height and radius of each obstacle, metres."""
     return tuple(
         (*solid.position.tolist(), solid.size[-1] / 2, solid.radius) for solid in scene.obstacles
     )
 
 
 def course(obstacles: Sequence[Blocking], direct: float, distance: float) -> float:
-    """Direction to fly in, world frame: straight, or along the tangent of what blocks it.
+    """Choose the direction to fly in, world frame: straight, or along a tangent of an obstacle.
 
     Args:
         obstacles: nearest first.
         direct: direction to the goal, world frame, radians.
-        distance: metres to the goal; what is behind it does not matter.
+        distance: metres to the goal; obstacles behind it do not matter.
     """
     chosen = direct
     for bearing, away, keep_out in obstacles:
@@ -97,19 +97,19 @@ def course(obstacles: Sequence[Blocking], direct: float, distance: float) -> flo
 def free_course(
     obstacles: Sequence[Blocking], direct: float, velocity: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Direction to fly in among many obstacles.
+    """Choose the direction to fly in among many obstacles.
 
-    Of all ways of two straight legs it takes the one that leads farthest towards the goal, and
-    rather one that needs no turn.
+    Of all paths of two straight legs it takes the one that leads farthest towards the goal; turns
+    cost.
 
     Args:
-        obstacles: what stands within `HORIZON`.
+        obstacles: those within `HORIZON`.
         direct: direction to the goal, world frame, radians.
         velocity: of the vehicle, m/s, world ENU, shape (3,).
 
     Returns:
-        The direction of the first leg, world frame, radians, and the metres that are free along it,
-        at most `HORIZON`.
+        The direction of the first leg, world frame, radians, and the free distance along it, at
+        most `HORIZON` metres.
     """
     bearing, distance, keep_out = np.array(obstacles, dtype=np.float64).reshape(-1, 3).T
     # From here on in a frame with x towards the goal.
@@ -120,12 +120,12 @@ def free_course(
     ways = np.stack((np.cos(_ASIDE), np.sin(_ASIDE)))
     first = _free(np.zeros((2, 1)), ways, places, keep_out)[0]
     joints = (ways[:, :, None] * _FIRST_LEGS).reshape(2, -1)
-    # Half of the directions do for the second leg.
+    # Half of the directions are enough for the second leg.
     second = _free(joints, ways[:, ::2], places, keep_out)
     gained = joints[0][:, None] + second * ways[0, ::2]
     gained = gained.max(axis=1).reshape(len(_ASIDE), -1)
     gained = np.where(first[:, None] >= _FIRST_LEGS, gained, -HORIZON).max(axis=1)
-    # Where nothing leads on, what is free for longest.
+    # Where no path leads on, the leg that is free for longest.
     gained = np.maximum(gained, first * ways[0] - HORIZON)
     turn = np.abs((_ASIDE - moving + math.pi) % (2 * math.pi) - math.pi)
     best = int(np.argmax(gained - _TURN_COST * (turn + 0.5 * np.abs(_ASIDE))))
@@ -133,11 +133,11 @@ def free_course(
 
 
 class Wayfinder:
-    """Keeps to a `free_course` for a little while, and finds another from where it will be then.
+    """Keeps the direction of a `free_course` for `PLAN_PERIOD`, then finds the next one.
 
     Args:
-        world: where it flies.
-        margin: metres of air to leave between hull and obstacle.
+        world: the world that the vehicle flies in.
+        margin: clearance to keep between hull and obstacle, metres.
     """
 
     def __init__(self, world: World, margin: float) -> None:
@@ -145,7 +145,7 @@ class Wayfinder:
         self._until = 0
 
     def course(self, direct: float) -> tuple[float, float]:
-        """Direction to fly in and the metres that are free along it, see `free_course`."""
+        """Give the direction to fly in and the free distance along it, see `free_course`."""
         world = self._world
         if world.time >= self._until:
             obstacles = blocking(world, self._margin, LEAD, HORIZON)
@@ -160,9 +160,9 @@ def _free(
     places: NDArray[np.float64],
     keep_out: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Metres that are free from starts (2, S) along ways (2, C), at most `HORIZON`, (S, C).
+    """Give the free distance from starts (2, S) along directions (2, C), metres, shape (S, C).
 
-    The obstacles are discs of radius `keep_out` (N,) about `places` (2, N).
+    It is at most `HORIZON`. Obstacles are discs of radius `keep_out` (N,) around `places` (2, N).
     """
     x, y = places[:, None, :] - starts[:, :, None]
     along = x[:, None] * ways[0][:, None] + y[:, None] * ways[1][:, None]
@@ -175,7 +175,7 @@ def _free(
 
 
 def push(obstacles: Sequence[Blocking]) -> NDArray[np.float64]:
-    """Velocity out of the keep-out zones that the vehicle is in, world frame, m/s, shape (2,)."""
+    """Give the velocity out of all keep-out zones around the vehicle, world, m/s, shape (2,)."""
     velocity = np.zeros(2)
     for bearing, away, keep_out in obstacles:
         if keep_out > away:

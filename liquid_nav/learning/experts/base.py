@@ -1,4 +1,4 @@
-"""Privileged experts: they know the scene, and ask what a pilot could do."""
+"""Experts: they know the scene, and command what a good pilot would."""
 
 import math
 from abc import ABC, abstractmethod
@@ -30,15 +30,15 @@ class Expert(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last flight; call it after the world's reset."""
+        """Forget the last flight; call this after each reset of the world."""
         self.seen = True
 
     def on_event(self, event: Event) -> None:  # noqa: B027
-        """Learn from a measurement; most experts need not."""
+        """Take note of a measurement; most experts need none."""
 
     @abstractmethod
     def command(self) -> RawCommand:
-        """What to do now: (vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""
+        """Give the command for now: (vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""
 
 
 class ExpertPilot:
@@ -58,30 +58,30 @@ class ExpertPilot:
         self._expert = expert
 
     def reset(self) -> None:
-        """Begin the flight that the expert's world has been reset to."""
+        """Begin a new flight, after a reset of the expert's world."""
         self._expert.reset()
 
     def on_event(self, event: Event) -> None:
-        """Hand a measurement on."""
+        """Pass a measurement on to the expert."""
         self._expert.on_event(event)
 
     def command(self, now: int) -> Command:
-        """The expert's command, stamped `now` ns."""
+        """Give the expert's command, stamped `now` ns."""
         return Command(now, *self._expert.command())
 
 
 def wrap(angle: float) -> float:
-    """Bring an angle into [-pi, pi)."""
+    """Wrap an angle into [-pi, pi), radians."""
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
 def clip(value: float, magnitude: float) -> float:
-    """Bring a value into [-magnitude, magnitude]."""
+    """Limit a value to [-magnitude, magnitude]."""
     return min(max(value, -magnitude), magnitude)
 
 
 def heading_frame(velocity: NDArray[np.float64], yaw: float) -> tuple[float, float]:
-    """Turn a level velocity (2,) of the world into the frame of a heading: forward and left."""
+    """Rotate a horizontal world velocity (2,) into the frame of a heading: forward and left."""
     x, y = velocity.tolist()
     c, s = math.cos(yaw), math.sin(yaw)
     return c * x + s * y, c * y - s * x

@@ -12,14 +12,14 @@ from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 
 DISTANCE = 2.5
-"""What it keeps from the target's centre, metres."""
+"""Distance that it keeps from the target's centre, metres."""
 
 MARGIN = 0.4
-"""Metres of air that the expert leaves between its hull and an obstacle."""
+"""Clearance that it keeps between its hull and an obstacle, metres."""
 
 
 class FollowExpert(TargetExpert):
-    """Flies to the target and keeps its distance, going along with it.
+    """Flies to the target and moves along with it at a distance.
 
     It searches as `TargetExpert` does until the target has been in view.
     """
@@ -30,7 +30,7 @@ class FollowExpert(TargetExpert):
         self._wayfinder = Wayfinder(self.world, MARGIN)
 
     def command(self) -> RawCommand:
-        """See `Expert`."""
+        """Give the command for now, see `Expert.command`."""
         if not self.seen:
             return (0.0, 0.0, 0.0, SEARCH_YAW_RATE)
         world, state = self.world, self.world.state

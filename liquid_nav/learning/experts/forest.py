@@ -8,13 +8,13 @@ from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 
 CRUISE_SPEED = 2.2
-"""m/s, where nothing is ahead."""
+"""Speed where nothing is ahead, m/s."""
 
 MARGIN = 0.3
-"""Metres of air that the expert leaves between its hull and a trunk."""
+"""Clearance that it keeps between its hull and a trunk, metres."""
 
 RETURN = 15.0
-"""Metres over which it would come back to the line along its first heading."""
+"""Distance over which it returns to the line along its first heading, metres."""
 
 
 class ForestExpert(Expert):
@@ -29,7 +29,7 @@ class ForestExpert(Expert):
         self._wayfinder = Wayfinder(self.world, MARGIN)
 
     def command(self) -> RawCommand:
-        """See `Expert`."""
+        """Give the command for now, see `Expert.command`."""
         world, state = self.world, self.world.state
         yaw, first = yaw_of(state.orientation), world.scene.start_yaw
         x, y, z = (world.attempt.goal - state.position).tolist()

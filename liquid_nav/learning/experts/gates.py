@@ -10,18 +10,18 @@ from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.tasks.gates import GatesAttempt
 
 CRUISE_SPEED = 2.0
-"""m/s along a gate's axis, where the vehicle is on it."""
+"""Speed along the axis of a gate when the vehicle is on the axis, m/s."""
 
 
 class GatesExpert(Expert):
-    """Closes in on the axis of the next gate and flies along it, its nose to the gate.
+    """Approaches the axis of the next gate and flies along it, with its nose to the gate.
 
     The farther off the axis for its distance, the slower it nears the gate; so it never comes to
     the frame but in the middle of the opening.
     """
 
     def command(self) -> RawCommand:
-        """See `Expert`."""
+        """Give the command for now, see `Expert.command`."""
         world, state, attempt = self.world, self.world.state, self.world.attempt
         assert isinstance(attempt, GatesAttempt)
         gate = world.scene.gates[min(attempt.passed, len(world.scene.gates) - 1)]

@@ -9,17 +9,17 @@ from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 
 SEARCH_YAW_RATE = 1.2
-"""rad/s, to the left."""
+"""Yaw rate of the search, to the left, rad/s."""
 
 CRUISE_SPEED = 2.2
-"""m/s, far from the target."""
+"""Speed far from the target, m/s."""
 
 MARGIN = 0.5
-"""Metres of air that the expert leaves between its hull and an obstacle."""
+"""Clearance that it keeps between its hull and an obstacle, metres."""
 
 
 class TargetExpert(Expert):
-    """Flies to the target, around what stands in the way.
+    """Flies to the target, around obstacles in the way.
 
     While the target has never been in view it searches, always to the left, instead of turning to
     where the target is.
@@ -30,12 +30,12 @@ class TargetExpert(Expert):
         self.seen = False
 
     def on_event(self, event: Event) -> None:
-        """Learn from a frame whether the target has come into view."""
+        """Note whether a frame shows the target."""
         if isinstance(event, CameraFrame):
             self.seen |= self.world.view(event).target_pixels > 0
 
     def command(self) -> RawCommand:
-        """See `Expert`."""
+        """Give the command for now, see `Expert.command`."""
         if not self.seen:
             return (0.0, 0.0, 0.0, SEARCH_YAW_RATE)
         state = self.world.state
