@@ -1,15 +1,16 @@
 """The adjoint method against backpropagation through time: memory and error of the gradient.
 
-One LTC over T events of an irregular stream, in float64, with "dopri5" at a tolerance of 1e-6.
-Three ways to the gradient of the last state by all parameters:
+One LTC runs over T events of an irregular stream, in float64, with "dopri5" at a tolerance of 1e-6.
+There are three ways to the gradient of the last state by all parameters:
 
     stored   backpropagation through every step of the solver; its gradient is the reference
-    events   LTC(solver="dopri5", adjoint=True): the states at events are kept and nothing else,
-             and the adjoint is integrated backward from one to the one before
-    whole    one adjoint over the whole stream: nothing is kept, so the state as well is integrated
+    events   LTC(solver="dopri5", adjoint=True): only the states at events are kept, and the adjoint
+             is integrated backward from each event to the one before
+    whole    one adjoint over the whole stream: nothing is kept, so the state too is integrated
              backward, against the direction in which it contracts
 
-Memory is what autograd keeps between forward and backward pass, beyond parameters and inputs.
+Memory is what autograd keeps between the forward and the backward pass, besides parameters and
+inputs.
 
     python benchmarks/adjoint.py
 """
@@ -28,23 +29,26 @@ from torch import Tensor
 
 from liquid_nav.liquid import LTC
 
+TOLERANCE = 1e-6
+"""Relative and absolute tolerance of the solver."""
+
 
 @dataclass
 class Options:
     """What to measure."""
 
     lengths: tuple[int, ...] = (64, 256, 1024)
-    """T, events."""
+    """Numbers T of events in a stream."""
     inputs: int = 4
-    """Inputs."""
+    """Number of inputs."""
     units: int = 8
-    """Neurons."""
+    """Number of neurons."""
     interval: float = 0.05
-    """Mean of the elapsed times, seconds."""
+    """Mean time between events, seconds."""
 
 
 def last_of_whole(cell: LTC, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
-    """Last state by one adjoint solve, event k being the time from k to k + 1."""
+    """Solve for the last state with one adjoint; event k takes the time from k to k + 1."""
     length = dt.shape[1]
 
     def slope(t: Tensor, state: Tensor) -> Tensor:
@@ -54,14 +58,14 @@ def last_of_whole(cell: LTC, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
 
     ends = torch.tensor([0.0, float(length)], dtype=v.dtype)
     jumps = torch.arange(1, length, dtype=v.dtype)
-    # A state that leaves all numbers on its way back would be followed in ever smaller steps.
+    # Without a limit the solver would follow a diverging state in ever smaller steps.
     options: dict[str, Any] = {"jump_t": jumps, "max_num_steps": 200 * length}
     path = torchdiffeq.odeint_adjoint(
         slope,
         v,
         ends,
-        rtol=cell.tolerance,
-        atol=cell.tolerance,
+        rtol=TOLERANCE,
+        atol=TOLERANCE,
         method="dopri5",
         options=options,
         adjoint_options=options | {"norm": "seminorm"},
@@ -74,7 +78,7 @@ def last_of_whole(cell: LTC, u: Tensor, dt: Tensor, v: Tensor) -> Tensor:
 def measure(
     cell: LTC, forward: Callable[[], Tensor], known: set[int]
 ) -> tuple[float, list[Tensor], float]:
-    """Kept bytes, gradients by parameter, and seconds; `known` are storages not to count."""
+    """Measure kept bytes, gradients by parameter, and seconds; `known` storages do not count."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -106,7 +110,9 @@ def main() -> None:
         u = torch.rand(1, length, options.inputs)
         dt = 2.0 * options.interval * torch.rand(1, length)
         cells = [
-            LTC(options.inputs, options.units, solver="dopri5", adjoint=adjoint)
+            LTC(
+                options.inputs, options.units, solver="dopri5", tolerance=TOLERANCE, adjoint=adjoint
+            )
             for adjoint in (False, True)
         ]
         cells[1].load_state_dict(cells[0].state_dict())
@@ -123,7 +129,7 @@ def main() -> None:
             try:
                 kept, gradients, seconds = measure(cell, forward, known)
             except AssertionError as error:
-                # torchdiffeq says so when the state, run backward, has left all numbers.
+                # torchdiffeq raises this when the state diverges on its way back.
                 table.add_row(str(length), label, "-", f"failed: {str(error)[:60]}", "-")
                 continue
             reference = reference or gradients

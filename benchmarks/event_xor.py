@@ -1,16 +1,16 @@
-"""Event-XOR: the parity of a stream of bits of which only the changes are seen.
+"""Event-XOR: the parity of a stream of bits, of which a cell sees only the changes.
 
 The task of the CfC paper (Hasani et al. 2022, after Lechner and Hasani 2020): a stream of 2 to 31
 fair bits is given as its runs, each an event with the bit (-1 or +1) and, as elapsed time, the
-length of the run, 1 s a bit. How long it lasted reaches the cells as dt alone; asked for is the
-parity of the number of ones. Published: CfC 99.42 %, with mixed memory 99.72 %, LTC 49.11 %.
+length of the run, 1 s a bit. So how long a run lasted reaches the cells as dt alone. The answer is
+the parity of the number of ones. Published: CfC 99.42 %, with mixed memory 99.72 %, LTC 49.11 %.
 
-No cell learns the parity of 31 bits from nothing, and fair bits seldom make the long runs that
-decide. So training streams are drawn run by run, every length up to a longest one equally often,
-and the longest grows as the shorter ones are understood; as a stream cut after any of its runs is a
-stream as well, all of those are labelled at once. No stream is seen twice. Every 250 steps other
-streams of fair bits tell the best state so far, which is kept. The accuracy is that over 10,000
-further ones, by the one answer after the last event.
+No cell learns the parity of 31 bits from scratch, and fair bits seldom make the long runs that
+matter. So training streams are drawn run by run, every length up to a longest one equally often,
+and the longest grows as the cell learns the shorter ones. A stream cut after any of its runs is a
+stream too, so all of these have labels. No stream is used twice. Every 250 steps, other streams of
+fair bits decide whether the weights are the best so far, which are kept. The accuracy is measured
+on 10,000 further streams, by the answer after the last event.
 
     python benchmarks/event_xor.py --seeds 3
 
@@ -33,9 +33,9 @@ from torch import Tensor, nn
 from liquid_nav.liquid import LTC, CfC, LiquidFlow, RecurrentCell
 
 SHORTEST, LONGEST = 2, 31
-"""Bits in a stream."""
+"""Numbers of bits in a stream."""
 LONGEST_RUN = 12
-"""Bits in a run of training; one stream in a thousand has a longer run of ones."""
+"""Bits in the longest run of training; one stream in a thousand has a longer run of ones."""
 
 
 @dataclass
@@ -43,27 +43,27 @@ class Options:
     """What to train."""
 
     cells: tuple[str, ...] = field(default_factory=lambda: tuple(CELLS))
-    """Which of the cells."""
+    """Names of the cells."""
     seeds: int = 3
-    """Runs of each cell, with seeds 0, 1, ..."""
+    """Number of runs of each cell."""
     first_seed: int = 0
-    """Where the seeds begin."""
+    """Seed of the first run; the next ones follow it."""
     units: int = 64
-    """Neurons."""
+    """Number of neurons."""
     batch: int = 128
-    """Streams in a step."""
+    """Number of streams in a training step."""
     seconds: float = 30.0
-    """Processor time of one run at most; it ends as well when it has learnt the task."""
+    """Longest processor time of a run, which also ends when it has learnt the task."""
     learning_rate: float = 5e-3
-    """At the start; it falls to nothing along a cosine."""
+    """Learning rate at the start; it falls to zero along a cosine."""
 
 
 def cfc(units: int) -> RecurrentCell:
-    """Build a CfC whose gates open one neuron after another, over the runs that there are.
+    """Build a CfC whose gates open one neuron after another, over the lengths of the runs.
 
-    With its usual start all neurons change over at once, near no time at all, and training has to
-    tear them apart. The published form is untouched; as in the chrono initialisation of Tallec and
-    Ollivier (2018), the range of times to be told apart is put into the biases.
+    From its usual initial weights all neurons switch at once, near dt = 0, and training has to
+    separate them. The published form is unchanged; as in the chrono initialisation of Tallec and
+    Ollivier (2018), the biases cover the range of times to be told apart.
     """
     cell = CfC(1, units, activation="silu", backbone_units=64)
     times = LONGEST_RUN * (torch.arange(units) + 0.5) / units
@@ -119,9 +119,9 @@ def streams_of_runs(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw streams of runs of up to `longest` bits: u (B, T, 1), dt (B, T), parity (B, T) so far.
 
-    Mostly 2 to 5 runs of which every length is as likely, which teach to tell lengths apart; in
-    three of ten calls such as fair bits make, once all lengths are known up to 20 of them, which
-    teach to remember.
+    Seven of ten calls draw 2 to 5 runs of equally likely lengths, which teach to tell lengths
+    apart. The others draw the runs of fair bits, up to 20 of them once all lengths are in use,
+    which teach to remember.
     """
     if rng.random() < 0.7:
         runs = rng.integers(1, longest + 1, (count, rng.integers(2, 6)))
@@ -144,24 +144,24 @@ class Classifier(nn.Module):
         self.head = nn.Sequential(nn.Linear(cell.units, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, u: Tensor, dt: Tensor) -> Tensor:
-        """Logits (B, T) of odd parity."""
-        states, _ = self.cell(u, dt, self.cell.initial_state(u.shape[0]))
+        """Compute the logits (B, T) of odd parity."""
+        states, _ = self.cell(u, dt)
         logits: Tensor = self.head(self.cell.read(states)).squeeze(2)
         return logits
 
 
 @torch.no_grad()
 def accuracy(model: Classifier, rng: np.random.Generator, count: int) -> float:
-    """Share of right answers after whole streams of fair bits."""
+    """Measure the share of right answers after whole streams of fair bits."""
     u, dt, last, parity = fair_streams(rng, count)
     odd = model(u, dt).gather(1, last) > 0
     return float((odd == (parity > 0)).float().mean())
 
 
 def train(label: str, seed: int, options: Options) -> tuple[float, float]:
-    """Train one cell; accuracy and seconds of processor time."""
+    """Train one cell; give its accuracy and the seconds of processor time."""
     torch.manual_seed(seed)
-    # Training, its check on the way and the test each have a stream of random numbers.
+    # Training, validation and test each have a stream of random numbers.
     drawn, checked, tested = (np.random.default_rng((k, seed)) for k in range(3))
     model = Classifier(CELLS[label](options.units))
     optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)

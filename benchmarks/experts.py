@@ -17,8 +17,8 @@ from rich.table import Table
 
 from liquid_nav.evaluation.flight import Flight, fly
 from liquid_nav.evaluation.statistics import wilson
-from liquid_nav.learning.expert import ExpertPilot
 from liquid_nav.learning.experts import expert_of
+from liquid_nav.learning.experts.base import ExpertPilot
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.render.raycaster import library
 from liquid_nav_sim.tasks.registry import TASKS, make_task

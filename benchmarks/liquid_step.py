@@ -1,11 +1,11 @@
-"""One event through one cell: ours, native, scripted and eager, beside `ncps`, in one run.
+"""One event through one cell: ours (native, scripted and eager) and those of `ncps`, in one run.
 
-Batch of one, one thread, medians; `ncps` sequence modules are called with one event and its
-elapsed time, which is the only way they take an event. Run it with
+Batch of one, one thread, medians. The sequence modules of `ncps` are called with one event and its
+elapsed time, which is the only way to give them an event. Run it with
 
     python benchmarks/liquid_step.py [--units 32] [--inputs 64] [--calls 3000]
 
-`pip install liquid_nav[bench]` brings `ncps`; without it there are only our own figures.
+`pip install liquid_nav[bench]` installs `ncps`; without it there are only our own figures.
 """
 
 import os
@@ -32,15 +32,15 @@ class Options:
     """Time one event through one cell, ours and ncps."""
 
     units: int = 32
-    """Neurons."""
+    """Number of neurons."""
     inputs: int = 64
-    """Length of the input."""
+    """Number of inputs."""
     calls: int = 3000
-    """Timed calls of each."""
+    """Timed calls of each cell."""
 
 
 def microseconds(call: Callable[[], object], calls: int) -> tuple[float, float]:
-    """Median and 99th percentile of the time of one call, after a warm-up."""
+    """Measure median and 99th percentile of the time of one call, after a warm-up."""
     for _ in range(calls // 10 + 10):
         call()
     times = []
@@ -52,13 +52,13 @@ def microseconds(call: Callable[[], object], calls: int) -> tuple[float, float]:
 
 
 def ours(options: Options) -> dict[str, Callable[[], object]]:
-    """Calls of our cells by name."""
+    """List calls of our cells, by name."""
     u, dt = torch.randn(1, options.inputs), torch.tensor([0.005])
     latch = u[0].numpy()
     calls: dict[str, Callable[[], object]] = {}
     for name in CELLS:
         cell = make_cell(name, options.inputs, options.units).eval()
-        # Frozen, as it flies: what depends on parameters alone is computed once.
+        # Frozen, so that what depends on parameters alone is computed once.
         scripted = torch.jit.freeze(
             torch.jit.script(cell), preserved_attrs=["step", "initial_state"]
         )
@@ -66,19 +66,21 @@ def ours(options: Options) -> dict[str, Callable[[], object]]:
         calls[f"{name} eager"] = lambda cell=cell, v=v: cell.step(u, v, dt)
         calls[f"{name} scripted"] = lambda cell=scripted, v=v: cell.step(u, v, dt)
         if native.kernel is not None and name in ("ltc", "liquid_flow"):
-            step = cell.fold().start()
+            folded = cell.fold()
+            assert folded is not None
+            step = folded.start()
             calls[f"{name} native"] = lambda step=step: native_event(step, latch)
     return calls
 
 
 def native_event(step: OnboardCell, latch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Flow, having written the input as it would be after an event."""
+    """Write the input, as after an event, and flow."""
     step.input[:] = latch
     return step.flow(0.005)
 
 
 def peers(options: Options) -> dict[str, Callable[[], object]]:
-    """Calls of the cells of `ncps` by name; none where it is not installed."""
+    """List calls of the cells of `ncps`, by name; none if it is not installed."""
     try:
         from ncps.torch import LTC, CfC
     except ModuleNotFoundError:

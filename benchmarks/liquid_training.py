@@ -1,11 +1,11 @@
 """A training step, forward and backward, of our cells beside `ncps` and torch's GRU, in one run.
 
-One thread, batch of 32, 64 inputs, intervals below one substep. All candidates take turns, so that
-whatever else the machine does meets all of them; figures are medians. Run it with
+One thread, batch of 32, 64 inputs, intervals below one substep. The candidates take turns, so that
+other load on the machine affects all of them; figures are medians. Run it with
 
     python benchmarks/liquid_training.py [--lengths 64 300] [--units 32 64] [--rounds 9]
 
-`pip install liquid_nav[bench]` brings `ncps`; without it there is no such column.
+`pip install liquid_nav[bench]` installs `ncps`; without it there is no such column.
 """
 
 import os
@@ -26,7 +26,7 @@ from liquid_nav.onboard import native
 
 BATCH, INPUTS = 32, 64
 KERNEL = native.kernel
-"""The kernel that is built, if one is; the cases switch it on and off."""
+"""The native kernel, or None; the cases switch it on and off."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Options:
     """Time a training step of our cells, ncps and GRU."""
 
     lengths: tuple[int, ...] = (64, 300)
-    """Events in a sequence."""
+    """Numbers of events in a sequence."""
     units: tuple[int, ...] = (32, 64)
-    """Neurons."""
+    """Numbers of neurons."""
     rounds: int = 9
-    """Timed steps of each, of which ncps, being slow, takes part in the first three only."""
+    """Timed steps of each candidate; ncps is slow and takes part in the first three only."""
 
 
 Case = tuple[native.Kernel | None, Callable[[], Tensor], nn.Module]
 
 
 def cases(length: int, units: int) -> dict[str, Case]:
-    """What to time by name: the kernel to use, a forward pass, and the module whose it is."""
+    """List what to time, by name: the kernel to use, a forward pass, and its module."""
     u, dt = torch.rand(BATCH, length, INPUTS), 0.02 * torch.rand(BATCH, length)
     gru: nn.Module = nn.GRU(INPUTS, units, batch_first=True)
     found: dict[str, Case] = {"torch GRU": (None, lambda: gru(u)[0], gru)}
@@ -54,7 +54,7 @@ def cases(length: int, units: int) -> dict[str, Case]:
     except ModuleNotFoundError:
         pass
     else:
-        # All intervals of one length: `ncps` takes no batch of irregular ones.
+        # All intervals have one length, as `ncps` takes no batch of irregular ones.
         peer: Any = LTC(INPUTS, units)
         found["ncps LTC"] = (None, lambda: peer(u)[0], peer)
     kernels = {"torch": None} | ({f"native {KERNEL.instruction_set}": KERNEL} if KERNEL else {})
@@ -71,7 +71,7 @@ def cases(length: int, units: int) -> dict[str, Case]:
             label = " ".join((name, *(f"{k}={v}" for k, v in options.items()), way))
             found[label] = (
                 kernel,
-                lambda cell=cell: cell(u, dt, cell.initial_state(BATCH))[0],
+                lambda cell=cell: cell(u, dt)[0],
                 cell,
             )
     return found

@@ -21,7 +21,7 @@ from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
 from liquid_nav.evaluation.statistics import wilson
-from liquid_nav.learning.target_expert import TargetExpert
+from liquid_nav.learning.experts.target import TargetExpert
 from liquid_nav.onboard import load_policy
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.config import WorldConfig

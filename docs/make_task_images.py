@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command
 from liquid_nav.evaluation.video import save_png
 from liquid_nav.events import SECOND, yaw_of
-from liquid_nav.learning.expert import ExpertPilot
 from liquid_nav.learning.experts import expert_of
+from liquid_nav.learning.experts.base import ExpertPilot
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.camera import Camera, look_at
 from liquid_nav_sim.sensors.frames import CameraModel

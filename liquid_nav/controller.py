@@ -109,6 +109,11 @@ class Controller:
             self._health.channels[channel] = ChannelHealth()
 
     @property
+    def channels(self) -> frozenset[Channel]:
+        """Channels that the policy reads."""
+        return self._policy.channels
+
+    @property
     def health(self) -> Health:
         """Counters and failsafe state after the last event. A live view: copy it to keep it."""
         return self._health

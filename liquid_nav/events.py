@@ -8,7 +8,9 @@ import ctypes
 import functools
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -153,9 +155,10 @@ class Event:
         return "" if all(map(_finite, measured(self))) else NOT_FINITE
 
 
-def measured(event: Event) -> list[Any]:
+def measured(event: Event) -> tuple[Any, ...]:
     """Values of an event: every field but its times, in the order of the fields."""
-    return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]
+    values: tuple[Any, ...] = _reader(type(event))(event)  # type: ignore[arg-type]
+    return values
 
 
 def bits(event: Event) -> bytes:
@@ -179,8 +182,11 @@ def _packed(value: object) -> bytes:
 
 
 @functools.cache
-def _names(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.name not in ("stamp", "arrival"))
+def _reader(kind: type[Event]) -> Callable[[Event], Any]:
+    names = [f.name for f in fields(kind) if f.name not in ("stamp", "arrival")]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda event: tuple(getattr(event, name) for name in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +213,10 @@ class CameraFrame(Event):
         view = image.view()
         view.flags.writeable = False
         object.__setattr__(self, "image", view)
+
+    def defect(self) -> str:
+        """See `Event.defect`; every pixel is a number."""
+        return ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from liquid_nav.learning.expert import Expert, clip
+from liquid_nav.learning.experts.base import Expert, clip
 from liquid_nav_sim.scenes.appearance import sample_appearance
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.tasks.base import Attempt, Task, graded

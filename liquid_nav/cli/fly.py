@@ -109,6 +109,7 @@ class Fly:
 
         import_pybullet()
 
+        from liquid_nav.learning.sensing import fitted
         from liquid_nav_sim.air.wind import WindModel
         from liquid_nav_sim.config import WorldConfig, fit
         from liquid_nav_sim.tasks.registry import make_task
@@ -129,8 +130,7 @@ class Fly:
                 task=task,
                 renderer=self.renderer,
             )
-            for channel in policy.channels if policy is not None else ():
-                config = config.with_channel(channel)
+            config = fitted(config, () if policy is None else policy.channels)
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 
@@ -140,8 +140,8 @@ class Fly:
 
         from liquid_nav.controller import Controller
         from liquid_nav.evaluation.report import evaluate
-        from liquid_nav.learning.expert import ExpertPilot
         from liquid_nav.learning.experts import expert_of
+        from liquid_nav.learning.experts.base import ExpertPilot
         from liquid_nav.safety.layer import SafetyConfig
         from liquid_nav_sim.world import World
 

@@ -41,6 +41,11 @@ class Train:
     """Directory of the run, and of its bundle DIR/model. An interrupted run there is continued."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
     """How hard the flights are, from 0 to 1."""
+    channels: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: camera imu)"),
+    ] = ()
+    """What the policy reads: camera, imu, goal, range, odometry, or encoders of packages."""
     cell: Annotated[str | None, one_of(cell_names, default=_default_cell)] = None
     """The recurrent cell of the network."""
     units: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_default_units)] = (
@@ -71,6 +76,8 @@ class Train:
         from liquid_nav_sim.tasks.registry import make_task
 
         policy = PolicyConfig() if self.start is None else read_manifest(self.start).config
+        if self.channels:
+            policy = replace(policy, encoders=PolicyConfig.of_channels(self.channels).encoders)
         policy = replace(
             policy,
             cell=policy.cell if self.cell is None else self.cell,

@@ -3,7 +3,7 @@
 import hashlib
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.learning.sensing import events
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
@@ -21,6 +22,11 @@ CLEARANCE_PERIOD = SECOND // 50
 
 class Pilot(Protocol):
     """Gives the commands: a `liquid_nav.controller.Controller`, or an expert in its place."""
+
+    @property
+    def channels(self) -> Collection[Channel]:
+        """Channels that it reads."""
+        ...
 
     def reset(self) -> None:
         """Begin a flight; the world has been reset."""
@@ -91,7 +97,7 @@ def fly(
     track, clearance, next_sample = [world.state.position], world.clearance(), CLEARANCE_PERIOD
     watching = 0.0
     begin = time.perf_counter()
-    while (event := world.next_event()) is not None:
+    for event in events(world, pilot.channels):
         handed = time.perf_counter()
         pilot.on_event(event)
         command = pilot.command(event.arrival)

@@ -35,7 +35,7 @@ RECORDED = "recorded"
 UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
 
 CHANNELS = (Channel.CAMERA, Channel.IMU)
-"""Channels of which episodes are made."""
+"""Channels that episodes are made of."""
 
 _WORLD_FRAMES = ("map", "odom", "world", "earth", "local_origin")
 """Beginnings of frame names that are not the body's."""

@@ -5,49 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
-from liquid_nav.events import SECOND, CameraFrame, Channel, Goal
+from liquid_nav.events import SECOND, CameraFrame, Channel
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
+from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.frames import CameraModel, View
 from liquid_nav_sim.world import World
-
-
-def fitted(config: WorldConfig, encoders: Sequence[Encoder]) -> WorldConfig:
-    """Fit the sensors of `liquid_nav_sim` that these encoders read and `config` lacks."""
-    for encoder in encoders:
-        config = config.with_channel(encoder.channel)
-    return config
-
-
-class GoalSource:
-    """Tells where the task of a world leads, as an operator would: at first, and when that moves.
-
-    Args:
-        world: the simulator, reset.
-
-    """
-
-    STEP = 0.5
-    """Metres by which a goal must have moved to be told again."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._told: NDArray[np.float64] | None = None
-
-    def due(self, now: int) -> Goal | None:
-        """Give the goal at `now` ns if it is new."""
-        goal = self._world.attempt.goal
-        if self._told is not None and np.linalg.norm(goal - self._told) < self.STEP:
-            return None
-        self._told = goal.copy()
-        return Goal(now, now, goal)
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -129,14 +98,8 @@ def record(
     if controller is not None:
         controller.reset()
     builder, limits = EpisodeBuilder(encoders), CommandLimits()
-    reads_goals = any(encoder.channel == Channel.GOAL for encoder in encoders)
-    goals = GoalSource(world)
-    while (event := world.next_event()) is not None:
+    for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
-        if reads_goals and (goal := goals.due(now)) is not None:
-            builder.add(goal, expert.command(), expert.seen)
-            if controller is not None:
-                controller.on_event(goal)
         expert.on_event(event)
         label = expert.command()
         seen = None

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from liquid_nav.controller import Controller
-from liquid_nav.learning.rollout import Bursts, fitted, randomised, record
+from liquid_nav.learning.rollout import Bursts, randomised, record
+from liquid_nav.learning.sensing import fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
 from liquid_nav_sim.config import WorldConfig
@@ -66,7 +67,7 @@ def _record_one(job: Job) -> None:
     config, encoders, bundle, seed, path = job
     rng = np.random.default_rng([seed, 7])
     world = _world()
-    world.config = randomised(fitted(config, encoders), rng)
+    world.config = randomised(fitted(config, {encoder.channel for encoder in encoders}), rng)
     controller = None
     if bundle is not None:
         controller = Controller(load_policy(bundle)[0])

@@ -1,4 +1,4 @@
-"""A drawing of a wiring. Needs matplotlib, which is imported when something is drawn."""
+"""Drawings of wirings. They need matplotlib, which is imported only when something is drawn."""
 
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,13 @@ EXCITATORY, INHIBITORY = "tab:green", "tab:red"
 
 
 def draw_wiring(wiring: Wiring, inputs: int, axes: "Axes") -> None:
-    """Draw the neurons in columns, layer by layer after the inputs, and the synapses as arrows.
+    """Draw the inputs and the neurons in columns, a column a layer, and the synapses as arrows.
 
-    Excitatory synapses are green, inhibitory ones red; a neuron that has one onto itself wears a
-    ring of its colour.
+    Excitatory synapses are green, inhibitory ones red. A ring around a neuron is a synapse onto
+    itself.
 
     Raises:
-        ConfigError: where matplotlib is not installed, or the wiring does not fit the inputs.
+        ConfigError: if matplotlib is not installed, or the wiring does not fit the inputs.
     """
     try:
         from matplotlib.patches import Circle, FancyArrowPatch
@@ -33,7 +33,7 @@ def draw_wiring(wiring: Wiring, inputs: int, axes: "Axes") -> None:
     for x, (name, column) in enumerate(columns.items()):
         axes.text(x, 1.05, name, ha="center")
         for rank, neuron in enumerate(column):
-            # Neurons of one layer on an arc, lest synapses among them lie on one line.
+            # A layer lies on an arc, so that synapses within it do not lie on one line.
             y = 1.0 - (rank + 0.5) / len(column)
             places[name == "input", neuron] = (x + 0.5 * y * (1.0 - y), y)
     for from_input, matrix in ((True, sensory), (False, recurrent)):

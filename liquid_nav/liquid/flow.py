@@ -18,58 +18,58 @@ from liquid_nav.liquid.wiring import Wiring, wiring_masks
 from liquid_nav.onboard.cells.flow import FoldedFlow
 
 GATES = ("input_and_state", "input")
-"""What the gates of a LiquidFlow may read at an event."""
+"""What the gates of a LiquidFlow can read at an event."""
 
 
 class LiquidFlow(LiquidCell):
-    """Time constant and target are dense functions of what is known at an event.
+    """A liquid cell whose time constant and target are dense functions of input and state.
 
     With s() the logistic function and x = [u, v] at the event,
 
         v_inf = tanh(W x + b),  tau = tau_min (tau_max / tau_min) ** s(W' x + b')
         v(t) = v_inf + (v - v_inf) exp(-t / tau),
 
-    the flow of the liquid time-constant networks (Hasani et al. 2021) with its gates held between
-    events: exact at any time, where the closed form of CfC (Hasani et al. 2022) is no flow.
-    Time constants start log-uniform between the limits.
+    the flow of liquid time-constant networks (Hasani et al. 2021) with the gates held between
+    events. It is exact at any time, whereas the closed form of CfC (Hasani et al. 2022) is not a
+    flow. Time constants start log-uniform between the limits.
 
-    With `max_frequency` the cell resonates: neurons i and i + N / 2 are a pair that turns as it
-    relaxes, see `resonance`, with one time constant and one angular frequency
-    2 pi max_frequency (2 s(W" x + b") - 1) for both, and v_inf = sqrt(1 / 2) tanh(W x + b). It
-    tells elapsed times apart by their phase, as a relaxation cannot, and models what oscillates.
-    Pairs start at phase zero on the unit circle, and a state must lie within the unit disc, pair by
-    pair, as every step keeps it.
+    With `max_frequency` the cell resonates: neurons i and i + N / 2 form a pair that rotates as it
+    relaxes, see `resonance`. Both have one time constant and one angular frequency,
+    2 pi max_frequency (2 s(W" x + b") - 1), and v_inf = sqrt(1 / 2) tanh(W x + b). Such a cell
+    tells elapsed times apart by their phase, which a relaxation cannot, and models oscillations.
+    Pairs start at phase zero on the unit circle. Each pair of a state must lie within the unit
+    disc, and every step keeps it there.
 
     Args:
-        input_size: I.
-        units: N.
+        input_size: the number of inputs I.
+        units: the number of neurons N.
         tau_min: seconds, the lower limit of the time constants.
-        tau_max: seconds, the upper limit.
-        gates: "input_and_state", or "input" for gates that read u alone; these make the sequence
-            a linear recurrence, and an event that brings nothing new changes nothing.
-        hidden: width of a hidden layer tanh(V x + c) that the gates read instead of x; without
-            one, 0, the gates of a single event cannot tell what is not linearly separable.
+        tau_max: seconds, the upper limit of the time constants.
+        gates: "input_and_state", or "input" for gates that read u alone. The latter make the
+            sequence a linear recurrence, and an event that brings nothing new changes nothing.
+        hidden: the width of a hidden layer tanh(V x + c), which the gates read instead of x.
+            Without one (0), a single event cannot set the gates by what is not linearly separable.
         max_frequency: hertz, the upper limit of the frequencies; 0 for a cell that only relaxes.
-        parallel: whether a sequence under gates that read the input alone is computed by a parallel
-            scan over time, `linear_scan`, of the same numbers to rounding (1e-5 in float32); by
-            default, None, wherever the native kernel does not do it: on other devices than the CPU,
-            and of cells that it has not. Scripted cells go event by event.
-        lipschitz: where given, W and W' are scaled down to a spectral norm that makes both v_inf
-            and log(tau) Lipschitz in x with this constant, see `step_lipschitz`. Costs two
-            singular value decompositions a call.
-        wiring: which synapses there are, for both heads; all by default.
+        parallel: whether a parallel scan over time, `linear_scan`, computes a sequence under gates
+            that read the input alone. The numbers are the same to rounding (1e-5 in float32). By
+            default (None) it does so wherever the native kernel cannot: on other devices than the
+            CPU, and for cells that the kernel does not have. Scripted cells go event by event.
+        lipschitz: a constant, with which v_inf and log(tau) are to be Lipschitz in x, see
+            `step_lipschitz`: W and W' are scaled down to the spectral norm that this needs. It
+            costs two singular value decompositions a call.
+        wiring: which synapses exist, for both heads; all of them by default.
 
     Raises:
-        ConfigError: on sizes below 1, limits that are not 0 < tau_min < tau_max < inf, an unknown
-            `gates`, a constant that is not positive and finite, a wiring that does not fit, a
-            hidden layer or a frequency together with `lipschitz` or a wiring, a frequency with an
-            odd number of units or above 1e4 / tau_max, beyond which single precision loses the
-            phase, `parallel` with gates that read the state, or a wiring with gates that do not, as
-            it would have recurrent synapses that are none.
+        ConfigError: if a size is below 1; the limits are not 0 < tau_min < tau_max < inf; `gates`
+            is unknown; `lipschitz` is not positive and finite; the wiring does not fit; a hidden
+            layer or a frequency comes with `lipschitz` or a wiring; a frequency comes with an odd
+            number of units or exceeds 1e4 / tau_max, beyond which single precision loses the
+            phase; `parallel` comes with gates that read the state; or a wiring comes with gates
+            that do not, and so have no recurrent synapses.
     """
 
     input_limit: Final[float] = 1e6
-    """Inputs are clamped to this magnitude, lest their weighted sum be infinity less infinity."""
+    """Inputs are clamped to this magnitude, so that no weighted sum is infinity minus infinity."""
 
     parallel: Final[bool | None]
     resonant: Final[bool]
@@ -97,25 +97,14 @@ class LiquidFlow(LiquidCell):
             raise ConfigError(f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}")
         if gates not in GATES:
             raise ConfigError(f"gates must be one of {', '.join(GATES)}, got {gates!r}")
-        if hidden < 0 or (hidden and (lipschitz is not None or wiring is not None)):
-            raise ConfigError(
-                f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
-            )
         if not 0.0 <= max_frequency * tau_max <= 1e4:
             raise ConfigError(
                 f"max_frequency must be from 0 to 1e4 / tau_max = {1e4 / tau_max:g} Hz, got "
                 f"{max_frequency}"
             )
-        if max_frequency and (units % 2 or lipschitz is not None or wiring is not None):
-            raise ConfigError(
-                "max_frequency takes an even number of units, and neither lipschitz nor a wiring"
-            )
-        if wiring is not None and gates == "input":
-            raise ConfigError("a wired LiquidFlow takes gates='input_and_state'")
-        if parallel and gates != "input":
-            raise ConfigError(f"parallel takes gates='input', got {gates!r}")
         if lipschitz is not None and not 0.0 < lipschitz < math.inf:
             raise ConfigError(f"lipschitz must be positive and finite, got {lipschitz}")
+        self._check_combination(gates, hidden, max_frequency, parallel, lipschitz, wiring)
         self.lipschitz = lipschitz
         self.parallel = parallel
         self.resonant = max_frequency > 0.0
@@ -124,13 +113,13 @@ class LiquidFlow(LiquidCell):
         self.forgotten = 1000.0 * tau_max
         self.wired = wiring is not None
         sensory, recurrent = wiring_masks(wiring, input_size, units)
-        # Masks are kept with the weights, so that a saved model holds its wiring whole.
+        # Masks are saved with the weights, so that a saved model contains its wiring.
         self.register_buffer("input_mask", sensory.repeat(2, 1), persistent=self.wired)
         self.register_buffer("state_mask", recurrent.repeat(2, 1), persistent=self.wired)
-        # Both heads lie in one product: rows 0 ... N - 1 are v_inf's, the others tau's. As torch's
-        # tanh on a CPU costs ten sigmoids, v_inf is 2 s(y) - 1 with y = 2 (W x + b), and since
-        # log(tau) is affine in its sigmoid as well, one multiply-add serves both. Of a resonant
-        # cell, half of tau's rows are the frequencies'.
+        # One product computes both heads: rows 0 ... N - 1 belong to v_inf, the others to tau. On a
+        # CPU torch's tanh costs as much as ten sigmoids, so v_inf is 2 s(y) - 1 with
+        # y = 2 (W x + b). log(tau) is affine in its sigmoid too, so one multiply-add serves both.
+        # In a resonant cell, half of tau's rows belong to the frequencies.
         rows = hidden or 2 * units
         self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         self.state_weight: nn.Parameter | None = None
@@ -138,22 +127,38 @@ class LiquidFlow(LiquidCell):
             self.state_weight = nn.Parameter(torch.empty(rows, units))
         self.bias = nn.Parameter(torch.empty(rows))
         self.heads: nn.Linear | None = nn.Linear(hidden, 2 * units) if hidden else None
-        log_min, log_range = math.log(tau_min), math.log(tau_max / tau_min)
-        offset = torch.tensor([-1.0, log_min]).repeat_interleave(units)
-        scale = torch.tensor([2.0, log_range]).repeat_interleave(units)
-        if self.resonant:
-            # A hair below sqrt(1 / 2), for the rounding of the target's norm.
-            offset[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
-            scale[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
-            offset[units + units // 2 :] = -2.0 * math.pi * max_frequency
-            scale[units + units // 2 :] = 4.0 * math.pi * max_frequency
+        offset, scale = _gate_ranges(units, tau_min, tau_max, max_frequency)
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.reset_parameters()
 
+    def _check_combination(
+        self,
+        gates: str,
+        hidden: int,
+        max_frequency: float,
+        parallel: bool | None,
+        lipschitz: float | None,
+        wiring: Wiring | dict[str, Any] | None,
+    ) -> None:
+        """Raise ConfigError if the options exclude each other."""
+        constrained = lipschitz is not None or wiring is not None
+        if hidden < 0 or (hidden and constrained):
+            raise ConfigError(
+                f"hidden must be at least 0, and 0 with lipschitz or a wiring, got {hidden}"
+            )
+        if max_frequency and (self.units % 2 or constrained):
+            raise ConfigError(
+                "max_frequency needs an even number of units, and neither lipschitz nor a wiring"
+            )
+        if wiring is not None and gates == "input":
+            raise ConfigError("a wired LiquidFlow needs gates='input_and_state'")
+        if parallel and gates != "input":
+            raise ConfigError(f"parallel needs gates='input', got {gates!r}")
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the weights anew; at rest, time constants are log-uniform, frequencies uniform."""
+        """Draw the weights anew: at rest, log-uniform time constants and uniform frequencies."""
         n = self.units
         limit = (self.input_size + n) ** -0.5
         for weight in (self.input_weight, self.state_weight):
@@ -171,7 +176,7 @@ class LiquidFlow(LiquidCell):
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros (B, N); of a resonant cell, pairs (1, 0)."""
+        """Give zeros (B, N), or pairs (1, 0) in a resonant cell."""
         v = torch.zeros((batch, self.units), dtype=self.bias.dtype, device=self.bias.device)
         if self.resonant:
             v[:, : self.units // 2] = 1.0
@@ -179,10 +184,7 @@ class LiquidFlow(LiquidCell):
 
     @torch.jit.export
     def gates(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Target (B, N) and time constant (B, N) in seconds, for u (B, I) and v (B, N).
-
-        The target is v_inf; of a resonant cell, where pairs come to rest.
-        """
+        """See `LiquidCell.gates`. The target of a resonant cell is where its pairs come to rest."""
         self.check_gates(u, v)
         values = self._gates(self._drive(u), v)
         if self.resonant:
@@ -192,7 +194,7 @@ class LiquidFlow(LiquidCell):
 
     @torch.jit.export
     def frequency(self, u: Tensor, v: Tensor) -> Tensor:
-        """Frequency (B, N) in hertz at which each neuron turns, negative clockwise; 0 of others."""
+        """Give the frequency (B, N) in hertz of each neuron: negative clockwise, 0 without one."""
         self.check_gates(u, v)
         if not self.resonant:
             return torch.zeros_like(v)
@@ -201,7 +203,7 @@ class LiquidFlow(LiquidCell):
 
     @torch.jit.export
     def step(self, u: Tensor, v: Tensor, dt: Tensor) -> Tensor:
-        """See `LiquidCell.step`: the exact flow of the gates at (u, v)."""
+        """See `LiquidCell.step`: the exact flow for the gates at (u, v)."""
         self.check_step(u, v, dt)
         return self._flow(self._gates(self._drive(u), v), v, dt)
 
@@ -224,13 +226,13 @@ class LiquidFlow(LiquidCell):
         """See `LiquidCell.bounds`: -1, 1, tau_min, tau_max.
 
         v_inf = 2 s - 1 with s in [0, 1] is within [-1, 1] in floating point, and a flow stays
-        between v and v_inf. A pair of a resonant cell stays in the unit disc, as its v_inf is in
-        it, and `into_disc` undoes what rounding adds. The time constants' interval is wider by the
-        rounding of the exponential and of its argument.
+        between v and v_inf. A pair of a resonant cell stays in the unit disc, because its v_inf is
+        there and `into_disc` removes what rounding adds. The interval of the time constants is
+        wider by the rounding of the exponential and of its argument.
         """
         with torch.no_grad():
             one = torch.ones_like(self.offset[: self.units])
-            # Time constants are the second N rows; of a resonant cell, half of them, for pairs.
+            # Time constants have the second N rows; in a resonant cell half of these, one a pair.
             log_min, log_range = self.offset[self.units :], self.scale[self.units :]
             if self.resonant:
                 half = self.units // 2
@@ -241,27 +243,27 @@ class LiquidFlow(LiquidCell):
             return -one, one, torch.exp(log_min - slack), torch.exp(log_max + slack)
 
     def step_lipschitz(self) -> tuple[float, float]:
-        """Certified Lipschitz constants of a step of any dt, in u and in v, Euclidean norms.
+        """Give certified Lipschitz constants of a step of any dt, in u and in v (Euclidean norms).
 
         v' = v_inf + (v - v_inf) e with e = exp(-dt / tau). Its derivative by log(tau) is
         (v - v_inf) e dt / tau, at most 2 / exp(1) as x exp(-x) is at most 1 / exp(1) and both
-        potentials are within [-1, 1]; by v_inf it is at most 1, by v itself at most 1. With gates
-        of constant L that makes (1 + 2 / exp(1)) L in u, and one more in v. Where the gates read
-        u alone, it is 1 in v.
+        potentials are within [-1, 1]; by v_inf it is at most 1, and by v itself at most 1. With
+        gates of constant L that makes (1 + 2 / exp(1)) L in u, and one more in v. If the gates
+        read u alone, it is 1 in v.
 
         Raises:
-            ConfigError: where the cell was built without `lipschitz`.
+            ConfigError: if the cell was built without `lipschitz`.
         """
         if self.lipschitz is None:
-            raise ConfigError("a LiquidFlow without lipschitz promises no constant")
+            raise ConfigError("only a LiquidFlow built with lipschitz has certified constants")
         of_gates = (1.0 + 2.0 / math.e) * self.lipschitz
         return of_gates, 1.0 if self.state_weight is None else 1.0 + of_gates
 
     @torch.no_grad()
-    def fold(self) -> FoldedFlow:
-        """See `RecurrentCell.fold`: not with a hidden layer, nor with resonance."""
+    def fold(self) -> FoldedFlow | None:
+        """See `RecurrentCell.fold`: none with a hidden layer or resonance."""
         if self.heads is not None or self.resonant:
-            raise ConfigError("a LiquidFlow with a hidden layer or resonance has no onboard form")
+            return None
         inputs, states = self._weights()
         parts: dict[str, Tensor | float | None] = {"initial": self.initial_state(1)[0]}
         parts |= {"states": states, "offset": self.offset, "scale": self.scale}
@@ -303,12 +305,12 @@ class LiquidFlow(LiquidCell):
         return linear_scan(1.0 + change, -change * v_inf, v).clamp(-1.0, 1.0)
 
     def _drive(self, u: Tensor) -> Tensor:
-        """Compute the input's share (..., 2N) of the gates, for u (..., I)."""
+        """Compute the share (..., 2N) of the input u (..., I) in the gates."""
         u = u.clamp(-self.input_limit, self.input_limit)
         return functional.linear(u, self._weights()[0], self.bias)
 
     def _gates(self, drive: Tensor, v: Tensor) -> Tensor:
-        """Values of the gates (B, 2N), for the input's share (B, 2N) and v (B, N)."""
+        """Compute the values (B, 2N) of the gates from the input's share (B, 2N) and v (B, N)."""
         weight = self._weights()[1]
         if weight is not None:
             drive = torch.addmm(drive, v, weight.t())
@@ -327,16 +329,16 @@ class LiquidFlow(LiquidCell):
         return exponential_flow(v, v_inf, tau, dt)
 
     def _relaxation(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Target and time constant (..., N) of a cell that only relaxes."""
+        """Split values (..., 2N) into target and time constant (..., N) of a cell that relaxes."""
         v_inf, log_tau = values.chunk(2, -1)
         return v_inf, torch.exp(log_tau)
 
     def _limited(self, dt: Tensor) -> Tensor:
-        """Cut off what leaves nothing of any state, lest its phase or dt / tau be infinite."""
+        """Limit dt to where nothing of any state is left, so that phase and dt / tau are finite."""
         return dt.clamp(max=self.forgotten)
 
     def _weights(self) -> tuple[Tensor, Tensor | None]:
-        """Weights in force, (2N, I) and (2N, N): masked by the wiring, scaled to the norm."""
+        """Give the weights (2N, I) and (2N, N), masked by the wiring and scaled to the norm."""
         inputs: Tensor = self.input_weight
         states: Tensor | None = self.state_weight
         if self.wired:
@@ -347,14 +349,14 @@ class LiquidFlow(LiquidCell):
         if limit is not None:
             whole = inputs if states is None else torch.cat((inputs, states), 1)
             n = self.units
-            # Slopes of the heads per unit of their weights: tanh(y / 2) has 1 / 2, a logistic of
-            # range log(tau_max / tau_min) a fourth of it.
+            # The steepest slope of each head: 1 / 2 for tanh(y / 2), and a fourth of its range
+            # log(tau_max / tau_min) for the logistic function.
             slopes = (0.5, 0.25 * self.log_range)
             norms = (
                 torch.linalg.matrix_norm(whole[:n], 2) * slopes[0],
                 torch.linalg.matrix_norm(whole[n:], 2) * slopes[1],
             )
-            # A hair below, for the rounding of the norm itself.
+            # Slightly less, for the rounding of the norm itself.
             goal = limit * (1.0 - 1e-5)
             factors = (goal / norms[0].clamp(min=goal), goal / norms[1].clamp(min=goal))
             factor = torch.cat((factors[0].expand(n), factors[1].expand(n))).unsqueeze(1)
@@ -362,3 +364,19 @@ class LiquidFlow(LiquidCell):
             if states is not None:
                 states = states * factor
         return inputs, states
+
+
+def _gate_ranges(
+    units: int, tau_min: float, tau_max: float, max_frequency: float
+) -> tuple[Tensor, Tensor]:
+    """Give offset and scale (2N,) that turn openings in [0, 1] into the values of the gates."""
+    log_min, log_range = math.log(tau_min), math.log(tau_max / tau_min)
+    offset = torch.tensor([-1.0, log_min]).repeat_interleave(units)
+    scale = torch.tensor([2.0, log_range]).repeat_interleave(units)
+    if max_frequency:
+        # Slightly less than sqrt(1 / 2), for the rounding of the target's norm.
+        offset[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
+        scale[:units] *= math.sqrt(0.5) * (1.0 - 1e-6)
+        offset[units + units // 2 :] = -2.0 * math.pi * max_frequency
+        scale[units + units // 2 :] = 4.0 * math.pi * max_frequency
+    return offset, scale

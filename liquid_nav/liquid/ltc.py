@@ -214,13 +214,10 @@ class LTC(LiquidCell):
             )
 
     @torch.no_grad()
-    def fold(self) -> FoldedLtc:
+    def fold(self) -> FoldedLtc | None:
         """See `RecurrentCell.fold`: only an LTC with the solver "exponential" has this form."""
         if not self.solver.one_gate:
-            raise ConfigError(
-                "an LTC has an onboard form with the solver exponential only, not with "
-                f"{type(self.solver).__name__}"
-            )
+            return None
         parts: dict[str, Tensor | float | None] = {"initial": self.initial_state(1)[0]}
         parts |= zip(("leak", "leak_current", "capacitance"), self._membrane(), strict=True)
         for side, synapses in (("sensory", self._sensory()), ("recurrent", self._recurrent())):

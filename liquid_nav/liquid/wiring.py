@@ -1,8 +1,8 @@
-"""Wirings: which synapses a cell has, drawn from a seed, and with which sign they start.
+"""Wirings: which synapses a cell has, and the sign with which each starts, drawn from a seed.
 
-A wiring is a recipe: small, immutable, plain JSON. What it draws for a number of inputs is a pair
-of matrices of polarities: +1 excitatory, -1 inhibitory, 0 no synapse. numpy's legacy generator
-draws them, the stream of which is frozen for ever (NEP 19).
+A wiring is a recipe: small, immutable, plain JSON. For a number of inputs it draws a pair of
+matrices of polarities: +1 excitatory, -1 inhibitory, 0 no synapse. It uses numpy's legacy
+generator, since the stream of that one is guaranteed never to change (NEP 19).
 """
 
 from abc import ABC, abstractmethod
@@ -24,39 +24,39 @@ Polarities: TypeAlias = tuple[NDArray[np.int8], NDArray[np.int8]]
 
 @dataclass(frozen=True)
 class Wiring(ABC):
-    """What every wiring has. Two that are equal draw the same synapses."""
+    """The interface of every wiring. Equal wirings draw the same synapses."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number N of neurons."""
+        """The number N of neurons."""
 
     @property
     def layers(self) -> dict[str, range]:
-        """Neurons of each layer by its name, in the order in which signals pass them."""
+        """The neurons of each layer by its name, in the order in which signals pass."""
         return {"inter": range(self.size)}
 
     @abstractmethod
     def synapses(self, inputs: int) -> Polarities:
-        """Draw the polarities of all synapses for `inputs` inputs, the same every time.
+        """Draw the polarities of all synapses for `inputs` inputs; the same every time.
 
         Raises:
-            ConfigError: where the wiring does not fit that many inputs.
+            ConfigError: if the wiring does not fit that many inputs.
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types; `wiring_from_dict` inverts it."""
+        """Convert to plain JSON types; `wiring_from_dict` is the inverse."""
         return {"kind": type(self).__name__} | asdict(self)
 
 
 @dataclass(frozen=True)
 class FullyConnected(Wiring):
-    """Every synapse there can be, two in three of them excitatory.
+    """Every possible synapse, two thirds of them excitatory.
 
     Args:
-        units: N, at least 1.
-        self_connections: whether a neuron has a synapse onto itself.
-        seed: of the polarities.
+        units: the number of neurons N, at least 1.
+        self_connections: whether each neuron has a synapse onto itself.
+        seed: the seed of the polarities.
     """
 
     units: int
@@ -68,7 +68,7 @@ class FullyConnected(Wiring):
 
     @property
     def size(self) -> int:
-        """Number N of neurons."""
+        """The number N of neurons."""
         return self.units
 
     def synapses(self, inputs: int) -> Polarities:
@@ -84,12 +84,12 @@ class FullyConnected(Wiring):
 
 @dataclass(frozen=True)
 class Random(Wiring):
-    """Synapses at random, but none of the inputs without one.
+    """Random synapses, at least one from each input.
 
     Args:
-        units: N, at least 1.
-        sparsity: share of the synapses that are not there, 0 to 1, without 1.
-        seed: of the synapses and their polarities.
+        units: the number of neurons N, at least 1.
+        sparsity: the share of synapses that do not exist, from 0 to less than 1.
+        seed: the seed of the synapses and their polarities.
     """
 
     units: int
@@ -103,7 +103,7 @@ class Random(Wiring):
 
     @property
     def size(self) -> int:
-        """Number N of neurons."""
+        """The number N of neurons."""
         return self.units
 
     def synapses(self, inputs: int) -> Polarities:
@@ -126,22 +126,23 @@ class Random(Wiring):
 class NCP(Wiring):
     """A neural circuit policy (Lechner et al. 2020): sensory, inter, command, motor.
 
-    Neurons are numbered motor first, then command, then inter, so that a state's first entries
-    are its outputs. Every neuron but a sensory one hears somebody, and every input, inter and
-    command neuron is heard.
+    Neurons are numbered motor first, then command, then inter, so that the first entries of a
+    state are its outputs. Every neuron has a synapse onto it, and every input, inter and command
+    neuron has a synapse onto another.
 
     Args:
-        inter: number of inter neurons.
-        command: number of command neurons.
-        motor: number of motor neurons.
-        sensory_fanout: inter neurons that each input reaches, at least.
-        inter_fanout: command neurons that each inter neuron reaches, at least.
-        recurrent_command: synapses drawn among the command neurons; the same may be drawn twice.
-        motor_fanin: command neurons that each motor neuron hears, at least.
-        seed: of the synapses and their polarities.
+        inter: the number of inter neurons.
+        command: the number of command neurons.
+        motor: the number of motor neurons.
+        sensory_fanout: how many inter neurons each input reaches at least.
+        inter_fanout: how many command neurons each inter neuron reaches at least.
+        recurrent_command: how many synapses are drawn among the command neurons; the same one may
+            be drawn twice.
+        motor_fanin: how many command neurons reach each motor neuron at least.
+        seed: the seed of the synapses and their polarities.
 
     Raises:
-        ConfigError: on a count below 1 or a fan wider than the layer it goes to.
+        ConfigError: if a count is below 1, or a neuron would reach more neurons than a layer has.
     """
 
     inter: int
@@ -169,7 +170,7 @@ class NCP(Wiring):
 
     @property
     def size(self) -> int:
-        """Number N of neurons."""
+        """The number N of neurons."""
         return self.inter + self.command + self.motor
 
     @property
@@ -203,16 +204,16 @@ class NCP(Wiring):
 
 @dataclass(frozen=True)
 class AutoNCP(Wiring):
-    """An `NCP` of given size and sparsity: four in ten of the neurons before the motors command.
+    """An `NCP` of given size and sparsity, in which 40 % of the other neurons are command neurons.
 
     Args:
-        units: N, at least `motor` + 2.
-        motor: number of motor neurons, the outputs.
-        sparsity: 0 to 1, without 1: the share of a layer that a neuron does not reach.
-        seed: of the synapses and their polarities.
+        units: the number of neurons N, at least `motor` + 2.
+        motor: the number of motor neurons, the outputs.
+        sparsity: the share of a layer that a neuron does not reach, from 0 to less than 1.
+        seed: the seed of the synapses and their polarities.
 
     Raises:
-        ConfigError: on a value out of range.
+        ConfigError: if a value is out of range.
     """
 
     units: int
@@ -228,7 +229,7 @@ class AutoNCP(Wiring):
 
     @property
     def size(self) -> int:
-        """Number N of neurons."""
+        """The number N of neurons."""
         return self.units
 
     @property
@@ -260,19 +261,21 @@ class AutoNCP(Wiring):
 WIRINGS: dict[str, type[Wiring]] = {
     kind.__name__: kind for kind in (AutoNCP, FullyConnected, NCP, Random)
 }
-"""Wirings by the name under which their JSON calls them."""
+"""Wirings by the `kind` in their JSON."""
 
 
 def wiring_from_dict(data: Mapping[str, Any]) -> Wiring:
-    """Build from what `Wiring.to_dict` gave.
+    """Build a wiring from what `Wiring.to_dict` gave.
 
     Raises:
-        ConfigError: on a kind that is not in `WIRINGS`, or a missing, unknown or refused field.
+        ConfigError: if `WIRINGS` does not have its kind, or a field is missing, unknown or invalid.
     """
     fields = dict(data)
     kind = fields.pop("kind", None)
     if kind not in WIRINGS:
-        raise ConfigError(f"no wiring of kind {kind!r}; known are {', '.join(sorted(WIRINGS))}")
+        raise ConfigError(
+            f"there is no wiring of kind {kind!r}; choose one of {', '.join(sorted(WIRINGS))}"
+        )
     try:
         return WIRINGS[kind](**fields)
     except TypeError as error:
@@ -282,10 +285,10 @@ def wiring_from_dict(data: Mapping[str, Any]) -> Wiring:
 def wiring_polarities(
     wiring: Wiring | Mapping[str, Any] | None, input_size: int, units: int
 ) -> tuple[Tensor, Tensor]:
-    """Polarities, sensory (N, I) and recurrent (N, N), as float tensors; all ones without a wiring.
+    """Give the polarities, sensory (N, I) and recurrent (N, N), as floats; ones without a wiring.
 
     Raises:
-        ConfigError: where the wiring is not one, or is not of `units` neurons.
+        ConfigError: if the wiring is not valid, or does not have `units` neurons.
     """
     if wiring is None:
         return torch.ones(units, input_size), torch.ones(units, units)
@@ -301,13 +304,13 @@ def wiring_polarities(
 def wiring_masks(
     wiring: Wiring | Mapping[str, Any] | None, input_size: int, units: int
 ) -> tuple[Tensor, Tensor]:
-    """As `wiring_polarities`, but 1 for every synapse there is."""
+    """Like `wiring_polarities`, but 1 for every synapse that exists."""
     sensory, recurrent = wiring_polarities(wiring, input_size, units)
     return sensory.abs(), recurrent.abs()
 
 
 def _fan(random: RandomState, sources: int, targets: int, fanout: int) -> NDArray[np.int8]:
-    """Polarities (targets, sources): `fanout` targets of each source, and no target left out."""
+    """Draw polarities (targets, sources): `fanout` targets a source, and no target left out."""
     matrix = np.zeros((targets, sources), np.int8)
     for source in range(sources):
         matrix[random.permutation(targets)[:fanout], source] = 1

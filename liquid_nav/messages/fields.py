@@ -53,7 +53,7 @@ def _numbers(default: Any, values: NDArray[Any]) -> Any:
     if not isinstance(default, array):
         return values
     numbers = array(default.typecode)
-    numbers.frombytes(np.ascontiguousarray(values, default.typecode).view(np.uint8))
+    numbers.frombytes(np.ascontiguousarray(values, default.typecode).view(np.uint8).data)
     return numbers
 
 

@@ -89,9 +89,12 @@ def folded(network: PolicyNetwork) -> FoldedNetwork:
             CPU in float32.
 
     """
+    core = network.core.fold()
+    if core is None:
+        raise ConfigError(f"a {type(network.core).__name__} as it is set up has no onboard form")
     encoders: Iterable[tuple[str, EncoderModule]] = network.encoders.items()  # type: ignore[assignment]
     return FoldedNetwork(
-        network.core.fold(),
+        core,
         {Channel(name): encoder.fold() for name, encoder in encoders},
         head_weight=network.head.weight.detach().numpy().copy(),
         head_bias=network.head.bias.detach().numpy().copy(),

@@ -1,7 +1,7 @@
-"""What entered a controller and what it sent, in an MCAP that a process of its own makes.
+"""What entered a controller and what it sent, in an MCAP that a process of its own writes.
 
-Neither the work on the file nor its faults are the controller's: the control thread appends to a
-queue, a thread takes what is there to the process, and that has little claim to the processor.
+Neither the work on the file nor its failures disturb the controller: the control thread appends to
+a queue, a thread passes the items on to the process, and the process has a low priority.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.safety.layer import SafetyConfig
 
 Item = Event | Command | Reconfigured
-"""What a flight is made of."""
+"""What a recorded flight consists of."""
 
 _CHUNK = 64
-"""Items that are pickled at once; the control thread waits for no more of them."""
+"""Items that are pickled at once; the control thread never waits for more than these."""
 
 _PERIOD = 0.2
-"""s between two looks at what has come."""
+"""s between two looks at the queue."""
 
 _MOST_WAITING = 20_000
-"""Items that may wait for the process; a flight has some hundred in a second."""
+"""Items that may wait for the process; a flight has some hundreds in a second."""
 
 
 def missing() -> list[str]:
-    """Packages that a file needs and that are not installed; the node flies without."""
+    """Packages that writing a file needs and that are not installed; the node flies without."""
     return [name for name in ("mcap", "rosbags") if importlib.util.find_spec(name) is None]
 
 
@@ -50,20 +50,20 @@ def file_name(node: str) -> str:
 
 
 class FlightFile:
-    """One file that is being made. Nothing here raises, and only `wait` takes its time.
+    """One file that is being written. Nothing here raises, and only `wait` blocks.
 
     Args:
-        path: of the file; its folder is made when it is not there.
-        camera: the camera that frames come from.
+        path: the file; its folder is created when it does not exist.
+        camera: the camera that frames come from; None for a flight without one.
         safety: settings in force at the first item.
-        items: all that goes into the file, which is whole then or not there; or None: items come
-            by `add`, and when the node dies the file holds those that had come.
+        items: everything that goes into the file, which is then whole or not there. With None,
+            items are added by `add`, and if the node dies the file holds those added until then.
 
     Attributes:
-        path: of the file.
-        lost: items that were not taken, since too many waited.
-        done: set when there is a file, or a fault.
-        fault: why there is none, in one line.
+        path: the file.
+        lost: items that were dropped because too many waited.
+        done: set when the file is finished or has failed.
+        fault: why there is no file, in one line; empty otherwise.
 
     """
 
@@ -96,20 +96,20 @@ class FlightFile:
             self._waiting.append(item)
 
     def end(self) -> None:
-        """Let the file be finished; `add` no more."""
+        """Finish the file; nothing may be added after this."""
         self._ended.set()
 
     def wait(self, timeout: float) -> None:
-        """Wait for a file that is being finished, `timeout` s at most.
+        """Wait for the file to be finished, `timeout` s at most.
 
-        For the end of the node. A process that has everything by then goes on alone.
+        The node calls it at its end. A process that has every item by then finishes on its own.
         """
         self.done.wait(max(timeout, 0.0))
 
     def _run(self) -> None:
         try:
             self._feed()
-        except Exception as error:  # Whatever it is, the flight goes on.
+        except Exception as error:  # No failure of a file ends a flight.
             self._fail(error)
         finally:
             self.done.set()
@@ -120,7 +120,7 @@ class FlightFile:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            # A Ctrl-C that ends the node is not meant for the file of its last flight.
+            # A Ctrl-C ends the node, but not the file of its last flight.
             start_new_session=True,
         ) as process:
             assert process.stdin is not None
@@ -131,17 +131,17 @@ class FlightFile:
                     process.stdin.flush()
                 process.stdin.close()
             except BrokenPipeError:
-                pass  # What it says below is why.
+                pass  # The reason is what it printed, read below.
             words = process.stderr.read().decode(errors="replace").strip().splitlines()
             if process.wait() != 0:
                 self._fail(words[-1] if words else f"its process ended by {process.returncode}")
 
     def _parts(self) -> Iterator[Any]:
-        """What the process reads: the head, items in chunks as they come, and the end."""
+        """What the process reads: the head, then items in chunks as they come, then the end."""
         yield self._head
         ended = False
         while not ended:
-            # Asked first: what came before the end is in the queue then.
+            # Asked first, so that everything added before the end is in the queue.
             ended = self._ended.wait(_PERIOD)
             while count := min(len(self._waiting), _CHUNK):
                 yield [self._waiting.popleft() for _ in range(count)]

@@ -1,7 +1,7 @@
-"""The process that makes the file of a flight, see `liquid_nav.recording.flight_file`.
+"""The process that writes the file of a flight, see `liquid_nav.recording.flight_file`.
 
-It takes in what comes at once, while it still imports what it writes with: a node that ends waits
-for its words to be taken, and not for the file.
+It reads its input at once, also while it still imports the modules it writes with: a node that ends
+waits only until its items are read, and not for the file.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 END = None
-"""Comes last, so that an end can be told from the death of the node."""
+"""The last item, which tells the end of a flight from the death of the node."""
 
 _BLOCK = 1 << 16
 
 
 class Drain(io.RawIOBase):
-    """Reads a pipe to its end in a thread, however slowly it is read itself."""
+    """Reads a pipe to its end in a thread, however slowly its own reader is."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._blocks: SimpleQueue[bytes] = SimpleQueue()
@@ -40,7 +40,7 @@ class Drain(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Give some bytes, as soon as there are any; 0 at the end."""
+        """Read some bytes, as soon as there are any; 0 at the end."""
         if not self._rest and not self._over:
             self._rest = memoryview(self._blocks.get())
             self._over = not self._rest
@@ -55,13 +55,13 @@ def write(stream: BinaryIO, whole: bool) -> None:
 
     Args:
         stream: pickles: path, camera and settings, then lists of items, then `END`.
-        whole: whether a stream that is cut is a fault; else what came makes the file.
+        whole: whether a stream that is cut is an error; otherwise the file holds what came.
 
     Raises:
-        Exception: what opening, unpickling or writing trips over; there is no file then.
+        Exception: any error of opening, unpickling or writing; there is no file then.
 
     """
-    # The extra `replay`, which the node flies without.
+    # These need the extra `replay`, without which the node can fly.
     from liquid_nav.command import Command
     from liquid_nav.recording.recorder import FlightRecorder
     from liquid_nav.recording.settings import Reconfigured
@@ -92,10 +92,10 @@ def _items(stream: BinaryIO, whole: bool) -> Iterator[Any]:
 
 
 def main() -> int:
-    """Write what comes on standard input; of failure the reason is the last line said."""
+    """Write what comes on standard input; on failure the last line printed is the reason."""
     stream = io.BufferedReader(Drain(sys.stdin.buffer))
     try:
-        # With little claim to the processor.
+        # The controller comes first.
         os.nice(10)
         write(stream, whole=sys.argv[1] == "whole")
     except Exception as error:

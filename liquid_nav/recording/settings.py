@@ -1,4 +1,4 @@
-"""Settings of the safety layer in a recording: as text, and the change of them in a flight."""
+"""Settings of the safety layer in a recording, as text, and their changes during a flight."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 
 class Reconfigured(NamedTuple):
-    """From `arrival` ns on, these settings are in force, see `Controller.reconfigure`."""
+    """A change of settings: `safety` is in force from `arrival` ns on."""
 
     arrival: int
     safety: SafetyConfig
 
 
 def encode(safety: SafetyConfig) -> str:
-    """JSON of the settings, by the names of the fields; `decode` gives the same to the last bit."""
+    """JSON of the settings by the names of the fields; `decode` gives back the same bits."""
     return json.dumps(
         asdict(safety)
         | {
@@ -30,10 +30,10 @@ def encode(safety: SafetyConfig) -> str:
 
 
 def decode(text: str) -> SafetyConfig:
-    """Settings of what `encode` made; a field that is missing has its default.
+    """Settings from the text that `encode` made; a missing field has its default.
 
     Raises:
-        ConfigError: on anything else.
+        ConfigError: when the text is anything else.
 
     """
     try:
@@ -44,23 +44,23 @@ def decode(text: str) -> SafetyConfig:
         return replace(SafetyConfig(), **read)
     except ConfigError:
         raise
-    # Text from outside: whatever it trips over.
+    # The text comes from outside: any error means that it is not ours.
     except Exception as error:
-        raise ConfigError(f"these are no settings: {error!r:.120}") from error
+        raise ConfigError(f"not settings of the safety layer: {error!r:.120}") from error
 
 
 def differences(safety: SafetyConfig) -> str:
-    """Name in words what is not at its default."""
+    """Name the settings that are not at their defaults, with their values."""
     default, own = (_flat(json.loads(encode(each))) for each in (SafetyConfig(), safety))
     names = [name for name in {**default, **own} if own.get(name) != default.get(name)]
     return ", ".join(f"{name} {own.get(name)}" for name in names) or "all at their defaults"
 
 
 def limited(safety: SafetyConfig, limits: Mapping[str, float]) -> SafetyConfig:
-    """The same settings with other limits; a vehicle that must sink slower lands slower too.
+    """The same settings with other limits; landing is never faster than the limit of vz.
 
     Raises:
-        ConfigError: on a limit that is unknown or out of range, or does not go with the rest.
+        ConfigError: on a limit that is unknown, out of range, or contradicts other settings.
 
     """
     known = asdict(safety.limits)

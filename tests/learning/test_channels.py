@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from liquid_nav.cli.main import main
 from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
 from liquid_nav.learning.episodes import EpisodeBuilder, load_folder
 from liquid_nav.learning.imitation import TrainingConfig, train
-from liquid_nav.learning.rollout import Bursts, fitted, record
+from liquid_nav.learning.rollout import Bursts, record
+from liquid_nav.learning.sensing import fitted
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import Policy, PolicyConfig, load_policy, native
 from liquid_nav.onboard.encoders import CameraEncoder, OdometryEncoder
@@ -181,7 +183,7 @@ def test_it_flies_in_the_simulator_and_its_other_channels_act(
             noted.append(controller.command(event.arrival).vector)
 
     monkeypatch.setattr(Controller, "on_event", both)
-    world = World(fitted(SHORT, config.encoders))
+    world = World(fitted(SHORT, config.by_channel))
     episode = record(
         world, 5, controllers[0], Bursts(0.0, np.random.default_rng(0)), config.encoders
     )
@@ -328,3 +330,42 @@ def test_episodes_of_other_channels_are_refused(tmp_path: Path) -> None:
     assert len(load_folder(tmp_path, encoders)) == 1
     with pytest.raises(ConfigError, match="has no range, which the model reads"):
         load_folder(tmp_path, small(("imu", "range")).encoders)
+
+
+def test_a_policy_without_a_camera_is_trained_flown_and_replayed_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, model = str(tmp_path / "run"), str(tmp_path / "run" / "model")
+    channels = ("--channels", "imu", "odometry", "goal", "range")
+    few = [
+        "--demonstrations",
+        "1",
+        "--rounds",
+        "0",
+        "--last-epochs",
+        "1",
+        "--lanes",
+        "1",
+        "--workers",
+        "1",
+        "--units",
+        "8",
+    ]
+    assert main(["train", "target", *channels, *few, "--out", run]) == 0
+    assert main(["fly", "--model", model, "--episodes", "1", "--record", run]) == 0
+    capsys.readouterr()
+    recording = next((tmp_path / "run").glob("*.mcap"))
+    assert main(["replay", str(recording), "--model", model]) == 0
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    taken_in = {row[0]: int(row[1]) for row in rows if row and row[0] in channels}
+    assert taken_in["goal"] == 1
+    assert min(taken_in[name] for name in ("imu", "odometry", "range")) > 10
+
+
+def test_an_encoder_that_is_not_there_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "target", "--channels", "imu", "telepathy", "--out", str(out)]) == 2
+    assert "there is no encoder 'telepathy'; choose one of camera" in capsys.readouterr().err
+    assert not out.exists()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from liquid_nav.evaluation.flight import fly
-from liquid_nav.learning.avoidance import HORIZON, Blocking, free_course, push
-from liquid_nav.learning.expert import ExpertPilot, heading_frame
 from liquid_nav.learning.experts import EXPERTS, expert_of
+from liquid_nav.learning.experts.avoidance import HORIZON, Blocking, free_course, push
+from liquid_nav.learning.experts.base import ExpertPilot, heading_frame
 from liquid_nav.learning.rollout import Bursts, record, sight
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.config import WorldConfig

@@ -15,10 +15,10 @@ from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.experts.target import TargetExpert
 from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.losses import sight_loss
-from liquid_nav.learning.target_expert import TargetExpert
 from liquid_nav.messages.fields import header, twist
 from liquid_nav.onboard import PolicyCamera, RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder

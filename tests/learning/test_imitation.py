@@ -14,9 +14,9 @@ from liquid_nav.events import CameraFrame, Channel
 from liquid_nav.learning import imitation
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import EpisodeError
+from liquid_nav.learning.experts.target import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.rollout import Bursts, randomised, record, sight
-from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.onboard import read_manifest
 from liquid_nav.policy import load_network
 from liquid_nav_sim.config import WorldConfig

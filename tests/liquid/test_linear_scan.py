@@ -95,5 +95,5 @@ def test_a_cell_has_the_same_gradients_in_parallel(options: dict[str, Any]) -> N
 
 
 def test_gates_that_read_the_state_cannot_go_in_parallel() -> None:
-    with pytest.raises(ConfigError, match="parallel takes gates='input', got 'input_and_state'"):
+    with pytest.raises(ConfigError, match="parallel needs gates='input', got 'input_and_state'"):
         make_cell("liquid_flow", 3, 4, parallel=True)

@@ -68,7 +68,9 @@ def test_a_random_wiring_is_as_sparse_as_asked() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_policy_circuit_joins_only_neighbouring_layers_and_leaves_nobody_out(seed: int) -> None:
+def test_a_policy_circuit_joins_neighbouring_layers_and_leaves_no_neuron_out(
+    seed: int,
+) -> None:
     wiring = NCP(7, 5, 3, 2, 2, 4, 2, seed=seed)
     sensory, recurrent = wiring.synapses(INPUTS)
     inter, command, motor = (np.array(layer) for layer in wiring.layers.values())

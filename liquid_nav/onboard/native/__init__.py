@@ -1,11 +1,11 @@
 """The native kernel of the liquid cells: plain C++ behind a C interface, loaded by ctypes.
 
-One library holds the kernel for several instruction sets, and the widest that the machine has is
-taken. Where the library was not built, or the environment variable LIQUID_NAV_NATIVE is "0", there
-is none, and the cells run on torch alone with the same numbers. LIQUID_NAV_NATIVE may also name an
-instruction set: "baseline", "avx2" or "avx512".
+One library contains the kernel for several instruction sets, of which the widest that the machine
+has is used. There is no kernel if the library was not built, or the environment variable
+LIQUID_NAV_NATIVE is "0"; the cells then run on torch alone, with the same numbers to rounding.
+LIQUID_NAV_NATIVE can also name an instruction set: "baseline", "avx2" or "avx512".
 
-Nothing here imports torch: what flies natively is to need none.
+Nothing here imports torch, so that a policy can fly natively without it.
 """
 
 import ctypes
@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from liquid_nav.errors import ConfigError
 
 VERSION = 2
-"""Of the interface of the library; baseline.cpp has it too. An older build is not used."""
+"""The version of the library's interface, also in baseline.cpp. No other version is used."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
-"""All that the library may hold, narrowest first."""
+"""All instruction sets that the library can contain, narrowest first."""
 
 _FLOATS = ("float32", "float64")
 
 
 class LtcSizes(ctypes.Structure):
-    """Sizes of an LTC and its sequence, and the substeps: max_step in seconds."""
+    """Sizes of an LTC and its sequence, and its substeps: max_step in seconds."""
 
     _fields_ = (
         ("batch", ctypes.c_int64),
@@ -45,7 +45,7 @@ class LtcSizes(ctypes.Structure):
 
 
 class FlowSizes(ctypes.Structure):
-    """Sizes of a LiquidFlow and its sequence."""
+    """Sizes of a LiquidFlow and its sequence, and the limit to which a step clamps inputs."""
 
     _fields_ = (
         ("batch", ctypes.c_int64),
@@ -57,7 +57,7 @@ class FlowSizes(ctypes.Structure):
 
 
 class EncoderSizes(ctypes.Structure):
-    """Sizes of a frame encoder; channels are those of the image and of each convolution."""
+    """Sizes of a frame encoder; `channels` lists those of the image and of each convolution."""
 
     _fields_ = (
         ("height", ctypes.c_int64),
@@ -69,25 +69,25 @@ class EncoderSizes(ctypes.Structure):
 
 
 class TensorLike(Protocol):
-    """What the kernel has to know of a tensor of torch, which is not imported here."""
+    """What the kernel needs to know of a tensor of torch, which is not imported here."""
 
     @property
     def device(self) -> Any:
-        """Where its numbers lie; ``device.type`` is ``cpu`` or an accelerator's."""
+        """Where its numbers are; ``device.type`` is ``cpu`` or the name of an accelerator."""
 
     @property
     def dtype(self) -> Any:
-        """Kind of its numbers."""
+        """The type of its numbers."""
 
     def data_ptr(self) -> int:
-        """Address of its first number."""
+        """Give the address of its first number."""
 
 
 class Kernel:
-    """The functions of one instruction set.
+    """The functions of the library for one instruction set.
 
     Args:
-        library: the library as loaded.
+        library: the loaded library.
         instruction_set: one of `available()`.
 
     """
@@ -97,11 +97,11 @@ class Kernel:
         self._library = library
 
     def function(self, name: str, dtype: object) -> Any:
-        """Look up the C function `name` for numbers of `dtype`, of numpy or of torch."""
+        """Look up the C function `name` for numbers of `dtype`, a type of numpy or of torch."""
         return getattr(self._library, f"{name}_{_name(dtype)}_{self.instruction_set}")
 
     def takes(self, value: TensorLike) -> bool:
-        """Whether tensors like this one are for the kernel: on the CPU, float32 or float64."""
+        """Whether the kernel takes tensors like this one: on the CPU, float32 or float64."""
         return value.device.type == "cpu" and _name(value.dtype) in _FLOATS
 
     def call(
@@ -111,7 +111,7 @@ class Kernel:
         inputs: Sequence[TensorLike | None],
         outputs: Sequence[TensorLike | None],
     ) -> None:
-        """Run `name` from and into contiguous tensors of one dtype; None is a null pointer."""
+        """Call `name` with contiguous tensors of one dtype; None becomes a null pointer."""
         dtype = next(value.dtype for value in inputs if value is not None)
         arrays = (
             _pointers([None if value is None else value.data_ptr() for value in values])
@@ -121,14 +121,14 @@ class Kernel:
 
 
 class Instance:
-    """An object of the kernel that reads and writes arrays of its user; call it with one number.
+    """An object in the kernel's memory, which reads and writes arrays of its user when called.
 
     Args:
-        kernel: where it comes from.
+        kernel: the kernel that makes it.
         name: ``ltc``, ``flow`` or ``encoder``.
-        sizes: of it.
-        parameters: arrays of one dtype, of which it keeps copies; None is a null pointer.
-        arrays: contiguous arrays, whose memory it keeps to use in every call.
+        sizes: its sizes.
+        parameters: arrays of one dtype, which it copies; None becomes a null pointer.
+        arrays: contiguous arrays, whose memory every call reads and writes.
 
     """
 
@@ -156,12 +156,12 @@ class Instance:
         self._pointer = ctypes.c_void_p(pointer)
 
     def __call__(self, number: float) -> None:
-        """Compute from the arrays, and a number, into them."""
+        """Compute from `arrays` and a number (seconds, or the age of an image) into `arrays`."""
         self._step(self._pointer, number)
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "this holds memory of the kernel: copy or pickle what it was made of instead"
+            "this holds memory of the native kernel: copy or pickle what it was made of instead"
         )
 
 
@@ -170,32 +170,35 @@ def _pointers(addresses: list[int | None]) -> Any:
 
 
 def _name(dtype: object) -> str:
-    """Name of a dtype, which torch gives with its own before."""
+    """Give the name of a dtype, without the prefix that torch adds."""
     return str(dtype).removeprefix("torch.")
 
 
 def available() -> tuple[str, ...]:
-    """Instruction sets that were built and that this machine has, narrowest first."""
+    """List the instruction sets that were built and that this machine has, narrowest first."""
     library = _load()
     if library is None:
         return ()
     return INSTRUCTION_SETS[: INSTRUCTION_SETS.index(_widest(library)) + 1]
 
 
-def select(wish: str) -> Kernel | None:
-    """Kernel for `wish`: "" for the widest, "0" for none, or the name of an instruction set.
+def select(choice: str) -> Kernel | None:
+    """Give the kernel for a value of LIQUID_NAV_NATIVE; None if there is none.
+
+    Args:
+        choice: "" or "1" for the widest instruction set, "0" for no kernel, or the name of one.
 
     Raises:
-        ConfigError: on an instruction set that the library or the machine lacks.
+        ConfigError: if the library or the machine does not have this instruction set.
     """
-    library = None if wish == "0" else _load()
-    if library is None or wish in ("", "1"):
+    library = None if choice == "0" else _load()
+    if library is None or choice in ("", "1"):
         return None if library is None else Kernel(library, _widest(library))
-    if wish not in available():
+    if choice not in available():
         raise ConfigError(
-            f"LIQUID_NAV_NATIVE={wish!r}: here it can be 0, 1, {', '.join(available())}"
+            f"LIQUID_NAV_NATIVE={choice!r} is not available; use 0, 1, {', '.join(available())}"
         )
-    return Kernel(library, wish)
+    return Kernel(library, choice)
 
 
 def _load() -> ctypes.CDLL | None:
@@ -205,7 +208,9 @@ def _load() -> ctypes.CDLL | None:
             library = ctypes.CDLL(str(path))
             if getattr(library, f"version_{VERSION}", None) is not None:
                 return library
-            warnings.warn(f"{path} is of another version: build it again, by make", stacklevel=2)
+            warnings.warn(
+                f"{path} has another version than {VERSION}: build it again with make", stacklevel=2
+            )
     return None
 
 
@@ -216,4 +221,4 @@ def _widest(library: ctypes.CDLL) -> str:
 
 
 kernel: Kernel | None = select(os.environ.get("LIQUID_NAV_NATIVE", ""))
-"""What the cells use; None where they run on torch alone."""
+"""The kernel that the cells use; None if they run on torch alone."""

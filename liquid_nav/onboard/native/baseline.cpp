@@ -1,9 +1,9 @@
-// Any processor, and the choice among instruction sets.
+// The kernel for any processor, and the choice of the instruction set.
 #define NAME baseline
 #define BYTES 16
 #include "kernel.h"
 
-// Named after the version of the interface, which native/__init__.py wants to find.
+// Its name is the version of the interface, by which native/__init__.py checks it.
 EXPORT void version_2() {}
 
 // The widest instruction set that was built and that this processor has.

@@ -9,8 +9,8 @@ template <class T> inline void rectify(T *x, int64_t count) {
     for (int64_t i = 0; i < count; ++i) x[i] = x[i] < T(0) ? T(0) : x[i];
 }
 
-// One convolution, zeros around its source. Pixels are stored with their channels together: a row
-// of three taps is contiguous, and the convolution is three dense layers of it.
+// One convolution, with zeros around its source. The channels of a pixel are stored together, so a
+// row of three taps is contiguous, and the convolution is the sum of three dense layers of rows.
 template <class T> struct Convolution {
     const int64_t inputs, outputs, height, width, out_height, out_width, pitch;
     Dense<T> above, centre, below;
@@ -33,10 +33,10 @@ template <class T> struct Convolution {
         });
     }
 
-    // Where row y of the source begins; its border is not to be written to.
+    // Where row y of the source begins. The border around the source must stay zero.
     T *source_row(int64_t y) const { return source + ((y + 1) * (width + 2) + 1) * inputs; }
 
-    // Row y of the result is written to `to`.
+    // Write row y of the result to `to`.
     void operator()(int64_t y, T *to) const {
         for (int64_t x = 0; x < out_width; ++x) copy(row + x * pitch, bias.data, pitch);
         const int64_t line = (width + 2) * inputs;
@@ -55,7 +55,7 @@ struct EncoderSizes {
     const int64_t *channels;
 };
 
-// An encoder with all memory taken beforehand.
+// An encoder; it allocates nothing after its construction.
 template <class T> struct Encoder {
     const int64_t count, features, height, width;
     Convolution<T> **const convolutions;
@@ -66,7 +66,8 @@ template <class T> struct Encoder {
     T *result;
 
     // in: weight and bias of each convolution; then weight (F, C H W + 1) of the dense layer, whose
-    // last column is for the number beside the image, and bias (F). Image (H, W, 3), result (F).
+    // last column multiplies the number beside the image, and bias (F). The image is (H, W, 3), the
+    // result (F).
     Encoder(const EncoderSizes &n, const T *const *in, const uint8_t *image, T *result)
         : count(n.convolutions), features(n.features), height(n.height), width(n.width),
           convolutions(new Convolution<T> *[count]), last(stack(n, in)),
@@ -74,7 +75,7 @@ template <class T> struct Encoder {
           of_number(round_up(features)), sum(round_up(features)),
           dense(round_up(features), last.out_height * last.out_width * last.outputs,
                 [&](int64_t o, int64_t i) {
-                    // Ours are pixels of channels, the layer's are channels of pixels.
+                    // Here channels vary fastest, in the layer pixels do.
                     const int64_t pixels = last.out_height * last.out_width;
                     const int64_t at = i % last.outputs * pixels + i / last.outputs;
                     return o < features ? in[2 * count][o * columns() + at] : T(0);

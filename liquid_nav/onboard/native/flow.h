@@ -5,12 +5,12 @@
 
 namespace {
 
-// A matrix whose product with rows is summed onto rows, packed as [vector of outputs][input].
+// A matrix that adds its product with rows x to rows y, packed as [vector of outputs][input].
 template <class T> struct Dense {
     int64_t outputs, inputs;
     Buffer<T> packed;
 
-    // weight(output, input) for both below their number, of which outputs is a multiple of 16.
+    // `weight(output, input)` gives an entry; `outputs` is a multiple of 16.
     template <class Weight>
     Dense(int64_t outputs, int64_t inputs, Weight weight)
         : outputs(outputs), inputs(inputs), packed(outputs * inputs) {
@@ -42,8 +42,8 @@ struct FlowSizes {
     double input_limit;
 };
 
-// The part of a LiquidFlow that is sequential. A row of gates is padded: targets from 0 on, time
-// constants from `pitch` on.
+// The sequential part of a LiquidFlow. A row of gates is padded: targets start at 0, time constants
+// at `pitch`.
 template <class T> struct Flow {
     const int64_t units, pitch;
     const bool reads_state;
@@ -79,7 +79,7 @@ template <class T> struct Flow {
         copy(to + units, from + pitch, units);
     }
 
-    // Opening of the gates; y (rows, 2 pitch) enters as the drive.
+    // Turn the drive y (rows, 2 pitch) into openings of the gates, in place.
     void open(int64_t rows, const T *v, T *y) const {
         state.add(rows, v, pitch, y, 2 * pitch);
         for (int64_t at = 0; at < rows * 2 * pitch; at += lanes<T>)
@@ -96,7 +96,7 @@ template <class T> struct Flow {
             Vector<T> log_tau =
                 load(offset + pitch) + load(scale + pitch) * load(opening + pitch + i);
             rate = exponential<T>(-log_tau);
-            // Beyond the clamp nothing of v is left; infinity times zero would be NaN.
+            // Beyond the limit nothing of v is left, and infinity times zero would be NaN.
             z = clamp<T>(dt * rate, 0, Number<T>::limit);
         }
         Vector<T> share() const { return -exponential_less_one<T>(-z); }
@@ -113,7 +113,7 @@ template <class T> struct Flow {
     }
 };
 
-// in: drive (B, T, 2N), dt (B, T), v (B, N), then those of Flow. out: states (B, T, N).
+// in: drive (B, T, 2N), dt (B, T), v (B, N), then the arrays of Flow. out: states (B, T, N).
 template <class T> void flow_forward(const FlowSizes &n, const T *const *in, T *const *out) {
     Flow<T> cell(n.units, in + 3, false);
     const int64_t pitch = cell.pitch;
@@ -129,7 +129,7 @@ template <class T> void flow_forward(const FlowSizes &n, const T *const *in, T *
 }
 
 // in: as in the forward pass, then states and their gradient. out: gradients of drive, dt and v.
-// That of the state weight is a product of those of the drive with the states.
+// The caller computes the gradient of the state weight, the product of drive gradient and states.
 template <class T> void flow_backward(const FlowSizes &n, const T *const *in, T *const *out) {
     const T *dt = in[1], *states = in[6], *states_grad = in[7];
     Flow<T> cell(n.units, in + 3, true);
@@ -172,7 +172,7 @@ template <class T> void flow_backward(const FlowSizes &n, const T *const *in, T 
     for (int64_t b = 0; b < n.batch; ++b) copy(out[2] + b * n.units, v_grad + b * pitch, n.units);
 }
 
-// One cell for single events, with all memory taken beforehand.
+// One cell for single events; it allocates nothing after its construction.
 template <class T> struct FlowStep {
     Flow<T> cell;
     const int64_t inputs;
@@ -182,7 +182,7 @@ template <class T> struct FlowStep {
     const T *u, *state;
     T *flowed;
 
-    // in: those of Flow, then input weight (2N, I) and bias (2N).
+    // in: the arrays of Flow, then input weight (2N, I) and bias (2N).
     FlowStep(const FlowSizes &n, const T *const *in, const T *u, const T *state, T *flowed)
         : cell(n.units, in, false), inputs(n.inputs), input_limit(T(n.input_limit)),
           input(2 * cell.pitch, n.inputs,

@@ -1,7 +1,7 @@
-// The functions of one instruction set, as a plain C interface. A translation unit defines its NAME
-// and BYTES; Python looks functions up by name, for the widest set that the machine has.
+// The functions for one instruction set, as a plain C interface. A translation unit defines its
+// NAME and BYTES; Python looks functions up by name, for the widest set that the machine has.
 //
-// Arrays are contiguous; the order of `in` and `out` is told at each template.
+// Arrays are contiguous. Each template documents the order of its `in` and `out`.
 #pragma once
 
 #include "encoder.h"

@@ -5,8 +5,8 @@
 
 namespace {
 
-// Synapses from `sources` values x onto `targets` neurons. Parameters are packed in vectors, one
-// each of slope, offset, w and w E, as the two directions read them; beyond the edges all are 0.
+// Synapses from `sources` values x onto `targets` neurons. Slope, offset, w and w E are packed as
+// vectors, in the order in which each of the two directions reads them. Padding is 0.
 template <class T> struct Synapses {
     int64_t targets, sources;
     Buffer<T> by_target;  // [vector of targets][source]
@@ -33,7 +33,7 @@ template <class T> struct Synapses {
             }
     }
 
-    // Add conductance and current of `rows` inputs x to g and c, rows of `pitch`.
+    // Add conductance and current for `rows` rows of x to g and c, whose rows are `pitch` apart.
     void open(int64_t rows, const T *x, int64_t x_pitch, T *g, T *c, int64_t pitch) const {
         constexpr int64_t W = lanes<T>;
         for (int64_t first = 0; first < targets; first += W) {
@@ -66,8 +66,8 @@ template <class T> struct Synapses {
         }
     }
 
-    // From gradients of g and c, rows of `pitch`, add those of the parameters to `gradients` and
-    // those of x, like x in rows of round_up(sources), to x_grad.
+    // Given the gradients of g and c, whose rows are `pitch` apart, add the gradients of the
+    // parameters to `gradients` and that of x to x_grad. Rows of both are round_up(sources) apart.
     void backward(int64_t rows, const T *x, const T *g_grad, const T *c_grad, int64_t pitch,
                   T *x_grad) {
         constexpr int64_t W = lanes<T>;
@@ -84,7 +84,7 @@ template <class T> struct Synapses {
                     Vector<T> z = slope * value + offset, s = logistic<T>(z);
                     const T dg = g_grad[row * pitch + i], dc = c_grad[row * pitch + i];
                     Vector<T> ds = (w * dg + w_reversal * dc) * (s - s * s);
-                    // The clamped logistic ends in 1e-38, which a huge input must not amplify.
+                    // The clamped logistic ends at 1e-38, which a huge input must not amplify.
                     ds = z < -Number<T>::limit ? Vector<T>{} : ds;
                     sums[0] += ds * value;
                     sums[1] += ds;
@@ -93,13 +93,13 @@ template <class T> struct Synapses {
                     T *dx = x_grad + row * x_pitch + first;
                     store(dx, load(dx) + ds * slope);
                 }
-                // Sums of rows first: a long sequence then adds few and large terms.
+                // Rows are summed first, so that a long sequence adds few, large terms.
                 T *total = gradients.data + at;
                 for (int k = 0; k < 4; ++k) store(total + k * W, load(total + k * W) + sums[k]);
             }
     }
 
-    // Hand the gradients over in the layout of the constructor.
+    // Write the gradients in the layout of the constructor.
     void unpack(T *slope, T *offset, T *gains) const {
         constexpr int64_t W = lanes<T>;
         for (int64_t i = 0; i < targets; ++i)
@@ -133,14 +133,14 @@ template <class T> struct Ltc {
           max_step(n.max_step), sensory(n.units, n.inputs, in[3], in[4], in[5], backward),
           recurrent(n.units, n.units, in[6], in[7], in[8], backward), leak(pitch),
           leak_current(pitch), capacitance(pitch) {
-        // What pads a row must not divide by zero.
+        // The padding of a row must not divide by zero.
         for (int64_t i = 0; i < pitch; ++i) leak[i] = capacitance[i] = 1;
         copy(leak.data, in[0], units);
         copy(leak_current.data, in[1], units);
         copy(capacitance.data, in[2], units);
     }
 
-    // Conductance and current of leak and sensory synapses.
+    // Compute conductance g and current c of leak and sensory synapses.
     void drive(int64_t rows, const T *u, int64_t u_pitch, T *g, T *c) const {
         for (int64_t row = 0; row < rows; ++row) {
             copy(g + row * pitch, leak.data, pitch);
@@ -149,7 +149,7 @@ template <class T> struct Ltc {
         sensory.open(rows, u, u_pitch, g, c, pitch);
     }
 
-    // What is left of dt after `substep` whole steps; not positive when that one is not needed.
+    // What is left of dt after `substep` whole steps; not positive if this substep is not needed.
     T left(T dt, int64_t substep) const { return dt - T(substep * max_step); }
     bool is_last(T dt, int64_t substep) const {
         return substep + 1 >= max_substeps || !(left(dt, substep + 1) > 0);
@@ -159,8 +159,8 @@ template <class T> struct Ltc {
         return substep + 1 < max_substeps && rest > T(max_step) ? T(max_step) : rest;
     }
 
-    // Substeps of the rows of one interval: which rows take part in each, the state each starts
-    // from and the gates there, packed without the rows that are through.
+    // The substeps of one interval: which rows take part in each, the states from which they start
+    // and the gates there, packed without the rows that have finished.
     struct Substeps {
         int64_t rows, pitch, count = 0;
         Buffer<T> x, g, c;
@@ -170,16 +170,16 @@ template <class T> struct Ltc {
               c(kept * rows * pitch), index(kept * rows), active(kept) {}
     };
 
-    // What the forward pass leaves to the backward pass of one interval: the drive and, as most
-    // intervals are one substep, the gates of the first.
+    // What the forward pass saves for the backward pass of one interval: the drive and the gates of
+    // the first substep, which is the only one of most intervals.
     struct Saved {
         T *drive, *first;
         bool known;
     };
 
-    // Flow v over dt, `dt_pitch` apart, given the drive of `saved`. Where `saved` is known, takes
-    // the first gates from there and keeps each substep; else keeps only the last, and writes the
-    // first gates unless null.
+    // Advance v over dt, whose rows are `dt_pitch` apart, with the drive in `saved`. If
+    // `saved.known`, read the first gates from there and keep every substep in `steps`. Otherwise
+    // keep only the last one, and write the first gates unless they are null.
     void advance(T *v, const T *dt, int64_t dt_pitch, Substeps &steps, Saved saved) const {
         const int64_t block = steps.rows * pitch;
         const T *g = saved.drive, *c = saved.drive + block;
@@ -221,8 +221,8 @@ template <class T> struct Ltc {
     }
 };
 
-// in: u (B, T, I), dt (B, T), v (B, N), then those of Ltc. out: states (B, T, N) and, unless null,
-// what the backward pass wants (T, 4, B, pitch), see Ltc::Saved.
+// in: u (B, T, I), dt (B, T), v (B, N), then the arrays of Ltc. out: states (B, T, N) and, unless
+// null, what the backward pass needs (T, 4, B, pitch), see Ltc::Saved.
 template <class T> void ltc_forward(const LtcSizes &n, const T *const *in, T *const *out) {
     const T *u = in[0], *dt = in[1];
     Ltc<T> cell(n, in + 3, false);
@@ -241,7 +241,7 @@ template <class T> void ltc_forward(const LtcSizes &n, const T *const *in, T *co
 }
 
 // in: as in the forward pass, then states, what was saved and the gradient of the states. out:
-// gradients of all that the forward pass takes, in its order; that of u may be null.
+// gradients of everything the forward pass takes, in its order; that of u can be null.
 template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *const *out) {
     const T *u = in[0], *dt = in[1], *states = in[12], *saved = in[13], *states_grad = in[14];
     Ltc<T> cell(n, in + 3, true);
@@ -275,7 +275,7 @@ template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *c
                 for (int64_t i = 0; i < pitch; i += lanes<T>) {
                     const int64_t at = a * pitch + i, to = row * pitch + i;
                     Vector<T> open = load(g + at), rate = open / load(cell.capacitance + i);
-                    // Beyond the clamp nothing of v is left; infinity times zero would be NaN.
+                    // Beyond the limit nothing of v is left, and infinity times zero would be NaN.
                     Vector<T> z = clamp<T>(h * rate, 0, Number<T>::limit);
                     Vector<T> share = -exponential_less_one<T>(-z), kept = T(1) - share;
                     Vector<T> target = load(c + at) / open, grad = load(v_grad + to);
@@ -291,7 +291,7 @@ template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *c
                     store(sum, load(sum) - z_grad * z / load(cell.capacitance + i));
                     store(x_grad + at, grad * kept);
                 }
-                // Substeps before the last have a length of their own, whatever dt is.
+                // The length of substeps before the last does not depend on dt.
                 if (cell.is_last(dt[k], s)) {
                     T sum = 0;
                     for (int64_t lane = 0; lane < lanes<T>; ++lane) sum += dt_grad[lane];
@@ -320,7 +320,7 @@ template <class T> void ltc_backward(const LtcSizes &n, const T *const *in, T *c
     cell.recurrent.unpack(out[9], out[10], out[11]);
 }
 
-// One cell for single events, with all memory taken beforehand.
+// One cell for single events; it allocates nothing after its construction.
 template <class T> struct LtcStep {
     Ltc<T> cell;
     typename Ltc<T>::Substeps steps;

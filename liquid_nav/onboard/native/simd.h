@@ -1,8 +1,8 @@
 // Vectors as wide as one instruction set has them, and the three functions that the cells need.
 //
 // A translation unit defines BYTES, the width, before it includes this file. The width must not
-// exceed what its instruction set has: the compiler then splits vectors at a great cost. All is in
-// an anonymous namespace, lest the linker merge code of different instruction sets.
+// exceed what its instruction set has, or the compiler splits vectors at a great cost. Everything
+// is in an anonymous namespace, so that the linker does not merge code of different sets.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ template <> struct Number<float> {
     typedef int32_t Bits __attribute__((vector_size(BYTES)));
     static constexpr int mantissa = 23;
     static constexpr Bits one = Bits{} + 0x3f800000;
-    // 1.5 * 2^mantissa: added, it rounds to a whole number, which the lowest bits then hold.
+    // 1.5 * 2^mantissa: adding it rounds to a whole number, which is then in the lowest bits.
     static constexpr float magic = 12582912.0f;
     static constexpr float limit = 87.0f;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
@@ -57,8 +57,8 @@ template <class T> inline void store(T *to, Vector<T> vector) {
     __builtin_memcpy(to, &vector, sizeof vector);
 }
 
-// The larger and the smaller of two; where x is NaN, so is the result. One instruction each, which
-// the compiler finds only if it may forget about NaN.
+// The larger and the smaller of two; the result is NaN where x is. Each is one instruction, which
+// the compiler would use by itself only if it were allowed to ignore NaN.
 #define PAIR(T, prefix, suffix)                                                                   \
     inline Vector<T> larger(Vector<T> low, Vector<T> x) { return prefix##_max_##suffix(low, x); } \
     inline Vector<T> smaller(Vector<T> high, Vector<T> x) { return prefix##_min_##suffix(high, x); }
@@ -80,7 +80,7 @@ template <class T> inline Vector<T> clamp(Vector<T> x, T low, T high) {
     return smaller(high - Vector<T>{}, larger(low - Vector<T>{}, x));
 }
 
-// exp(x) is scale + scale * small, with small the exponential less one of the reduced argument.
+// exp(x) = scale + scale * small, where small is exp(r) - 1 of the reduced argument r.
 template <class T> struct Exponential {
     Vector<T> scale, small;
     explicit Exponential(Vector<T> x) {
@@ -90,7 +90,7 @@ template <class T> struct Exponential {
         auto bits = (typename N::Bits)whole;
         whole -= N::magic;
 #if defined(__FMA__) || defined(__aarch64__)
-        // A fused product is exact: to 1e-7 one constant does for float.
+        // A fused product is exact, so one constant suffices for the 1e-7 of a float.
         constexpr bool split = sizeof(T) == 8;
 #else
         constexpr bool split = true;
@@ -129,7 +129,7 @@ template <class T> inline Vector<T> between(Vector<T> v, Vector<T> target, Vecto
 
 inline int64_t round_up(int64_t count) { return (count + 15) / 16 * 16; }
 
-// Zeroed memory of its own.
+// Memory that it owns, zero at first.
 template <class T> struct Buffer {
     T *data;
     explicit Buffer(int64_t size) : data(new T[size]()) {}
@@ -142,7 +142,7 @@ template <class T> inline void copy(T *to, const T *from, int64_t count) {
     __builtin_memcpy(to, from, sizeof(T) * count);
 }
 
-// Run body(first, constant) over `count` rows, four at a time while there are four.
+// Call body(first, number) over `count` rows, four at a time as long as there are four.
 template <class Body> inline void by_fours(int64_t count, Body body) {
     int64_t row = 0;
     for (; row + 4 <= count; row += 4) body(row, std::integral_constant<int, 4>{});

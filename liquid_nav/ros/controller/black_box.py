@@ -131,7 +131,7 @@ class BlackBox:
 
     Args:
         config: settings.
-        camera: the camera that frames come from.
+        camera: the camera that frames come from; None for a policy without one.
         logger: of the node.
 
     """

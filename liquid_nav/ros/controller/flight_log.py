@@ -27,7 +27,7 @@ class FlightLog:
     Args:
         folder: where files are written; it is made if it does not exist.
         node: fully qualified name of the node; files are named after it.
-        camera: the camera that frames come from.
+        camera: the camera that frames come from; None for a policy without one.
         logger: of the node.
 
     """

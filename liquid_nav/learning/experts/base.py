@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.events import Event
+from liquid_nav.events import Channel, Event
 from liquid_nav.onboard import RawCommand
 from liquid_nav_sim.world import World
 
@@ -42,11 +42,17 @@ class Expert(ABC):
 
 
 class ExpertPilot:
-    """Lets an expert fly where else a controller does.
+    """Lets an expert fly in the place of a controller.
 
     Args:
         expert: who flies.
+
+    Attributes:
+        channels: none, since an expert looks into the world instead.
+
     """
+
+    channels: frozenset[Channel] = frozenset()
 
     def __init__(self, expert: Expert) -> None:
         self._expert = expert

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from liquid_nav.events import SECOND
-from liquid_nav.learning.avoidance import Wayfinder, blocking, push
-from liquid_nav.learning.expert import clip, heading_frame, wrap
-from liquid_nav.learning.target_expert import SEARCH_YAW_RATE, TargetExpert
+from liquid_nav.learning.experts.avoidance import Wayfinder, blocking, push
+from liquid_nav.learning.experts.base import clip, heading_frame, wrap
+from liquid_nav.learning.experts.target import SEARCH_YAW_RATE, TargetExpert
 from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 

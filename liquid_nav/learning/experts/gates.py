@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from liquid_nav.learning.expert import Expert, clip, heading_frame, wrap
+from liquid_nav.learning.experts.base import Expert, clip, heading_frame, wrap
 from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.tasks.gates import GatesAttempt

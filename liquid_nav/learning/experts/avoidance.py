@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND
-from liquid_nav.learning.expert import wrap
+from liquid_nav.learning.experts.base import wrap
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import World
 

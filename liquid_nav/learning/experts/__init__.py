@@ -1,6 +1,6 @@
 """The expert of each task, by its name."""
 
-from liquid_nav.learning.expert import Expert
+from liquid_nav.learning.experts.base import Expert
 from liquid_nav.registry import Registry
 from liquid_nav_sim.world import World
 
@@ -8,10 +8,10 @@ EXPERTS: Registry[type[Expert]] = Registry(
     "liquid_nav.experts",
     "expert",
     {
-        "target": "liquid_nav.learning.target_expert:TargetExpert",
-        "forest": "liquid_nav.learning.forest_expert:ForestExpert",
-        "gates": "liquid_nav.learning.gates_expert:GatesExpert",
-        "follow": "liquid_nav.learning.follow_expert:FollowExpert",
+        "target": "liquid_nav.learning.experts.target:TargetExpert",
+        "forest": "liquid_nav.learning.experts.forest:ForestExpert",
+        "gates": "liquid_nav.learning.experts.gates:GatesExpert",
+        "follow": "liquid_nav.learning.experts.follow:FollowExpert",
     },
 )
 """Classes of experts by the name of their task in `liquid_nav_sim.tasks.registry.TASKS`.

@@ -2,8 +2,8 @@
 
 import math
 
-from liquid_nav.learning.avoidance import Wayfinder, blocking, push
-from liquid_nav.learning.expert import Expert, clip, heading_frame, wrap
+from liquid_nav.learning.experts.avoidance import Wayfinder, blocking, push
+from liquid_nav.learning.experts.base import Expert, clip, heading_frame, wrap
 from liquid_nav.onboard import RawCommand
 from liquid_nav.rotations import yaw_of
 
