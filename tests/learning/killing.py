@@ -14,8 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.imitation import train
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
-from liquid_nav_sim.world import WorldConfig
 from support import small_network
 
 CONFIG = TrainingConfig(

@@ -129,9 +129,9 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             return self._wait_for("a controller")
         if not self._in_step:
             return True
-        now, read = time.monotonic(), self._outputs.has_reader()
+        now, read = time.monotonic(), self._outputs.have_readers()
         if self._heard is not None:
-            return self._outputs.have_readers() or now - self._heard > _MATCH
+            return read or now - self._heard > _MATCH
         # A publisher may be there before its owner is active, which its first command shows. One
         # that only answers measurements has none to send, but reads them.
         self._read_since = (self._read_since or now) if read else None

@@ -120,10 +120,6 @@ class Outputs:
         """Whether every sensor that is published has a reader."""
         return all(sensor.is_read() for sensor in self._sensors.values())
 
-    def has_reader(self) -> bool:
-        """Whether any sensor has a reader."""
-        return any(sensor.is_read() for sensor in self._sensors.values())
-
     def publishes(self, event: Event) -> bool:
         """Whether there is a message for an event of the world."""
         return self._world.sensor_of(event) in self._sensors
