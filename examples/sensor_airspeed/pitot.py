@@ -1,34 +1,21 @@
-"""A sensor of one's own: a pitot tube that measures the airspeed, its message, and how it fails."""
+"""A sensor of one's own: a pitot tube for the events of `encoder_airspeed`, and how it fails."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from airspeed import Airspeed
 
-from liquid_nav.events import Channel, Event
-from liquid_nav.messages.decode import check_time, stamp_of
-from liquid_nav.messages.fields import BODY, header, vector3
-from liquid_nav.messages.plug import SensorSetup, WritableMessage
 from liquid_nav_sim.faults.effects import Effect
 from liquid_nav_sim.sensors.model import SensorContext, SensorModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import Motion
 
 
-@dataclass(frozen=True, eq=False)
-class Airspeed(Event):
-    """Speed of the body along its x axis, as in still air; `speed` in m/s."""
-
-    channel = Channel("airspeed")
-
-    speed: float
-
-
 @dataclass(frozen=True)
 class PitotModel(SensorModel):
     """A pitot tube; `noise` is the standard deviation of a reading, m/s."""
 
-    channel = Channel("airspeed")
+    channel = Airspeed.channel
     timing = SensorTiming(rate=50.0, latency=0.005)
     limits = (np.full(1, -60.0), np.full(1, 60.0))
 
@@ -54,24 +41,6 @@ class Pitot:
         x, y, z, w = state.orientation
         nose = (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y))
         return Airspeed(stamp, arrival, float(state.linear_velocity @ nose) + error)
-
-
-class AirspeedMessage(WritableMessage):
-    """Carries airspeed in ``geometry_msgs/TwistStamped``, as its linear x."""
-
-    channel, type, topic = Airspeed.channel, "geometry_msgs/msg/TwistStamped", "/airspeed"
-
-    def decode(self, message: Any, arrival: int, setup: SensorSetup) -> Airspeed:
-        """Make an event of a message."""
-        stamp = check_time(stamp_of(message.header.stamp))
-        return Airspeed(min(stamp, arrival), arrival, message.twist.linear.x)
-
-    def encode(self, event: Airspeed) -> dict[str, Any]:
-        """Give the fields of the message of an event."""
-        return {
-            "header": header(event.stamp, BODY),
-            "twist": {"linear": vector3((event.speed, 0.0, 0.0))},
-        }
 
 
 BLOCKED = Effect(change=lambda event, action: replace(event, speed=0.0))

@@ -17,7 +17,8 @@ from plugin_support import plugged
 
 @pytest.fixture(autouse=True)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with plugged("sensor_airspeed", tmp_path_factory.mktemp("site")):
+    site = tmp_path_factory.mktemp("site")
+    with plugged("encoder_airspeed", site), plugged("sensor_airspeed", site):
         yield
 
 
