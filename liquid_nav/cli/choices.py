@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from liquid_nav.cli.quiet_import import import_pybullet
-
 
 def one_of(
     names: Callable[[], Iterable[str]],
@@ -44,8 +42,6 @@ def one_of(
 
 def task_names() -> Iterable[str]:
     """Names of the tasks that the simulator has."""
-    import_pybullet()
-
     from liquid_nav_sim.tasks.registry import TASKS
 
     return TASKS
