@@ -3,7 +3,6 @@
 import importlib
 import logging
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from liquid_nav.errors import ConfigError
@@ -56,6 +55,9 @@ class Registry(Generic[Part]):
         """Names of all parts, ours first."""
         yield from dict.fromkeys((*self._parts, *self._entry_points()))
 
+    def __len__(self) -> int:
+        return len({*self._parts, *self._entry_points()})
+
     def __contains__(self, name: object) -> bool:
         return name in self._parts or name in self._entry_points()
 
@@ -73,6 +75,9 @@ class Registry(Generic[Part]):
 
     def _entry_points(self) -> dict[str, str]:
         """Where the parts of installed packages are imported from, by name."""
+        # Importing this takes longer than loading a policy, which needs parts of ours alone.
+        from importlib.metadata import entry_points
+
         plugged = {}
         for point in entry_points(group=self.group):
             if point.name in self._parts:

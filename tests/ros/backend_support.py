@@ -68,7 +68,7 @@ def stand_in(store: Any, message_type: str) -> type[Any]:
 
         def __init__(self) -> None:
             for name, (_, kind) in fields:
-                if kind in store.fielddefs:
-                    setattr(self, name, stand_in(store, kind)())
+                nested = kind in store.fielddefs
+                setattr(self, name, stand_in(store, kind)() if nested else None)
 
     return Message
