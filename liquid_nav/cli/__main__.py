@@ -1,0 +1,7 @@
+"""``python -m liquid_nav.cli`` is the `liquid-nav` command."""
+
+import sys
+
+from liquid_nav.cli.main import main
+
+sys.exit(main())
