@@ -50,9 +50,18 @@ def decode(text: str) -> SafetyConfig:
 
 
 def differences(safety: SafetyConfig) -> str:
-    """Name the settings that are not at their defaults, with their values."""
+    """Name the settings that are not at their defaults, with their values.
+
+    A channel without staleness is left out: the recorded flight did not need it, and a recording of
+    before there was such a channel cannot have it.
+    """
     default, own = (_flat(json.loads(encode(each))) for each in (SafetyConfig(), safety))
-    names = [name for name in {**default, **own} if own.get(name) != default.get(name)]
+    names = [
+        name
+        for name in {**default, **own}
+        if own.get(name) != default.get(name)
+        if name in own or not name.startswith("staleness.")
+    ]
     return ", ".join(f"{name} {own.get(name)}" for name in names) or "all at their defaults"
 
 

@@ -115,6 +115,11 @@ def test_what_is_not_default_is_said() -> None:
     assert "limits.vy" not in words
 
 
+def test_a_recording_of_before_there_was_a_channel_has_default_settings() -> None:
+    before = {Channel.CAMERA: SafetyConfig().staleness[Channel.CAMERA]}
+    assert differences(replace(SafetyConfig(), staleness=before)) == "all at their defaults"
+
+
 def test_other_limits_go_over_the_settings() -> None:
     other = limited(SLOW, {"vx": 2.0, "vz": 0.01})
     assert other.limits == replace(SLOW.limits, vx=2.0, vz=0.01)
