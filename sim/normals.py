@@ -1,21 +1,23 @@
-"""Normal numbers for what draws a few at every step."""
+"""Standard normal numbers for models that draw a few of them in every step."""
 
 import numpy as np
 
 
 class Normals:
-    """Standard normal numbers in rows, drawn in blocks: far cheaper than row by row, and the same.
+    """Rows of standard normal numbers, drawn from the stream in blocks.
+
+    Blocks give the same numbers as single draws at a fraction of the cost.
 
     Args:
-        rng: their source, which nothing else draws from.
+        rng: random stream; nothing else may draw from it.
         width: numbers in a row.
-        most: rows in a block at most; does not change the numbers.
+        most: largest number of rows in a block; it does not change the numbers.
     """
 
     def __init__(self, rng: np.random.Generator, width: int, most: int = 256) -> None:
         self._rng, self._width, self._most = rng, width, most
         self._rows: list[list[float]] = []
-        # Small blocks first: many a flight is short.
+        # Many flights are short, so the first blocks are small.
         self._size = min(8, most)
 
     def row(self) -> list[float]:

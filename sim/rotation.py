@@ -19,14 +19,14 @@ def rotation_matrix(quaternion: Sequence[float]) -> Matrix:
 
 
 def rotate(matrix: Matrix, vector: Sequence[float]) -> Vector:
-    """R v: with the attitude of a body as R, from its frame to the world's."""
+    """R v; if R is the attitude of a body, from the body frame to the world frame."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
     x, y, z = vector
     return (a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z)
 
 
 def rotate_back(matrix: Matrix, vector: Sequence[float]) -> Vector:
-    """R^T v: with the attitude of a body as R, from the world's frame to its own."""
+    """R^T v; if R is the attitude of a body, from the world frame to the body frame."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
     x, y, z = vector
     return (a * x + d * y + g * z, b * x + e * y + h * z, c * x + f * y + i * z)
@@ -40,7 +40,7 @@ def cross(first: Sequence[float], second: Sequence[float]) -> Vector:
 
 
 def rotation_of(roll: float, pitch: float, yaw: float) -> Matrix:
-    """Rows of Rz(yaw) Ry(pitch) Rx(roll), radians."""
+    """Rows of the rotation matrix Rz(yaw) Ry(pitch) Rx(roll); angles in radians."""
     a, b, c = roll / 2, pitch / 2, yaw / 2
     (sa, ca), (sb, cb), (sc, cc) = ((sin(half), cos(half)) for half in (a, b, c))
     return rotation_matrix(

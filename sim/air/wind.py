@@ -1,4 +1,4 @@
-"""The air: a steady wind, gusts and turbulence."""
+"""The wind of one flight: a steady part, gusts and turbulence."""
 
 import math
 from collections.abc import Sequence
@@ -12,23 +12,25 @@ from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Vector
 
 SLOWEST_FIELD = 1.0
-"""m/s at which turbulence and discrete gusts pass at least: in hover and in still air too, the
-field changes."""
+"""Lowest speed at which turbulence and discrete gusts pass the vehicle, m/s.
+
+It makes them change in hover and in still air too.
+"""
 
 
 @dataclass(frozen=True)
 class DiscreteGust:
     """A gust of the 1 - cosine form (MIL-F-8785C, 3.7.3.1): it builds up over a length and stays.
 
-    Two of opposite velocity are a gust that comes and goes.
+    Two gusts of opposite velocity make one that builds up and dies down again.
 
     Attributes:
-        start: seconds into the flight at which the vehicle meets it.
-        velocity: what the wind has gained behind it, m/s, world ENU.
-        length: over which that builds up, metres.
+        start: time at which the vehicle reaches the front of the gust, seconds into the flight.
+        velocity: change of the wind once the gust has built up, m/s, world ENU.
+        length: distance over which the gust builds up, metres.
 
     Raises:
-        SimulationError: on a value out of range.
+        SimulationError: if a value is out of range.
     """
 
     start: float
@@ -38,20 +40,20 @@ class DiscreteGust:
     def __post_init__(self) -> None:
         if not 0 <= self.start < math.inf:
             raise SimulationError(
-                f"DiscreteGust.start must be finite seconds from 0 up, got {self.start!r}"
+                f"DiscreteGust.start must be finite seconds, at least 0, got {self.start!r}"
             )
         if len(self.velocity) != 3 or not all(abs(value) <= 50 for value in self.velocity):
             raise SimulationError(
-                f"DiscreteGust.velocity must be three speeds in [-50, 50] m/s, got "
+                f"DiscreteGust.velocity must be three components in [-50, 50] m/s, got "
                 f"{self.velocity!r}"
             )
         if not 0 < self.length < math.inf:
             raise SimulationError(
-                f"DiscreteGust.length must be finite and positive metres, got {self.length!r}"
+                f"DiscreteGust.length must be positive finite metres, got {self.length!r}"
             )
 
     def share(self, distance: float) -> float:
-        """Share of the velocity at a distance in metres behind the front."""
+        """Fraction of `velocity` that is reached `distance` metres behind the front."""
         return (1 - math.cos(math.pi * min(max(distance / self.length, 0.0), 1.0))) / 2
 
 
@@ -60,16 +62,17 @@ class WindModel:
     """Distribution of the wind in one flight.
 
     Attributes:
-        steady: largest speed of the steady horizontal wind, m/s; drawn uniformly, any direction.
-        gust: standard deviation of the gusts along each axis, m/s; these are an Ornstein-Uhlenbeck
-            process in time, the same at any height and speed.
+        steady: largest speed of the steady horizontal wind, m/s; speed and direction are drawn
+            uniformly.
+        gust: standard deviation of the gusts along each axis, m/s; the gusts are an
+            Ornstein-Uhlenbeck process in time that depends on neither altitude nor speed.
         gust_time: correlation time of the gusts, seconds.
-        turbulence: wind 6 m above the ground that sets the intensity of Dryden turbulence, m/s
-            (see `Dryden`); 7.7 is light, 15.4 moderate and 23.1 severe (15, 30 and 45 kn).
-        discrete: gusts that come for certain.
+        turbulence: wind speed 6 m above the ground that sets the intensity of Dryden turbulence,
+            m/s (see `Dryden`); 7.7 is light, 15.4 moderate and 23.1 severe (15, 30 and 45 kn).
+        discrete: gusts that every flight meets.
 
     Raises:
-        SimulationError: on a value out of range.
+        SimulationError: if a value is out of range.
     """
 
     steady: float = 1.0
@@ -89,18 +92,18 @@ class WindModel:
 
 
 class Wind:
-    """One flight's wind, exact for any step.
+    """The wind of one flight, exact for steps of any length.
 
-    Turbulence is a frozen field. It is carried along with the steady wind, or the vehicle flies
-    through it: its speed is the larger of the steady wind and the airspeed, and `SLOWEST_FIELD` at
-    least. Its longitudinal axis is that of the steady wind, its lateral one level.
+    Turbulence is a frozen field that passes the vehicle at the largest of three speeds: the
+    steady wind, the airspeed and `SLOWEST_FIELD`. Its longitudinal axis lies along the steady
+    wind, and its lateral axis is horizontal.
 
     Args:
         model: distribution to draw from.
-        rng: source of the draws.
+        rng: random stream.
 
     Attributes:
-        ahead: where the steady wind blows to, east and north of a unit vector.
+        ahead: direction that the steady wind blows towards, a unit vector (east, north).
     """
 
     def __init__(self, model: WindModel, rng: np.random.Generator) -> None:
@@ -118,15 +121,15 @@ class Wind:
     def advance(
         self, dt: float, altitude: float = 0.0, velocity: Sequence[float] = (0.0, 0.0, 0.0)
     ) -> Vector:
-        """Move on.
+        """Advance by `dt` seconds.
 
         Args:
             dt: seconds.
-            altitude: of the vehicle, metres.
-            velocity: of the vehicle, m/s, world ENU, shape (3,).
+            altitude: altitude of the vehicle, metres.
+            velocity: velocity of the vehicle, m/s, world ENU, shape (3,).
 
         Returns:
-            Velocity of the air where the vehicle is, m/s, world ENU, shape (3,).
+            Velocity of the air at the vehicle, m/s, world ENU, shape (3,).
         """
         model, (east, north), speed = self._model, self.ahead, self._speed
         if dt != self._dt:

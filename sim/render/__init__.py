@@ -1,1 +1,1 @@
-"""Images of a scene: the pinhole view, lenses, backgrounds, and a ray caster."""
+"""Renders images of a scene: pinhole cameras, lenses, backgrounds and a ray caster."""

@@ -1,4 +1,4 @@
-"""What a camera sees where no object is: a textured ground plane and a graded sky."""
+"""The background of an image: a textured ground plane and a sky with a colour gradient."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,36 +7,36 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Appearance
 
 HAZE_LENGTH = 40.0
-"""Metres over which haze takes all but 1/e of the ground's own colour, without fog."""
+"""Distance at which 1/e of the ground's own colour is left without fog, metres."""
 
-_BLOCK = 4096  # pixels drawn at a time, so that what is computed for them stays in the cache
+_BLOCK = 4096  # pixels drawn at a time, so that intermediate results stay in the cache
 
 FARTHEST = 1e5
-"""Metres, which keep the texture coordinates of rays along the horizon finite."""
+"""Largest distance to the ground, metres: it keeps rays along the horizon finite."""
 
 
 class Background:
-    """The ground z = 0 and the sky of one appearance, seen along rays.
+    """Colours of the ground plane z = 0 and of the sky along given rays.
 
     The texture repeats every `ground_scale` metres: texel (row i, column j) of S covers
     x in [j, j + 1) and y in [i, i + 1) times ground_scale / S, world ENU. It is averaged to the
-    size of a pixel's footprint (a mipmap, as in Williams 1983, "Pyramidal parametrics") and fades
-    into the horizon's colour, so that the distance is haze and not aliased noise.
+    size of a pixel's footprint by a mipmap (Williams 1983, "Pyramidal parametrics"), and it fades
+    into the colour of the horizon with distance, so that it does not alias there.
 
     Args:
-        appearance: how the scene looks.
+        appearance: appearance of the scene.
 
     Attributes:
-        sizes: texels along a side of each level of the mipmap, the finest first, int32.
-        offsets: of the first texel of each level, int32.
-        texels: sunlit colours of all levels, row by row, 0 to 255, float32 of shape (3, N).
-        horizon, zenith: colours of the sky, 0 to 255, float32 of shape (3, 1).
-        haze_length, fog_length: metres over which haze takes all but 1/e of the ground's colour,
-            and fog of that of objects; infinite without fog.
+        sizes: number of texels along a side of each mipmap level, the finest first, int32.
+        offsets: index of the first texel of each level in `texels`, int32.
+        texels: colours of all levels in sunlight, row by row, 0 to 255, float32, shape (3, N).
+        horizon, zenith: colours of the sky, 0 to 255, float32, shape (3, 1).
+        haze_length: distance at which 1/e of the ground's own colour is left, metres.
+        fog_length: the same distance for objects, metres; infinite without fog.
 
     Raises:
-        SimulationError: if the texture is not uint8 of shape (S, S, 3), or its scale or the fog's
-            length not positive.
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), or if `ground_scale` or
+            `fog_length` is not positive.
     """
 
     def __init__(self, appearance: Appearance) -> None:
@@ -55,7 +55,7 @@ class Background:
             raise SimulationError(
                 f"Appearance.fog_length must be positive metres, got {appearance.fog_length}"
             )
-        # Extinctions add up.
+        # The extinction coefficients of haze and fog, which are inverse lengths, add up.
         self.haze_length = 1 / (1 / HAZE_LENGTH + 1 / appearance.fog_length)
         self.fog_length = appearance.fog_length
         sunlit = max(float(appearance.light[2]), 0.0)
@@ -80,7 +80,7 @@ class Background:
         Args:
             eye: metres, world ENU, shape (3,).
             rays: unit vectors, world ENU, shape (3, N).
-            pixel_angle: radians that one pixel covers.
+            pixel_angle: angle that one pixel covers, radians.
 
         Returns:
             RGB, shape (N, 3).
@@ -98,7 +98,7 @@ class Background:
     def veiled(
         self, colours: NDArray[np.uint8], distance: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Colours of objects behind fog.
+        """Colours of objects seen through fog.
 
         Args:
             colours: RGB, shape (N, 3).
@@ -117,8 +117,8 @@ class Background:
     ) -> NDArray[np.float32]:
         height = np.float32(max(float(eye[2]), 1e-3))
         distance = np.minimum(height / -rays[2], np.float32(FARTHEST))
-        # A footprint is `distance * angle` wide and longer by distance / height; the geometric
-        # mean of the two trades blur across for aliasing along.
+        # A pixel's footprint is `distance * pixel_angle` wide, and distance / height times as long.
+        # The geometric mean of both is a compromise between blur across and aliasing along it.
         footprint = np.float32(pixel_angle) * distance * np.sqrt(distance / height)
         texel = self._scale / np.float32(self.sizes[0])
         level = np.rint(np.log2(np.maximum(footprint / texel, 1))).astype(np.int32)

@@ -1,7 +1,7 @@
-"""A lens that bends straight lines: Brown-Conrady distortion, there and back.
+"""Brown-Conrady lens distortion and its inverse.
 
 Brown 1966, "Decentering distortion of lenses", in the form and order of coefficients of OpenCV:
-k1, k2, p1, p2, k3. Coordinates are those of the optical frame at unit distance, x right, y down.
+k1, k2, p1, p2, k3. Coordinates are those of the optical frame at unit depth, x right, y down.
 """
 
 from dataclasses import dataclass
@@ -18,20 +18,22 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.render.pinhole import Pinhole
 
 Distortion = tuple[float, float, float, float, float]
-"""k1, k2, p1, p2, k3."""
+"""The coefficients k1, k2, p1, p2, k3."""
 
 STRAIGHT: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 """No distortion."""
 
 SAMPLES = 2
-"""Samples along each side of a distorted pixel, and pixels of the ideal image along it, so that
-edges are averaged and not aliased."""
+"""Samples along each side of a pixel of the distorted image, to average edges instead of aliasing.
+
+The ideal image has this many times the resolution.
+"""
 
 WIDEST = 10.0
-"""Largest tangent of the angle between a ray and the optical axis: 84 degrees."""
+"""Largest tangent of the angle between a ray and the optical axis; it is that of 84 degrees."""
 
 LARGEST_SIDE = 32_000
-"""Pixels of an ideal image along a side, which `cv2.remap` counts in 16 bits."""
+"""Most pixels along a side of an ideal image; `cv2.remap` has 16-bit coordinates."""
 
 _NEWTON_STEPS = 20
 _RADIAL_STEPS = 64
@@ -41,16 +43,16 @@ Label = TypeVar("Label", bound=np.generic)
 
 
 def distort(rays: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float64]:
-    """Where a lens puts rays: from ideal to distorted coordinates, both of shape (2, N)."""
+    """Map ideal to distorted image coordinates, both of shape (2, N)."""
     image, _, _ = _distort(rays, distortion)
     return image
 
 
 def undistort(points: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float64]:
-    """Which rays a lens puts there: the inverse of `distort`, by Newton's method, shape (2, N).
+    """Map distorted to ideal image coordinates, both of shape (2, N), by Newton's method.
 
     Raises:
-        SimulationError: where no ray goes.
+        SimulationError: if some point is not the image of any ray.
     """
     rays: NDArray[np.float64] = points.copy()
     with np.errstate(all="ignore"):
@@ -61,22 +63,22 @@ def undistort(points: NDArray[np.float64], distortion: Distortion) -> NDArray[np
             if max(abs(x).max(), abs(y).max()) < 1e-12:
                 break
         missed = float(abs(points - distort(rays, distortion)).max())
-    # `not` also catches what is not a number.
+    # `not ... <` is also true for NaN.
     if not missed < 1e-9:
-        raise SimulationError("the lens leaves parts of the image without a ray")
+        raise SimulationError("no ray reaches some points of the image through this lens")
     return rays
 
 
 def check_lens(pinhole: Pinhole, distortion: Distortion) -> None:
-    """See that a lens maps one to one from the centre out to the border of the image.
+    """Check that a lens maps rays to pixels one to one from the centre to the border of the image.
 
     Args:
-        pinhole: the camera, were its lens ideal.
-        distortion: of its lens.
+        pinhole: the camera without its distortion.
+        distortion: distortion of the lens.
 
     Raises:
-        SimulationError: if it does not, or looks almost sideways there, or needs more pixels of an
-            ideal image than OpenCV can sample.
+        SimulationError: if the lens does not, if the image would hold rays more than 84 degrees off
+            the optical axis, or if the ideal image would be too large for OpenCV to sample.
     """
     u, v = np.meshgrid(
         np.linspace(-0.5, pinhole.width - 0.5, _BORDER_POINTS),
@@ -87,21 +89,21 @@ def check_lens(pinhole: Pinhole, distortion: Distortion) -> None:
     border = np.stack([u[edge] - pinhole.cx, v[edge] - pinhole.cy]) / pinhole.focal
     rays = undistort(border, distortion)
     if np.hypot(*rays).max() > WIDEST:
-        raise SimulationError("it would see rays more than 84 degrees off the optical axis")
+        raise SimulationError("the camera would see rays more than 84 degrees off the optical axis")
     for share in np.linspace(0, 1, _RADIAL_STEPS):
         if not _distort(share * rays, distortion)[2].min() > 0:
-            raise SimulationError("the lens folds the image: two rays would share a pixel")
+            raise SimulationError("the lens folds the image: two rays would meet in one pixel")
     side = SAMPLES * pinhole.focal * float(np.ptp(rays, axis=1).max())
     if side > LARGEST_SIDE:
         raise SimulationError(
-            f"it takes an ideal image {side:.0f} pixels wide, at most {LARGEST_SIDE} will do"
+            f"the ideal image would be {side:.0f} pixels wide; the limit is {LARGEST_SIDE}"
         )
 
 
 def _distort(
     rays: NDArray[np.float64], distortion: Distortion
 ) -> tuple[NDArray[np.float64], tuple[NDArray[np.float64], ...], NDArray[np.float64]]:
-    """Distorted coordinates, the Jacobian ((a, b), (b, d)), which is symmetric, its determinant."""
+    """Distorted coordinates, their Jacobian ((a, b), (b, d)) as a, b, d, and its determinant."""
     k1, k2, p1, p2, k3 = distortion
     x, y = rays
     xx, xy, yy = x * x, x * y, y * y
@@ -122,15 +124,15 @@ def _distort(
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Some rows of an image, and the ideal pinhole image that holds all they see.
+    """Some rows of an image and the ideal pinhole image from which they are sampled.
 
     Attributes:
-        first, end: rows of the image, from `first` up to and without `end`.
-        ideal: the pinhole camera to render.
-        maps: where each sample of the rows lies in the ideal image, for `cv2.remap`; None where the
-            ideal image is what the rows see.
-        nearest: index into the flat ideal image of the pixel nearest to each of the rows' pixels,
-            shape (rows, W), or None likewise.
+        first, end: the rows `first` to `end - 1` of the image.
+        ideal: the pinhole camera that renders the ideal image.
+        maps: position of each sample of the rows in the ideal image, for `cv2.remap`; None for a
+            lens without distortion, whose rows are the ideal image.
+        nearest: for each pixel of the rows, the index of the nearest pixel in the flattened ideal
+            image, shape (rows, W); None for a lens without distortion.
     """
 
     first: int
@@ -140,7 +142,7 @@ class Window:
     nearest: NDArray[np.intp] | None = None
 
     def picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Rows of an ideal image of colours, shape (rows, W, C)."""
+        """The rows of an ideal colour image, shape (rows, W, C), averaged over each pixel."""
         if self.maps is None:
             return image
         fine = cv2.remap(image, *self.maps, cv2.INTER_LINEAR)
@@ -149,7 +151,7 @@ class Window:
         return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
     def labels(self, values: NDArray[Label]) -> NDArray[Label]:
-        """Rows of an ideal image of what must not be averaged, shape (rows, W)."""
+        """The rows of an ideal image of labels or depth, shape (rows, W), without averaging."""
         return values if self.nearest is None else values.ravel()[self.nearest]
 
 
@@ -158,20 +160,20 @@ def windows(pinhole: Pinhole, distortion: Distortion, count: int) -> tuple[Windo
     """Cut an image into groups of rows of nearly equal height.
 
     Args:
-        pinhole: the camera, were its lens ideal.
-        distortion: of its lens; one that `check_lens` passes.
-        count: of groups.
+        pinhole: the camera without its distortion.
+        distortion: distortion of the lens, which `check_lens` accepts.
+        count: number of groups.
     """
     edges = [round(pinhole.height * group / count) for group in range(count + 1)]
-    make = _straight if distortion == STRAIGHT else _bent
+    make = _undistorted_window if distortion == STRAIGHT else _distorted_window
     return tuple(make(pinhole, distortion, first, end) for first, end in pairwise(edges))
 
 
-def _straight(pinhole: Pinhole, _: Distortion, first: int, end: int) -> Window:
+def _undistorted_window(pinhole: Pinhole, _: Distortion, first: int, end: int) -> Window:
     return Window(first, end, pinhole.crop(0, first, pinhole.width, end - first))
 
 
-def _bent(pinhole: Pinhole, distortion: Distortion, first: int, end: int) -> Window:
+def _distorted_window(pinhole: Pinhole, distortion: Distortion, first: int, end: int) -> Window:
     def rays(samples: int) -> NDArray[np.float64]:
         u = (np.arange(pinhole.width * samples) + 0.5) / samples - 0.5
         v = first + (np.arange((end - first) * samples) + 0.5) / samples - 0.5
@@ -181,7 +183,7 @@ def _bent(pinhole: Pinhole, distortion: Distortion, first: int, end: int) -> Win
 
     fine = pinhole.focal * SAMPLES
     x, y = fine * rays(SAMPLES)
-    # A pixel of margin on each side, which is what bilinear samples may touch.
+    # Bilinear samples reach up to one pixel beyond the outermost points.
     left, top = 1 - x.min(), 1 - y.min()
     ideal = Pinhole(
         ceil(x.max() + left) + 2, ceil(y.max() + top) + 2, fine, float(left), float(top)

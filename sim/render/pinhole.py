@@ -1,4 +1,4 @@
-"""An ideal pinhole camera, and PyBullet's software renderer as one."""
+"""An ideal pinhole camera, and a renderer that draws its image with PyBullet."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,20 +12,20 @@ from liquid_nav_sim.render.background import Background
 from liquid_nav_sim.scenes.scene import Scene
 
 NEAR, FAR = 0.05, 200.0
-"""Metres in front of the camera between which objects are drawn."""
+"""Nearest and farthest depth at which objects are drawn, metres."""
 
 
 @dataclass(frozen=True)
 class Pinhole:
     """An ideal camera with square pixels.
 
-    As in OpenCV, pixel (u, v) has its centre at the whole numbers u, v, so that an image spans
-    [-1/2, width - 1/2].
+    As in OpenCV, pixel centres have integer coordinates (u, v), so the image spans
+    [-1/2, width - 1/2] by [-1/2, height - 1/2].
 
     Attributes:
-        width, height: pixels.
+        width, height: size of the image, pixels.
         focal: focal length, pixels.
-        cx, cy: where the optical axis meets the image, pixels.
+        cx, cy: principal point, where the optical axis meets the image, pixels.
     """
 
     width: int
@@ -47,7 +47,7 @@ class Pinhole:
 
     @cached_property
     def projection(self) -> tuple[float, ...]:
-        """OpenGL's projection matrix by columns."""
+        """The 16 elements of OpenGL's projection matrix, column by column."""
         matrix = np.zeros((4, 4))
         matrix[0, 0] = 2 * self.focal / self.width
         matrix[1, 1] = 2 * self.focal / self.height
@@ -60,19 +60,19 @@ class Pinhole:
         return tuple(matrix.T.ravel().tolist())
 
     def crop(self, left: int, top: int, width: int, height: int) -> "Pinhole":
-        """The camera whose image is a part of this one's."""
+        """The camera that sees only the given rectangle of this camera's image."""
         return Pinhole(width, height, self.focal, self.cx - left, self.cy - top)
 
 
 @dataclass(frozen=True, eq=False)
 class Render:
-    """One noiseless view.
+    """One image of the scene without sensor noise.
 
     Attributes:
         image: uint8 RGB, shape (H, W, 3).
-        segmentation: id of the body that each pixel shows, -1 for ground and sky, shape (H, W).
+        segmentation: id of the body in each pixel, -1 for ground and sky, shape (H, W).
         depth: metres along the optical axis, infinite for the sky (REP-118), shape (H, W); None
-            where nobody asked.
+            unless it was requested.
     """
 
     image: NDArray[np.uint8]
@@ -83,14 +83,14 @@ class Render:
 class Renderer:
     """Draws a scene in a PyBullet client, the same bytes for the same pose.
 
-    PyBullet's software renderer draws the bodies; the ground plane and the sky are drawn
-    analytically behind them (see `Background`). Make it after the bodies are in the client: static
-    planes that it finds there are ground.
+    PyBullet's software renderer draws the bodies; the ground plane and the sky behind them are
+    computed analytically (see `Background`). Create it after the bodies are in the client; it takes
+    static planes in the client for the ground.
 
     Args:
         client: PyBullet client that holds the bodies.
-        scene: what to see; its appearance gives light, ground and sky.
-        shadow: whether bodies cast shadows on one another; the ground shows none.
+        scene: the scene; its appearance gives light, ground and sky.
+        shadow: whether bodies cast shadows on one another; the ground shows no shadows.
     """
 
     def __init__(self, client: int, scene: Scene, shadow: bool = False) -> None:
@@ -107,13 +107,13 @@ class Renderer:
         eye: NDArray[np.float64],
         depth: bool = False,
     ) -> Render:
-        """See the scene through an ideal camera.
+        """Render the scene with an ideal camera.
 
         Args:
             pinhole: the camera.
-            rotation: from its optical frame to world ENU, shape (3, 3).
-            eye: its centre of projection, metres, world ENU, shape (3,).
-            depth: whether to give the depth too.
+            rotation: rotation from the optical frame to world ENU, shape (3, 3).
+            eye: centre of projection, metres, world ENU, shape (3,).
+            depth: whether to return the depth too.
         """
         shape = (pinhole.height, pinhole.width)
         _, _, rgba, buffer, bodies = pybullet.getCameraImage(
@@ -135,7 +135,7 @@ class Renderer:
         for plane in self._planes:
             segmentation[segmentation == plane] = -1
         empty = segmentation < 0
-        # Nearly every pixel is empty: drawing all of them costs less than picking those that are.
+        # Nearly every pixel is empty, so drawing all costs less than selecting the empty ones.
         rays = rotation.astype(np.float32) @ pinhole.rays
         background = self._background.colours(eye, rays, 1 / pinhole.focal)
         np.copyto(image, background.reshape(image.shape), where=empty[..., None])

@@ -1,7 +1,8 @@
-"""A faster renderer: exact primitives by casting a ray a pixel, in compiled code.
+"""A faster renderer in compiled code, which casts one ray for each pixel at exact primitives.
 
-It sees what `Renderer` sees, without meshes: spheres are spheres. The compiled part
-(`sim/render/native/raycast.cpp`) is optional; where it was not built there is none.
+It draws the same scene as `Renderer`, but spheres and cylinders are exact instead of meshes. The
+compiled library (`sim/render/native/raycast.cpp`) is optional: the package works without it, but
+then this renderer is not available.
 """
 
 import ctypes
@@ -19,11 +20,11 @@ from liquid_nav_sim.render.pinhole import FAR, NEAR, Pinhole, Render
 from liquid_nav_sim.scenes.scene import Scene
 
 VERSION = 2
-"""Of the interface of the library; raycast.cpp has it too. An older build is not used."""
+"""Interface version of the library, as in raycast.cpp; libraries of other versions are ignored."""
 
 _KINDS = {pybullet.GEOM_SPHERE: 0, pybullet.GEOM_BOX: 1, pybullet.GEOM_CYLINDER: 2}
 
-# The structs Solid, View and Look of raycast.cpp.
+# These have the memory layout of the structs Solid, View and Look in raycast.cpp.
 _VECTOR, _MATRIX = ("<f4", (3,)), ("<f4", (3, 3))
 _SOLID = np.dtype(
     [
@@ -66,7 +67,7 @@ class _Look(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
-    """The compiled part, or None where it was not built, or from other sources than these."""
+    """The compiled library, or None if it was not built or has another interface version."""
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_raycast{suffix}")
         if path.exists():
@@ -81,29 +82,29 @@ def library() -> ctypes.CDLL | None:
 
 
 class RayCaster:
-    """Draws a scene in a PyBullet client, the same bytes for the same pose; see `Renderer`.
+    """Draws a scene in a PyBullet client as `Renderer` does, the same bytes for the same pose.
 
-    Make it after the bodies are in the client. Static planes are ground; any other body must be
-    made of spheres, boxes and cylinders. None may be added, removed or painted after that.
+    Create it after the bodies are in the client. Static planes are the ground; all other bodies
+    must consist of spheres, boxes and cylinders. Do not add, remove or recolour bodies later.
 
     Args:
         client: PyBullet client that holds the bodies.
-        scene: what to see; its appearance gives light, ground and sky.
+        scene: the scene; its appearance gives light, ground and sky.
 
     Raises:
-        SimulationError: if there is no compiled part, or a body of another shape.
+        SimulationError: if the library was not compiled, or a body has another shape.
     """
 
     def __init__(self, client: int, scene: Scene) -> None:
         loaded = library()
         if loaded is None:
             raise SimulationError(
-                "the ray caster was not compiled: install the package where there is a C++ "
-                "compiler, or render with 'bullet'"
+                "the ray caster was not compiled: reinstall the package on a machine with a C++ "
+                "compiler, or use the renderer 'bullet'"
             )
         self._draw, self._client = loaded.raycast_draw, client
         background = Background(scene.appearance)
-        # Kept here, for the struct holds nothing but their addresses.
+        # The struct holds only the addresses of these arrays, so keep a reference to them here.
         self._tables = (
             background.sizes,
             background.offsets,
@@ -126,7 +127,7 @@ class RayCaster:
         self._view = np.zeros(1, _VIEW)
         self._view["range"] = NEAR, FAR
         self._collect(client)
-        # What has no mass stays, unless the scene says that its target moves.
+        # Bodies without mass stay in place, unless the scene has a moving target.
         self._moving = [
             (body, rows)
             for body, rows in self._bodies.items()
@@ -143,7 +144,7 @@ class RayCaster:
         eye: NDArray[np.float64],
         depth: bool = False,
     ) -> Render:
-        """See the scene through an ideal camera, as `Renderer.draw` does."""
+        """Render the scene with an ideal camera; see `Renderer.draw`."""
         for body, rows in self._moving:
             self._place(body, rows)
         view = self._view
@@ -167,7 +168,7 @@ class RayCaster:
         return Render(image, labels, metres if depth else None)
 
     def _collect(self, client: int) -> None:
-        """List the shapes of all bodies, as they are in the bodies' own frames."""
+        """Collect the shapes of all bodies in the frames of the bodies."""
         solids: list[tuple[object, ...]] = []
         self._bodies: dict[int, slice] = {}
         for index in range(pybullet.getNumBodies(physicsClientId=client)):
@@ -180,8 +181,8 @@ class RayCaster:
             for _, link, kind, size, _, position, orientation, colour, *_ in shapes:
                 if link != -1 or kind not in _KINDS:
                     raise SimulationError(
-                        f"the ray caster draws bodies of one link made of spheres, boxes and "
-                        f"cylinders; body {body} has a shape of PyBullet's kind {kind}"
+                        "the ray caster draws only spheres, boxes and cylinders on the base of a "
+                        f"body; body {body} has a shape of PyBullet type {kind} on link {link}"
                     )
                 half: tuple[float, ...] = (size[0],) * 3
                 if kind == pybullet.GEOM_BOX:
@@ -197,7 +198,7 @@ class RayCaster:
         self._solids = self._own.copy()
 
     def _place(self, body: int, rows: slice) -> None:
-        """Move the shapes of a body to where it is."""
+        """Move the shapes of a body to its present pose."""
         position, orientation = pybullet.getBasePositionAndOrientation(
             body, physicsClientId=self._client
         )

@@ -1,1 +1,1 @@
-"""What is flown in: objects, their looks, and their bodies in PyBullet."""
+"""Scenes to fly in: objects, their appearance, and their bodies in PyBullet."""

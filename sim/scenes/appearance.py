@@ -1,4 +1,4 @@
-"""Random grounds, skies and light, in families that a policy is trained on or tested with."""
+"""Random grounds, skies and light, in families for training and for testing a policy."""
 
 from collections.abc import Callable, Mapping
 from colorsys import hsv_to_rgb
@@ -12,14 +12,14 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Appearance
 
 Pattern = Callable[[int, np.random.Generator], NDArray[np.float64]]
-"""Draws a texture in [0, 1], shape (S, S), that repeats without a seam, from S and a stream."""
+"""Draws a seamless texture in [0, 1], shape (S, S), from its size S and a random stream."""
 
 _CLEAR_SKY = np.array([[0.25, 0.45, 0.85], [0.74, 0.84, 0.94]])  # zenith, horizon
 _OVERCAST_SKY = np.array([[0.60, 0.63, 0.67], [0.78, 0.80, 0.82]])
 
 
 def smooth_noise(size: int, rng: np.random.Generator, steepness: float) -> NDArray[np.float64]:
-    """Periodic noise, spectrum 1 / frequency^steepness, zero mean and unit variance, (S, S)."""
+    """Periodic noise of amplitude 1 / frequency^steepness, zero mean and unit variance, (S, S)."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size))
     frequency[0, 0] = np.inf
     spectrum = np.fft.fft2(rng.standard_normal((size, size))) * frequency**-steepness
@@ -29,7 +29,7 @@ def smooth_noise(size: int, rng: np.random.Generator, steepness: float) -> NDArr
 
 
 def cloudy(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Soil or grass: noise on all scales."""
+    """Soil or grass: noise at all scales."""
     clouds: NDArray[np.float64] = 0.5 + 0.25 * smooth_noise(size, rng, rng.uniform(0.6, 1.4))
     return clouds.clip(0, 1)
 
@@ -45,7 +45,7 @@ def tiles(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def patches(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Meadow: two tones with a wandering border."""
+    """Meadow: two tones with an irregular border."""
     tones: NDArray[np.float64] = np.tanh(3 * smooth_noise(size, rng, 2.0))
     return 0.5 + 0.5 * tones
 
@@ -60,7 +60,7 @@ def stripes(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def checks(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Chequered floor."""
+    """Chequered floor: squares of two tones."""
     side = size // int(rng.choice([2, 4, 8]))
     row, column = np.indices((size, size)) // side
     return ((row + column) % 2).astype(np.float64)
@@ -71,8 +71,8 @@ class Palette:
     """A range of colours.
 
     Attributes:
-        hue: degrees.
-        saturation, value: in [0, 1].
+        hue: range of the hue, degrees.
+        saturation, value: ranges of saturation and value, in [0, 1].
     """
 
     hue: tuple[float, float]
@@ -80,7 +80,7 @@ class Palette:
     value: tuple[float, float]
 
     def sample(self, rng: np.random.Generator) -> tuple[float, float, float]:
-        """Draw an RGB colour, in [0, 1]."""
+        """Draw an RGB colour in [0, 1]."""
         hue, saturation, value = (
             rng.uniform(*limits) for limits in (self.hue, self.saturation, self.value)
         )
@@ -89,14 +89,14 @@ class Palette:
 
 @dataclass(frozen=True)
 class AppearanceFamily:
-    """Looks that belong together.
+    """A family of appearances.
 
     Attributes:
         patterns: kinds of ground texture.
         hue: range of the ground's hue, degrees.
-        bark: colours of trunks.
+        bark: colours of tree trunks.
         paint: colours of gates.
-        fog_length: range of `Appearance.fog_length` in fog, metres.
+        fog_length: range of `Appearance.fog_length` in scenes with fog, metres.
     """
 
     patterns: tuple[Pattern, ...]
@@ -124,19 +124,22 @@ FAMILIES: Mapping[str, AppearanceFamily] = MappingProxyType(
         ),
     }
 )
-"""Families by name: greens and greys, brown trunks and orange gates to train on; browns with other
-patterns, birches, purple gates and thicker fog held out. They share nothing that is drawn from a
-range or a list of theirs."""
+"""Families by name.
+
+The family "train" has green and grey grounds, brown trunks and orange gates. The family "held-out"
+has brown grounds with other patterns, birch trunks, purple gates and thicker fog. No pattern,
+ground hue, bark colour, paint colour or fog length can occur in both.
+"""
 
 FOG_SHARE = 0.3
-"""Share of scenes with weather that lie in fog."""
+"""Probability of fog in `sample_weather`."""
 
 
 def family_of(name: str) -> AppearanceFamily:
-    """The family of that name in `FAMILIES`.
+    """The family of the given name in `FAMILIES`.
 
     Raises:
-        SimulationError: if it does not exist.
+        SimulationError: if there is no family of this name.
     """
     if name not in FAMILIES:
         raise SimulationError(f"appearance must be one of {', '.join(FAMILIES)}; got {name!r}")
@@ -146,7 +149,7 @@ def family_of(name: str) -> AppearanceFamily:
 def sample_weather(rng: np.random.Generator, family: str) -> Appearance:
     """Draw an appearance as `sample_appearance` does, in fog with probability `FOG_SHARE`.
 
-    Fog is as bright as the horizon, and the sky above it as grey.
+    With fog, horizon and zenith have the same grey, as bright as the horizon without fog.
     """
     look = sample_appearance(rng, family)
     foggy, length = rng.random() < FOG_SHARE, rng.uniform(*family_of(family).fog_length)
@@ -157,14 +160,14 @@ def sample_weather(rng: np.random.Generator, family: str) -> Appearance:
 
 
 def sample_appearance(rng: np.random.Generator, family: str) -> Appearance:
-    """Draw an appearance without fog; same stream, same bytes.
+    """Draw an appearance without fog; equal streams give equal bytes.
 
     Args:
-        rng: where the randomness comes from.
+        rng: random stream.
         family: name in `FAMILIES`.
 
     Raises:
-        SimulationError: if the family does not exist.
+        SimulationError: if there is no family of this name.
     """
     kinds = family_of(family)
     size = int(rng.choice([64, 128]))

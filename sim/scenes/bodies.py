@@ -1,4 +1,4 @@
-"""A scene's solids as static bodies in a PyBullet client."""
+"""Creates the solids of a scene as static bodies in a PyBullet client."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ class SceneBodies:
 
     Attributes:
         ground: the plane z = 0.
-        target: the target, or None where the scene has none.
-        obstacles: in the scene's order.
+        target: the target, or None if the scene has none.
+        obstacles: the obstacles, in the order of `Scene.obstacles`.
     """
 
     ground: int
@@ -23,11 +23,11 @@ class SceneBodies:
 
 
 def add_scene(client: int, scene: Scene) -> SceneBodies:
-    """Create a scene's ground and solids, each with collision and visual shape.
+    """Create the ground and the solids of a scene with their collision and visual shapes.
 
     Args:
         client: PyBullet client to create them in.
-        scene: what to create.
+        scene: the scene to create.
     """
     ground = _add_ground(client, scene.appearance)
     target = None if scene.target is None else _add_solid(client, scene.target)
@@ -35,9 +35,9 @@ def add_scene(client: int, scene: Scene) -> SceneBodies:
 
 
 def place_target(client: int, bodies: SceneBodies, scene: Scene, time: float) -> None:
-    """Put a target that moves where it is at `time` s; one that does not stays.
+    """Move the target to its position on its route at `time`, seconds into the flight.
 
-    It is kinematic: it goes its way whatever is in it.
+    A target without a route stays. The motion is kinematic: no collision changes it.
     """
     if scene.target is None or scene.route is None:
         return
@@ -55,8 +55,8 @@ def _add_ground(client: int, appearance: Appearance) -> int:
         pybullet.GEOM_PLANE, planeNormal=(0, 0, 1), physicsClientId=client
     )
     ground: int = pybullet.createMultiBody(0, shape, physicsClientId=client)
-    # A window shows the plane; elsewhere only cameras look, and they draw the ground themselves,
-    # so the renderer is spared a plane that costs more than all solids together.
+    # Only the PyBullet window has to show the plane. Cameras draw the ground themselves, and to
+    # render the plane would cost more than all solids together.
     method = pybullet.getConnectionInfo(physicsClientId=client)["connectionMethod"]
     opacity = 1.0 if method == pybullet.GUI else 0.0
     colour = (appearance.ground.mean(axis=(0, 1)) / 255).tolist()

@@ -1,4 +1,4 @@
-"""A scene: solid primitives over a ground plane, and how they look."""
+"""A scene: solid primitives above a ground plane, and their appearance."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Shape(str, Enum):
-    """Kinds of primitive; `Solid.size` is read accordingly."""
+    """Kinds of primitive; they determine the meaning of `Solid.size`."""
 
     SPHERE = "sphere"
     BOX = "box"
@@ -18,13 +18,13 @@ class Shape(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solid:
-    """One object.
+    """One solid object.
 
     Attributes:
         shape: kind of primitive; cylinders stand upright.
         position: centre, metres, world ENU, shape (3,).
-        size: metres; sphere (diameter,), box (length x, width y, height z), cylinder
-            (diameter, height).
+        size: metres; (diameter,) of a sphere, (length x, width y, height z) of a box,
+            (diameter, height) of a cylinder.
         colour: RGB in [0, 1].
         yaw: rotation about the vertical, radians.
     """
@@ -36,8 +36,8 @@ class Solid:
     yaw: float = 0.0
 
     def distance(self, point: NDArray[np.float64]) -> float:
-        """Signed distance in metres from `point`, world ENU, shape (3,), to the surface."""
-        # Plain floats: numpy's functions take longer on single numbers.
+        """Signed distance from `point`, world ENU, shape (3,), to the surface, metres."""
+        # On single numbers, plain floats are faster than numpy.
         dx, dy, dz = map(float.__sub__, point.tolist(), self.position.tolist())
         if self.shape is Shape.SPHERE:
             return math.sqrt(dx * dx + dy * dy + dz * dz) - self.size[0] / 2
@@ -51,7 +51,10 @@ class Solid:
         return outside + min(max(excess), 0.0)
 
     def nearest(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The point of the solid nearest to `point`, metres, world ENU, shape (3,): it, inside."""
+        """The point of the solid nearest to `point`, metres, world ENU, shape (3,).
+
+        A point inside the solid is its own nearest point.
+        """
         dx, dy, dz = map(float.__sub__, point.tolist(), self.position.tolist())
         half = self.size[-1] / 2
         if self.shape is Shape.SPHERE:
@@ -81,13 +84,13 @@ class Solid:
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A smooth way that an object goes: a steady drift and sinusoids about it.
+    """A smooth path of an object: a steady drift plus sinusoids.
 
     Attributes:
-        drift: m/s, world ENU, shape (3,).
-        amplitude: of each of K sinusoids, metres, world ENU, shape (K, 3).
-        frequency: rad/s, shape (K,).
-        phase: radians, shape (K,).
+        drift: velocity of the drift, m/s, world ENU, shape (3,).
+        amplitude: amplitudes of the K sinusoids, metres, world ENU, shape (K, 3).
+        frequency: angular frequencies of the sinusoids, rad/s, shape (K,).
+        phase: phases of the sinusoids at time 0, radians, shape (K,).
     """
 
     drift: NDArray[np.float64]
@@ -96,13 +99,13 @@ class Route:
     phase: NDArray[np.float64]
 
     def offset(self, time: float) -> NDArray[np.float64]:
-        """Metres from where it is at 0 s, world ENU, shape (3,)."""
+        """Displacement at `time` s since time 0, metres, world ENU, shape (3,)."""
         sway = np.sin(self.frequency * time + self.phase) - np.sin(self.phase)
         away: NDArray[np.float64] = self.drift * time + sway @ self.amplitude
         return away
 
     def velocity(self, time: float) -> NDArray[np.float64]:
-        """m/s, world ENU, shape (3,)."""
+        """Velocity at `time` s, m/s, world ENU, shape (3,)."""
         rate = self.frequency * np.cos(self.frequency * time + self.phase)
         velocity: NDArray[np.float64] = self.drift + rate @ self.amplitude
         return velocity
@@ -114,8 +117,8 @@ class Gate:
 
     Attributes:
         position: centre of the opening, metres, world ENU, shape (3,).
-        yaw: direction of the way through, radians, 0 along +x.
-        width, height: of the opening, metres.
+        yaw: direction in which to fly through the opening, radians, 0 along +x.
+        width, height: size of the opening, metres.
     """
 
     position: NDArray[np.float64]
@@ -130,12 +133,12 @@ class Appearance:
 
     Attributes:
         ground: uint8 RGB texture, shape (S, S, 3), tiled over the ground plane.
-        ground_scale: metres covered by one tile of the texture.
-        sky_zenith, sky_horizon: RGB in [0, 1], blended by elevation.
+        ground_scale: length of the side of one tile, metres.
+        sky_zenith, sky_horizon: colours of the sky, RGB in [0, 1], blended by elevation.
         light: unit vector towards the sun, world ENU, shape (3,).
-        ambient: share of the light that has no direction, in [0, 1].
-        fog_length: metres over which fog takes all but 1/e of the colour of everything; none where
-            it is infinite.
+        ambient: fraction of the light that has no direction, in [0, 1].
+        fog_length: distance at which fog leaves 1/e of an object's own colour, metres; infinite
+            without fog.
     """
 
     ground: NDArray[np.uint8]
@@ -149,15 +152,15 @@ class Appearance:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Everything but the vehicle, and where that starts.
+    """The surroundings of a flight, and the pose at which the vehicle starts.
 
     Attributes:
         start_position: metres, world ENU, shape (3,).
-        start_yaw: radians, 0 looks along +x (east).
-        target: the solid to reach, or None; where it is at the start of the flight.
-        obstacles: the other solids; none of them moves.
-        appearance: how it looks.
-        route: how the target moves, or None where it does not.
+        start_yaw: radians, 0 faces +x (east).
+        appearance: colours, light and fog.
+        target: the solid to reach at its position at the start of the flight, or None.
+        obstacles: the other solids; they do not move.
+        route: path of the target, or None if it does not move.
         gates: openings to fly through, in this order; their frames are among the obstacles.
     """
 
@@ -170,7 +173,7 @@ class Scene:
     gates: tuple[Gate, ...] = ()
 
     def target_position(self, time: float) -> NDArray[np.float64] | None:
-        """Where the target's centre is at `time` s, metres, world ENU, shape (3,), or None."""
+        """Centre of the target at `time` s, metres, world ENU, shape (3,); None without one."""
         if self.target is None or self.route is None:
             return None if self.target is None else self.target.position
         position: NDArray[np.float64] = self.target.position + self.route.offset(time)
@@ -178,5 +181,5 @@ class Scene:
 
     @property
     def solids(self) -> tuple[Solid, ...]:
-        """The target, where there is one, then the obstacles."""
+        """The target, if there is one, followed by the obstacles."""
         return ((self.target,) if self.target is not None else ()) + self.obstacles

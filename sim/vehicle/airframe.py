@@ -1,4 +1,4 @@
-"""What a quadrotor is made of: the numbers that its physics and its autopilot start from."""
+"""The parameters of a quadrotor, which its physics and its autopilot read."""
 
 import math
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from liquid_nav_sim.rotation import Vector
 from liquid_nav_sim.vehicle.state import GRAVITY
 
 ROTOR_SIGNS = ((1, -1, 1), (-1, 1, 1), (1, 1, -1), (-1, -1, -1))
-"""Per rotor the signs of x and y, body FLU, and the spin, +1 counter-clockwise seen from above.
+"""For each rotor: the sign of its x, the sign of its y (body FLU) and its direction of spin.
 
-Front right, rear left, front left, rear right: the order of PX4's quad X.
+The spin is +1 counter-clockwise and -1 clockwise, seen from above. The order is that of PX4's quad
+X: front right, rear left, front left, rear right.
 """
 
 _RANGES = {
@@ -30,16 +31,17 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class BatteryParameters:
-    """A battery, and how much of its power reaches the rotors.
+    """Parameters of a battery and of the electric drive behind it.
 
     Attributes:
         capacity: A h.
-        full_voltage, empty_voltage: open-circuit, V; linear in the charge between them.
-        resistance: ohm, cables included.
-        efficiency: mechanical power of the rotors over electrical power, in (0, 1].
+        full_voltage, empty_voltage: open-circuit voltage of the full and of the empty battery, V;
+            in between it is linear in the charge.
+        resistance: internal resistance including the cables, ohm.
+        efficiency: mechanical power of the rotors divided by electrical power, in [0.01, 1].
 
     Raises:
-        SimulationError: on a field out of its range.
+        SimulationError: if a field is out of its range.
     """
 
     capacity: float
@@ -65,28 +67,30 @@ class BatteryParameters:
 
 @dataclass(frozen=True)
 class VehicleParameters:
-    """A quadrotor in X configuration, its rotors in the plane of the centre of mass.
+    """A quadrotor in X configuration with its rotors in the plane of the centre of mass.
 
     Attributes:
         mass: kg.
-        inertia: principal moments about the centre of mass, kg m^2, body FLU, (3,).
-        arm_length: centre of mass to rotor axis, metres.
+        inertia: principal moments of inertia about the centre of mass, kg m^2, body FLU, (3,).
+        arm_length: distance from the centre of mass to each rotor axis, metres.
         rotor_radius: metres.
-        thrust_coefficient: thrust of a rotor over the square of its speed, N s^2 (per rad^2).
-        drag_torque_ratio: torque about its axis that a rotor feels from the air, per thrust,
-            metres.
-        max_rotor_speed: of a rotor at full battery, rad/s.
-        motor_time_constant: of the first-order lag from speed setpoint to rotor speed, seconds.
-        rotor_inertia: of what turns with a rotor, about its axis, kg m^2.
-        rotor_drag: force along each body axis per airspeed and per sum of the rotor speeds,
-            N s^2/(m rad), (3,).
+        thrust_coefficient: thrust of a rotor divided by the square of its speed, N s^2/rad^2.
+        drag_torque_ratio: air torque on a rotor about its axis divided by its thrust, metres.
+        max_rotor_speed: speed of a rotor at full throttle with a full battery, rad/s.
+        motor_time_constant: time constant of the first-order lag from speed setpoint to rotor
+            speed, seconds.
+        rotor_inertia: moment of inertia of a rotor and everything that turns with it, about its
+            axis, kg m^2.
+        rotor_drag: drag of the rotors along each body axis, divided by the airspeed and by the sum
+            of the rotor speeds, N s^2/(m rad), (3,).
         body_drag_area: drag coefficient times area of the hull along each body axis, m^2, (3,).
-        ground_effect: factor on the term of Cheeseman and Bennett, 1 as they have it, 0 for none.
-        collision_radius, collision_height: of the upright cylinder that touches things, metres.
-        battery: None for one that never sags.
+        ground_effect: factor on the term of Cheeseman and Bennett (1955): 1 is their formula, 0
+            switches ground effect off.
+        collision_radius, collision_height: size of the upright cylinder that collides, metres.
+        battery: None for a supply whose voltage never drops.
 
     Raises:
-        SimulationError: on a field out of its range, or rotors too weak to fly it.
+        SimulationError: if a field is out of its range or the rotors are too weak or too strong.
     """
 
     mass: float
@@ -116,39 +120,39 @@ class VehicleParameters:
             )
         if 2 * max(self.inertia) > sum(self.inertia):
             raise SimulationError(
-                "inertia must have no moment above the sum of the other two, or no body has it, "
+                "inertia must have no moment above the sum of the other two, as in any rigid body, "
                 f"got {self.inertia!r}"
             )
         for name in ("rotor_drag", "body_drag_area"):
             value = getattr(self, name)
             if len(value) != 3 or not all(0 <= d < math.inf for d in value):
                 raise SimulationError(
-                    f"{name} must be three finite numbers from 0 up, got {value!r}"
+                    f"{name} must be three finite numbers that are at least 0, got {value!r}"
                 )
         if not 1.5 <= self.thrust_to_weight <= 20:
             raise SimulationError(
-                "max_rotor_speed must give 1.5 to 20 times the weight in thrust, got "
+                "max_rotor_speed must give a thrust of 1.5 to 20 times the weight, got "
                 f"{self.thrust_to_weight:.3g} times at {self.max_rotor_speed!r} rad/s"
             )
 
     @property
     def hover_thrust(self) -> float:
-        """Thrust of one rotor that carries a quarter of the weight, N."""
+        """Thrust of one rotor in hover, a quarter of the weight, N."""
         return self.mass * GRAVITY / 4
 
     @property
     def hover_speed(self) -> float:
-        """Speed of rotors that carry the weight, rad/s."""
+        """Speed of each rotor in hover, rad/s."""
         return math.sqrt(self.hover_thrust / self.thrust_coefficient)
 
     @property
     def max_thrust(self) -> float:
-        """Thrust of one rotor at full battery, N."""
+        """Largest thrust of one rotor with a full battery, N."""
         return self.thrust_coefficient * self.max_rotor_speed**2
 
     @property
     def thrust_to_weight(self) -> float:
-        """Full thrust of all rotors over the weight."""
+        """Largest thrust of all rotors divided by the weight."""
         return self.max_thrust / self.hover_thrust
 
     @property

@@ -1,4 +1,4 @@
-"""The inner loops of an autopilot: a setpoint in, rotor thrusts out."""
+"""The control loops of an autopilot: they turn a setpoint into rotor thrusts."""
 
 import math
 
@@ -12,31 +12,32 @@ from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, Setpoint
 from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics
 
 MAX_TILT = math.radians(30)
-"""Largest tilt that the velocity loop asks for, radians."""
+"""Largest tilt that the velocity loop commands, radians."""
 
 MAX_VERTICAL_ACCELERATION = 5.0
-"""Largest vertical acceleration that the velocity loop asks for, m/s^2."""
+"""Largest vertical acceleration that the velocity loop commands, m/s^2."""
 
 _TAN_MAX_TILT = math.tan(MAX_TILT)
 
 
 class Autopilot:
-    """A cascade of velocity, attitude and body-rate loops, and a mixer; a setpoint enters at its.
+    """A cascade of velocity, attitude and body-rate loops with a mixer behind it.
 
-    Every bandwidth is a fixed share of the motors', so the gains suit any quadrotor. Like a real
-    autopilot it has the true state from an estimator of its own, assumed good, and measures the
-    voltage of the battery. It knows the airframe as it should be: what is randomised about the one
-    that flies, it does not know.
+    A setpoint enters the cascade at the loop of its kind. Every bandwidth is a fixed fraction of
+    the motors' bandwidth, so the gains suit any quadrotor. The autopilot reads the true state, as
+    if it had a perfect estimator, and measures the battery voltage. Its parameters are the nominal
+    ones: it does not know how `VehicleRandomisation` changed the vehicle that flies.
 
-    A rotor that is sped up turns the body at once, long before its drag does. The torque of yaw
-    passes a low-pass that cancels this, as PX4 filters it for the same reason.
+    While a rotor accelerates, its motor's reaction torque turns the body at once, long before the
+    rotor's drag does. A low-pass filter on the yaw torque cancels this effect; PX4 filters its yaw
+    torque for the same reason.
 
     Args:
-        parameters: the airframe to fly.
+        parameters: nominal parameters of the vehicle.
     """
 
     def __init__(self, parameters: VehicleParameters) -> None:
-        # A fast motor does not make the physics step shorter: keep the loops slow enough for it.
+        # The physics step does not shrink for fast motors: keep the loops slow enough for it.
         motors = 1 / max(parameters.motor_time_constant, 0.02)
         self._rate_gain = 0.5 * motors
         self._attitude_gain = 0.2 * motors
@@ -44,7 +45,8 @@ class Autopilot:
         self._mass, self._inertia = parameters.mass, parameters.inertia
         self._max_thrust = parameters.max_thrust
         self._mixer = Mixer(parameters)
-        # How long the drag at hover takes to turn a rotor's angular momentum into the body's.
+        # Time in which, at hover, the extra drag of slightly faster rotors gives the body as much
+        # angular momentum as their acceleration did.
         self._yaw_lag = parameters.rotor_inertia / (
             2
             * parameters.drag_torque_ratio
@@ -54,31 +56,32 @@ class Autopilot:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the reference and the wind; the next state is where it starts from."""
+        """Forget the velocity reference and the estimate of the wind, as before a new flight."""
         self._velocity.reset()
         self._yaw_torque = 0.0
 
     def update(
         self, setpoint: Setpoint, state: Kinematics, dt: float, full_thrust: float | None = None
     ) -> PerRotor:
-        """One turn of all loops that the setpoint needs.
+        """Run each loop that the setpoint needs once.
 
         Args:
-            setpoint: what to do.
-            state: where the vehicle is now.
+            setpoint: the velocity, attitude or body rates to reach.
+            state: present state of the vehicle.
             dt: seconds until the next update.
-            full_thrust: the most that one rotor gives now, N; None if the battery is full.
+            full_thrust: largest thrust of one rotor at the present battery voltage, N; None for
+                that of a full battery.
 
         Returns:
             Thrust setpoints of the rotors, N, in the order of `airframe.ROTOR_SIGNS`.
 
         Raises:
-            SimulationError: on a velocity setpoint that is not finite.
+            SimulationError: if a velocity setpoint is not finite.
         """
         attitude, rates = rotation_matrix(state.orientation), state.angular_velocity
         if isinstance(setpoint, Command):
             x, y, z = self._velocity.update(setpoint, attitude, state.linear_velocity, rates, dt)
-            # The level component of the thrust follows the tilt; the vertical one must not wait.
+            # The horizontal thrust has to wait for the tilt; the vertical thrust acts at once.
             thrust = self._mass * (z + GRAVITY) / max(attitude[2][2], 0.5)
             up = rotate_back(attitude, (x, y, z + GRAVITY))
             rates_wanted = self._tilt(up, attitude[2], setpoint.yaw_rate)
@@ -98,11 +101,11 @@ class Autopilot:
         return self._mixer.mix(thrust, (roll, pitch, yaw), full)
 
     def _tilt(self, up: Vector, vertical: Vector, yaw_rate: float) -> Vector:
-        """Attitude loop: rates that turn the body's up axis along `up`; all of it in body FLU."""
+        """Attitude loop: the body rates that turn the body's z axis towards `up`; body FLU."""
         x, y, z = up
         sine = math.hypot(x, y)
         gain = self._attitude_gain * math.atan2(sine, z) / sine if sine > 0 else 0.0
-        # Turning about the vertical, not about the body's up axis, keeps the tilt as it is.
+        # A turn about the world's vertical, rather than about the body's z axis, keeps the tilt.
         return (
             yaw_rate * vertical[0] - gain * y,
             yaw_rate * vertical[1] + gain * x,
@@ -110,7 +113,7 @@ class Autopilot:
         )
 
     def _torque(self, wanted: Vector, rates: Vector) -> Vector:
-        """Body-rate loop, body FLU."""
+        """Body-rate loop: the torque that brings `rates` to `wanted`, N m, body FLU."""
         (sx, sy, sz), (wx, wy, wz), (ix, iy, iz) = wanted, rates, self._inertia
         gx, gy, gz = cross(rates, (ix * wx, iy * wy, iz * wz))
         gain = self._rate_gain
@@ -122,15 +125,15 @@ class Autopilot:
 
 
 class VelocityLoop:
-    """Velocity setpoint in, acceleration out.
+    """Turns a velocity setpoint into an acceleration.
 
-    A reference runs ahead of the vehicle: it takes a velocity setpoint smoothly and turns with the
-    heading. The loop feeds its acceleration forward and corrects what is left, so that the integral
-    learns the wind and not the setpoint; as the integral of a velocity error, it also holds the
-    height.
+    A reference velocity approaches the setpoint smoothly and turns with the heading. The loop feeds
+    the acceleration of the reference forward and corrects the remaining velocity error, so that the
+    integral learns the wind and not the setpoint. The integral of a vertical velocity error is a
+    height error, so the loop also holds the height.
 
     Args:
-        parameters: the airframe.
+        parameters: nominal parameters of the vehicle.
         motors: bandwidth of the motors, rad/s.
     """
 
@@ -146,7 +149,7 @@ class VelocityLoop:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the reference and the wind."""
+        """Forget the velocity reference and the estimate of the wind."""
         self._started = False
         self._reference: Vector = (0.0, 0.0, 0.0)
         self._integral: Vector = (0.0, 0.0, 0.0)
@@ -154,17 +157,17 @@ class VelocityLoop:
     def update(
         self, setpoint: Command, attitude: Matrix, velocity: Vector, rates: Vector, dt: float
     ) -> Vector:
-        """The acceleration to ask for, world ENU, m/s^2, within the limits.
+        """The acceleration to command, m/s^2, world ENU, within the limits of tilt and climb.
 
         Args:
-            setpoint: in the heading frame.
-            attitude: rows of the rotation from body to world.
+            setpoint: velocity in the heading frame.
+            attitude: rows of the rotation matrix from body to world.
             velocity: m/s, world ENU.
             rates: angular velocity, rad/s, body FLU.
             dt: seconds until the next update.
 
         Raises:
-            SimulationError: on a setpoint that is not finite.
+            SimulationError: if the setpoint is not finite.
         """
         sx, sy, sz = setpoint.vx, setpoint.vy, setpoint.vz
         if not math.isfinite(sx + sy + sz + setpoint.yaw_rate):
@@ -178,12 +181,12 @@ class VelocityLoop:
         rx, ry, rz = self._reference
         fx, fy = self._reference_rate * (sx - rx), self._reference_rate * (sy - ry)
         fz = self._reference_rate * (sz - rz)
-        # Half of the tilt is kept for wind and errors.
+        # The reference uses half of the tilt; the other half is for wind and errors.
         fx, fy = _shorten(fx, fy, 0.5 * GRAVITY * _TAN_MAX_TILT)
         fz = min(max(fz, -MAX_VERTICAL_ACCELERATION), self._max_climb)
         self._reference = (rx + fx * dt, ry + fy * dt, rz + fz * dt)
-        # A reference that turns with the heading accelerates towards the centre of its turn; and
-        # the drag of still air is known, the integral need not learn it.
+        # A reference that turns with the heading has a centripetal acceleration. The drag of still
+        # air is known, so it is fed forward too and the integral need not learn it.
         fx, fy = fx - turn * ry + self._drag * rx, fy + turn * rx + self._drag * ry
         ex, ey, ez = cosine * rx - sine * ry - vx, sine * rx + cosine * ry - vy, rz - vz
         level, vertical = self._level_gain, self._vertical_gain
@@ -194,7 +197,7 @@ class VelocityLoop:
         z = min(max(wz, -MAX_VERTICAL_ACCELERATION), self._max_climb)
         x, y = _shorten(wx, wy, (z + GRAVITY) * _TAN_MAX_TILT)
         # The integral gain is a quarter of the square of the proportional one: critical damping.
-        # Anti-windup by back-calculation: what the limits cut off is taken out of the integral.
+        # Anti-windup by back-calculation: the integral loses what the limits cut off.
         self._integral = (
             ix + dt * level * (level / 4 * ex + x - wx),
             iy + dt * level * (level / 4 * ey + y - wy),
@@ -211,7 +214,7 @@ def _heading(attitude: Matrix) -> tuple[float, float]:
 
 
 def _up(setpoint: AttitudeSetpoint, attitude: Matrix) -> Vector:
-    """Where the body's up axis shall point, world ENU, under the heading of `attitude`."""
+    """Direction of the body's z axis under `setpoint` with the heading of `attitude`, ENU."""
     cosine, sine = _heading(attitude)
     forward = math.sin(setpoint.pitch) * math.cos(setpoint.roll)
     left = -math.sin(setpoint.roll)
@@ -223,6 +226,6 @@ def _up(setpoint: AttitudeSetpoint, attitude: Matrix) -> Vector:
 
 
 def _shorten(x: float, y: float, length: float) -> tuple[float, float]:
-    """Scale the vector (x, y) down to `length` where it is longer."""
+    """Scale the vector (x, y) down to `length` if it is longer."""
     scale = length / max(length, math.hypot(x, y))
     return (scale * x, scale * y)

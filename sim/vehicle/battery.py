@@ -1,4 +1,4 @@
-"""A battery: open-circuit voltage by what charge is left, and a resistance."""
+"""A battery: an open-circuit voltage that depends on the charge, and an internal resistance."""
 
 import math
 
@@ -8,11 +8,11 @@ _HOUR = 3600.0
 
 
 class Battery:
-    """What is left in one battery.
+    """The state of charge and the voltage of one battery.
 
     Attributes:
-        charge: share of the capacity that is left, in [0, 1].
-        voltage: V, under the load drawn last.
+        charge: fraction of the capacity that is left, in [0, 1].
+        voltage: voltage under the latest load, V.
     """
 
     def __init__(self, parameters: BatteryParameters) -> None:
@@ -26,15 +26,19 @@ class Battery:
 
     @property
     def level(self) -> float:
-        """Voltage over that of a full battery without load."""
+        """Voltage divided by that of a full battery without load."""
         return self.voltage / self._full
 
     def draw(self, power: float, dt: float) -> None:
-        """Give mechanical power, W, to the rotors for `dt` seconds.
+        """Supply the rotors with mechanical power for `dt` seconds.
 
-        The voltage V under load solves V = V_open - R P / V. A load beyond the most the battery can
-        give, V_open^2 / 4 R, pulls it down to half its open-circuit voltage; an empty battery gives
-        nothing.
+        The voltage V under load solves V = V_open - R P / V, where P is the electrical power. A
+        load above V_open^2 / (4 R), the most that the battery can deliver, pulls the voltage down
+        to half the open-circuit voltage. The voltage of an empty battery is 0.
+
+        Args:
+            power: mechanical power of the rotors, W.
+            dt: seconds.
         """
         if self.charge <= 0.0:
             self.voltage = 0.0

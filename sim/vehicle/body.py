@@ -1,4 +1,4 @@
-"""A quadrotor as one rigid body in PyBullet: rotors, air drag, exact gyroscopic torque."""
+"""A quadrotor as one rigid body in PyBullet, with its rotors, air drag and gyroscopic torque."""
 
 import math
 from collections.abc import Sequence
@@ -13,35 +13,36 @@ from liquid_nav_sim.vehicle.rotors import PerRotor, Rotors
 from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics
 
 AIR_DENSITY = 1.225
-"""Of the standard atmosphere at sea level, kg/m^3."""
+"""Density of the standard atmosphere at sea level, kg/m^3."""
 
 
 class Vehicle:
     """One quadrotor in a PyBullet client.
 
-    A step is `apply`, `pybullet.stepSimulation`, `observe`; gravity and step time are the caller's,
-    and the ground is the plane z = 0.
+    One step is `apply`, then `pybullet.stepSimulation`, then `observe`. The caller sets gravity and
+    the time step of the client. The ground is the plane z = 0.
 
-    Forces: the rotors' thrust, more of it near the ground; their drag, linear in the airspeed and
-    in their speed (Faessler et al., RA-L 2018; Foerster 2015); the drag of the hull along the
-    airspeed v, density / 2 * area * |v| v. Torques: of the thrusts, of the air on the rotors, and
-    of rotors that speed up or are turned over.
+    Forces: the thrust of the rotors, which grows near the ground; the drag of the rotors, linear in
+    the airspeed and in the rotor speed (Faessler et al., RA-L 2018; Foerster 2015); and the drag of
+    the hull, density / 2 * area * |v| v against the airspeed v. Torques: from differences of
+    thrust, from the air on the rotors, and from rotors that change their speed or their axis.
 
-    Bullet takes its gyroscopic torque at the start of the step, which feeds energy to a tumbling
-    body: 3.7 % in 10 s at 7 rad/s and 2.5 ms steps. `apply` turns it into the mean of both ends of
-    the step, which keeps energy and angular momentum: in 10 s at 4 ms steps both stay within
-    0.001 % at 7 rad/s and within 0.05 % at 29 rad/s, and neither drifts. As in every Bullet body,
-    velocities are half a step behind poses (leapfrog).
+    Bullet computes the gyroscopic torque at the start of the step, which adds energy to a tumbling
+    body: 3.7 % in 10 s at 7 rad/s and steps of 2.5 ms. `apply` replaces it by the mean of the
+    start and the end of the step, which conserves energy and angular momentum: in 10 s at steps of
+    4 ms both stay within 0.001 % at 7 rad/s and within 0.05 % at 29 rad/s, and neither drifts. As
+    for every Bullet body, velocities are half a step behind poses (leapfrog).
 
-    Left out: blade flapping, the drag of a turning body, air that the vehicle itself stirs.
+    Not modelled: blade flapping, rotational drag of the body, and the vehicle's own wake.
 
     Args:
-        client: PyBullet client to make the body in.
+        client: PyBullet client to create the body in.
         parameters: the airframe.
 
     Attributes:
+        parameters: the airframe.
         body: id of the body in the client.
-        rotors: what turns.
+        rotors: the rotors with their battery.
     """
 
     def __init__(self, client: int, parameters: VehicleParameters) -> None:
@@ -66,11 +67,11 @@ class Vehicle:
         yaw: float,
         linear_velocity: Sequence[float] | NDArray[np.float64] = (0.0, 0.0, 0.0),
     ) -> None:
-        """Place the vehicle level, not turning, with its rotors at hover and its battery full.
+        """Place the vehicle level, without rotation, with rotors at hover speed and a full battery.
 
         Args:
             position: metres, world ENU, shape (3,).
-            yaw: radians, 0 looks along +x.
+            yaw: radians, 0 faces +x (east).
             linear_velocity: m/s, world ENU, shape (3,).
         """
         quaternion = (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2))
@@ -84,16 +85,16 @@ class Vehicle:
         self._read()
 
     def apply(self, rotor_thrust_setpoints: PerRotor, wind: Vector, dt: float) -> None:
-        """Put forces and torques of the coming step on the body; call once before each step.
+        """Apply the forces and torques of the next step; call it once before each step.
 
         Args:
-            rotor_thrust_setpoints: N, clipped to what a rotor can give, (4,).
+            rotor_thrust_setpoints: N, clipped to the range of the rotors, (4,).
             wind: velocity of the air, m/s, world ENU, (3,).
             dt: length of the step, seconds.
         """
         rotors = self.rotors
         rotors.advance(rotor_thrust_setpoints, dt)
-        # Signs as in `ROTOR_SIGNS`.
+        # The signs follow `ROTOR_SIGNS`.
         a, b, c, d = self._near_ground(rotors.thrusts)
         torque = (
             self._lever * (b + c - a - d),
@@ -129,7 +130,7 @@ class Vehicle:
         )
 
     def load(self, factor: float) -> None:
-        """Let the vehicle weigh `factor` times its own mass, with the same inertia, from now on."""
+        """Set the mass to `factor` times the nominal mass; the moments of inertia stay."""
         pybullet.changeDynamics(
             self.body,
             -1,
@@ -141,7 +142,7 @@ class Vehicle:
     def observe(self, dt: float) -> Kinematics:
         """Read the true state after a step of `dt` seconds.
 
-        The specific force comes from the change of velocity, so it contains contact forces.
+        The specific force is computed from the change of velocity, so it includes contact forces.
         """
         ox, oy, oz = self._velocity
         self._read()
@@ -156,20 +157,20 @@ class Vehicle:
         )
 
     def _near_ground(self, thrusts: PerRotor) -> PerRotor:
-        """Thrusts as the ground raises them, each by the height of its rotor."""
+        """Thrusts including ground effect, which depends on the height of each rotor."""
         if self._ground_effect == 0.0:
             return thrusts
         height, row, lever = self._position[2], self._attitude[2], self._lever
         forward, left = lever * row[0], lever * row[1]
         a, b, c, d = thrusts
         return (
-            a * self._raise(height + forward - left),
-            b * self._raise(height - forward + left),
-            c * self._raise(height + forward + left),
-            d * self._raise(height - forward - left),
+            a * self._ground_factor(height + forward - left),
+            b * self._ground_factor(height - forward + left),
+            c * self._ground_factor(height + forward + left),
+            d * self._ground_factor(height - forward - left),
         )
 
-    def _raise(self, height: float) -> float:
+    def _ground_factor(self, height: float) -> float:
         return ground_effect(height, self._rotor_radius, self._ground_effect)
 
     def _read(self) -> None:
@@ -185,15 +186,16 @@ class Vehicle:
 
 
 def ground_effect(height: float, radius: float, factor: float = 1.0) -> float:
-    """Thrust of a rotor near the ground over its thrust in free air, at the same power.
+    """Thrust of a rotor near the ground divided by its thrust in free air, at the same power.
 
-    1 / (1 - factor (R / 4 z)^2), by Cheeseman and Bennett (1955) with a factor of 1. Below half a
-    radius, where they have no data, it stays what it is there.
+    It is 1 / (1 - factor (R / 4 z)^2), which with a factor of 1 is the formula of Cheeseman and
+    Bennett (1955). They have no data below a height of half a radius; there the value at half a
+    radius is used.
 
     Args:
-        height: z of the rotor above the ground, metres.
-        radius: R, metres.
-        factor: in [0, 3]; more than 1 for several rotors close together.
+        height: height z of the rotor above the ground, metres.
+        radius: radius R of the rotor, metres.
+        factor: in [0, 3]; above 1 for several rotors close together.
     """
     near = radius / (4 * max(height, radius / 2))
     return 1 / (1 - factor * near * near)
@@ -202,11 +204,19 @@ def ground_effect(height: float, radius: float, factor: float = 1.0) -> float:
 def with_mean_gyroscopic_torque(
     torque: Vector, angular_velocity: Vector, inertia: Vector, rotor_momentum: float, dt: float
 ) -> Vector:
-    """Torque for Bullet so that the gyroscopic torque acts as the mean of both ends of the step.
+    """Torque to apply so that the gyroscopic torque is the mean of both ends of the step.
 
-    Bullet itself subtracts w x I w of the start, and knows nothing of the rotors' angular momentum
-    along z. The end solves the trapezoidal rule; a step turns the body by a small angle, of which
-    three fixed-point rounds leave an error of fourth order.
+    Bullet itself subtracts w x I w at the start of the step, and does not know the rotors' angular
+    momentum along z. The trapezoidal rule is an implicit equation for the angular velocity at the
+    end of the step; three fixed-point iterations leave an error of fourth order in the angle that
+    the body turns in one step.
+
+    Args:
+        torque: all other torques, N m, body FLU.
+        angular_velocity: at the start of the step, rad/s, body FLU.
+        inertia: principal moments of inertia, kg m^2, body FLU.
+        rotor_momentum: angular momentum of the rotors along the body's z axis, N m s.
+        dt: length of the step, seconds.
     """
     (tx, ty, tz), (wx, wy, wz), (ix, iy, iz) = torque, angular_velocity, inertia
     bx, by, bz = cross(angular_velocity, (ix * wx, iy * wy, iz * wz))
@@ -246,7 +256,7 @@ def _create_body(client: int, parameters: VehicleParameters) -> int:
 
 
 def _create_visual(client: int, parameters: VehicleParameters) -> int:
-    """Draw hull, two crossed arms and four rotor discs, the front pair red to tell the heading."""
+    """Draw hull, two crossed arms and four rotor discs; the front discs are red."""
     arm, lever = parameters.arm_length, parameters.lever
     boxes = (
         ((0.5 * arm, 0.3 * arm, 0.16 * arm), 0.0),

@@ -1,4 +1,4 @@
-"""Vehicles by name or by file: one readable TOML file for each set of parameters."""
+"""Loads the parameters of a vehicle by its name or from a TOML file."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ VEHICLES: Registry[Any] = Registry(
     "vehicle",
     {file.name.removesuffix(".toml"): file for file in sorted(_SHIPPED.iterdir(), key=str)},
 )
-"""Vehicles by name: their `VehicleParameters`, or the path of their .toml file.
+"""Vehicles by name; each part is a `VehicleParameters` or the path of a .toml file.
 
-Entry points of the group ``liquid_nav.vehicles`` add to them.
+Entry points of the group ``liquid_nav.vehicles`` add vehicles.
 """
 
 
@@ -31,13 +31,13 @@ def load_vehicle(vehicle: str | Path) -> VehicleParameters:
     """Read the parameters of a vehicle.
 
     Args:
-        vehicle: a name of `VEHICLES`, or a path of a file like theirs, which ends in .toml: it
-            holds the fields of `VehicleParameters`, and those of `BatteryParameters` in a table
-            [battery], which may be left out.
+        vehicle: a name in `VEHICLES`, or the path of a file that ends in .toml. The file holds the
+            fields of `VehicleParameters`. An optional table [battery] holds the fields of
+            `BatteryParameters`.
 
     Raises:
-        SimulationError: on an unknown name, a file that cannot be read, or a field that is missing,
-            unknown, of a wrong type or out of its range.
+        SimulationError: if the name is unknown, the file cannot be read, or a field is missing,
+            unknown, of the wrong type or out of its range.
     """
     name = str(vehicle)
     if name.endswith(".toml"):
@@ -57,7 +57,7 @@ def load_vehicle(vehicle: str | Path) -> VehicleParameters:
 
 
 class _FieldError(ValueError):
-    """What is wrong with a field, of a file that the message need not name."""
+    """An invalid field; the caller adds the name of the vehicle to the message."""
 
 
 def _parameters(table: Mapping[str, Any]) -> VehicleParameters:
@@ -66,12 +66,12 @@ def _parameters(table: Mapping[str, Any]) -> VehicleParameters:
     if battery is not None:
         if not isinstance(battery, Mapping):
             raise _FieldError(f"battery must be a table, [battery], got {battery!r}")
-        battery = _made(BatteryParameters, battery, "battery.")
-    return _made(VehicleParameters, values, "", battery=battery)
+        battery = _build(BatteryParameters, battery, "battery.")
+    return _build(VehicleParameters, values, "", battery=battery)
 
 
-def _made(kind: type[_Kind], table: Mapping[str, Any], prefix: str, **others: Any) -> _Kind:
-    """A dataclass of the numbers and the lists of three numbers in a table."""
+def _build(kind: type[_Kind], table: Mapping[str, Any], prefix: str, **others: Any) -> _Kind:
+    """Build a dataclass from a table whose values are numbers and lists of three numbers."""
     fields = {f.name: f.type for f in dataclasses.fields(kind) if f.name not in others}
     for name in table:
         if name not in fields:

@@ -1,4 +1,4 @@
-"""The mixer: thrust and torque in, a thrust for each rotor out."""
+"""The mixer: it turns a total thrust and a torque into one thrust for each rotor."""
 
 from liquid_nav_sim.rotation import Vector
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
@@ -6,10 +6,10 @@ from liquid_nav_sim.vehicle.rotors import PerRotor
 
 
 class Mixer:
-    """Shares thrust and torque out among the rotors, with priorities.
+    """Distributes thrust and torque over the rotors.
 
-    Where the rotors cannot give all of it, roll and pitch go first, then yaw, then thrust: the
-    vehicle keeps its attitude, and gives up heading and height for it.
+    If the rotors cannot deliver everything, roll and pitch have the highest priority, then yaw,
+    then thrust: the vehicle keeps its attitude at the expense of heading and height.
 
     Args:
         parameters: the airframe.
@@ -22,20 +22,20 @@ class Mixer:
         """Thrust of each rotor in [0, full], N.
 
         Args:
-            thrust: of all rotors, N.
+            thrust: sum over all rotors, N.
             torque: N m, body FLU.
-            full: the most that one rotor gives, N.
+            full: largest thrust of one rotor, N.
         """
         x, y, z = torque
         roll, pitch, yaw = x / (4 * self._lever), y / (4 * self._lever), z / (4 * self._ratio)
-        # Roll and pitch together move the rotors apart by up to 2 (|roll| + |pitch|) <= full.
-        apart = 2 * (abs(roll) + abs(pitch))
-        scale = full / apart if apart > full else 1.0
+        # Roll and pitch alone spread the thrusts over 2 (|roll| + |pitch|), which must fit in full.
+        spread = 2 * (abs(roll) + abs(pitch))
+        scale = full / spread if spread > full else 1.0
         roll, pitch = scale * roll, scale * pitch
-        # With yaw it is 2 (max(|roll|, |pitch|) + |yaw|) at least.
+        # With yaw the spread is at least 2 (max(|roll|, |pitch|) + |yaw|).
         room = full / 2 - max(abs(roll), abs(pitch))
         yaw = min(max(yaw, -room), room)
-        # Signs as in `airframe.ROTOR_SIGNS`.
+        # The signs follow `airframe.ROTOR_SIGNS`.
         a, b, c, d = (
             -roll - pitch - yaw,
             roll + pitch - yaw,
@@ -44,7 +44,7 @@ class Mixer:
         )
         lowest, highest = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
         share = min(max(thrust / 4, -lowest), full - highest)
-        # Rounding alone could leave the range by the last digit.
+        # Without this, rounding errors could leave the range.
         return (
             min(max(share + a, 0.0), full),
             min(max(share + b, 0.0), full),

@@ -1,4 +1,4 @@
-"""Vehicles that differ from flight to flight: parameters drawn about their nominal values."""
+"""Draws the vehicle of each flight: parameters vary around their nominal values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,21 +11,22 @@ from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.vehicle.airframe import BatteryParameters, VehicleParameters
 
 _BATTERY = "battery."
-_HARM = ("mass", "battery.empty_voltage")
-"""Fields of which more is worse, where others make up for them."""
+_WORSE_WHEN_LARGER = ("mass", "battery.empty_voltage")
+"""Fields whose increase, rather than decrease, may make the vehicle invalid."""
 
 
 @dataclass(frozen=True)
 class VehicleRandomisation:
-    """How far the parameters of each flight's vehicle may be from the nominal ones.
+    """How far the parameters of each flight's vehicle may deviate from the nominal ones.
 
     Attributes:
-        ranges: largest relative deviation by field of `VehicleParameters`, or of
-            `BatteryParameters` with "battery." before it. The field is drawn uniformly in
-            [1 - range, 1 + range] of its nominal value; all components of a vector by one factor.
+        ranges: largest relative deviation of each field. The keys are fields of
+            `VehicleParameters`, and fields of `BatteryParameters` with the prefix "battery.". The
+            nominal value is multiplied by a factor drawn uniformly from [1 - range, 1 + range];
+            all components of a vector share one factor.
 
     Raises:
-        SimulationError: on an unknown field, or a range not in [0, 1).
+        SimulationError: if a field is unknown or a range is not in [0, 1).
     """
 
     ranges: Mapping[str, float] = field(default_factory=dict)
@@ -45,17 +46,18 @@ class VehicleRandomisation:
                 )
 
     def check(self, parameters: VehicleParameters) -> None:
-        """See that whatever may be drawn about `parameters` is a vehicle.
+        """Check that every vehicle that `draw` may return is valid.
 
         Raises:
-            SimulationError: if the battery of an airframe without one is randomised, or an end of
-                the ranges is out of what a parameter may be.
+            SimulationError: if the ranges name a field of the battery but the vehicle has none, or
+                an end of a range is not a valid value of its parameter.
         """
-        # Fields constrain each other where the rotors must carry the mass, and where an empty
-        # battery must have less voltage than a full one: of these, the worst case is opposite.
+        # Two constraints join several fields: the rotors must carry the mass, and an empty battery
+        # must have a lower voltage than a full one. The worst case of a constraint has its fields
+        # at opposite ends of their ranges.
         for side in (1, -1):
             worst = {
-                name: 1 + (side if name in _HARM else -side) * value
+                name: 1 + (side if name in _WORSE_WHEN_LARGER else -side) * value
                 for name, value in self.ranges.items()
             }
             try:
@@ -66,17 +68,21 @@ class VehicleRandomisation:
                 ) from None
 
     def draw(self, parameters: VehicleParameters, rng: np.random.Generator) -> VehicleParameters:
-        """Draw a vehicle about `parameters`: one number of the stream for each field of `ranges`.
+        """Draw a vehicle; each field of `ranges` takes one number from `rng`.
+
+        Args:
+            parameters: the nominal vehicle.
+            rng: random stream.
 
         Raises:
-            SimulationError: as `check`.
+            SimulationError: if the drawn vehicle is not valid; see `check`.
         """
         factors = 1 + np.array(list(self.ranges.values())) * rng.uniform(-1, 1, len(self.ranges))
         return _scaled(parameters, dict(zip(self.ranges, factors.tolist(), strict=True)))
 
 
 def _scaled(parameters: VehicleParameters, factors: Mapping[str, float]) -> VehicleParameters:
-    """`parameters` with fields multiplied by factors."""
+    """Multiply the named fields of `parameters` by the given factors."""
     changes: dict[str, Any] = {}
     battery: dict[str, float] = {}
     for name, factor in factors.items():

@@ -1,4 +1,4 @@
-"""Four rotors: speeds that lag behind their setpoints, and the forces they make."""
+"""Four rotors: their speeds, which lag behind the setpoints, and their thrust and torque."""
 
 import math
 
@@ -12,22 +12,24 @@ PerRotor = tuple[float, float, float, float]
 class Rotors:
     """The rotors of one vehicle, with their battery.
 
-    What lags is the speed, first-order, as a motor under speed control does: its setpoint is the
-    speed that gives the thrust asked for. The speed controllers hold it while the battery can; what
-    sags with the voltage is the full speed, and so the full thrust with its square.
+    The speed of a rotor follows its setpoint with a first-order lag, as a motor under speed control
+    does; the setpoint is the speed that gives the commanded thrust. The speed controllers hold that
+    speed as long as the battery allows it. The largest speed is proportional to the battery
+    voltage, and the largest thrust to the square of the voltage.
 
     Args:
         parameters: the airframe.
 
     Attributes:
-        speeds: at this instant, rad/s.
+        speeds: present speeds, rad/s.
         battery: None if the airframe has none.
-        full_thrust: the most that one rotor gives at this voltage, N.
-        thrusts: mean over the last step, N; out of ground effect.
-        mean_speed_sum: of all rotors, mean over the last step, rad/s.
-        reaction: torque on the body about its z axis, of the air and of rotors that speed up, mean
-            over the last step, N m.
-        angular_momentum: of the rotors relative to the body, along its z axis, N m s.
+        full_thrust: largest thrust of one rotor at the present voltage, N.
+        thrusts: mean thrusts over the last step without ground effect, N.
+        mean_speed_sum: sum of the mean rotor speeds over the last step, rad/s.
+        reaction: mean torque on the body about its z axis over the last step, from the air and from
+            rotors that change their speed, N m.
+        angular_momentum: angular momentum of the rotors relative to the body, along the body's z
+            axis, N m s.
     """
 
     def __init__(self, parameters: VehicleParameters) -> None:
@@ -42,7 +44,7 @@ class Rotors:
         self.start((hover, hover, hover, hover))
 
     def start(self, speeds: PerRotor) -> None:
-        """Let the rotors turn at `speeds`, rad/s, from this instant on."""
+        """Set the present speeds of the rotors, rad/s."""
         self.speeds: PerRotor = speeds
         a, b, c, d = speeds
         k = self._coefficient
@@ -52,13 +54,13 @@ class Rotors:
         self.angular_momentum = self._inertia * (a + b - c - d)
 
     def advance(self, thrust_setpoints: PerRotor, dt: float) -> None:
-        """Live through `dt` seconds.
+        """Advance the rotors by `dt` seconds.
 
-        Speeds follow their exact exponential, and so do the means of thrust and torque, which go
-        with the square of the speed.
+        The speeds follow the exact exponential, and the means of thrust and torque, which are
+        proportional to the square of the speed, are its exact integrals.
 
         Args:
-            thrust_setpoints: N, clipped to what a rotor can give.
+            thrust_setpoints: N, clipped to the range of the rotors.
             dt: seconds.
         """
         lag = self._time_constant / dt
@@ -74,8 +76,8 @@ class Rotors:
         self.thrusts = (thrust_a, thrust_b, thrust_c, thrust_d)
         self.mean_speed_sum = mean_a + mean_b + mean_c + mean_d
         momentum = self._inertia * (a + b - c - d)
-        # The air turns a rotor, and with it the body, against its spin; so does a motor that speeds
-        # its rotor up.
+        # The torque of the air turns the body against the rotor's spin. So does the reaction of a
+        # motor that accelerates its rotor.
         air = self._ratio * (thrust_a + thrust_b - thrust_c - thrust_d)
         self.reaction = (self.angular_momentum - momentum) / dt - air
         self.angular_momentum = momentum
@@ -91,8 +93,8 @@ class Rotors:
     ) -> tuple[float, float, float]:
         """Speed at the end of the step, mean thrust and mean speed of one rotor.
 
-        Takes the share of a deviation that is left at the end, and the means over the step of that
-        share and of its square.
+        `left` is the fraction of the deviation from the setpoint that is left at the end of the
+        step; `once` and `twice` are the means over the step of that fraction and of its square.
         """
         k = self._coefficient
         setpoint = math.sqrt(min(max(thrust, 0.0), self.full_thrust) / k)

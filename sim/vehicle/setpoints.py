@@ -1,4 +1,4 @@
-"""What an autopilot can be asked for: a velocity, an attitude or body rates."""
+"""The setpoints that an autopilot takes: a velocity, an attitude or body rates."""
 
 import math
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from liquid_nav.command import Command
 from liquid_nav_sim.errors import SimulationError
 
 MAX_SETPOINT_TILT = math.radians(80)
-"""Largest roll and pitch that can be asked for, radians."""
+"""Largest roll and pitch of a setpoint, radians."""
 
 MAX_SETPOINT_RATE = 40.0
-"""Largest body rate that can be asked for, rad/s."""
+"""Largest body rate of a setpoint, rad/s."""
 
 MAX_SETPOINT_THRUST = 200.0
-"""Largest thrust that can be asked for, m/s^2; what rotors can give is less, as a rule."""
+"""Largest thrust of a setpoint over the mass, m/s^2; most rotors cannot deliver this much."""
 
 
 @dataclass(frozen=True)
 class AttitudeSetpoint:
-    """Level it, tilt it, and give it thrust: what the attitude mode of an autopilot takes.
+    """Attitude, yaw rate and collective thrust, as the attitude mode of an autopilot takes them.
 
     Attributes:
-        roll, pitch: radians, of the body FLU against the heading frame (REP-103, Z-Y-X): a positive
-            roll lowers the right side, a positive pitch the nose.
+        roll, pitch: rotation of the body (FLU) relative to the heading frame, radians (REP-103,
+            Z-Y-X): positive roll lowers the right side, positive pitch lowers the nose.
         yaw_rate: rad/s about the vertical, positive to the left.
-        thrust: of all rotors over the mass, along the body's z axis, m/s^2: 9.81 carries the level
-            vehicle.
+        thrust: total thrust along the body's z axis divided by the mass, m/s^2; 9.81 carries the
+            weight of a level vehicle.
 
     Raises:
-        SimulationError: on a field that is not finite or out of its range.
+        SimulationError: if a field is not finite or out of its range.
     """
 
     roll: float = 0.0
@@ -45,14 +45,14 @@ class AttitudeSetpoint:
 
 @dataclass(frozen=True)
 class RateSetpoint:
-    """Collective thrust and body rates: what the acro mode of an autopilot takes.
+    """Body rates and collective thrust, as the acro mode of an autopilot takes them.
 
     Attributes:
         roll_rate, pitch_rate, yaw_rate: angular velocity, rad/s, body FLU.
-        thrust: as that of `AttitudeSetpoint`, m/s^2.
+        thrust: total thrust along the body's z axis divided by the mass, m/s^2.
 
     Raises:
-        SimulationError: on a field that is not finite or out of its range.
+        SimulationError: if a field is not finite or out of its range.
     """
 
     roll_rate: float = 0.0
@@ -67,7 +67,7 @@ class RateSetpoint:
 
 
 Setpoint = Command | AttitudeSetpoint | RateSetpoint
-"""A `Command` is the velocity setpoint."""
+"""What `Autopilot.update` takes; a `Command` is a velocity setpoint."""
 
 
 def _check(setpoint: AttitudeSetpoint | RateSetpoint, name: str, low: float, high: float) -> None:

@@ -1,4 +1,4 @@
-"""True state of the vehicle, and its motion over a physics step."""
+"""The true state of the vehicle and its motion over one physics step."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ GRAVITY = 9.80665
 
 
 class Kinematics(NamedTuple):
-    """A `VehicleState` in plain floats, which physics computes with: arrays cost ten times more."""
+    """A `VehicleState` in plain floats; with arrays, the physics would take ten times longer."""
 
     position: Vector
     orientation: Quaternion
@@ -32,8 +32,8 @@ class VehicleState:
         orientation: unit quaternion x, y, z, w, body FLU to world ENU, shape (4,).
         linear_velocity: m/s, world ENU, shape (3,).
         angular_velocity: rad/s, body FLU, shape (3,).
-        specific_force: m/s^2, body FLU, shape (3,); what an ideal accelerometer at the centre of
-            mass reads (REP-145), averaged over the physics step that ends at this instant.
+        specific_force: m/s^2, body FLU, shape (3,); the reading of an ideal accelerometer at the
+            centre of mass (REP-145), averaged over the physics step that ends at this instant.
     """
 
     position: NDArray[np.float64]
@@ -44,7 +44,7 @@ class VehicleState:
 
     @classmethod
     def of(cls, kinematics: Kinematics) -> "VehicleState":
-        """The same in arrays."""
+        """Convert `kinematics` to arrays."""
         return cls(*map(np.array, kinematics))
 
 
@@ -63,20 +63,20 @@ class Motion:
     end: int
 
     def share(self, time: int) -> float:
-        """Share of the step that is over at `time` ns, in [0, 1]."""
+        """Fraction of the step that has passed at `time` ns, in [0, 1]."""
         share = (time - self.start) / (self.end - self.start)
         return 0.0 if share < 0.0 else 1.0 if share > 1.0 else share
 
     def at(self, time: int) -> VehicleState:
-        """State at `time` ns; that of the start before it, and of the end after it."""
+        """State at `time` ns; times outside the step give the state at its nearer end."""
         before, after = VehicleState.of(self.before), VehicleState.of(self.after)
         return interpolate(before, after, self.share(time))
 
 
 def interpolate(before: VehicleState, after: VehicleState, fraction: float) -> VehicleState:
-    """State at `fraction` in [0, 1] of a physics step; the specific force is that of the step."""
+    """State at `fraction` in [0, 1] of a physics step; the specific force is that of `after`."""
     start, end, rest = before.orientation, after.orientation, 1 - fraction
-    # Two quaternions of opposite sign are the same rotation: take the near one.
+    # Quaternions of opposite sign are the same rotation: take the sign that is nearer.
     orientation = rest * start + (fraction if start @ end >= 0 else -fraction) * end
     return VehicleState(
         position=rest * before.position + fraction * after.position,

@@ -1,7 +1,7 @@
-// Casts one ray a pixel at spheres, boxes and cylinders over a textured ground under a graded sky.
+// Casts one ray for each pixel at spheres, boxes and cylinders above a textured ground, with a sky.
 //
-// The camera's frame is optical: x right, y down, z forward. A ray is (x, y, 1) in it, so that its
-// parameter is the depth along the optical axis. Plain C++ behind a C interface, for ctypes.
+// The optical frame of the camera is x right, y down, z forward. A ray is (x, y, 1) in this frame, so
+// that its parameter is the depth along the optical axis. The functions have a C interface for ctypes.
 
 #include <algorithm>
 #include <cmath>
@@ -43,11 +43,11 @@ enum Kind : int32_t { kSphere, kBox, kCylinder };
 
 }  // namespace
 
-// The layout of these three is known to sim/render/raycaster.py.
+// sim/render/raycaster.py repeats the memory layout of these three structs.
 struct Solid {
   int32_t kind, label;
   Vector centre;
-  Matrix rotation;  // from its own frame to the world's
+  Matrix rotation;  // from the frame of the solid to the world frame
   Vector half;      // sphere: radius first; box: half sides; cylinder: radius, radius, half height
   Vector colour;    // 0 to 255
 };
@@ -55,7 +55,7 @@ struct Solid {
 struct View {
   int32_t width, height;
   float focal, cx, cy;
-  Matrix rotation;  // from the optical frame to the world's
+  Matrix rotation;  // from the optical frame to the world frame
   Vector eye;
   float near, far;
 };
@@ -68,13 +68,13 @@ struct Look {
   int32_t levels;
   const int32_t* sizes;
   const int32_t* offsets;
-  const float* texels;  // RGB after RGB
+  const float* texels;  // R, G, B of each texel in turn
 };
 
 namespace {
 
-// Depth at which a ray from `o` along `d`, both in the frame of the solid, enters it, or a negative
-// number; `normal` is that of the surface there.
+// Depth at which the ray from `o` along `d`, both in the frame of the solid, enters the solid; it is
+// negative if the ray misses. `normal` receives the surface normal at that point.
 float enter(const Solid& solid, Vector o, Vector d, Vector* normal) {
   const Vector h = solid.half;
   if (solid.kind == kSphere) {
@@ -123,13 +123,13 @@ float enter(const Solid& solid, Vector o, Vector d, Vector* normal) {
 
 uint8_t level(float value) { return uint8_t(std::nearbyint(std::min(std::max(value, 0.0f), 255.0f))); }
 
-// See `Background.colours` in sim/render/background.py, which this follows step by step.
+// Colour of the ground, computed in the same steps as `Background.colours` in sim/render/background.py.
 Vector ground(const Look& look, Vector eye, Vector ray, float pixel_angle) {
   const float height = std::max(eye.z, 1e-3f);
   const float distance = std::min(height / -ray.z, look.farthest);
   const float footprint = pixel_angle * distance * std::sqrt(distance / height);
   const float texel = look.scale / look.sizes[0];
-  // The whole number next to the logarithm to base 2.
+  // The base-2 logarithm, rounded to the nearest integer.
   int exponent;
   const float mantissa = std::frexp(std::max(footprint / texel, 1.0f), &exponent);
   const int level = std::min(exponent - (mantissa < float(M_SQRT1_2)), look.levels - 1);
@@ -159,11 +159,11 @@ Vector ground(const Look& look, Vector eye, Vector ray, float pixel_angle) {
 }
 
 struct Rectangle {
-  int left, right, top, bottom;  // without right and bottom
+  int left, right, top, bottom;  // right and bottom are exclusive
 };
 
-// The pixels whose rays may meet a solid: those between the corners of the box around it. `seen` is
-// its centre and `turn` its rotation, both in the optical frame.
+// The pixels whose rays may hit a solid: a rectangle around the projected corners of its bounding
+// box. `seen` is the centre of the solid and `turn` its rotation, both in the optical frame.
 Rectangle covered(const Solid& solid, Vector seen, const Matrix& turn, const View& view) {
   const Rectangle all = {0, view.width, 0, view.height};
   const Vector h = solid.kind == kSphere ? Vector{solid.half.x, solid.half.x, solid.half.x} : solid.half;
@@ -186,7 +186,7 @@ Rectangle covered(const Solid& solid, Vector seen, const Matrix& turn, const Vie
   }
   if (behind == 8) return {0, 0, 0, 0};
   if (behind > 0) return all;
-  // A pixel's ray goes through its centre; the margin is for what rounding may do.
+  // A ray passes through the centre of its pixel; the margin allows for rounding errors.
   auto first = [](float edge, int count) {
     return int(std::min(std::max(std::ceil(edge - 0.01f), 0.0f), float(count)));
   };
@@ -201,9 +201,9 @@ Rectangle covered(const Solid& solid, Vector seen, const Matrix& turn, const Vie
 
 EXPORT int32_t raycast_version() { return kVersion; }
 
-// Draws `count` solids and what is behind them.
+// Draws `count` solids with the ground and the sky behind them.
 //   image    RGB, height * width * 3
-//   labels   of the solids seen, -1 for ground and sky, height * width
+//   labels   label of the solid in each pixel, -1 for ground and sky, height * width
 //   depth    metres along the optical axis, infinite for the sky, height * width
 EXPORT void raycast_draw(const View* view_, const Look* look_, const Solid* solids, int32_t count,
                          uint8_t* image, int32_t* labels, float* depth) {
@@ -212,7 +212,7 @@ EXPORT void raycast_draw(const View* view_, const Look* look_, const Solid* soli
   const int width = view.width, height = view.height;
   std::fill(labels, labels + width * height, -1);
   std::fill(depth, depth + width * height, INFINITY);
-  // First the nearest solid of each pixel, by its number.
+  // First find the nearest solid of each pixel; `labels` holds its index in `solids` until then.
   for (int number = 0; number < count; ++number) {
     const Solid& solid = solids[number];
     const Vector away = solid.centre - view.eye;
@@ -235,7 +235,7 @@ EXPORT void raycast_draw(const View* view_, const Look* look_, const Solid* soli
       }
     }
   }
-  // Then the colours, and the numbers turn into labels.
+  // Then compute the colours, and replace the indices by the labels of the solids.
   for (int v = 0; v < height; ++v) {
     for (int u = 0; u < width; ++u) {
       const int pixel = v * width + u;

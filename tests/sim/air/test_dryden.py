@@ -13,7 +13,7 @@ from scipy import signal
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.optimize import brentq
 
-from liquid_nav_sim.air.dryden import Dryden, _passed, intensities, length_scales
+from liquid_nav_sim.air.dryden import Dryden, _filtered, intensities, length_scales
 
 KNOT = 1852 / 3600
 MEMBERS = 12_000
@@ -37,7 +37,7 @@ def fly(monkeypatch: pytest.MonkeyPatch) -> Any:
     return build
 
 
-def test_the_scales_are_those_of_the_specification() -> None:
+def test_length_scales_and_intensities_follow_the_specification() -> None:
     """At 10 m and 30 kn: L_u = 67 m, sigma_w = 1.54 and sigma_u = 2.9 m/s."""
     assert length_scales(10.0) == pytest.approx((67.4, 10.0), abs=0.1)
     assert intensities(10.0, 30 * KNOT) == pytest.approx((2.91, 1.543), abs=0.01)
@@ -82,7 +82,7 @@ def test_intensity_and_length_scale_are_realised(fly: Any, dt: float) -> None:
     assert np.abs(np.corrcoef(np.array(air)) - np.eye(3)).max() < 4 / MEMBERS**0.5
 
 
-def test_the_spectrum_is_that_of_the_specification(fly: Any) -> None:
+def test_the_spectrum_follows_the_specification(fly: Any) -> None:
     """Power over five octaves about the corner, Welch against the formula."""
     dryden, dt, speed, altitude = fly(10.0, 64), 0.02, 20.0, 6.0
     air = np.array([dryden.advance(dt, altitude, speed) for _ in range(6000)])
@@ -113,9 +113,9 @@ STATIONARY = solve_continuous_lyapunov(A, -NOISE)
 
 def transition(path: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Matrix that carries the pair over, and the root of the covariance of what is added."""
-    carried = np.array([_passed(unit, path, 0.0, 0.0) for unit in ((1.0, 0.0), (0.0, 1.0))]).T
+    carried = np.array([_filtered(unit, path, 0.0, 0.0) for unit in ((1.0, 0.0), (0.0, 1.0))]).T
     added = np.array(
-        [_passed((0.0, 0.0), path, *normals) for normals in ((1.0, 0.0), (0.0, 1.0))]
+        [_filtered((0.0, 0.0), path, *normals) for normals in ((1.0, 0.0), (0.0, 1.0))]
     ).T
     return carried, added
 
@@ -131,7 +131,7 @@ def test_the_filter_is_exact_over_any_path(path: float) -> None:
 
 
 @given(st.floats(1e-7, 2.0))
-def test_what_is_added_over_a_short_path_is_exact_too(path: float) -> None:
+def test_the_noise_added_over_a_short_path_is_exact(path: float) -> None:
     """Van Loan's integral (1978), entry by entry: over 1 ms the least is 1e-15 of another."""
     _, added = transition(path)
     # Scaled by the powers of the path, so that no entry vanishes beside another.
@@ -146,7 +146,7 @@ def test_what_is_added_over_a_short_path_is_exact_too(path: float) -> None:
 
 
 @given(st.floats(1e-6, 3.0), st.floats(0.01, 0.99))
-def test_two_steps_are_as_good_as_one(path: float, share: float) -> None:
+def test_two_steps_have_the_distribution_of_one(path: float, share: float) -> None:
     first, second = transition(share * path), transition((1 - share) * path)
     carried, added = transition(path)
     np.testing.assert_allclose(second[0] @ first[0], carried, rtol=1e-9, atol=1e-15)
@@ -155,8 +155,8 @@ def test_two_steps_are_as_good_as_one(path: float, share: float) -> None:
     np.testing.assert_allclose(covariance, added @ added.T, rtol=1e-7, atol=0)
 
 
-def test_no_path_moves_nothing() -> None:
-    assert _passed((0.3, -0.2), 0.0, 5.0, 5.0) == (0.3, -0.2)
+def test_a_path_of_length_zero_changes_nothing() -> None:
+    assert _filtered((0.3, -0.2), 0.0, 5.0, 5.0) == (0.3, -0.2)
 
 
 def test_a_flight_repeats() -> None:

@@ -103,7 +103,7 @@ def test_a_discrete_gust_is_half_a_cosine_along_the_path(dt: float, flown: float
     assert found == (2.0, -3.0, 1.0)
 
 
-def test_two_opposite_gusts_are_one_that_goes_by() -> None:
+def test_two_opposite_gusts_make_one_that_dies_down() -> None:
     there = DiscreteGust(start=0.0, velocity=(5.0, 0.0, 0.0), length=1.0)
     back = DiscreteGust(start=1.0, velocity=(-5.0, 0.0, 0.0), length=1.0)
     wind = Wind(replace(STILL, discrete=(there, back)), np.random.default_rng(0))

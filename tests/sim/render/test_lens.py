@@ -95,7 +95,7 @@ def test_corners_on_the_ground_appear_where_opencv_projects_them(
 
 
 @pytest.mark.parametrize("lens", LENSES)
-def test_distortion_is_opencvs_and_undistortion_its_inverse(lens: str) -> None:
+def test_distortion_equals_opencvs_and_undistortion_inverts_it(lens: str) -> None:
     rng = np.random.default_rng(0)
     rays = rng.uniform(-0.8, 0.8, (2, 500))
     image = distort(rays, LENSES[lens])
@@ -146,9 +146,7 @@ def test_a_straight_edge_is_averaged_and_not_aliased(client: int) -> None:
 
 @pytest.mark.parametrize("lens", ["ideal", "barrel"])
 @pytest.mark.parametrize("seed", range(3))
-def test_depth_is_that_of_the_plane_the_sphere_and_the_sky(
-    client: int, lens: str, seed: int
-) -> None:
+def test_depth_of_plane_sphere_and_sky_is_geometric(client: int, lens: str, seed: int) -> None:
     view, position, attitude = random_view(np.random.default_rng(seed))
     model = replace(view, distortion=LENSES[lens], depth=True)
     rotation, eye = model.pose(position, attitude)
@@ -180,7 +178,7 @@ def test_depth_is_that_of_the_plane_the_sphere_and_the_sky(
         np.testing.assert_array_equal(np.isinf(found), np.isinf(truth))
 
 
-def test_depth_of_a_wall_is_exact_and_given_only_when_asked_for(client: int) -> None:
+def test_depth_of_a_wall_is_exact_and_returned_only_on_request(client: int) -> None:
     for distance in (2.0, 20.0, 100.0):
         size = (1.0, distance, distance)
         wall = Solid(Shape.BOX, np.array([distance + 0.5, 0.0, 1.5]), size, (1.0, 1.0, 1.0))

@@ -69,7 +69,7 @@ def outlines(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_ground_and_sky_are_pybullets_to_the_grey_level(client: int, seed: int) -> None:
+def test_ground_and_sky_equal_pybullets_within_a_grey_level(client: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = scattered(seed, Shape.BOX)
     add_scene(client, scene)
@@ -87,7 +87,7 @@ def test_ground_and_sky_are_pybullets_to_the_grey_level(client: int, seed: int) 
 
 
 @pytest.mark.parametrize("fog", [3.0, 20.0])
-def test_fog_veils_as_pybullets_does(client: int, fog: float) -> None:
+def test_fog_equals_pybullets(client: int, fog: float) -> None:
     scene = scattered(1, Shape.BOX)
     add_scene(client, scene)
     foggy = replace(scene, appearance=replace(scene.appearance, fog_length=fog))
@@ -102,7 +102,7 @@ def test_fog_veils_as_pybullets_does(client: int, fog: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_boxes_are_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
+def test_boxes_equal_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = scattered(seed, Shape.BOX)
     add_scene(client, scene)
@@ -124,7 +124,7 @@ def test_boxes_are_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_meshes_of_round_solids_are_pybullets_but_for_their_facets(client: int, seed: int) -> None:
+def test_round_solids_equal_pybullets_except_for_facets(client: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = scattered(seed, Shape.SPHERE, Shape.CYLINDER)
     add_scene(client, scene)
@@ -139,7 +139,7 @@ def test_meshes_of_round_solids_are_pybullets_but_for_their_facets(client: int, 
 
 @pytest.mark.parametrize("shape", list(Shape))
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_seen_lies_on_the_surface(client: int, shape: Shape, seed: int) -> None:
+def test_depth_lies_on_the_surface_of_the_solid(client: int, shape: Shape, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = scattered(seed, shape)
     add_scene(client, scene)
@@ -191,7 +191,7 @@ def test_light_comes_from_the_sun(client: int) -> None:
     assert levels == pytest.approx([255, 0.4 * 255], abs=1)
 
 
-def test_from_inside_and_behind_nothing_is_seen(client: int) -> None:
+def test_solids_around_or_behind_the_camera_are_not_seen(client: int) -> None:
     around = ball(np.array([0.0, 0.0, 1.5]), 2.0)
     behind = Solid(Shape.BOX, np.array([-3.0, 0.0, 1.5]), (1.0, 9.0, 9.0), (1.0, 1.0, 1.0))
     scene = plain(obstacles=(around, behind))
@@ -200,7 +200,7 @@ def test_from_inside_and_behind_nothing_is_seen(client: int) -> None:
     assert np.all(seen == -1)
 
 
-def test_what_moves_is_where_it_is(client: int) -> None:
+def test_moving_bodies_are_drawn_where_they_are(client: int) -> None:
     target = ball(np.array([6.0, 0.0, 1.5]), 0.4)
     none = np.zeros((1, 3))
     route = Route(np.array([0.0, 1.0, 0.0]), none, np.zeros(1), np.zeros(1))
@@ -219,7 +219,7 @@ def test_what_moves_is_where_it_is(client: int) -> None:
 # In a world
 
 
-def test_a_flight_repeats_and_its_views_are_those_of_pybullet() -> None:
+def test_a_flight_repeats_and_its_views_equal_pybullets() -> None:
     flights: dict[str, list[bytes]] = {}
     views = {}
     for name, renderer in (("one", "raycast"), ("two", "raycast"), ("reference", "bullet")):
@@ -270,7 +270,7 @@ def test_an_unknown_renderer_is_refused_by_name(client: int) -> None:
         Camera(client, LARGE, plain(), "opengl")
 
 
-def test_shapes_that_are_no_primitives_are_refused(client: int) -> None:
+def test_shapes_other_than_primitives_are_refused(client: int) -> None:
     shape = pybullet.createVisualShape(
         pybullet.GEOM_CAPSULE, radius=0.1, length=0.5, physicsClientId=client
     )
@@ -279,7 +279,7 @@ def test_shapes_that_are_no_primitives_are_refused(client: int) -> None:
         Camera(client, LARGE, plain(), "raycast")
 
 
-def test_without_the_compiled_part_it_says_so(client: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_one_error(client: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liquid_nav_sim.render.raycaster, "library", lambda: None)
     with pytest.raises(SimulationError, match=r"not compiled.*compiler"):
         Camera(client, LARGE, plain(), "raycast")

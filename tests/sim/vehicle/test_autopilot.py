@@ -201,7 +201,7 @@ def test_any_physics_step(dt: float) -> None:
     np.testing.assert_allclose(flight.velocity[-1], (2, 0, 0), atol=0.08)
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_every_vehicle_takes_a_velocity_step(name: str) -> None:
     flight = fly((6.0, velocity(1.0, 0.0, 0.0, 0.0)), parameters=AIRFRAMES[name], yaw=0.4)
     speed = flight.velocity[:, 0]
@@ -211,7 +211,7 @@ def test_every_vehicle_takes_a_velocity_step(name: str) -> None:
     assert flight.sag < 0.03
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_every_vehicle_takes_a_climb_step(name: str) -> None:
     flight = fly((6.0, velocity(0.0, 0.0, 0.8, 0.0)), parameters=AIRFRAMES[name])
     speed = flight.velocity[:, 2]
@@ -220,7 +220,7 @@ def test_every_vehicle_takes_a_climb_step(name: str) -> None:
     assert flight.tilt.max() < 1e-6
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_every_vehicle_takes_a_yaw_rate_step(name: str) -> None:
     flight = fly((4.0, velocity(0.0, 0.0, 0.0, 1.0)), parameters=AIRFRAMES[name])
     np.testing.assert_allclose(flight.yaw_rate[flight.time > 1.5], 1.0, atol=0.03)
@@ -228,7 +228,7 @@ def test_every_vehicle_takes_a_yaw_rate_step(name: str) -> None:
     np.testing.assert_allclose(flight.position[-1], (0, 0, HEIGHT), atol=0.01)
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_every_vehicle_hovers_in_wind(name: str) -> None:
     flight = fly(
         (15.0, velocity(0.0, 0.0, 0.0, 0.0)), wind=(2.0, -1.0, 0.5), parameters=AIRFRAMES[name]
@@ -238,8 +238,8 @@ def test_every_vehicle_hovers_in_wind(name: str) -> None:
     assert np.abs(flight.yaw_rate).max() < 0.01
 
 
-@pytest.mark.parametrize("name", VEHICLES)
-def test_every_vehicle_takes_an_attitude(name: str) -> None:
+@pytest.mark.parametrize("name", tuple(VEHICLES))
+def test_every_vehicle_reaches_an_attitude(name: str) -> None:
     """It leans as asked about its own heading, and turns meanwhile."""
     parameters = AIRFRAMES[name]
     setpoint = AttitudeSetpoint(roll=0.2, pitch=-0.3, yaw_rate=0.0, thrust=GRAVITY)
@@ -255,9 +255,9 @@ def test_every_vehicle_takes_an_attitude(name: str) -> None:
     np.testing.assert_allclose(flight.heading, 0.7, atol=0.05)
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 @pytest.mark.parametrize("axis", range(3))
-def test_every_vehicle_takes_body_rates(name: str, axis: int) -> None:
+def test_every_vehicle_reaches_body_rates(name: str, axis: int) -> None:
     parameters, wanted = AIRFRAMES[name], [0.0, 0.0, 0.0]
     wanted[axis] = 1.0
     setpoint = RateSetpoint(*wanted, thrust=GRAVITY)
@@ -319,7 +319,7 @@ def test_a_setpoint_out_of_range_is_named(
         kind(**{name: value})
 
 
-def test_reset_forgets() -> None:
+def test_after_a_reset_the_first_update_repeats() -> None:
     client = pybullet.connect(pybullet.DIRECT)
     vehicle, autopilot = Vehicle(client, QUAD_250), Autopilot(QUAD_250)
     state = vehicle.observe(DT)

@@ -21,7 +21,7 @@ def wrench(thrusts: PerRotor) -> NDArray[np.float64]:
     return np.array([np.ones(4), lever * y, -lever * x, -ratio * spin]) @ thrusts
 
 
-def test_it_gives_what_rotors_can() -> None:
+def test_thrust_and_torque_within_the_range_of_the_rotors_are_met() -> None:
     rng, mixer = np.random.default_rng(0), Mixer(QUAD_250)
     for thrusts in rng.uniform(0, FULL, (200, 4)):
         thrust, *torque = wrench(tuple(thrusts))
@@ -43,7 +43,7 @@ def test_priority_is_roll_and_pitch_then_yaw_then_thrust(full: float) -> None:
         assert max(thrusts) <= full
         given = wrench(thrusts)
         spread = max(thrusts) - min(thrusts)
-        # What a step of the ladder gives up, it gives up only because nothing below is left.
+        # A priority level loses something only when all lower levels have nothing left to give.
         if not np.allclose(given[1:3], (roll, pitch), atol=1e-9):
             seen["roll and pitch"] += 1
             assert spread == pytest.approx(full)
@@ -63,5 +63,5 @@ def test_priority_is_roll_and_pitch_then_yaw_then_thrust(full: float) -> None:
     assert min(seen.values()) > 50, seen
 
 
-def test_without_power_it_asks_for_none() -> None:
+def test_without_power_all_thrusts_are_zero() -> None:
     assert Mixer(QUAD_250).mix(5.0, (0.1, -0.1, 0.05), 0.0) == (0.0, 0.0, 0.0, 0.0)

@@ -25,7 +25,7 @@ def each(value: float) -> PerRotor:
     return (value, value, value, value)
 
 
-@pytest.mark.parametrize("name", VEHICLES)
+@pytest.mark.parametrize("name", tuple(VEHICLES))
 @pytest.mark.parametrize("dt", [0.001, 0.004, 0.01])
 def test_motor_step_response_is_exact_at_any_step(name: str, dt: float) -> None:
     parameters = replace(load_vehicle(name), battery=None)
@@ -110,7 +110,7 @@ def test_an_overload_pulls_the_voltage_down_to_half() -> None:
     assert battery.voltage == pytest.approx(CELL.full_voltage / 2)
 
 
-def test_full_thrust_goes_with_the_square_of_the_voltage() -> None:
+def test_full_thrust_is_proportional_to_the_square_of_the_voltage() -> None:
     parameters = replace(QUAD_250, battery=replace(CELL, resistance=0.001, capacity=100.0))
     rotors = Rotors(parameters)
     battery = rotors.battery
