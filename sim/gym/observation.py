@@ -1,4 +1,4 @@
-"""What an environment observes of its world, one class for each way to observe."""
+"""The observations of the environments, one class for each kind."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.render.pinhole import FAR
 from liquid_nav_sim.rotation import rotate_back, rotation_matrix
@@ -21,13 +22,13 @@ from liquid_nav_sim.sensors.model import SensorModel
 from liquid_nav_sim.world import World
 
 GOAL_RANGE, SPEED_RANGE, OBSTACLE_RANGE = 100.0, 50.0, 20.0
-"""Largest values in a `StateObserver`'s observation: metres, m/s, metres."""
+"""Largest values in the observation of a `StateObserver`: metres, m/s, metres."""
 
 FRAMES = 2
-"""Frames of one control period that an `EventsObserver` shows."""
+"""Frames of each camera that an `EventsObserver` shows of one control period."""
 
 EVENT_CHANNELS = (None, Channel.IMU, Channel.CAMERA)
-"""What the numbers in an `EventsObserver`'s observation stand for; None is padding."""
+"""Channels that have a fixed number in the observation of an `EventsObserver`; None is padding."""
 
 Observation = Any
 """An element of `Observer.space`."""
@@ -41,7 +42,7 @@ class Observer(ABC):
         rate: observations per second.
 
     Attributes:
-        space: what observations are in.
+        space: the space of the observations.
     """
 
     space: spaces.Space[Any]
@@ -64,22 +65,22 @@ class Observer(ABC):
 
 
 class SensorsObserver(Observer):
-    """The newest of each fitted sensor: a dict, whose keys begin with the names of the sensors.
+    """The newest measurements of each fitted sensor: a dict whose keys begin with sensor names.
 
     For each camera:
 
-    - NAME: newest frame that arrived, uint8 RGB, shape (H, W, 3); zeros before the first.
-    - NAME_age: seconds since that frame was taken, or since the start before the first, (1,).
-    - depth, or NAME_depth for a camera of another name than "camera": where `CameraModel.depth` is
-      set, metres along the optical axis in that frame, at most `FAR`, float32 of shape (H, W, 1);
-      zeros before the first.
+    - NAME: newest frame that has arrived, uint8 RGB, shape (H, W, 3); zeros before the first frame.
+    - NAME_age: seconds since that frame was taken, or since the start before the first frame, (1,).
+    - "depth" for the camera named "camera", NAME_depth for any other, where `CameraModel.depth` is
+      set: metres along the optical axis in that frame, at most `FAR`, float32, shape (H, W, 1);
+      zeros before the first frame.
 
     For each other sensor whose model has `limits`:
 
-    - NAME: `SensorModel.values` of what arrived in this period, or what they were before if nothing
-      did, clipped to the limits, float32 of shape (N,); zeros before the first. For the IMU this is
-      the mean over the samples: angular velocity in rad/s, then specific force in m/s^2, (6,).
-    - NAME_age: seconds since the newest of those measurements was taken, or since the start, (1,).
+    - NAME: `SensorModel.values` of the events of this period, or the last values if none arrived,
+      clipped to the limits, float32, shape (N,); zeros before the first event. For the IMU: mean
+      angular velocity in rad/s, then mean specific force in m/s^2, shape (6,).
+    - NAME_age: seconds since the newest of those events was measured, or since the start, (1,).
     """
 
     def __init__(self, config: WorldConfig, rate: float) -> None:
@@ -115,7 +116,7 @@ class SensorsObserver(Observer):
 
 
 class _Frames:
-    """What `SensorsObserver` shows of a camera."""
+    """The newest frame of a camera, for `SensorsObserver`."""
 
     def __init__(self, name: str, model: CameraModel) -> None:
         shape = (model.height, model.width)
@@ -131,61 +132,68 @@ class _Frames:
         self.stamp = 0
 
     def update(self, world: World, events: Sequence[Any]) -> None:
-        """Take in what arrived, at least one frame."""
+        """Take the frames that arrived, at least one."""
         frame = events[-1]
         self.newest[self._name], self.stamp = frame.image, frame.stamp
         if self._depth in self.boxes:
             depth = world.view(frame).depth
-            assert depth is not None  # the camera gives it
+            assert depth is not None  # `CameraModel.depth` is set
             self.newest[self._depth] = np.minimum(depth, np.float32(FAR))[..., None]
 
 
 class _Vector:
-    """What `SensorsObserver` shows of a sensor whose measurements are numbers."""
+    """The numbers of a sensor whose model has `limits`.
+
+    Attributes:
+        low, high: bounds of the observed values, float32, shape (N,). They include 0, which stands
+            for no measurement.
+    """
 
     def __init__(self, name: str, model: SensorModel) -> None:
         assert model.limits is not None
         self._name, self._model = name, model
-        self._low, self._high = (np.asarray(limit, np.float32) for limit in model.limits)
-        # Before the first measurement there are zeros.
-        box = spaces.Box(np.minimum(self._low, 0), np.maximum(self._high, 0), dtype=np.float32)
-        self.boxes: dict[str, spaces.Space[Any]] = {name: box}
+        self._limits = tuple(np.asarray(limit, np.float32) for limit in model.limits)
+        self.low, self.high = np.minimum(self._limits[0], 0), np.maximum(self._limits[1], 0)
+        self.boxes: dict[str, spaces.Space[Any]] = {
+            name: spaces.Box(self.low, self.high, dtype=np.float32)
+        }
         self.reset()
 
     def reset(self) -> None:
         """Forget the last flight."""
-        self.newest = {self._name: np.zeros_like(self._low)}
+        self.newest = {self._name: np.zeros_like(self.low)}
         self.stamp = 0
 
     def update(self, world: World, events: Sequence[Any]) -> None:
-        """Take in what arrived, at least one measurement."""
+        """Take the events that arrived, at least one."""
+        self.newest[self._name], self.stamp = self.values(events), events[-1].stamp
+
+    def values(self, events: Sequence[Any]) -> NDArray[np.float32]:
+        """`SensorModel.values` of events within the limits, float32, shape (N,)."""
         values = self._model.values(events).astype(np.float32)
-        # A sensor that fails reads not a number, which no space holds.
-        values = np.clip(
-            np.nan_to_num(values, posinf=np.inf, neginf=-np.inf), self._low, self._high
-        )
-        self.newest[self._name], self.stamp = values, events[-1].stamp
+        # A failing sensor reads NaN, which no space contains.
+        return np.clip(np.nan_to_num(values, posinf=np.inf, neginf=-np.inf), *self._limits)
 
 
 class StateObserver(Observer):
-    """The true state and the IMU, one vector of floats; no frame is drawn.
+    """The true state and the IMU as one vector of floats; no frame is rendered.
 
     float32, in this order, all but the IMU in the heading frame (x forward, y left, z up):
 
     ========  ===================================================================================
-    0 - 2     where the task leads next, from the vehicle's centre, metres
+    0 - 2     from the vehicle's centre to the next goal of the task, metres
     3 - 5     velocity of the vehicle, m/s
     6 - 8     the world's vertical in the body frame, a unit vector
     9 - 14    the IMU as in `SensorsObserver`
-    15 - ...  for each of the `obstacles` nearest obstacles, the nearest first, the way to the
-              nearest point of its surface, metres, (3,); `OBSTACLE_RANGE` straight down for each
-              that there is not
+    15 - ...  for each of the `obstacles` nearest obstacles, the nearest first: from the vehicle's
+              centre to the nearest point of its surface, metres, (3,); a vector of `OBSTACLE_RANGE`
+              straight down for each one that the scene lacks
     ========  ===================================================================================
 
     Args:
         config: of the world.
         rate: observations per second.
-        obstacles: how many obstacles are observed.
+        obstacles: number of obstacles in the observation.
     """
 
     def __init__(self, config: WorldConfig, rate: float, obstacles: int = 0) -> None:
@@ -224,7 +232,7 @@ class StateObserver(Observer):
         return np.clip(np.array(values, np.float32), -self._high, self._high)
 
     def _nearest(self, world: World, c: float, s: float) -> list[float]:
-        """The ways to the nearest obstacles, see the class; c, s: cosine and sine of the yaw."""
+        """Vectors to the nearest obstacles, see the class; c, s: cosine and sine of the yaw."""
         position = np.array(world.kinematics.position)
         ways = sorted(
             ((solid.nearest(position) - position).tolist() for solid in world.scene.obstacles),
@@ -237,75 +245,102 @@ class StateObserver(Observer):
 class EventsObserver(Observer):
     """Each event that arrived, with its own times: a dict of arrays padded to N events.
 
-    N is half as much again as the sensors measure in a period, and 8. Rows are in order of arrival,
-    the oldest first; where more arrive, the newest N are shown, and all of them in `info`.
+    It shows cameras and the sensors whose model has `limits`. N is half as much again as these
+    sensors measure in a period, plus 8. Rows are in order of arrival, the oldest first. If more
+    than N events arrive, the newest N are shown; `info` has all of them.
 
     Keys:
-        channel: index in `EVENT_CHANNELS`, uint8 of shape (N,), 0 after the last event.
-        age: seconds since each was measured, float32 of shape (N,), 0 where there is none.
+        channel: number of each event's channel, uint8, shape (N,): 0 for padding, the index in
+            `EVENT_CHANNELS` for IMU and camera, and from 3 on the other channels in the order in
+            which their sensors are fitted.
+        age: seconds since each event was measured, float32, shape (N,); 0 for padding.
         latency: seconds from each measurement to its arrival, likewise.
-        imu: angular velocity in rad/s and specific force in m/s^2 of each IMU sample, body FLU,
-            clipped to `IMU_RANGE`, six numbers an event, float32 of shape (6 N,), 0 elsewhere.
-        frames: the newest `FRAMES` frames of the period side by side, the newest on the right,
-            uint8 RGB of shape (H, FRAMES W, 3); black where there is none. Only where a camera is
-            fitted.
+        NAME: for each sensor whose model has `limits`, `SensorModel.values` of each of its events,
+            clipped to the limits, K numbers an event, float32, shape (K N,); 0 for other events and
+            padding. For the IMU: angular velocity in rad/s, then specific force in m/s^2, body FLU.
+        frames: the newest `FRAMES` frames of the period of the camera named "camera", side by side,
+            the newest on the right, uint8 RGB, shape (H, FRAMES W, 3); black where there is none.
+            NAME_frames for any other camera.
+
+    Raises:
+        SimulationError: on a sensor whose name is already a key.
     """
 
     def __init__(self, config: WorldConfig, rate: float) -> None:
-        shown = [sensor for sensor in config.sensors if sensor.model.channel in EVENT_CHANNELS]
-        total = sum(sensor.timing.rate for sensor in shown)
-        self._count = count = math.ceil(1.5 * total / rate) + 8
-        limit = config.task.time_limit + 1.0
-        inertial = np.tile(IMU_RANGE, count)
+        self._vectors: dict[str, _Vector] = {}
+        self._frames: dict[str, tuple[str, tuple[int, int, int]]] = {}
+        channels: list[Channel | None] = list(EVENT_CHANNELS)
+        total = 0.0
+        for sensor in config.sensors:
+            name, model = sensor.name, sensor.model
+            if isinstance(model, CameraModel):
+                key = "frames" if name == "camera" else f"{name}_frames"
+                self._frames[name] = (key, (model.height, FRAMES * model.width, 3))
+            elif model.limits is not None:
+                self._vectors[name] = _Vector(name, model)
+            else:
+                continue
+            total += sensor.timing.rate
+            if model.channel not in channels:
+                channels.append(model.channel)
+        self._channels, self._count = channels, math.ceil(1.5 * total / rate) + 8
+        count, limit = self._count, config.task.time_limit + 1.0
         boxes: dict[str, spaces.Space[Any]] = {
-            "channel": spaces.Box(0, len(EVENT_CHANNELS) - 1, (count,), np.uint8),
+            "channel": spaces.Box(0, len(channels) - 1, (count,), np.uint8),
             "age": spaces.Box(0.0, limit, (count,), np.float32),
             "latency": spaces.Box(0.0, limit, (count,), np.float32),
-            "imu": spaces.Box(-inertial, inertial, dtype=np.float32),
         }
-        self._shape: tuple[int, int, int] | None = None
-        for sensor in shown:
-            if isinstance(sensor.model, CameraModel):
-                self._shape = (sensor.model.height, FRAMES * sensor.model.width, 3)
-                boxes["frames"] = spaces.Box(0, 255, self._shape, np.uint8)
+        for key, shape in self._frames.values():
+            boxes[key] = spaces.Box(0, 255, shape, np.uint8)
+        for name, vector in self._vectors.items():
+            if name in boxes:
+                raise SimulationError(f"a sensor of an events observation must not be named {name}")
+            low, high = (np.tile(bound, count) for bound in (vector.low, vector.high))
+            boxes[name] = spaces.Box(low, high, dtype=np.float32)
         self.space = spaces.Dict(boxes)
 
     def reset(self) -> None:
-        """Forget the last flight: there is nothing to forget."""
+        """Nothing is kept from period to period."""
 
     def observe(self, world: World, events: EventBatch) -> Observation:
         """See the class."""
-        channel = np.zeros(self._count, np.uint8)
-        age, latency = np.zeros((2, self._count), np.float32)
-        imu = np.zeros((self._count, 6), np.float32)
-        known = [event for event in events if event.channel in EVENT_CHANNELS][-self._count :]
-        images = [event.image for event in known if isinstance(event, CameraFrame)][-FRAMES:]
-        for row, event in enumerate(known):
-            channel[row] = EVENT_CHANNELS.index(event.channel)
+        count = self._count
+        channel = np.zeros(count, np.uint8)
+        age, latency = np.zeros((2, count), np.float32)
+        rows = {
+            name: np.zeros((count, len(v.low)), np.float32) for name, v in self._vectors.items()
+        }
+        images: dict[str, list[Any]] = {name: [] for name in self._frames}
+        named = [(world.sensor_of(event), event) for event in events]
+        shown = [pair for pair in named if pair[0] in rows or pair[0] in images][-count:]
+        for row, (name, event) in enumerate(shown):
+            channel[row] = self._channels.index(event.channel)
             age[row] = (world.time - event.stamp) / SECOND
             latency[row] = event.latency / SECOND
-            if isinstance(event, ImuSample):
-                reading = (*event.angular_velocity, *event.specific_force)
-                imu[row] = np.clip(reading, -IMU_RANGE, IMU_RANGE)
-        observation = {"channel": channel, "age": age, "latency": latency, "imu": imu.ravel()}
-        if self._shape is not None:
-            frames = observation["frames"] = np.zeros(self._shape, np.uint8)
-            if images:
-                seen = np.concatenate(images, axis=1)
-                frames[:, -seen.shape[1] :] = seen
+            if isinstance(event, CameraFrame):
+                images[name].append(event.image)
+            else:
+                rows[name][row] = self._vectors[name].values([event])
+        observation = {"channel": channel, "age": age, "latency": latency}
+        observation |= {name: values.ravel() for name, values in rows.items()}
+        for name, (key, shape) in self._frames.items():
+            frames = observation[key] = np.zeros(shape, np.uint8)
+            if images[name]:
+                newest = np.concatenate(images[name][-FRAMES:], axis=1)
+                frames[:, -newest.shape[1] :] = newest
         return observation
 
 
 OBSERVERS: Mapping[str, type[Observer]] = MappingProxyType(
     {"sensors": SensorsObserver, "state": StateObserver, "events": EventsObserver}
 )
-"""Ways to observe, by name."""
+"""Kinds of observations by name."""
 
 
 def inertial_mean(
     events: EventBatch, last: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], list[ImuSample]]:
-    """Mean of the IMU samples among events, clipped to `IMU_RANGE`, or `last` where there are none.
+    """Mean of the IMU samples among events, clipped to `IMU_RANGE`; `last` if there is none.
 
     Returns:
         The mean, rad/s and m/s^2, float32 of shape (6,), and the samples.

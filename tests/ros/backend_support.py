@@ -1,4 +1,4 @@
-"""What tests of the back-ends share: poses, message definitions, stand-ins for message packages."""
+"""Shared by tests of the back-ends: poses, message definitions, stand-ins for message packages."""
 
 import functools
 import math
@@ -40,7 +40,7 @@ def rotation(angle: float) -> np.ndarray:
 
 @functools.cache
 def typestore(px4_release: str = "1.16") -> Any:
-    """Jazzy's own messages, and the others from their published definitions."""
+    """Messages of ROS Jazzy; those of PX4 and the Crazyflie from their published definitions."""
     store = rosbags.get_typestore(rosbags.Stores.ROS2_JAZZY)
     for folder in (f"px4_msgs-{px4_release}", "crazyflie_interfaces"):
         for path in sorted((MSG / folder).glob("*.msg")):
@@ -50,7 +50,7 @@ def typestore(px4_release: str = "1.16") -> Any:
 
 
 def build(store: Any, message_type: str, fields: dict[str, Any]) -> Any:
-    """Make a message; unlike ROS's own, its class also refuses a field left out."""
+    """Make a message; its class refuses a missing field, which a ROS class does not."""
     types = dict(store.get_msgdef(message_type).fields)
     nested = {
         name: build(store, types[name][1], value) if isinstance(value, dict) else value
@@ -60,7 +60,7 @@ def build(store: Any, message_type: str, fields: dict[str, Any]) -> Any:
 
 
 def stand_in(store: Any, message_type: str) -> type[Any]:
-    """A class of empty messages that, like ROS's own, refuses to be given other fields."""
+    """A class of empty messages that refuses unknown fields, as ROS classes do."""
     fields = store.get_msgdef(message_type).fields
 
     class Message:

@@ -1,4 +1,4 @@
-"""Flights that a node recorded, replayed beside what it sent."""
+"""Replays flights that a node recorded, and compares the commands with those it sent."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def replayed(path: Path, bundle: Path) -> Replay:
 
 
 def identical(result: Replay) -> bool:
-    """Whether all commands are what was sent but the last, which is the node's own: it leaves."""
+    """Whether all commands equal those that were sent, but the zero command at the node's end."""
     assert result.comparison is not None
     sent, commands = result.comparison.reference, result.comparison.commands
     assert len(sent) > 50

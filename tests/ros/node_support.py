@@ -1,4 +1,4 @@
-"""A controller node, and all that is around it on a vehicle, for tests over real DDS."""
+"""A controller node and the rest of a vehicle around it, for tests over real DDS."""
 
 import itertools
 import os
@@ -50,10 +50,10 @@ def overrides(**values: Any) -> list[Parameter]:
 
 
 class Vehicle:
-    """A controller node, and all that is around it on a vehicle."""
+    """A controller node and the rest of a vehicle: sensors, and readers of what it publishes."""
 
     def __init__(self, ros: Spinner, bundle: Path, namespace: str = "drone", **parameters: Any):
-        # Loose ages, so that a busy machine does not trip a failsafe that a test does not mean.
+        # Generous limits, so that a busy machine does not trip a failsafe that a test is not about.
         parameters = {
             "model": str(bundle),
             "use_camera_info": False,
@@ -63,7 +63,7 @@ class Vehicle:
             "staleness__imu__land": 9.0,
             "recovery": 0.0,
             "black_box__seconds": 0.0,
-            # Nothing is lost, however busy the machine.
+            # No measurement is lost, however busy the machine is.
             "sensor_reliability": "reliable",
         } | parameters
         self.ros = ros
@@ -76,7 +76,9 @@ class Vehicle:
         self.diagnostics: dict[str, Any] = {}
         self.image = self.world.create_publisher(Image, "camera/image_raw", LOUD)
         self.imu = self.world.create_publisher(Imu, "imu", LOUD)
-        self.ear = self.world.create_subscription(TwistStamped, "cmd_vel", self.commands.append, 50)
+        self.command_reader = self.world.create_subscription(
+            TwistStamped, "cmd_vel", self.commands.append, 50
+        )
         self.reports = self.world.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_report, 50
         )
@@ -95,11 +97,11 @@ class Vehicle:
     def fly(self) -> "Vehicle":
         assert self.node.trigger_configure() == OK
         assert self.node.trigger_activate() == OK
-        self.ros.until_matched(self.image, self.imu, self.ear, self.reports)
+        self.ros.until_matched(self.image, self.imu, self.command_reader, self.reports)
         return self
 
     def nominal(self) -> "Vehicle":
-        """Sense until the diagnostics say so, and until the last message sensed was taken in."""
+        """Publish sensors until the diagnostics report nominal mode and the last message is in."""
         self.diagnostics.clear()
         self.sensing = True
         self.until(lambda: self.last("mode") == "nominal", "nominal mode")
@@ -117,7 +119,7 @@ class Vehicle:
         self.ros.until(predicate, what=what)
 
     def until_reported(self, name: str, words: str) -> Any:
-        """Wait for diagnostics of `name` that have `words` in them."""
+        """Wait for diagnostics of `name` that contain `words`."""
         self.until(lambda: words in self.words(name), f"{words!r} in diagnostics of {name}")
         return self.diagnostics[name]
 
@@ -166,7 +168,7 @@ class Vehicle:
         return self.monitor.counts[channel].received
 
     def tell(self, publisher: Any, message: Any, channel: Channel) -> None:
-        """Publish and wait until the node has it."""
+        """Publish a message and wait until the node has received it."""
         count = self.received(channel)
         publisher.publish(message)
         self.until(lambda: self.received(channel) > count, f"the message on {channel.value}")
@@ -189,7 +191,7 @@ def is_rest(message: TwistStamped) -> bool:
 
 
 class Process:
-    """A node of ours in a process of its own; ``with`` ends it whatever happens.
+    """One of the project's nodes in a process of its own; ``with`` ends it whatever happens.
 
     Options are those of `subprocess.Popen`.
     """
@@ -201,7 +203,7 @@ class Process:
                 "-c",
                 f"from liquid_nav.ros.executables import {name}; {name}()",
                 "--ros-args",
-                # Whatever fails in a test leaves no file in the home directory.
+                # A test that fails must not leave a file in the home directory.
                 *(("-p", "black_box.seconds:=0.0") if name == "controller" else ()),
                 *arguments,
             ],
@@ -218,7 +220,7 @@ class Process:
             pass
 
     def end(self, ros: Spinner, number: int) -> int:
-        """Send a signal, and wait for the exit status."""
+        """Send a signal and wait for the exit status."""
         self.popen.send_signal(number)
         ros.until(lambda: self.popen.poll() is not None, 60, "the end of the process")
         return int(self.popen.returncode)
@@ -227,8 +229,8 @@ class Process:
 def bring_up(ros: Spinner, world: Any, node: str = "liquid_nav_node") -> None:
     """Configure and activate a node of another process by its lifecycle services.
 
-    A response is lost when the server has not yet found the client's reader for it, although the
-    client found the server: so ask for the state, and again, until it is the one wanted.
+    A response is lost when the server has not yet discovered the client's reader, although the
+    client has discovered the server. So the state is requested again until it is active.
     """
     asked = world.create_client(GetState, f"{node}/get_state")
     change = world.create_client(ChangeState, f"{node}/change_state")
@@ -248,8 +250,8 @@ def bring_up(ros: Spinner, world: Any, node: str = "liquid_nav_node") -> None:
 
 
 def _answer(ros: Spinner, client: Any, request: Any) -> Any:
-    """Response of a service, or None when it does not come."""
+    """Response of a service, or None if none arrives in time."""
     future = client.call_async(request)
     ticks = itertools.count()
-    ros.until(lambda: future.done() or next(ticks) > 150, 60, "a response or patience's end")
+    ros.until(lambda: future.done() or next(ticks) > 150, 60, "a response or the last try")
     return future.result() if future.done() else None

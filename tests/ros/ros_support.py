@@ -1,4 +1,4 @@
-"""ROS 2 for tests: a domain of one's own, and spinning that waits on events, never for a time.
+"""ROS 2 for tests: a domain for each test process, and spinning that waits on events.
 
 Importing this skips the module or the test that does so where `rclpy` is not installed.
 """
@@ -17,7 +17,7 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
-with warnings.catch_warnings():  # Not ours to mend: the wheels' lark uses a module of old.
+with warnings.catch_warnings():  # The wheels' lark uses a deprecated module.
     warnings.simplefilter("ignore", DeprecationWarning)
     import rosidl_generator_py  # noqa: F401
 
@@ -26,14 +26,14 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 _LOCKS: list[TextIO] = []
-"""Open for as long as the process lives; the kernel frees them, however it ends."""
+"""Lock files, open as long as the process lives; the kernel frees the locks, however it ends."""
 
 
 @functools.cache
 def private_domain() -> int:
     """Take a ROS domain that no other test process has, for this process and its children.
 
-    It goes into the environment, before the first context and where child processes find it.
+    The environment holds it, for the contexts of this process and for its children.
     """
     folder = Path(tempfile.gettempdir()) / f"ros_test_domains_{os.getuid()}"
     folder.mkdir(exist_ok=True)
@@ -63,14 +63,14 @@ def until(
     deadline = time.monotonic() + timeout
     while not predicate():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {timeout:g} s in vain for {what}")
+            pytest.fail(f"waited {timeout:g} s for {what}, which did not come")
         executor.spin_once(timeout_sec=0.02)
 
 
 def matched(*endpoints: Any) -> bool:
-    """Whether every publisher, subscription, client and service given has found another end.
+    """Whether every publisher, subscription, client and service is matched with another one.
 
-    Nothing published before is sure to arrive.
+    A message that is published before may be lost.
     """
     return all(map(_is_matched, endpoints))
 
@@ -94,11 +94,11 @@ class Spinner:
         self.executor = SingleThreadedExecutor(context=self.context)
 
     def node(self, name: str, **options: Any) -> Node:
-        """Make a node that is spun from now on."""
+        """Create a node and spin it from now on."""
         return self.add(Node(name, context=self.context, **options))
 
     def add(self, node: Node) -> Node:
-        """Spin a node that was made on `context`."""
+        """Spin a node that was created on `context`."""
         self.executor.add_node(node)
         return node
 
@@ -109,7 +109,7 @@ class Spinner:
         until(self.executor, predicate, timeout, what)
 
     def until_matched(self, *endpoints: Any, timeout: float = 60.0) -> None:
-        """Spin until every publisher, subscription and client has found another end, or fail."""
+        """Spin until every publisher, subscription and client is matched, or fail."""
         self.until(lambda: matched(*endpoints), timeout, f"a match of {len(endpoints)} endpoints")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the simulated drone publishes, as ROS 2 messages."""
+"""Builds the ROS 2 messages that the simulated drone publishes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ def clock(time: int) -> Any:
 
 
 def measurement(kind: WritableMessage, event: Event) -> Any:
-    """Message of an event, of the type that carries its channel; stamped when it was measured."""
+    """Message of an event, with the event's stamp.
+
+    Args:
+        kind: type of message that carries the event's channel.
+        event: the measurement.
+    """
     return fill(message_class(kind.type)(), kind.encode(event))
 
 
@@ -47,7 +52,13 @@ def odometry(state: VehicleState, time: int) -> Any:
 
 
 def outcome(node: str, how: Outcome, figures: Mapping[str, str]) -> Any:
-    """``diagnostic_msgs/DiagnosticStatus`` of a flight that ended, by the node of that name."""
+    """``diagnostic_msgs/DiagnosticStatus`` of a flight that ended.
+
+    Args:
+        node: full name of the node that publishes it.
+        how: outcome of the flight.
+        figures: further values by name.
+    """
     pair = message_class("diagnostic_msgs/msg/KeyValue")
     return message_class("diagnostic_msgs/msg/DiagnosticStatus")(
         level=bytes([OK if how is Outcome.SUCCESS else WARN]),

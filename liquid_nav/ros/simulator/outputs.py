@@ -1,4 +1,4 @@
-"""What the simulated drone publishes, and in which order."""
+"""Publishers of the simulated drone, and the order in which they publish."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.world import World
 
 _DEPTH = 5
-"""Messages of a sensor that are kept for a reader that is busy, at least."""
+"""Smallest queue of a sensor's publisher, messages, for a subscriber that is busy."""
 
-_BEAT = 0.05
-"""s of the wall between two repetitions of /clock while the world stands still."""
+_CLOCK_REPEAT = 0.05
+"""Wall-clock seconds between two repetitions of /clock while the world stands still."""
 
 
 class _SensorOutput:
     """Publisher of one sensor, on a topic of the sensor's name.
 
-    Those of a camera are NAME/image_raw and NAME/camera_info, as ``image_transport`` has them.
+    A camera has two topics, NAME/image_raw and NAME/camera_info, as in ``image_transport``.
 
     Args:
-        sensor: what is published.
-        kind: message that carries its events.
-        publisher: makes a publisher of a type, a topic and a depth.
+        sensor: the sensor.
+        kind: type of message that carries its events.
+        publisher: creates a publisher from a type, a topic and a queue depth.
 
     """
 
@@ -51,16 +51,16 @@ class _SensorOutput:
                 "sensor_msgs/msg/CameraInfo", f"{topic}/camera_info", _DEPTH
             )
             topic = f"{topic}/image_raw"
-        # The messages of a quarter of a second, for a reader that is busy.
+        # A subscriber may be busy for a quarter of a second without losing messages.
         depth = max(_DEPTH, round(sensor.timing.rate / 4))
         self.publisher = publisher(kind.type, topic, depth)
 
-    def is_read(self) -> bool:
-        """Whether its measurements have a reader."""
+    def has_subscriber(self) -> bool:
+        """Whether anybody subscribes to its measurements."""
         return bool(self.publisher.get_subscription_count())
 
     def message(self, event: Event) -> Any:
-        """Make the message of an event; the calibration of a camera is published before it."""
+        """Make the message of an event; for a camera, publish its calibration first."""
         if isinstance(self._model, CameraModel):
             info = messages.camera_info(self._model, event.stamp)
             self._camera_info.publish(self._in_frame(info))
@@ -76,15 +76,15 @@ class Outputs:
     """Publishers of a simulated drone: sensors, odometry, /clock, and how its flights ended.
 
     Args:
-        node: publishes.
-        world: what is measured.
-        odometry_rate: Hz of simulated time; 0 for none.
+        node: node that owns the publishers.
+        world: simulator whose measurements are published.
+        odometry_rate: rate of the true state on ``odometry``, Hz of simulated time; 0 for none.
 
     """
 
     def __init__(self, node: Node, world: World, odometry_rate: float) -> None:
         def publisher(kind: str, topic: str, qos: Any) -> Any:
-            # A reliable writer matches any reader.
+            # A reliable publisher matches subscriptions of any reliability.
             return node.create_publisher(message_class(kind), topic, qos)
 
         self._world = world
@@ -101,7 +101,7 @@ class Outputs:
                 )
                 continue
             self._sensors[sensor.name] = _SensorOutput(sensor, kind, publisher)
-        # A sensor of that name takes the place of the true state.
+        # A sensor named odometry publishes on that topic instead of the true state.
         if "odometry" in self._sensors:
             self._odometry_period = 0
         else:
@@ -111,55 +111,59 @@ class Outputs:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a flight: the time is 0."""
+        """Begin a flight at time 0."""
         self._next_odometry = self._odometry_period
-        self._seen: list[Any] = []
+        self._odometry_messages: list[Any] = []
         self.time(0)
 
-    def have_readers(self) -> bool:
-        """Whether every sensor that is published has a reader."""
-        return all(sensor.is_read() for sensor in self._sensors.values())
+    def have_subscribers(self) -> bool:
+        """Whether every sensor that is published has a subscriber."""
+        return all(sensor.has_subscriber() for sensor in self._sensors.values())
 
     def publishes(self, event: Event) -> bool:
-        """Whether there is a message for an event of the world."""
+        """Whether an event comes from a sensor that is published."""
         return self._world.sensor_of(event) in self._sensors
 
     def time(self, now: int) -> None:
         """Publish the simulated time, ns."""
-        self._told, self._told_at = now, time.monotonic()
+        self._last_time, self._last_time_published_at = now, time.monotonic()
         self._clock.publish(messages.clock(now))
 
     def repeat_time(self) -> None:
-        """Publish it again, for those who came late: readers of /clock may miss one."""
-        if time.monotonic() - self._told_at > _BEAT:
-            self.time(self._told)
+        """Publish the last time again: new subscribers of /clock may have missed it."""
+        if time.monotonic() - self._last_time_published_at > _CLOCK_REPEAT:
+            self.time(self._last_time)
 
     def measurement(self, event: Event) -> None:
-        """Publish what has arrived, with the time of its arrival right before it."""
+        """Publish a measurement that has arrived, right after the time of its arrival."""
         sensor = self._sensors[self._world.sensor_of(event)]
         message = sensor.message(event)
-        # Serialised before, so that next to nothing can come between the two: a controller that
-        # is asked for a command there answers with the new time and without the measurement.
+        # Both are serialised first, so that almost no time passes between the two: a controller
+        # whose timer fires in between answers at the new time without the measurement.
         now, measured = serialize_message(messages.clock(event.arrival)), serialize_message(message)
         self._clock.publish(now)
         sensor.publisher.publish(measured)
-        self._told, self._told_at = event.arrival, time.monotonic()
+        self._last_time, self._last_time_published_at = event.arrival, time.monotonic()
 
-    def look(self) -> None:
-        """Take down the true state when odometry is due; call it after each physics step."""
+    def sample_odometry(self) -> None:
+        """Store the true state when odometry is due; call this after each physics step."""
         now = self._world.time
         if self._odometry_period and now >= self._next_odometry:
             self._next_odometry += self._odometry_period
-            self._seen.append(messages.odometry(self._world.state, now))
+            self._odometry_messages.append(messages.odometry(self._world.state, now))
 
-    def odometry(self) -> None:
-        """Publish what was taken down."""
-        for message in self._seen:
+    def publish_odometry(self) -> None:
+        """Publish the states that `sample_odometry` stored."""
+        for message in self._odometry_messages:
             self._odometry.publish(message)
-        self._seen.clear()
+        self._odometry_messages.clear()
 
     def outcome(self, counts: Mapping[str, int]) -> None:
-        """Publish how the flight ended, with the seed and other counts of the node."""
+        """Publish how the flight ended.
+
+        Args:
+            counts: the seed and the counters of the node, by name.
+        """
         world = self._world
         assert world.outcome is not None
         figures = {
@@ -171,5 +175,5 @@ class Outputs:
         self._outcome.publish(messages.outcome(self._name, world.outcome, figures))
 
     def flush(self) -> None:
-        """Wait until the last outcome has been read, or 1 s."""
+        """Wait until every subscriber has the last outcome, at most 1 s."""
         self._outcome.wait_for_all_acked(Duration(seconds=1.0))

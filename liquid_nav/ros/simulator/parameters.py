@@ -1,4 +1,4 @@
-"""Parameters of the simulator node: names, defaults, bounds, and what they add up to."""
+"""Parameters of the simulator node: names, defaults and bounds, and the world they describe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL_TIME, LOCK_STEP = "real_time", "lock_step"
 SPECS = (
     Spec("task", "target", "What to fly.", choices=tuple(TASKS)),
     Spec("difficulty", 0.5, "How hard the task is.", (0.0, 1.0)),
-    Spec("vehicle", "racing_250", "Name of a vehicle, or path of a .toml file like theirs."),
+    Spec("vehicle", "racing_250", "Name of a vehicle, or path of a .toml file of one."),
     Spec(
         "sensors",
         ["imu", "camera"],
@@ -33,8 +33,8 @@ SPECS = (
     Spec("wind.steady", 1.0, "Largest speed of the steady wind, m/s.", (0.0, 50.0)),
     Spec("wind.gust", 0.3, "Standard deviation of the gusts, m/s.", (0.0, 50.0)),
     Spec("wind.turbulence", 0.0, "Wind at 6 m that sets Dryden turbulence, m/s.", (0.0, 50.0)),
-    Spec("faults", "", "Path of a .toml file: what breaks in every flight; empty for nothing."),
-    replace(EXECUTOR, default="single"),  # In lock-step it answers sooner than `events`.
+    Spec("faults", "", "Path of a .toml file of faults for every flight; empty: none."),
+    replace(EXECUTOR, default="single"),  # Faster than `events` in lock-step.
     Spec("gui", False, "Show PyBullet's window."),
     Spec(
         "pace",
@@ -46,38 +46,40 @@ SPECS = (
     Spec(
         "lock_step_timeout",
         1.0,
-        "s of the wall to wait for a command in lock_step before going on without.",
+        "Wall-clock s to wait for a command in lock_step before flying on without it.",
         (0.05, 3600.0),
     ),
-    Spec("wait_for_controller", True, "Begin a flight only with somebody on cmd_vel."),
-    Spec("stamped", True, "Take TwistStamped on cmd_vel; false: Twist, which lock_step cannot."),
+    Spec("wait_for_controller", True, "Begin a flight only once cmd_vel has a publisher."),
+    Spec("stamped", True, "Take TwistStamped on cmd_vel; false: Twist, not in lock_step."),
     Spec("command_timeout", 0.5, "Simulated s without a command before hovering.", (0.02, 60.0)),
-    Spec("odometry_rate", 50.0, "Hz of the true state on odometry; 0 for none.", (0.0, 250.0)),
+    Spec("odometry_rate", 50.0, "Hz of the true state on odometry; 0: never.", (0.0, 250.0)),
     Spec("clock_rate", 250.0, "Hz of /clock between measurements, in real_time.", (1.0, 250.0)),
-    Spec("auto_reset", False, "Begin the next seed when a flight has ended, or stand still."),
+    Spec("auto_reset", False, "Begin the next seed when a flight has ended; false: stand still."),
     Spec("fault.kind", "", "What ~/inject_fault breaks, such as camera_freeze."),
-    Spec("fault.sensor", "", "The one sensor that breaks, by name; empty: all of its channel."),
-    Spec("fault.duration", 0.0, "Simulated s that it lasts; 0: until ~/reset.", (0.0, 3600.0)),
-    Spec("fault.magnitude", 0.0, "How much; its unit and range go by the kind.", (-100.0, 100.0)),
-    Spec("fault.rotor", 0, "Of a fault of a motor: 0 front right, then PX4's order.", (0, 3)),
-    Spec("seed", 0, "Scene and disturbances of the flight that ~/reset begins.", (0, 2**31 - 1)),
-    Spec("episodes", 0, "Flights after which the node ends; 0 for no end.", (0, 2**31 - 1)),
+    Spec("fault.sensor", "", "Name of the sensor that breaks; empty: all of its channel."),
+    Spec(
+        "fault.duration", 0.0, "Simulated s that the fault lasts; 0: until ~/reset.", (0.0, 3600.0)
+    ),
+    Spec("fault.magnitude", 0.0, "Size of the fault, in the unit of its kind.", (-100.0, 100.0)),
+    Spec("fault.rotor", 0, "Rotor that breaks, in PX4's order; 0 is front right.", (0, 3)),
+    Spec("seed", 0, "Seed of the flight that ~/reset begins.", (0, 2**31 - 1)),
+    Spec("episodes", 0, "Flights after which the node ends; 0: never.", (0, 2**31 - 1)),
 )
-"""Every parameter of the simulator node but those of its sensors, see `specs_of`."""
+"""Every parameter of the simulator node except those of its sensors; `specs_of` adds those."""
 
 MODEL = "model"
-"""Parameter of each sensor: its kind, a name in `liquid_nav_sim.sensors.model.SENSORS`."""
+"""Parameter of each sensor for its kind, a name in `liquid_nav_sim.sensors.model.SENSORS`."""
 
 
 def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
-    """Every parameter of the simulator node, with those of the sensors that it is asked to fit.
+    """List every parameter of the simulator node, with those of the sensors to fit.
 
     Args:
-        given: parameters of the command line and of files, by name.
+        given: parameters from the command line and from files, by name.
 
     Raises:
-        SimulationError: on a vehicle or a model of a sensor that does not exist.
-        ConfigError: on sensors that are no list of names.
+        SimulationError: on a vehicle or a sensor model that does not exist.
+        ConfigError: if `sensors` is not a list of names, or a name occurs twice.
 
     """
     defaults = {spec.name: spec.default for spec in SPECS} | dict(given)
@@ -85,7 +87,7 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
     if not isinstance(sensors, (list, tuple)) or not all(isinstance(n, str) for n in sensors):
         raise ConfigError(f"sensors must be a list of names, got {sensors!r}")
     if len(set(sensors)) < len(sensors):
-        raise ConfigError(f"sensors must have a name each, got {', '.join(sensors)}")
+        raise ConfigError(f"each sensor needs a name of its own, got {', '.join(sensors)}")
     vehicle = load_vehicle(defaults["vehicle"])
     specs = list(SPECS)
     for name in sensors:
@@ -101,27 +103,28 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
 
 
 AT_ANY_TIME = ("seed", "speed", "auto_reset", "command_timeout", "fault.")
-"""What may change while the node runs, by the start of its name."""
+"""Beginnings of the names of parameters that may change while the node runs."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The parameters, checked together.
+class SimulatorSettings:
+    """Values of all parameters, checked together.
 
     Attributes:
-        values: every parameter by name.
+        values: value of every parameter by name.
 
     """
 
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
+    def of(cls, values: Mapping[str, Any]) -> SimulatorSettings:
         """Check the parameters of `SPECS` together.
 
+        The parameters `fault.` are checked one by one only, because they are set one by one.
+
         Raises:
-            ConfigError: on one out of its range, or a combination that makes no sense. What the
-                fault's parameters say together is not checked, as they are set one by one.
+            ConfigError: on a value out of its range, or values that contradict each other.
 
         """
         for spec in SPECS:
@@ -137,14 +140,16 @@ class Settings:
             except SimulationError as error:
                 raise ConfigError(f"fault.kind: {error}") from error
         if values["pace"] == LOCK_STEP and not values["stamped"]:
-            raise ConfigError("lock_step needs stamped: true, to know what a command answers")
+            raise ConfigError(
+                "pace lock_step needs stamped: true, as the stamp of a command names its measurement"
+            )
         return cls(dict(values))
 
     def fault(self, start: int) -> Fault:
         """Make the fault that the parameters `fault.` describe, from `start` ns on.
 
         Raises:
-            SimulationError: if they describe none.
+            SimulationError: if they do not describe a valid fault.
 
         """
         kind, duration, magnitude, rotor, sensor = (
@@ -157,7 +162,7 @@ class Settings:
         """Make the configuration of the world that the parameters describe.
 
         Raises:
-            SimulationError: on a vehicle, a sensor or a script of faults that cannot be.
+            SimulationError: on an invalid vehicle, sensor or file of faults.
 
         """
         values = self.values

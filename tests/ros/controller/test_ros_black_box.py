@@ -71,7 +71,7 @@ class Witnessed(Vehicle):
 
         flight.controller.on_event, flight.backend.command = listen, watch
         assert self.node.trigger_activate() == OK
-        self.ros.until_matched(self.image, self.imu, self.ear, self.reports)
+        self.ros.until_matched(self.image, self.imu, self.command_reader, self.reports)
         return self
 
     @property

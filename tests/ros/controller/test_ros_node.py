@@ -62,7 +62,7 @@ def test_the_whole_life_of_a_node(ros: Spinner, bundle: Path) -> None:
     for _ in range(2):
         assert node.trigger_configure() == OK
         assert node.trigger_activate() == OK
-        ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear)
+        ros.until_matched(vehicle.image, vehicle.imu, vehicle.command_reader)
         vehicle.until(lambda: vehicle.commands, "a hover")
         assert all(map(is_rest, vehicle.commands))
         vehicle.nominal()
@@ -315,7 +315,7 @@ def test_a_back_end_is_activated_where_the_vehicle_is_each_time(
     for height in (1.8, 0.6):
         activated = vehicle.node.get_clock().now().nanoseconds
         assert vehicle.node.trigger_activate() == OK
-        ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear, places)
+        ros.until_matched(vehicle.image, vehicle.imu, vehicle.command_reader, places)
         vehicle.tell(vehicle.imu, vehicle.sample(), Channel.IMU)
         vehicle.until_reported("backend", "not active")
         assert not backend.active
@@ -351,7 +351,7 @@ def test_a_back_end_does_not_wait_for_odometry_that_does_not_come(
 
 def test_the_node_starts_by_itself_when_asked_to(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle, autostart=True)
-    ros.until_matched(vehicle.image, vehicle.imu, vehicle.ear, vehicle.reports)
+    ros.until_matched(vehicle.image, vehicle.imu, vehicle.command_reader, vehicle.reports)
     vehicle.nominal()
     assert vehicle.node.trigger_deactivate() == OK
     with pytest.raises(ConfigError, match="/nowhere"):

@@ -29,10 +29,10 @@ def parameters(**values: object) -> list[str]:
 
 
 def test_the_shipped_policy_reaches_the_target(ros: Spinner) -> None:
-    observer, told = ros.node("observer"), []
+    observer, outcomes = ros.node("observer"), []
 
     def on_outcome(status: DiagnosticStatus) -> None:
-        told.append({pair.key: pair.value for pair in status.values})
+        outcomes.append({pair.key: pair.value for pair in status.values})
 
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     topic = "liquid_nav_sim_node/outcome"
@@ -43,8 +43,8 @@ def test_the_shipped_policy_reaches_the_target(ros: Spinner) -> None:
         Process("controller", *parameters(use_sim_time=True)) as controller,
     ):
         bring_up(ros, observer)
-        ros.until(lambda: told, 240, "the end of the flight")
-        assert (told[0]["seed"], told[0]["outcome"]) == (str(SEED), "success")
-        assert told[0]["unanswered_measurements"] == "0"
+        ros.until(lambda: outcomes, 240, "the end of the flight")
+        assert (outcomes[0]["seed"], outcomes[0]["outcome"]) == (str(SEED), "success")
+        assert outcomes[0]["unanswered_measurements"] == "0"
         assert controller.end(ros, signal.SIGTERM) == 0
         assert simulator.end(ros, signal.SIGTERM) == 0

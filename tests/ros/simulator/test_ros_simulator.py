@@ -1,4 +1,4 @@
-"""The simulator node as a controller hears it: what it says, when it waits, what it refuses."""
+"""The simulator node as its users see it: what it publishes, when it waits, what it refuses."""
 
 import math
 import signal
@@ -48,11 +48,11 @@ def ros() -> Iterator[Spinner]:
 
 
 class Drone:
-    """A simulator node, and a pilot that answers every tick of the clock with one command."""
+    """A simulator node, and a pilot that answers every message of /clock with one command."""
 
     def __init__(self, ros: Spinner, namespace: str = "", **parameters: Any):
         parameters = {"pace": "lock_step", "lock_step_timeout": 300.0, "seed": SEED} | parameters
-        self.ros, self.command, self.muted, self.now = ros, FORWARD, False, -1
+        self.ros, self.command, self.silent, self.now = ros, FORWARD, False, -1
         self.node = SimulatorNode(
             context=ros.context, namespace=namespace, parameter_overrides=overrides(**parameters)
         )
@@ -64,10 +64,10 @@ class Drone:
         self.imus: list[Imu] = []
         self.odometry: list[Odometry] = []
         self.stamped = parameters.get("stamped", True)
-        self.mouth = self.pilot.create_publisher(
+        self.command_publisher = self.pilot.create_publisher(
             TwistStamped if self.stamped else Twist, "cmd_vel", 10
         )
-        self.ears = [
+        self.subscriptions = [
             self.pilot.create_subscription(kind, topic, self._keep(kept), 1000)
             for kind, topic, kept in (
                 (Image, "camera/image_raw", self.images),
@@ -76,7 +76,9 @@ class Drone:
                 (Odometry, "odometry", self.odometry),
             )
         ]
-        self.ears.append(self.pilot.create_subscription(Clock, "/clock", self._on_clock, 1000))
+        self.subscriptions.append(
+            self.pilot.create_subscription(Clock, "/clock", self._on_clock, 1000)
+        )
 
     def _keep(self, kept: list[Any]) -> Any:
         def keep(message: Any) -> None:
@@ -91,22 +93,22 @@ class Drone:
         if self.clock and self.now < self.clock[-1]:
             self.clock.clear()
         self.clock.append(self.now)
-        if not self.muted:
-            self.say(self.command)
+        if not self.silent:
+            self.send(self.command)
 
-    def say(self, command: tuple[float, ...]) -> None:
+    def send(self, command: tuple[float, ...]) -> None:
         message: Any = TwistStamped() if self.stamped else Twist()
         twist = message.twist if self.stamped else message
         twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.z = command
         if self.stamped:
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(self.now, SECOND)
-        self.mouth.publish(message)
+        self.command_publisher.publish(message)
 
     def until(self, predicate: Any, what: str) -> "Drone":
         self.ros.until(predicate, 120, what)
         return self
 
-    def ask(self, service: str) -> Trigger.Response:
+    def call(self, service: str) -> Trigger.Response:
         client = self.pilot.create_client(Trigger, f"liquid_nav_sim_node/{service}")
         self.ros.until_matched(client)
         future = client.call_async(Trigger.Request())
@@ -114,32 +116,32 @@ class Drone:
         return future.result()
 
     def set(self, **values: Any) -> list[str]:
-        """Set parameters; the reasons why they were not."""
+        """Set parameters, and return the reasons of those that were refused."""
         parameters = [Parameter(name.replace("__", "."), value=v) for name, v in values.items()]
         results = self.node.set_parameters(parameters)
         return [result.reason for result in results if not result.successful]
 
     def break_now(self, **fault: Any) -> int:
-        """Inject a fault; the time from which on it acts."""
+        """Inject a fault, and return the time from which on it acts, ns."""
         assert self.set(**{f"fault__{name}": value for name, value in fault.items()}) == []
-        answer = self.ask("inject_fault")
+        answer = self.call("inject_fault")
         assert answer.success, answer.message
         return int(self.node.world.time)
 
     def outcomes(self) -> list[dict[str, str]]:
-        """What a listener that comes now reads and goes on to read."""
-        told: list[dict[str, str]] = []
+        """Outcomes that a new subscriber receives, a list that grows with every outcome."""
+        received: list[dict[str, str]] = []
 
         def on_outcome(status: DiagnosticStatus) -> None:
-            told.append({pair.key: pair.value for pair in status.values})
+            received.append({pair.key: pair.value for pair in status.values})
 
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.ears.append(
+        self.subscriptions.append(
             self.pilot.create_subscription(
                 DiagnosticStatus, "liquid_nav_sim_node/outcome", on_outcome, latched
             )
         )
-        return told
+        return received
 
 
 def stamp(message: Any) -> int:
@@ -155,10 +157,10 @@ def content(imu: Imu) -> tuple[float, ...]:
     return (rate.x, rate.y, rate.z, force.x, force.y, force.z)
 
 
-def test_the_topics_say_what_the_world_does(ros: Spinner) -> None:
+def test_the_topics_carry_what_the_world_measures(ros: Spinner) -> None:
     drone = Drone(ros)
     drone.until(lambda: len(drone.images) > 8 and len(drone.odometry) > 15, "measurements")
-    drone.muted = True
+    drone.silent = True
     world = World()
     world.reset(SEED)
     world.command(Command(0, *FORWARD))
@@ -197,28 +199,28 @@ def test_the_topics_say_what_the_world_does(ros: Spinner) -> None:
         assert imu.orientation_covariance[0] == -1
     up = [imu.linear_acceleration.z for imu in drone.imus[:10]]
     assert np.mean(up) == pytest.approx(9.81, abs=1.0)
-    for told in drone.odometry[:10]:
-        assert (told.header.frame_id, told.child_frame_id) == ("odom", "base_link")
-        state = states[stamp(told)]
-        place, turn = told.pose.pose.position, told.pose.pose.orientation
+    for odometry in drone.odometry[:10]:
+        assert (odometry.header.frame_id, odometry.child_frame_id) == ("odom", "base_link")
+        state = states[stamp(odometry)]
+        place, turn = odometry.pose.pose.position, odometry.pose.pose.orientation
         assert [place.x, place.y, place.z] == state.position.tolist()
         assert [turn.x, turn.y, turn.z, turn.w] == state.orientation.tolist()
         body = np.reshape(pybullet.getMatrixFromQuaternion(state.orientation), (3, 3))
-        linear, angular = told.twist.twist.linear, told.twist.twist.angular
+        linear, angular = odometry.twist.twist.linear, odometry.twist.twist.angular
         forward = body.T @ state.linear_velocity
         np.testing.assert_allclose([linear.x, linear.y, linear.z], forward, atol=1e-9)
         assert [angular.x, angular.y, angular.z] == state.angular_velocity.tolist()
     assert {b - a for a, b in pairwise(stamps(drone.odometry))} == {SECOND // 50}
 
 
-def test_reset_begins_the_flight_of_the_seed_afresh(ros: Spinner) -> None:
+def test_reset_begins_the_flight_of_the_seed_again(ros: Spinner) -> None:
     drone = Drone(ros)
 
     def flight(seed: int) -> list[Any]:
         assert drone.set(seed=seed) == []
         drone.images.clear()
         drone.imus.clear()
-        answer = drone.ask("reset")
+        answer = drone.call("reset")
         assert (answer.success, answer.message) == (True, f"seed {seed}")
         drone.until(lambda: len(drone.imus) > 150 and len(drone.images) > 15, "a flight")
         assert drone.clock[0] == 0
@@ -231,7 +233,7 @@ def test_reset_begins_the_flight_of_the_seed_afresh(ros: Spinner) -> None:
     assert other != first
 
 
-def test_parameters_that_cannot_be_are_refused(ros: Spinner) -> None:
+def test_invalid_parameters_are_refused(ros: Spinner) -> None:
     drone = Drone(ros)
     for seed in (-1, 2**31, 1.5):
         assert drone.set(seed=seed) != []
@@ -278,7 +280,7 @@ def test_sensors_and_world_are_fitted_by_parameters(ros: Spinner, tmp_path: Path
     )
     ranges: dict[str, list[Range]] = {"range_finder": [], "front": []}
     for topic, kept in ranges.items():
-        drone.ears.append(drone.pilot.create_subscription(Range, topic, kept.append, 1000))
+        drone.subscriptions.append(drone.pilot.create_subscription(Range, topic, kept.append, 1000))
     drone.until(
         lambda: (
             len(drone.odometry) > 10
@@ -306,19 +308,19 @@ def test_sensors_and_world_are_fitted_by_parameters(ros: Spinner, tmp_path: Path
     while (event := world.next_event(SECOND // 5)) is not None:
         expected.setdefault(world.sensor_of(event), []).append(event)
     world.close()
-    for name, told in ranges.items():
-        assert {message.header.frame_id for message in told} == {name}
-        for message, sample in zip(told, expected[name][:3], strict=False):
+    for name, messages in ranges.items():
+        assert {message.header.frame_id for message in messages} == {name}
+        for message, sample in zip(messages, expected[name][:3], strict=False):
             assert (stamp(message), message.range) == (sample.stamp, sample.distance)
     assert stamp(drone.odometry[0]) == expected["odometry"][0].stamp
     steps = np.diff(stamps(drone.odometry[:10]))
     assert np.median(steps) == pytest.approx(SECOND / 25, rel=0.01)
 
 
-def test_sensors_that_cannot_be_are_refused(ros: Spinner) -> None:
+def test_invalid_sensors_and_worlds_are_refused(ros: Spinner) -> None:
     for parameters, words in (
         ({"sensors": ["imu", "sonar"]}, "there is no sensor 'sonar'"),
-        ({"sensors": ["imu", "imu"]}, "must have a name each"),
+        ({"sensors": ["imu", "imu"]}, "each sensor needs a name of its own"),
         ({"imu__rate": 0.0}, "sensor 'imu': sensor rate must be in"),
         ({"vehicle": "blimp"}, "there is no vehicle 'blimp'"),
         ({"faults": "/nowhere.toml"}, "/nowhere.toml"),
@@ -328,7 +330,7 @@ def test_sensors_that_cannot_be_are_refused(ros: Spinner) -> None:
             SimulatorNode(context=ros.context, parameter_overrides=given)
 
 
-def test_a_frozen_camera_repeats_itself_under_new_stamps(ros: Spinner) -> None:
+def test_a_frozen_camera_repeats_its_image_under_new_stamps(ros: Spinner) -> None:
     drone = Drone(ros)
     drone.until(lambda: len(drone.images) > 3, "images")
     start = drone.break_now(kind="camera_freeze")
@@ -342,7 +344,7 @@ def test_a_frozen_camera_repeats_itself_under_new_stamps(ros: Spinner) -> None:
     assert len({content(imu) for imu in drone.imus}) == len(drone.imus)
 
 
-def test_a_dropped_channel_is_silent_and_the_other_goes_on(ros: Spinner) -> None:
+def test_a_dropped_sensor_is_silent_while_the_other_publishes(ros: Spinner) -> None:
     drone = Drone(ros)
     drone.until(lambda: len(drone.imus) > 10, "samples")
     start = drone.break_now(kind="imu_drop", duration=0.5)
@@ -357,76 +359,76 @@ def test_a_dropped_channel_is_silent_and_the_other_goes_on(ros: Spinner) -> None
 
 def test_a_fault_that_cannot_be_injected_says_why(ros: Spinner) -> None:
     drone = Drone(ros)
-    answer = drone.ask("inject_fault")
+    answer = drone.call("inject_fault")
     assert (answer.success, "kind must be one of" in answer.message) == (False, True)
     assert drone.set(fault__kind="motor_loss", fault__magnitude=2.0) == []
-    answer = drone.ask("inject_fault")
+    answer = drone.call("inject_fault")
     assert (answer.success, "[0, 1]" in answer.message) == (False, True)
 
 
-def test_lock_step_waits_for_the_first_command_and_services_work_meanwhile(ros: Spinner) -> None:
+def test_services_work_while_lock_step_waits_for_the_first_command(ros: Spinner) -> None:
     drone = Drone(ros, lock_step_timeout=0.05)
-    drone.muted = True
-    ros.until_matched(drone.mouth, *drone.ears)
-    # Like a controller that is configured, and not active: it reads no sensors.
-    drone.pilot.destroy_subscription(drone.ears.pop(0))
+    drone.silent = True
+    ros.until_matched(drone.command_publisher, *drone.subscriptions)
+    # A controller that is configured but not active subscribes to no sensors.
+    drone.pilot.destroy_subscription(drone.subscriptions.pop(0))
     drone.until(lambda: len(drone.clock) > 30, "the clock to be repeated")
-    assert drone.ask("reset").success
+    assert drone.call("reset").success
     assert set(drone.clock) == {0}
     assert drone.imus == []
-    drone.muted = False
+    drone.silent = False
     drone.until(lambda: drone.imus, "the flight to begin")
 
 
 def test_lock_step_flies_with_a_controller_that_only_answers(ros: Spinner) -> None:
     drone = Drone(ros, lock_step_timeout=1.0)
-    drone.muted = True
+    drone.silent = True
     answered = []
 
     def answer(message: Any) -> None:
         answered.append(message)
-        drone.say(FORWARD)
+        drone.send(FORWARD)
 
     for kind, topic in ((Imu, "imu"), (Image, "camera/image_raw")):
         drone.pilot.create_subscription(kind, topic, answer, 100)
     drone.until(lambda: len(answered) > 50, "the flight")
 
 
-def test_lock_step_counts_answers_that_came_second(ros: Spinner) -> None:
+def test_lock_step_counts_answers_that_another_command_overtook(ros: Spinner) -> None:
     drone = Drone(ros)
     drone.until(lambda: len(drone.imus) > 3, "the flight to begin")
-    drone.muted = True
+    drone.silent = True
     # The world stands still once the clock is repeated.
     drone.until(lambda: len(drone.clock) > 1 and drone.now == drone.clock[-2], "the world to stop")
     at = drone.now
-    drone.say(FORWARD)
+    drone.send(FORWARD)
     drone.until(lambda: drone.now > at, "the world to go on")
     drone.now = at
-    drone.say((0.0, 0.0, 0.0, 0.0))
-    drone.until(lambda: drone.node.overtaken == 1, "the answer that came second")
+    drone.send((0.0, 0.0, 0.0, 0.0))
+    drone.until(lambda: drone.node.overtaken == 1, "the overtaken answer")
 
 
 def test_no_flight_begins_without_a_controller(ros: Spinner) -> None:
     node = ros.add(SimulatorNode(context=ros.context, parameter_overrides=overrides(speed=10.0)))
-    ear: list[int] = []
+    times: list[int] = []
     listener = ros.node("listener")
-    listener.create_subscription(Clock, "/clock", lambda m: ear.append(stamp_of(m.clock)), 100)
-    ros.until(lambda: len(ear) > 10, 60, "the clock to be repeated")
-    assert set(ear) == {0}
+    listener.create_subscription(Clock, "/clock", lambda m: times.append(stamp_of(m.clock)), 100)
+    ros.until(lambda: len(times) > 10, 60, "the clock to be repeated")
+    assert set(times) == {0}
     assert node.world.time == 0
     listener.create_publisher(TwistStamped, "cmd_vel", 1)
-    ros.until(lambda: ear[-1] > 0, 60, "the flight to begin")
+    ros.until(lambda: times[-1] > 0, 60, "the flight to begin")
 
 
-def test_a_controller_that_falls_silent_is_not_waited_for_for_ever(ros: Spinner) -> None:
+def test_lock_step_flies_on_when_the_controller_falls_silent(ros: Spinner) -> None:
     drone = Drone(ros, lock_step_timeout=0.3)
     drone.until(lambda: len(drone.imus) > 3, "the flight to begin")
-    drone.muted = True
+    drone.silent = True
     drone.until(lambda: drone.node.unanswered > 2, "the world to go on")
-    count, heard = drone.node.unanswered, len(drone.imus)
-    drone.muted = False
-    drone.until(lambda: len(drone.imus) > heard + 100, "the flight to go on")
-    # Answered again, all but those that a busy machine was late for.
+    count, received = drone.node.unanswered, len(drone.imus)
+    drone.silent = False
+    drone.until(lambda: len(drone.imus) > received + 100, "the flight to go on")
+    # All are answered again, except those that a busy machine was late for.
     assert drone.node.unanswered < count + 30
 
 
@@ -449,10 +451,10 @@ def test_without_commands_the_vehicle_hovers(ros: Spinner) -> None:
     drone.command = (1.0, 0.0, 0.0, 0.0)
 
     def speeds() -> list[float]:
-        return [math.hypot(*vector(told.twist.twist.linear)) for told in drone.odometry]
+        return [math.hypot(*vector(pose.twist.twist.linear)) for pose in drone.odometry]
 
     drone.until(lambda: speeds() and max(speeds()) > 0.8, "speed")
-    drone.muted = True
+    drone.silent = True
     drone.until(lambda: speeds()[-1] < 0.2, "a hover")
 
 
@@ -463,21 +465,21 @@ def vector(message: Any) -> tuple[float, float, float]:
 def test_plain_twist_flies_in_real_time(ros: Spinner) -> None:
     drone = Drone(ros, namespace="drone", pace="real_time", speed=20.0, stamped=False)
     drone.command = (0.0, 0.0, -1.2, 0.0)
-    told = drone.outcomes()
-    drone.until(lambda: told, "the ground")
+    outcomes = drone.outcomes()
+    drone.until(lambda: outcomes, "the ground")
     assert drone.node.world.outcome is not None
     assert drone.clock == sorted(drone.clock)
     assert stamps(drone.imus) == sorted(stamps(drone.imus))
 
 
-def test_the_outcome_is_told_to_late_listeners_and_the_next_seed_follows(ros: Spinner) -> None:
+def test_late_subscribers_receive_the_outcomes_and_the_next_seed_follows(ros: Spinner) -> None:
     drone = Drone(ros, auto_reset=True)
     drone.command = (0.0, 0.0, -1.2, 0.0)
-    told = drone.outcomes()
-    drone.until(lambda: len(told) == 2, "two flights")
-    assert [figures["seed"] for figures in told] == [str(SEED), str(SEED + 1)]
+    outcomes = drone.outcomes()
+    drone.until(lambda: len(outcomes) == 2, "two flights")
+    assert [figures["seed"] for figures in outcomes] == [str(SEED), str(SEED + 1)]
     assert drone.set(auto_reset=False) == []
-    drone.until(lambda: len(told) == 3, "the last flight")
+    drone.until(lambda: len(outcomes) == 3, "the last flight")
     world, ended = drone.node.world, drone.node.world.time
     late = drone.outcomes()
     drone.until(lambda: len(late) == 3, "the outcomes")
@@ -487,16 +489,16 @@ def test_the_outcome_is_told_to_late_listeners_and_the_next_seed_follows(ros: Sp
     drone.clock.clear()
     drone.until(lambda: len(drone.clock) > 5, "the clock to be repeated")
     assert world.time == ended
-    answer = drone.ask("inject_fault")
-    assert (answer.success, answer.message) == (False, "the flight is over: reset first")
+    answer = drone.call("inject_fault")
+    assert (answer.success, answer.message) == (False, "the flight is over: call ~/reset first")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process(ros: Spinner, number: signal.Signals) -> None:
-    listener, ear = ros.node("listener"), []
-    listener.create_subscription(Clock, "/clock", ear.append, 10)
+    listener, messages = ros.node("listener"), []
+    listener.create_subscription(Clock, "/clock", messages.append, 10)
     with Process("simulator") as simulator:
-        ros.until(lambda: ear, what="the simulator")
+        ros.until(lambda: messages, what="the simulator")
         assert simulator.end(ros, number) == 0
 
 
@@ -507,7 +509,7 @@ def test_the_last_flight_ends_the_process(ros: Spinner) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["seed:=-1", "pace:=fast", "speed:=0.0", "gui:=true"])
-def test_a_simulator_that_cannot_start_is_one_line(
+def test_a_simulator_that_cannot_start_exits_as_misconfigured(
     ros: Spinner, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -31,6 +31,7 @@ from liquid_nav_sim.gym.observation import (
 from liquid_nav_sim.render.pinhole import FAR
 from liquid_nav_sim.scenes.scene import Shape, Solid
 from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.sensors.range_finder import RangeFinderModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.registry import TASKS
@@ -216,6 +217,46 @@ def test_events_are_all_that_arrived_with_their_times(make: Any) -> None:
     assert channels == set(EVENT_CHANNELS)
 
 
+def test_events_of_every_fitted_sensor_are_shown(make: Any) -> None:
+    config = SMALL.with_sensor("range_finder").with_sensor("odometry").with_sensor("event_camera")
+    config = config.with_sensor("rear", CameraModel(width=20, height=10, mount_yaw=math.pi))
+    config = config.with_sensor("front", RangeFinderModel(direction=(1.0, 0.0, 0.0), max_range=9.0))
+    env = make("target", observation="events", config=config, rate=10)
+    assert set(env.observation_space) == {
+        *("channel", "age", "latency", "imu", "range_finder", "odometry", "front"),
+        *("frames", "rear_frames"),
+    }
+    numbers = {Channel.IMU: 1, Channel.CAMERA: 2, Channel.RANGE: 3, Channel.ODOMETRY: 4}
+    env.reset(seed=2)
+    world, seen = env.unwrapped._world, set()
+    for _ in range(10):
+        observation, *_, info = env.step(FORWARD)
+        assert observation in env.observation_space
+        events = [event for event in info["events"] if event.channel in numbers]
+        count = len(observation["channel"])
+        expected = [numbers[event.channel] for event in events]
+        assert observation["channel"].tolist() == expected + [0] * (count - len(events))
+        for row, event in enumerate(events):
+            name = world.sensor_of(event)
+            seen.add(name)
+            if event.channel is not Channel.CAMERA:
+                model = config.sensor(name).model
+                values = np.clip(model.values([event]), *model.limits)
+                assert observation[name].reshape(count, -1)[row] == pytest.approx(values, abs=1e-4)
+            for other in {"imu", "range_finder", "odometry", "front"} - {name}:
+                assert not observation[other].reshape(count, -1)[row].any()
+        rear = [event.image for event in events if world.sensor_of(event) == "rear"][-FRAMES:]
+        blank = np.zeros((10, 20 * (FRAMES - len(rear)), 3), np.uint8)
+        assert np.array_equal(observation["rear_frames"], np.concatenate([blank, *rear], axis=1))
+    assert seen == {sensor.name for sensor in config.sensors} - {"event_camera"}
+
+
+def test_a_sensor_named_like_a_key_of_the_events_observation_is_refused() -> None:
+    config = SMALL.with_sensor("age", RangeFinderModel())
+    with pytest.raises(SimulationError, match="must not be named age"):
+        EventsObserver(config, rate=30.0)
+
+
 def test_of_too_many_events_the_newest_are_shown() -> None:
     config = SMALL.with_sensor("imu", timing=SensorTiming(rate=60)).without("camera")
     observer = EventsObserver(config, rate=30.0)
@@ -224,10 +265,13 @@ def test_of_too_many_events_the_newest_are_shown() -> None:
         ImuSample(k, k, np.full(3, float(k)), np.array([0.0, 0.0, 1e6])) for k in range(30)
     )
 
-    class Now:
+    class ImuWorld:
         time = 30
 
-    observation = observer.observe(Now(), batch)  # type: ignore[arg-type]
+        def sensor_of(self, event: Any) -> str:
+            return "imu"
+
+    observation = observer.observe(ImuWorld(), batch)  # type: ignore[arg-type]
     assert observation in observer.space
     rates = observation["imu"].reshape(11, 6)
     assert rates[:, 0].tolist() == list(range(19, 30))
