@@ -77,7 +77,7 @@ def test_training_leaves_out_what_the_model_does_not_read(tmp_path: Path) -> Non
 
 def test_an_episode_without_what_the_model_reads_is_one_clear_error() -> None:
     few = episode([(0, 0, 0), (1, 0, 0)], CAMERA_AND_IMU)
-    with pytest.raises(ConfigError, match="has no range, which the model reads"):
+    with pytest.raises(ConfigError, match="has no goal, which the model reads"):
         PieceStream([few], 1, 5, np.random.default_rng(0), encoders=FIVE)
     with pytest.raises(ConfigError, match="has no event of goal"):
         episode([(0, 0, 0)], FIVE).only((Channel.GOAL,))
