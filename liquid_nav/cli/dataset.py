@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations
 
 Topic = Annotated[
@@ -40,6 +41,12 @@ class FromBag:
     """Topic of the camera's calibration."""
     imu: Topic = None
     """Topic of the inertial samples."""
+    odom: Topic = None
+    """Topic of the odometry."""
+    goal: Topic = None
+    """Topic of the goals."""
+    range: Topic = None
+    """Topic of the range finder."""
     cmd: Topic = None
     """Topic of the commands."""
     hold: Annotated[float, tyro.conf.arg(metavar="S")] = 0.5
@@ -51,29 +58,39 @@ class FromBag:
     model: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: a new model)")
     ] = None
-    """Model bundle to train further: images are resampled to its camera."""
+    """Model bundle to train further: the episodes hold what it reads, images as its camera's."""
+    channels: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: camera imu)"),
+    ] = ()
+    """What a new model reads: camera, imu, goal, range, odometry, or encoders of packages."""
 
     def run(self) -> int:
         """Write the episodes, print what became of each flight, and give the exit code."""
+        if self.model is not None and self.channels:
+            raise ConfigError("give --model or --channels, not both: a model has its channels")
         check_destinations(self.out, None)
 
         from liquid_nav.learning.from_bag import Pieces, convert_all
-        from liquid_nav.onboard import PolicyCamera, PolicyConfig, load_policy
-        from liquid_nav.replay.topics import NONE, Topics
+        from liquid_nav.onboard import PolicyConfig, load_policy
+        from liquid_nav.replay.topics import Topics
 
-        config = PolicyConfig() if self.model is None else load_policy(self.model)[0].config
+        if self.model is not None:
+            config = load_policy(self.model)[0].config
+        else:
+            config = PolicyConfig.of_channels(self.channels or ("camera", "imu"))
         given = {
             "camera": self.camera,
             "camera_info": self.camera_info,
             "imu": self.imu,
-            "odometry": NONE,
+            "odometry": self.odom,
+            "goal": self.goal,
+            "range": self.range,
             "command": self.cmd,
-            "operator": NONE,
         }
         chosen = Topics.of(given)
         pieces = Pieces(self.hold, self.longest, self.shortest)
-        camera = config.camera or PolicyCamera()
-        convert_all(self.flights, self.out, camera, chosen, pieces, print)
+        convert_all(self.flights, self.out, config.encoders, chosen, pieces, print)
         return 0
 
 

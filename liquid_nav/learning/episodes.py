@@ -1,7 +1,7 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -56,6 +56,39 @@ class Episode:
     def __len__(self) -> int:
         return len(self.channel)
 
+    def only(self, channels: Collection[Channel]) -> "Episode":
+        """Give the episode as it would be if events of other channels had never come.
+
+        Raises:
+            ConfigError: when the episode does not hold one of these channels, or no event of any.
+
+        """
+        for channel in channels:
+            if channel not in self.measured:
+                raise ConfigError(f"the episode has no {channel}, which the model reads")
+        kept = tuple(channel for channel in self.channels if channel in channels)
+        if kept == self.channels:
+            return self
+        places = [self.channels.index(channel) for channel in kept]
+        rows = np.isin(self.channel, places)
+        if not rows.any():
+            raise ConfigError(f"the episode has no event of {', '.join(kept)}")
+        number = np.zeros(len(self.channels), np.int8)
+        number[places] = np.arange(len(kept))
+        # The time since the event before spans the events that are left out.
+        time = np.cumsum(self.dt, dtype=np.float64)[rows]
+        return replace(
+            self,
+            channels=kept,
+            channel=number[self.channel[rows]],
+            dt=np.diff(time, prepend=time[0]).astype(np.float32),
+            age=self.age[rows],
+            label=self.label[rows],
+            seen=self.seen[rows],
+            measured={channel: self.measured[channel] for channel in kept},
+            sight=self.sight if Channel.CAMERA in kept else self.sight[:0],
+        )
+
     def save(self, path: Path) -> None:
         """Write to `path` (.npz), whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +135,9 @@ def _from_columns(archive: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]
 
 
 def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
-    """Every episode in a folder, by name.
+    """Load every episode in a folder, in the order of the names.
+
+    Events of channels that none of the encoders reads are left out.
 
     Raises:
         ConfigError: when there is none, or one does not hold what these encoders measure.
@@ -123,7 +158,8 @@ def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
                     f"{path} has measurements of the {encoder.channel} of shape {rows.shape[1:]}, "
                     f"the model reads {encoder.shape}"
                 )
-    return episodes
+    channels = [encoder.channel for encoder in encoders]
+    return [episode.only(channels) for episode in episodes]
 
 
 class EpisodeBuilder:

@@ -1,16 +1,19 @@
 """Episodes from recorded flights, which a human or an autopilot flew.
 
-The events are those that a controller would have taken in, with their stamps and arrivals; the code
-that replays recordings finds them. The label of an event is the recorded command in force at its
-time: the command that was sent for it (the first one after it that has the same time), or else the
-newest one before it.
+The events are those of the channels that a model reads, as a controller would have taken them in,
+with their stamps and arrivals; the code that replays recordings finds them. The label of an event
+is the recorded command in force at its time: the command that was sent for it (the first one after
+it that has the same time), or else the newest one before it.
+
+A measurement that holds until the next one, such as a goal, is repeated at the beginning of each
+episode.
 
 A recording does not tell where a target was. So `Episode.sight` is NaN, which the loss leaves out,
 and `Episode.seen` is True, so that the labels of a mirrored flight are mirrored throughout.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +24,13 @@ from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
-from liquid_nav.onboard import PolicyCamera, RawCommand
-from liquid_nav.onboard.encoders import CameraEncoder, Encoder, ImuEncoder
+from liquid_nav.messages.plug import channel_types
+from liquid_nav.onboard import PolicyConfig, RawCommand
+from liquid_nav.onboard.encoders import Encoder
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
 from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
-from liquid_nav.replay.topics import FLAGS, Topics, find
+from liquid_nav.replay.topics import FLAGS, NONE, Topics, find
 from liquid_nav.safety.screening import defect
 
 RECORDED = "recorded"
@@ -34,8 +38,8 @@ RECORDED = "recorded"
 
 UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
 
-CHANNELS = (Channel.CAMERA, Channel.IMU)
-"""Channels that episodes are made of."""
+_WITH_OPTION = ("camera", "imu", "goal", "range", "odometry", "command")
+"""What a topic can be chosen for on the command line."""
 
 _WORLD_FRAMES = ("map", "odom", "world", "earth", "local_origin")
 """Beginnings of frame names that are not the body's."""
@@ -73,7 +77,7 @@ class Tally:
         episodes, events, frames: what was written.
         unlabelled: events at which no command was in force.
         refused: messages and events that a controller would have rejected.
-        short: events of pieces that are too short or hold no frame.
+        short: events of pieces that are too short, or hold no frame although the camera is read.
         damage: what the recording had lost.
         notes: assumptions that were made, in words.
 
@@ -89,7 +93,9 @@ class Tally:
     notes: list[str] = field(default_factory=list)
 
 
-def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, pieces: Pieces) -> Tally:
+def convert(
+    flight: Path, out: Path, encoders: Sequence[Encoder], chosen: Topics, pieces: Pieces
+) -> Tally:
     """Write the episodes of one recorded flight to `out`, ``STEM_000.npz`` and so on.
 
     Either all of them are written or none.
@@ -97,7 +103,8 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
     Args:
         flight: the recording.
         out: an existing directory.
-        camera: the model's camera; images are resampled to it.
+        encoders: of the model, one a channel; episodes hold what these measure, and images are
+            resampled to the model's camera.
         chosen: topics to use; `liquid_nav.replay.topics.find` looks for those that are None.
         pieces: rules by which the flight is cut into episodes.
 
@@ -105,33 +112,28 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
         What became of the messages.
 
     Raises:
-        ReplayError: when the recording cannot be read, when the topics of camera, IMU or commands
-            are missing or ambiguous, when the commands are not velocities of the body, or when the
-            flight gives no episode.
+        ConfigError: when there is no encoder, two are of one channel, no registered message carries
+            a channel, or a topic is chosen of a channel that none of them reads.
+        ReplayError: when the recording cannot be read, when the topic of a channel or of the
+            commands is missing or ambiguous, when the commands are not velocities of the body, or
+            when the flight gives no episode.
         OSError: when a file cannot be written.
 
     """
-    tally = Tally()
+    tally, config = Tally(), PolicyConfig(tuple(encoders))
     with Recording(flight) as recording:
-        topics = find(recording.topics, chosen, comparing=True, reads=CHANNELS)
-        for role in (*(channel.value for channel in CHANNELS), "command"):
-            if topics.roles[role] is None:
-                flag = FLAGS.get(role, f"--{role}")
-                raise ReplayError(
-                    f"{flight} has no topic of the {role} to learn from; choose one with {flag}"
-                )
-        _check_frame(recording, topics, flight)
+        topics = _topics(recording, chosen, config, flight)
         info = find_camera_info(recording, topics)
         rotation, why = find_imu_rotation(recording, topics)
-        tally.notes.append(why)
-        decoder = EventDecoder(topics, camera, info, rotation)
-        if decoder.covers is None:
+        if Channel.IMU in config.by_channel:
+            tally.notes.append(why)
+        decoder = EventDecoder(topics, config.camera, info, rotation)
+        if Channel.CAMERA in config.by_channel and decoder.covers is None:
             tally.notes.append("no calibration of the camera: it is taken to be the model's camera")
         items = timeline(recording, topics, decoder, Cut(), tally.damage)
         written: list[Path] = []
-        encoders = (CameraEncoder(camera=camera), ImuEncoder())
         try:
-            for episode in _episodes(items, pieces, tally, encoders):
+            for episode in _episodes(items, pieces, tally, config.by_channel):
                 written.append(out / f"{flight.stem}_{len(written):03d}.npz")
                 episode.save(written[-1])
                 tally.events += len(episode)
@@ -141,11 +143,12 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
                 path.unlink(missing_ok=True)
             raise
         tally.episodes = len(written)
-        tally.refused += sum(decoder.refused[channel].count for channel in CHANNELS)
+        tally.refused += sum(refused.count for refused in decoder.refused.values())
     if not tally.episodes:
+        frameless = " or hold no frame" if Channel.CAMERA in config.by_channel else ""
         raise ReplayError(
             f"{flight} gives no episode: {tally.unlabelled} events without a command, "
-            f"{tally.refused} refused, {tally.short} in pieces that are too short or hold no frame"
+            f"{tally.refused} refused, {tally.short} in pieces that are too short{frameless}"
         )
     return tally
 
@@ -153,7 +156,7 @@ def convert(flight: Path, out: Path, camera: PolicyCamera, chosen: Topics, piece
 def convert_all(
     flights: tuple[Path, ...],
     out: Path,
-    camera: PolicyCamera,
+    encoders: Sequence[Encoder],
     chosen: Topics,
     pieces: Pieces,
     say: Callable[[str], None],
@@ -161,8 +164,8 @@ def convert_all(
     """Convert recorded flights, and report on each.
 
     Raises:
-        ConfigError: when no flight is given, two have the same name, or `out` already holds
-            episodes of one.
+        ConfigError: when no flight is given, two have the same name, `out` already holds episodes
+            of one, or as in `convert`.
         ReplayError, OSError: see `convert`.
 
     """
@@ -176,7 +179,7 @@ def convert_all(
             raise ConfigError(f"{out} already holds episodes of {stem}: choose another folder")
     with made_directories(out):
         for flight in flights:
-            tally = convert(flight, out, camera, chosen, pieces)
+            tally = convert(flight, out, encoders, chosen, pieces)
             say(
                 f"{flight}: {tally.episodes} episodes, {tally.events} events, {tally.frames} "
                 f"frames; left out: {tally.unlabelled} without a command, {tally.refused} refused, "
@@ -184,6 +187,30 @@ def convert_all(
             )
             for note in (*tally.notes, *tally.damage.notes):
                 say(f"  {note}")
+
+
+def _topics(recording: Recording, chosen: Topics, config: PolicyConfig, flight: Path) -> Topics:
+    """Find the topic of each channel that the model reads, and of the commands."""
+    types = channel_types()
+    for channel in config.by_channel:
+        if channel not in types:
+            raise ConfigError(f"no registered message carries the channel {channel}")
+    for channel, topic in chosen.channels.items():
+        if topic not in (None, NONE) and channel not in config.by_channel:
+            raise ConfigError(
+                f"{topic} is chosen for the {channel}, which the model does not read; "
+                f"it reads {', '.join(config.by_channel)}"
+            )
+    others = {channel: NONE for channel in types if channel not in config.by_channel}
+    chosen = replace(chosen, channels={**chosen.channels, **others})
+    topics = find(recording.topics, chosen, comparing=True, reads=config.by_channel)
+    for role in (*config.by_channel, "command"):
+        if topics.roles[role] is None:
+            flag = FLAGS.get(role, f"--{role}") if role in _WITH_OPTION else ""
+            advice = f"; choose one with {flag}" if flag else ""
+            raise ReplayError(f"{flight} has no topic of the {role} to learn from{advice}")
+    _check_frame(recording, topics, flight)
+    return topics
 
 
 def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
@@ -198,11 +225,14 @@ def _check_frame(recording: Recording, topics: Topics, flight: Path) -> None:
 
 
 def _episodes(
-    items: Iterator[Item], pieces: Pieces, tally: Tally, encoders: Sequence[Encoder]
+    items: Iterator[Item], pieces: Pieces, tally: Tally, encoders: Mapping[Channel, Encoder]
 ) -> Iterator[Episode]:
     """Cut a flight into episodes in which every event has a label."""
     piece = _Piece(encoders)
-    for event, label in _labelled(items, pieces.hold, tally):
+    held: dict[Channel, Event] = {}
+    for event, label in _labelled(items, pieces.hold, tally, encoders):
+        if encoders[event.channel].staleness is None:
+            held[event.channel] = event
         if label is None:
             tally.unlabelled += 1
             yield from piece.finish(pieces, tally)
@@ -210,14 +240,23 @@ def _episodes(
         # A clock that jumps back means that another flight begins.
         if piece.events and not 0 <= event.arrival - piece.begin < pieces.longest * SECOND:
             yield from piece.finish(pieces, tally)
+        if not piece.events:
+            for old in held.values():
+                if old is not event and old.arrival <= event.arrival:
+                    piece.add(_moved(old, event.arrival), label)
         piece.add(event, label)
     yield from piece.finish(pieces, tally)
 
 
+def _moved(event: Event, arrival: int) -> Event:
+    """Give the event as if it had arrived at `arrival` ns, with the same latency."""
+    return replace(event, stamp=arrival - event.latency, arrival=arrival)
+
+
 def _labelled(
-    items: Iterator[Item], hold: float, tally: Tally
+    items: Iterator[Item], hold: float, tally: Tally, encoders: Mapping[Channel, Encoder]
 ) -> Iterator[tuple[Event, RawCommand | None]]:
-    """Pair each measurement with the command in force at its time, or None."""
+    """Pair each measurement that the model reads with the command in force then, or None."""
     newest: Recorded | None = None
     waiting: Event | None = None
 
@@ -237,11 +276,11 @@ def _labelled(
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
-        elif isinstance(item, Event) and item.channel in CHANNELS:
+        elif isinstance(item, Event) and item.channel in encoders:
             if waiting is not None:
                 yield waiting, label(waiting)
                 waiting = None
-            if defect(item):
+            if defect(item) or encoders[item.channel].objection(item):
                 tally.refused += 1
             else:
                 waiting = item
@@ -252,7 +291,7 @@ def _labelled(
 class _Piece:
     """Collects the events of one episode."""
 
-    def __init__(self, encoders: Sequence[Encoder]) -> None:
+    def __init__(self, encoders: Mapping[Channel, Encoder]) -> None:
         self._encoders = encoders
         self._reset()
 
@@ -266,8 +305,9 @@ class _Piece:
         self._builder.add(event, label, True, sight)
 
     def finish(self, pieces: Pieces, tally: Tally) -> Iterator[Episode]:
-        """Give the episode unless it is too short or holds no frame, and begin the next one."""
-        if self._frames and self._end - self.begin >= pieces.shortest * SECOND:
+        """Give the episode unless it is too short or lacks frames, and begin the next one."""
+        complete = self._frames or Channel.CAMERA not in self._encoders
+        if complete and self.events and self._end - self.begin >= pieces.shortest * SECOND:
             yield self._builder.build(RECORDED)
         else:
             tally.short += self.events
@@ -275,4 +315,4 @@ class _Piece:
 
     def _reset(self) -> None:
         self.events, self._frames, self.begin, self._end = 0, 0, 0, 0
-        self._builder = EpisodeBuilder(self._encoders)
+        self._builder = EpisodeBuilder(tuple(self._encoders.values()))

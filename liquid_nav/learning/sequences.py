@@ -101,7 +101,10 @@ class PieceStream:
         length: K, events in a piece.
         rng: order of episodes, mirroring and light.
         augment: mirror half of the episodes left to right and vary the light.
-        encoders: of the network, in its order; the episodes hold what they measured.
+        encoders: of the network, in its order; events of other channels are left out.
+
+    Raises:
+        ConfigError: when an episode does not hold a channel that the network reads.
 
     """
 
@@ -114,7 +117,8 @@ class PieceStream:
         augment: bool = True,
         encoders: Sequence[Encoder] = CAMERA_AND_IMU,
     ) -> None:
-        self._episodes = episodes
+        channels = [encoder.channel for encoder in encoders]
+        self._episodes = [episode.only(channels) for episode in episodes]
         self._lanes = lanes
         self._length = length
         self._rng = rng
@@ -122,7 +126,7 @@ class PieceStream:
         self._encoders = encoders
 
     def batches_per_epoch(self) -> int:
-        """How many batches one pass over the data makes, about."""
+        """Give about how many batches one pass over the data makes."""
         pieces = sum(-(-len(episode) // self._length) for episode in self._episodes)
         return max(1, pieces // self._lanes)
 

@@ -116,7 +116,8 @@ def find(
         info = _info_beside(topics, images)
     if not any(name for channel, name in channels.items() if channel != Channel.OPERATOR):
         raise ReplayError(
-            "the recording holds nothing that a controller takes in; its topics are "
+            "the recording holds nothing that a controller takes in whose policy reads "
+            f"{', '.join(sorted(reads))}; its topics are "
             + (", ".join(map(_describe, topics.values())) or "none")
         )
     return Topics(

@@ -12,16 +12,19 @@ from rich.console import Console
 from liquid_nav.cli.main import main
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
-from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
+from liquid_nav.events import SECOND, CameraFrame, Channel, Event, Goal, ImuSample
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
 from liquid_nav.learning.experts.target import TargetExpert
 from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.losses import sight_loss
+from liquid_nav.learning.sensing import events as simulated_events
+from liquid_nav.learning.sensing import fitted
 from liquid_nav.messages.fields import header, twist
-from liquid_nav.onboard import PolicyCamera, RawCommand
-from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder
+from liquid_nav.onboard import Manifest, PolicyCamera, PolicyConfig, RawCommand
+from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder, Encoder
+from liquid_nav.policy import PolicyNetwork, save_bundle
 from liquid_nav.recording.recorder import COMMAND, FlightRecorder
 from liquid_nav.recording.writer import McapWriter, message
 from liquid_nav.replay.topics import NONE, Topics
@@ -32,6 +35,7 @@ from replay.replay_support import events
 from support import small_network
 
 CAMERA = PolicyCamera()
+EVERY = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.RANGE, Channel.ODOMETRY)
 SHORT = WorldConfig(task=TargetTask(time_limit=2.5))
 
 
@@ -44,23 +48,26 @@ class Flown:
     @property
     def episode(self) -> Episode:
         """What it must become, camera and IMU only."""
-        builder = EpisodeBuilder()
+        return self.episode_of(CAMERA_AND_IMU)
+
+    def episode_of(self, encoders: Sequence[Encoder]) -> Episode:
+        """What it must become for a model with these encoders."""
+        builder = EpisodeBuilder(encoders)
         for event, command in zip(self.events, self.commands, strict=True):
-            if isinstance(event, (CameraFrame, ImuSample)):
-                sight = UNKNOWN_SIGHT if isinstance(event, CameraFrame) else None
-                builder.add(event, command, True, sight)
+            sight = UNKNOWN_SIGHT if isinstance(event, CameraFrame) else None
+            builder.add(event, command, True, sight)
         return builder.build("recorded")
 
 
 @pytest.fixture(scope="module")
 def flown(tmp_path_factory: pytest.TempPathFactory) -> Flown:
-    """A flight of the expert in the simulator."""
+    """A flight of the expert in the simulator, with every sensor and the goal."""
     flight = Flown(tmp_path_factory.mktemp("flights") / "flight.mcap", [], [])
-    world = World(SHORT)
+    world = World(fitted(SHORT, EVERY))
     world.reset(3)
     expert = TargetExpert(world)
     with FlightRecorder(flight.path, CAMERA) as recorder:
-        while (event := world.next_event()) is not None:
+        for event in simulated_events(world, EVERY):
             expert.on_event(event)
             command = Command(event.arrival, *expert.command())
             flight.events.append(event)
@@ -82,10 +89,12 @@ def write(path: Path, flight: Sequence[Event | Command]) -> Path:
     return path
 
 
-def converted(path: Path, out: Path, **pieces: float) -> list[Episode]:
+def converted(
+    path: Path, out: Path, encoders: Sequence[Encoder] = CAMERA_AND_IMU, **pieces: float
+) -> list[Episode]:
     out.mkdir()
-    convert(path, out, CAMERA, Topics(), Pieces(**pieces))
-    return load_folder(out, CAMERA_AND_IMU)
+    convert(path, out, encoders, Topics(), Pieces(**pieces))
+    return load_folder(out, encoders)
 
 
 def equal(a: Episode, b: Episode) -> bool:
@@ -101,6 +110,48 @@ def test_a_recorded_flight_is_the_episode_that_was_flown(flown: Flown, tmp_path:
     assert equal(episode, flown.episode)
     assert np.isnan(episode.sight).all()
     assert len(np.unique(episode.label, axis=0)) > 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("camera", "imu", "goal", "range", "odometry"),
+        ("goal", "odometry", "imu"),
+        ("range",),
+    ],
+    ids="-".join,
+)
+def test_the_channels_of_the_model_are_learnt_from(
+    flown: Flown, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    encoders = PolicyConfig.of_channels(names).encoders
+    (episode,) = converted(flown.path, tmp_path / "out", encoders)
+    assert equal(episode, flown.episode_of(encoders))
+    assert all(len(episode.measured[encoder.channel]) for encoder in encoders)
+
+
+def test_a_goal_holds_at_the_beginning_of_every_episode(tmp_path: Path) -> None:
+    encoders = PolicyConfig.of_channels(("imu", "goal")).encoders
+    start = SECOND // 2
+    goal = Goal(start, start + 1000, np.array([4.0, 5.0, 6.0]))
+    flight: list[Event | Command] = [goal]
+    for event in (e for e in events(6.0) if isinstance(e, ImuSample) and e.arrival > SECOND):
+        flight += [event, Command(event.arrival, 0.5)]
+    pieces = converted(write(tmp_path / "a.mcap", flight), tmp_path / "out", encoders, longest=2.0)
+    assert len(pieces) >= 2
+    for piece in pieces:
+        assert piece.measured[Channel.GOAL].tolist() == [[4.0, 5.0, 6.0]]
+        assert piece.channels[piece.channel[0]] == Channel.GOAL
+        assert piece.age[0] == np.float32(1e-6)
+        assert piece.dt[:2].tolist() == [0, 0]
+
+
+def test_a_topic_that_the_model_does_not_read_is_refused(flown: Flown, tmp_path: Path) -> None:
+    chosen = Topics.of({"goal": "/goal"})
+    with pytest.raises(
+        ConfigError, match=r"/goal is chosen for the goal, which .* reads camera, imu"
+    ):
+        convert(flown.path, tmp_path, CAMERA_AND_IMU, chosen, Pieces())
 
 
 def test_a_slow_stick_labels_every_event_with_the_command_in_force(tmp_path: Path) -> None:
@@ -169,7 +220,7 @@ def test_a_flight_without_it_is_one_clear_error(
     flown: Flown, tmp_path: Path, left_out: str, flag: str
 ) -> None:
     with pytest.raises(ReplayError, match=f"has no topic of the {left_out}.*{flag}"):
-        convert(flown.path, tmp_path, CAMERA, Topics.of({left_out: NONE}), Pieces())
+        convert(flown.path, tmp_path, CAMERA_AND_IMU, Topics.of({left_out: NONE}), Pieces())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +228,7 @@ def test_commands_that_are_none_give_no_episode(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mcap", events())
     (tmp_path / "out").mkdir()
     with pytest.raises(ReplayError, match="gives no episode"):
-        convert(path, tmp_path / "out", CAMERA, Topics(), Pieces())
+        convert(path, tmp_path / "out", CAMERA_AND_IMU, Topics(), Pieces())
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -195,7 +246,7 @@ def test_commands_in_the_world_are_refused(tmp_path: Path) -> None:
     path.rename(folder / "bag_0.mcap")
     (tmp_path / "b.mcap").rename(folder / "bag_1.mcap")
     with pytest.raises(ReplayError, match="in frame 'map', not in the body's"):
-        convert(folder, tmp_path, CAMERA, Topics(), Pieces())
+        convert(folder, tmp_path, CAMERA_AND_IMU, Topics(), Pieces())
 
 
 def test_a_failure_in_the_middle_leaves_nothing(
@@ -211,7 +262,7 @@ def test_a_failure_in_the_middle_leaves_nothing(
 
     monkeypatch.setattr(Episode, "save", full)
     with pytest.raises(OSError, match="No space"):
-        convert(flown.path, tmp_path, CAMERA, Topics(), Pieces(longest=1.0, shortest=0.1))
+        convert(flown.path, tmp_path, CAMERA_AND_IMU, Topics(), Pieces(longest=1.0, shortest=0.1))
     assert len(saved) == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -232,6 +283,35 @@ def test_the_command_line(flown: Flown, tmp_path: Path, capsys: pytest.CaptureFi
         assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert main(["dataset"]) == 0
+
+
+def test_the_command_line_makes_episodes_of_any_channels(
+    flown: Flown, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = PolicyConfig.of_channels(("imu", "odometry", "goal"), units=8)
+    model = tmp_path / "model"
+    save_bundle(model, PolicyNetwork(config), Manifest("target", config, {}, {}))
+    start = ["dataset", "from-bag", str(flown.path), "--out"]
+    for name, choice in (
+        ("model", ["--model", str(model)]),
+        ("channels", ["--channels", "imu", "odometry", "goal", "--goal", "/goal_pose"]),
+    ):
+        assert main([*start, str(tmp_path / name), *choice]) == 0
+        (episode,) = load_folder(tmp_path / name, config.encoders)
+        assert equal(episode, flown.episode_of(config.encoders))
+    capsys.readouterr()
+    for wrong, words in (
+        (["--channels", "imu", "telepathy"], "there is no encoder 'telepathy'; choose one of"),
+        (["--channels", "imu", "--model", str(model)], "give --model or --channels, not both"),
+        (["--channels", "imu", "range", "--range", "none"], "no topic of the range to learn from"),
+        (
+            ["--channels", "range", "--range", "none"],
+            "a controller takes in whose policy reads range",
+        ),
+    ):
+        assert main([*start, str(tmp_path / "new"), *wrong]) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_of_episodes_is_checked(flown: Flown, tmp_path: Path) -> None:
