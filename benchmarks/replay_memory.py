@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 from mcap.writer import Writer
 
-from liquid_nav.bags.decoding import STORE
+from liquid_nav.bags.deserializing import STORE
 from liquid_nav.events import SECOND, ImuSample
 from liquid_nav.messages.fields import OPTICAL, header
 from liquid_nav.messages.image import ImageMessage

@@ -1,4 +1,4 @@
-"""Text on the pictures of videos: its colours, and how it is drawn."""
+"""Draw text on the frames of videos, in one set of colours."""
 
 import cv2
 import numpy as np
@@ -44,7 +44,7 @@ def write(
 
 
 def mode_caption(command: Command) -> tuple[str, Colour]:
-    """Give the mode of a command with its reason, and the colour to write them in."""
+    """Return the mode and reason of a command as text, and the colour to write it in."""
     reason = f": {command.reason}" if command.reason else ""
     colour = FAINT if command.mode is Mode.NOMINAL else ALERT
     return f"{command.mode.value}{reason}", colour

@@ -1,4 +1,4 @@
-"""What the controller asks of the vehicle."""
+"""Commands from the controller to the vehicle, and their limits."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from liquid_nav.errors import ConfigError
 
 
 class Mode(str, Enum):
-    """Who speaks through a command: the policy (`NOMINAL`) or a failsafe."""
+    """Where a command comes from: the policy (`NOMINAL`) or a failsafe."""
 
     NOMINAL = "nominal"
     HOVER = "hover"
@@ -24,7 +24,7 @@ class Command:
     gravity), the frame in which autopilots take body velocities.
 
     Attributes:
-        stamp: the instant it was asked for, int nanoseconds.
+        stamp: the time for which it was requested, int nanoseconds.
         vx, vy, vz: m/s, forward, left and up.
         yaw_rate: rad/s, positive to the left (counter-clockwise seen from above).
         mode: `Mode.NOMINAL`, or the failsafe that made this command.
@@ -49,7 +49,7 @@ class Command:
 
 @dataclass(frozen=True)
 class CommandLimits:
-    """The box that every command stays in, and how fast it may change.
+    """How large a command may be, and how fast it may change.
 
     Attributes:
         vx, vy, vz: largest absolute speed along each axis of the heading frame, m/s.

@@ -1,11 +1,12 @@
-"""The core: events in, commands out. The same in simulation, replay and flight.
+"""The controller turns events into commands. Simulation, replay and flight run the same code.
 
-The controller's clock is the arrival clock. An event first lets the liquid state flow over the
-time that passed, under the inputs as they were, and only then enters the latch. A query flows a
-copy of the state to the instant asked for and reads a command off it; it changes nothing.
+The controller's clock is the arrival clock. When an event arrives, the liquid state first flows
+over the elapsed time with the inputs held as they were; then the event enters the latch. A query
+lets a copy of the state flow to the requested time and reads a command from it; the controller
+stays as it was.
 
-A clock that jumps ahead makes every channel stale, which is a failsafe like any other. One that
-goes back makes nothing that is remembered comparable with what comes: see `CLOCK_TOLERANCE`.
+If the clock jumps ahead, every channel becomes stale, and the usual failsafes follow. If the clock
+goes back, the times in memory cannot be compared with new ones: see `CLOCK_TOLERANCE`.
 """
 
 import math
@@ -18,9 +19,9 @@ from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
 from liquid_nav.safety.screening import FreezeDetector, defect
 
 CLOCK_TOLERANCE = SECOND
-"""ns. An arrival this much behind the controller's clock is late; one further behind means that
-the clock itself went back. Arrivals are taken off one clock in order, so that a real one is behind
-by the jitter of merged sources at most, which is far below."""
+"""Nanoseconds. An event that arrives up to this much behind the controller's clock is late; one
+that arrives further behind shows that the clock itself went back. Arrivals are read from one clock
+in order, so a late event is behind by the jitter between sensors at most, which is far less."""
 
 
 @dataclass
@@ -28,10 +29,11 @@ class ChannelHealth:
     """Counters of one channel.
 
     Attributes:
-        accepted: measurements that entered.
-        rejected: measurements that did not; `last_rejection` says why the last one did not.
-        late: accepted measurements that came behind the clock, or behind a newer one of their
-            channel.
+        accepted: number of measurements that were used.
+        rejected: number of measurements that were refused; `last_rejection` says why the last one
+            was.
+        late: number of accepted measurements that arrived behind the clock, or after a newer one
+            of their channel.
         stamp: newest stamp accepted, ns, or None.
         latency: latency of the last one accepted, ns.
 
@@ -51,14 +53,14 @@ class Health:
 
     Attributes:
         time: arrival of the last event, ns, or None before the first.
-        mode, reason: of the command right after that event.
-        channels: counters per channel, of `TAKEN_IN` and of those that the policy reads.
-        policy_faults: outputs of the policy that were not finite, and errors in it; each reset its
-            memory.
+        mode, reason: mode and reason of the command right after that event.
+        channels: counters for each channel in `TAKEN_IN` and each channel that the policy reads.
+        policy_faults: number of times that the policy gave an output that was not finite or raised
+            an error; each time its memory was reset.
         last_policy_fault: description of the last of them.
-        unknown: events of other channels; they were ignored.
-        clock_resets: times that the clock went back and the controller started afresh. Counters,
-            here and of the channels, are kept then; stamps and latencies are not.
+        unknown: number of events of other channels, which were ignored.
+        clock_resets: number of times that the clock went back and the controller started again.
+            All counters are kept then; stamps and latencies are not.
 
     """
 
@@ -75,10 +77,10 @@ class Health:
 
 
 class Controller:
-    """Drives a policy and the safety layer from events.
+    """Runs a policy and the safety layer on events.
 
-    Nothing here raises in flight: what cannot be used is rejected, counted and reported in
-    `health`, and the safety layer degrades.
+    Nothing here raises in flight: an event that cannot be used is rejected, counted and reported in
+    `health`, and the safety layer enters a failsafe when a channel becomes stale.
 
     Args:
         policy: the policy to fly.
@@ -98,7 +100,7 @@ class Controller:
         self._safety.reset()
         self._freeze.reset()
         self._memory: Memory = self._policy.initial()
-        # The policy's own clock: the last event of a channel that it reads.
+        # The arrival of the last event that the policy read.
         self._flowed_to: int | None = None
         self._raw: RawCommand = (0.0, 0.0, 0.0, 0.0)
         self._command: Command | None = None
@@ -127,8 +129,8 @@ class Controller:
         """Change the settings of the safety layer at `now` ns, in flight, and forget nothing.
 
         Freshness, the operator's stop, odometry, the policy's memory and the command are kept.
-        The command at `now` is still that of the old settings; it becomes the last command, and
-        the next ones leave it at the new slew rates, see `SafetyLayer.reconfigure`. The clock
+        The command at `now` still follows the old settings; it becomes the last command, and
+        later ones change from it at the new slew rates, see `SafetyLayer.reconfigure`. The clock
         moves to `now`, or stays if `now` is behind it. The same calls at the same places
         among the events give the same flight.
 
@@ -143,11 +145,11 @@ class Controller:
             self._note(command)
 
     def on_event(self, event: Event) -> None:
-        """Let one measurement in, at its arrival.
+        """Process one event, at its arrival.
 
-        An event behind the clock advances nothing and enters with its age. One that is behind by
-        more than `CLOCK_TOLERANCE` starts the controller afresh, as `reset` does, except that the
-        operator's stop and what `health` counts outlive it.
+        An event behind the clock does not advance the state; it enters the latch with its age. An
+        event that is behind by more than `CLOCK_TOLERANCE` starts the controller again, as `reset`
+        does, but the operator's stop and the counters of `health` are kept.
         """
         health = self._health
         channel = getattr(event, "channel", None)
@@ -180,10 +182,10 @@ class Controller:
         self._note(self._safety.commit(now, self._raw_at))
 
     def command(self, now: int) -> Command:
-        """Ask for the command at `now` ns. Changes nothing, whenever and however often asked.
+        """Return the command at `now` ns. This changes nothing, however often it is called.
 
-        An instant before the last event is taken as that event's; one before it by more than
-        `CLOCK_TOLERANCE` gets a hover, or the operator's stop.
+        A time before the last event gives the command at that event. A time that is earlier by more
+        than `CLOCK_TOLERANCE` gives a hover, or the operator's stop.
         """
         now, last = int(now), self._command
         if last is None or now > last.stamp:
@@ -195,10 +197,10 @@ class Controller:
         return Command(now, mode=Mode.HOVER, reason="clock: went back")
 
     def _defect(self, event: Event) -> str:
-        """Say why this event cannot be used; empty where it can."""
+        """Return why this event cannot be used, or an empty string if it can."""
         try:
             return defect(event) or self._policy.objection(event)
-        except Exception as error:  # an event or encoder of a user: in flight nothing raises
+        except Exception as error:  # from a user's event or encoder: in flight nothing raises
             return f"{type(error).__name__}: {error}"
 
     def _note(self, command: Command) -> None:
@@ -206,7 +208,7 @@ class Controller:
         health.time, health.mode, health.reason = command.stamp, command.mode, command.reason
 
     def _restart(self) -> None:
-        """Start afresh on a clock that went back."""
+        """Start again after the clock went back; keep the operator's stop and the counters."""
         health, stopped = self._health, self._safety.stopped
         self.reset()
         self._safety.operator_stop(stopped)
@@ -221,7 +223,7 @@ class Controller:
         try:
             memory, raw = self._policy.on_event(self._memory, event, elapsed, now - event.stamp)
             fault = "" if all(map(math.isfinite, raw)) else "not finite"
-        except Exception as error:  # whatever torch may raise, in flight nothing does
+        except Exception as error:  # torch may raise anything, the controller nothing
             fault = f"{type(error).__name__}: {error}"
         if fault:
             self._health.policy_faults += 1
@@ -233,12 +235,12 @@ class Controller:
         self._memory, self._raw, self._flowed_to = memory, raw, now
 
     def _fresh_memory(self, now: int) -> Memory:
-        """Memory that has forgotten the past but for what stays valid for ever."""
+        """Return the initial memory, with the measurements latched that stay valid for ever."""
         memory = self._policy.initial()
         try:
             for event in self._lasting.values():
                 memory, _ = self._policy.on_event(memory, event, 0, now - event.stamp)
-        except Exception:  # the fault goes on: the next event will report it
+        except Exception:  # the policy still fails: the next event will report it
             return self._policy.initial()
         return memory
 

@@ -22,7 +22,7 @@ SECOND = 1_000_000_000
 """Nanoseconds in one second."""
 
 NOT_FINITE = "not finite"
-"""What `Event.defect` says of a number that is infinite or not a number."""
+"""What `Event.defect` returns for a number that is infinite or NaN."""
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -30,8 +30,7 @@ _INT64 = range(-(2**63), 2**63)
 class Channel(str):
     """Name of a kind of event, such as ``Channel.CAMERA`` or a user's own ``Channel("sonar")``.
 
-    A channel is a string: it equals its name, and hashes as it does. There is one object for each
-    name.
+    A channel is a string: it compares and hashes like its name. Each name has one object.
 
     Args:
         name: letters, digits and underscores, not beginning with a digit.
@@ -52,7 +51,7 @@ class Channel(str):
     RANGE: ClassVar["Channel"]
 
     def __new__(cls, name: str) -> "Channel":
-        """Give the one channel of this name."""
+        """Return the channel of this name, which is made on first use."""
         known = _CHANNELS.get(name)
         if known is None:
             if not name.isidentifier():
@@ -83,7 +82,7 @@ Channel.DVS = Channel("dvs")
 Channel.RANGE = Channel("range")
 
 TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel.OPERATOR)
-"""Channels that every controller takes in, besides those that its policy reads."""
+"""Channels that every controller accepts, in addition to those that its policy reads."""
 
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -107,12 +106,12 @@ class Event:
         stamp: when it was measured, int nanoseconds.
         arrival: when the controller learned of it, int nanoseconds, never before `stamp`.
 
-    Integers of numpy are accepted too and become Python's, which do not overflow.
+    NumPy integers are accepted and become Python integers, which do not overflow.
 
     Raises:
-        EventError: on a time that is not an int of 64 bits, an arrival before the stamp, or a field
-            of the wrong shape or type. Non-finite numbers are let through: the controller rejects
-            and counts them, because a sensor may produce them in flight.
+        EventError: on a time that is not a 64-bit int, an arrival before the stamp, or a field
+            of the wrong shape or type. Numbers that are not finite are accepted here: a sensor may
+            produce them in flight, and the controller rejects and counts them.
 
     """
 
@@ -122,7 +121,7 @@ class Event:
     arrival: int
 
     def __post_init__(self) -> None:
-        # The common case first: this runs for every event.
+        # The common case comes first, because this runs for every event.
         if type(self.stamp) is type(self.arrival) is int and (
             _INT64.start <= self.stamp <= self.arrival < _INT64.stop
         ):
@@ -133,7 +132,8 @@ class Event:
                 continue
             if not isinstance(time, (int, np.integer)) or int(time) not in _INT64:
                 raise EventError(
-                    f"{type(self).__name__}.{name} must be int nanoseconds of 64 bits, got {time!r}"
+                    f"{type(self).__name__}.{name} must be int nanoseconds within 64 bits, "
+                    f"got {time!r}"
                 )
             object.__setattr__(self, name, int(time))
         if self.arrival < self.stamp:
@@ -148,21 +148,22 @@ class Event:
         return self.arrival - self.stamp
 
     def defect(self) -> str:
-        """Say why this is not a measurement: a number in it is not finite. Empty where it is one.
+        """Return why no controller can use this event, or an empty string if one can.
 
-        A subclass overrides this where its own values can be wrong in another way.
+        Here the reason is a number that is not finite. A subclass overrides this method if its
+        values can be wrong in other ways.
         """
         return "" if all(map(_finite, measured(self))) else NOT_FINITE
 
 
 def measured(event: Event) -> tuple[Any, ...]:
-    """Values of an event: every field but its times, in the order of the fields."""
+    """Return what an event measured: the values of its fields in order, without the times."""
     values: tuple[Any, ...] = _reader(type(event))(event)  # type: ignore[arg-type]
     return values
 
 
 def bits(event: Event) -> bytes:
-    """Values of an event as bytes, copied: equal bytes are equal values."""
+    """Copy what an event measured into bytes; they are equal when all values are, bit for bit."""
     return b"".join(
         [
             value.tobytes() if isinstance(value, np.ndarray) else _packed(value)
@@ -215,7 +216,7 @@ class CameraFrame(Event):
         object.__setattr__(self, "image", view)
 
     def defect(self) -> str:
-        """See `Event.defect`; every pixel is a number."""
+        """Return an empty string: every value of a uint8 pixel is valid."""
         return ""
 
 
@@ -236,14 +237,14 @@ class ImuSample(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Written out: a loop over the names takes longer, and samples come by the thousand.
+        # Written out, because a loop over the names is slower and samples are frequent.
         rates = _vector("ImuSample.angular_velocity", self.angular_velocity, 3)
         force = _vector("ImuSample.specific_force", self.specific_force, 3)
         object.__setattr__(self, "angular_velocity", rates)
         object.__setattr__(self, "specific_force", force)
 
     def defect(self) -> str:
-        """See `Event.defect`; written out, for the same reason."""
+        """See `Event.defect`. Written out for speed, as in `__post_init__`."""
         numbers = self.angular_velocity.tolist() + self.specific_force.tolist()
         return "" if all(map(math.isfinite, numbers)) else NOT_FINITE
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole under their name, or not at all, also after a power cut."""
+"""Write files and folders that appear complete or not at all, even after a power cut."""
 
 import errno
 import os
@@ -66,9 +66,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def replace_folder(staging: Path, path: Path) -> None:
     """Rename a finished folder to `path`, replacing a folder that is there.
 
-    All files in it reach the disk first. A folder cannot be renamed onto another in one step: the
-    old one is moved to ``.<name>.old`` beside it, and deleted once the new one is in place. When
-    the process dies between these two steps, the old folder is still there, under that name.
+    All files in it reach the disk first. A folder cannot be renamed onto another in one step, so
+    the old one is moved to ``.<name>.old`` next to it, and deleted once the new one is in place.
+    If the process dies between these two steps, the old folder still exists under that name.
 
     Args:
         staging: the new folder, on the same file system as `path`.

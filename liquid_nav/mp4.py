@@ -31,7 +31,7 @@ class Mp4Writer(WholeFile):
         self._stream = self._container.add_stream("libx264", rate=fps)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
-        # Fast and good enough; on one thread, so that a flight meanwhile keeps its processor.
+        # Fast and good enough; one thread leaves the other cores to a flight in progress.
         self._stream.options = {"preset": "veryfast", "crf": "22"}
         self._stream.codec_context.thread_count = 1
         self._container.start_encoding()

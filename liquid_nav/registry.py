@@ -1,4 +1,4 @@
-"""Parts that are found by name: those that come with the package, and those that users plug in."""
+"""Find parts by name: those that come with the package, and those that users plug in."""
 
 import importlib
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Registry(Generic[Part]):
-    """Parts of one kind by name: ours from a table, a user's from entry points of their packages.
+    """Parts of one kind by name: our own from a table, users' from entry points of their packages.
 
     A package plugs a part in by an entry point in its own metadata, for example::
 
@@ -21,8 +21,8 @@ class Registry(Generic[Part]):
         blimp = "my_package.blimp:Blimp"
 
     Entry points are looked for when a name is asked for that is not in the table, and when all
-    names are. A part is imported when it is asked for. An entry point never replaces a part
-    of ours: it is left out, with a warning.
+    names are. A part is imported when it is asked for. An entry point never replaces one of our own
+    parts: it is ignored, with a warning.
 
     Args:
         group: group of the entry points, such as ``liquid_nav.backends``.
@@ -38,7 +38,7 @@ class Registry(Generic[Part]):
         self._parts: dict[str, Part | str] = dict(parts or {})
 
     def get(self, name: str) -> Part:
-        """Give the part of a name.
+        """Return the part with this name.
 
         Raises:
             ConfigError: when there is none of this name, or it cannot be imported.
@@ -52,7 +52,7 @@ class Registry(Generic[Part]):
         return self._imported(name, part) if isinstance(part, str) else part
 
     def __iter__(self) -> Iterator[str]:
-        """Names of all parts, ours first."""
+        """Names of all parts, our own first."""
         yield from dict.fromkeys((*self._parts, *self._entry_points()))
 
     def __len__(self) -> int:

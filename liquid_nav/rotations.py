@@ -5,7 +5,7 @@ Nothing here checks that a quaternion has norm 1: a caller at a boundary does, s
 `liquid_nav.messages.transforms.rotation_of`.
 
 The simulator's inner loop has functions of its own in ``sim/rotation.py``: mypyc compiles them into
-one library with their callers, which what flies on a vehicle must not need.
+one library with their callers, and the code on a vehicle must not depend on that library.
 """
 
 import math
@@ -40,7 +40,7 @@ def inverse(quaternion: Sequence[float]) -> Quaternion:
 
 
 def rotate(quaternion: Sequence[float], vector: Sequence[float]) -> Vector:
-    """Rotate a vector: by the orientation of a body, from its frame to the world's."""
+    """Rotate a vector; the orientation of a body takes it from body to world frame."""
     x, y, z, w = quaternion
     a, b, c = vector
     p, q, r = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
@@ -70,7 +70,7 @@ def to_matrix(quaternion: Sequence[float]) -> NDArray[np.float64]:
 def from_matrix(matrix: NDArray[np.float64]) -> Quaternion:
     """Quaternion of a rotation matrix, shape (3, 3); its largest component is positive.
 
-    By the eigenvector of Bar-Itzhack (2000), which has no case to tell apart.
+    Computed as an eigenvector (Bar-Itzhack 2000), which needs no case distinctions.
     """
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
     symmetric = np.array(
@@ -89,7 +89,7 @@ def from_matrix(matrix: NDArray[np.float64]) -> Quaternion:
 def yaw_of(quaternion: NDArray[np.float64]) -> float:
     """Heading in radians of the body's x axis, level or not: 0 faces east, positive to the left.
 
-    A body that points straight up or down has no heading, and what this gives means nothing.
+    A body that points straight up or down has no heading; the result is then meaningless.
     """
     x, y, z, w = quaternion.tolist()
     return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from liquid_nav.bags.db3 import Db3File
-from liquid_nav.bags.decoding import Deserializer
+from liquid_nav.bags.deserializing import Deserializer
 from liquid_nav.bags.mcap import McapFile
 from liquid_nav.bags.order import WINDOW, in_order
 from liquid_nav.bags.records import Damage, Message, Record, Topic

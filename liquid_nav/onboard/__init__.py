@@ -1,4 +1,4 @@
-"""What flies without torch: the native kernel, cells, encoders, policies and their bundles."""
+"""Policies that fly without torch: native kernel, cells, encoders, runtimes and model bundles."""
 
 from liquid_nav.onboard.bundle import Manifest, load_policy, read_manifest
 from liquid_nav.onboard.config import PolicyCamera, PolicyConfig

@@ -1,9 +1,9 @@
 """Model bundles: a directory with a policy, its weights, and a manifest with their checksums.
 
 ``policy.pt`` is the network in TorchScript. ``weights.safetensors`` holds the same parameters for
-training and inspection. ``native.safetensors``, where the network allows it, holds them as they fly
-without torch. ``manifest.json`` holds the configuration, provenance, evaluation figures and the
-SHA-256 of every file, its own content included.
+training and inspection. ``native.safetensors`` holds them in the form that flies without torch, if
+the network has one. ``manifest.json`` holds the configuration, provenance, evaluation figures and
+the SHA-256 of every file and of its own content.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from liquid_nav.registry import Registry
 
 FORMAT = "liquid-nav-policy/2"
 OLD_FORMATS = ("liquid-nav-policy/1",)
-"""Formats that are read too. The first knew camera and IMU only."""
+"""Older formats that can still be read. Format 1 has the channels camera and imu only."""
 
 MANIFEST = "manifest.json"
 SCRIPT = "policy.pt"
@@ -41,7 +41,7 @@ class Manifest:
     Attributes:
         task: the task that the policy was trained for.
         config: its architecture.
-        training: provenance: seeds, amounts of data, settings, versions; plain JSON types.
+        training: how it was trained: seeds, amounts of data, settings, versions; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
 
     """
@@ -60,7 +60,7 @@ def read_manifest(path: Path) -> Manifest:
 
     """
     content = read_content(path)
-    # A native form that is there must be in the manifest: else anyone could put one there.
+    # The manifest must list the native form; otherwise anyone could add one to the folder.
     optional = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
     for name in (SCRIPT, WEIGHTS, *optional):
         expected = content["files"].get(name)
@@ -72,7 +72,7 @@ def read_manifest(path: Path) -> Manifest:
             raise BundleError(f"{path / name} cannot be read: {error}") from error
         if digest != expected:
             raise BundleError(
-                f"{path / name} is damaged or was changed: its SHA-256 is not the manifest's"
+                f"{path / name} is damaged or was changed: its SHA-256 differs from the manifest's"
             )
     try:
         config = PolicyConfig.from_dict(content["config"])
@@ -90,12 +90,12 @@ def load_policy(path: Path, pinned: str = "", runtime: str = "") -> tuple[Policy
     Args:
         path: of the bundle.
         pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty accepts any. The
-            manifest holds the SHA-256 of the other files, so whoever pins it gets this very policy.
-        runtime: name of the one runtime to use; empty tries them in turn.
+            manifest holds the SHA-256 of the other files, so pinning it pins the whole policy.
+        runtime: name of the only runtime to use; empty tries all of them in order.
 
     Raises:
-        BundleError: as `read_manifest`, when it is not the pinned one, when a file does not belong
-            to its manifest, or when no runtime can evaluate it here.
+        BundleError: as `read_manifest`, when the manifest is not the pinned one, when a file does
+            not match its manifest, or when no runtime can evaluate the policy here.
 
     """
     manifest = read_manifest(path)
@@ -106,7 +106,7 @@ def load_policy(path: Path, pinned: str = "", runtime: str = "") -> tuple[Policy
 
 
 def _evaluated(path: Path, config: PolicyConfig, names: Sequence[str]) -> Runtime:
-    """Load the first runtime of these names that can evaluate the bundle at `path`."""
+    """Load the first of the named runtimes that can evaluate the bundle at `path`."""
     refused = []
     for name in names:
         try:
@@ -124,7 +124,7 @@ def load_native(bundle: Path, config: PolicyConfig) -> NativeRuntime:
     """Load the native form of a bundle, where its commands on the `probe` are those of TorchScript.
 
     Raises:
-        ConfigError: where there is no kernel, no native form for it, or its commands differ.
+        ConfigError: if there is no kernel or no native form for it, or if its commands differ.
         BundleError: when the file does not hold a policy of this configuration.
 
     """
@@ -157,14 +157,14 @@ RUNTIMES: Registry[Callable[[Path, PolicyConfig], Runtime]] = Registry(
         "torchscript": "liquid_nav.policy.scripted:load_scripted",
     },
 )
-"""Ways to evaluate the bundle in a directory, by name. Each raises ConfigError where it cannot,
-which lets the next one try. Those that need torch are imported when it comes to them."""
+"""Functions that load the bundle of a directory, by the name of the runtime. One that cannot raises
+ConfigError, and the next one is tried. Those that need torch are imported only when tried."""
 
 _IN_TURN = ("native", "folded", "torchscript")
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Read ``manifest.json`` of the bundle at `path` as it stands, without its own SHA-256.
+    """Read ``manifest.json`` of the bundle at `path` as plain JSON, without its own SHA-256.
 
     Raises:
         BundleError: when it is missing, not of this format, or does not match its own SHA-256.

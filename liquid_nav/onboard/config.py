@@ -1,4 +1,4 @@
-"""What a policy is made of: all that it takes to build it and to check it against a robot."""
+"""The configuration of a policy: enough to build it and to check it against a vehicle."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,11 +26,11 @@ class PolicyConfig:
     """Architecture of a policy.
 
     Attributes:
-        encoders: what it reads, one encoder a channel; their order is that of the latch.
+        encoders: one encoder for each channel that it reads; their order is that of the latch.
         cell: name of the liquid cell, a key of `liquid_nav.liquid.CELLS`.
         units: neurons of the cell.
         cell_options: further arguments of the cell, plain JSON (a wiring as `Wiring.to_dict`).
-        limits: the head's range: its output is tanh times ``limits.magnitude``.
+        limits: range of the head, whose output is tanh times ``limits.magnitude``.
 
     Raises:
         ConfigError: on a size that is not positive, no encoder, or two encoders of one channel.
@@ -50,7 +50,7 @@ class PolicyConfig:
             raise ConfigError("a policy must have at least one encoder")
         if len(self.by_channel) < len(self.encoders):
             names = ", ".join(encoder.channel for encoder in self.encoders)
-            raise ConfigError(f"a policy must have one encoder a channel, got {names}")
+            raise ConfigError(f"a policy must have one encoder for each channel, got {names}")
 
     @property
     def by_channel(self) -> dict[Channel, Encoder]:
@@ -69,22 +69,22 @@ class PolicyConfig:
 
     @property
     def camera(self) -> PolicyCamera | None:
-        """The camera that frames must come from; None for a policy that sees nothing."""
+        """The camera that frames must come from; None if the policy does not read frames."""
         return next((e.camera for e in self.encoders if isinstance(e, CameraEncoder)), None)
 
     @classmethod
     def of_channels(cls, names: Iterable[str], **options: Any) -> "PolicyConfig":
-        """A policy that reads the channels of some encoders, each as it is by default.
+        """Configure a policy that reads some channels, each by an encoder with its defaults.
 
-        Odometry beside a goal comes with the pose, which a goal is of no use without.
+        Together with a goal, odometry includes the pose, because a goal is useless without it.
 
         Args:
-            names: of encoders in `ENCODERS`, in the order of the latch: camera, imu, goal, range,
-                odometry, or what packages add.
+            names: names of encoders in `ENCODERS`, in the order of the latch: camera, imu, goal,
+                range, odometry, or those of installed packages.
             options: further fields of the configuration.
 
         Raises:
-            ConfigError: on a name that is not an encoder's, or given twice.
+            ConfigError: on an unknown name, or one that is given twice.
 
         """
         encoders = [ENCODERS.get(name)() for name in names]  # type: ignore[call-arg]
@@ -96,7 +96,7 @@ class PolicyConfig:
         return cls(tuple(encoders), **options)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types; `from_dict` inverts it."""
+        """Convert to plain JSON types; `from_dict` converts back."""
         encoders = [encoder.to_dict() for encoder in self.encoders]
         fields = {name: getattr(self, name) for name in ("cell", "units", "cell_options")}
         return {"encoders": encoders, **fields, "limits": asdict(self.limits)}
@@ -126,7 +126,7 @@ def _layout(encoders: Iterable[Encoder]) -> Iterator[tuple[Channel, slice]]:
 
 
 def _from_format_1(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the configuration of bundles that knew camera and IMU only into today's form."""
+    """Convert a configuration of format 1, which has camera and IMU only, to the present one."""
     fields = dict(data)
     camera = {
         "encoder": CameraEncoder.name,

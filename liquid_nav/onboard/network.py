@@ -1,7 +1,7 @@
-"""A policy network as the native kernel and numpy evaluate it, and its file in a bundle; no torch.
+"""A policy network in the form that the native kernel and NumPy evaluate, and its bundle file.
 
-The file also holds the commands that TorchScript gave on the `probe` of `runtime`: on the machine
-that flies, they decide whether the native form computes the same function.
+The file also holds the commands that TorchScript gave on the `probe` of `runtime`. On the machine
+that flies, they show whether the native form computes the same function.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from liquid_nav.onboard.config import PolicyConfig
 _CORE = "core."
 _ENCODERS = "encoders."
 _FORM = f"liquid_nav {native.VERSION}"
-"""What is folded, and how: a kernel of another version may need another form."""
+"""Version of the folded form: a kernel of another version may need another form."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedNetwork:
-    """What `NativeRuntime` computes with; all in float32 unless it says otherwise.
+    """The arrays that `NativeRuntime` computes with, all in float32.
 
     Attributes:
         core: the liquid core.
         encoders: arrays of the encoder of each channel, see `Encoder.onboard`.
-        head_weight, head_bias: of the raw command, (4, S + L) and (4,).
+        head_weight, head_bias: weight (4, S + L) and bias (4,) of the raw command.
         scale: range of the head, (4,).
 
     """
@@ -45,12 +45,12 @@ class FoldedNetwork:
     scale: NDArray[Any]
 
     def check(self, config: PolicyConfig) -> None:
-        """Refuse sizes that are not those of a network of this configuration.
+        """Check that the sizes of core and head are those of this configuration.
 
-        Those of the encoders are checked by `Encoder.onboard`.
+        `Encoder.onboard` checks the sizes of the encoders.
 
         Raises:
-            ConfigError: naming what is wrong and what would be right.
+            ConfigError: if a size or type is wrong; it names the right one.
 
         """
         units, latch = config.units, config.latch_size
@@ -58,11 +58,11 @@ class FoldedNetwork:
         if not core_fits or self.core.dtype != np.float32:
             raise ConfigError(
                 f"the core has {self.core.units} units that read {self.core.inputs} numbers in "
-                f"{self.core.dtype}; its configuration says {units} and {latch} in float32"
+                f"{self.core.dtype}; the configuration has {units} and {latch} in float32"
             )
         if self.encoders.keys() != config.by_channel.keys():
             raise ConfigError(
-                f"it has encoders of {', '.join(self.encoders)}; its configuration says "
+                f"the folded encoders are {', '.join(self.encoders)}; the configuration has "
                 f"{', '.join(config.by_channel)}"
             )
         shapes = {"head_weight": (4, units + latch), "head_bias": (4,), "scale": (4,)}
@@ -92,7 +92,7 @@ def write_folded(path: Path, network: FoldedNetwork, expected: NDArray[np.float6
         **{name: getattr(network, name) for name in ("head_weight", "head_bias", "scale")},
     }
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    # ascontiguousarray makes a vector of a number.
+    # ascontiguousarray turns a scalar into a vector.
     shaped = {name: value.reshape(arrays[name].shape) for name, value in contiguous.items()}
     save_file(shaped, path, {"form": _FORM, "core": network.core.kind})
 
@@ -100,7 +100,7 @@ def write_folded(path: Path, network: FoldedNetwork, expected: NDArray[np.float6
 def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:
     """Read what `write_folded` wrote.
 
-    Gives None if it was folded for another kernel.
+    Returns None if it was folded for another version of the kernel.
 
     Raises:
         ConfigError: on a file that does not hold a folded network.
@@ -131,7 +131,7 @@ def _network(kind: str, arrays: Mapping[str, NDArray[Any]]) -> FoldedNetwork:
 
 
 def _current_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays of bundles of format 1, which knew camera and IMU only, under today's names."""
+    """Rename the arrays of a bundle of format 1, which has camera and IMU only."""
     named = {}
     for name, array in arrays.items():
         part = name.removeprefix("camera.").removeprefix("imu_")

@@ -1,4 +1,4 @@
-"""A policy as the controller sees it: memory in, event in, memory and raw command out."""
+"""A policy as the controller uses it: it maps memory and event to memory and raw command."""
 
 from collections.abc import Mapping
 
@@ -9,18 +9,18 @@ from liquid_nav.safety.freshness import Staleness
 
 
 class Policy:
-    """A policy network on the onboard path: batch of one, no gradients.
+    """A policy network in flight: a batch of one, no gradients.
 
     One object belongs to one thread.
 
     Args:
         config: architecture of the network.
-        runtime: what evaluates it.
+        runtime: evaluates the network.
 
     Attributes:
-        channels: the channels that it reads; it is only to be trusted while each of them is fresh.
-        staleness: per channel, what counts as fresh where the safety layer's settings do not say,
-            see `Encoder.staleness`.
+        channels: the channels that it reads; it is trusted only while each of them is fresh.
+        staleness: staleness of each channel if the settings of the safety layer have none, see
+            `Encoder.staleness`.
 
     """
 
@@ -40,7 +40,7 @@ class Policy:
         return self._initial
 
     def objection(self, event: Event) -> str:
-        """Say why the policy cannot read this event; empty where it can, or need not."""
+        """Return why the policy cannot read this event; empty if it can, or ignores the channel."""
         encoder = self._encoders.get(event.channel)
         return "" if encoder is None else encoder.objection(event)
 

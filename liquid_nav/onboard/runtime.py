@@ -1,9 +1,9 @@
-"""What evaluates a policy network in flight: one event at a time, no gradients.
+"""Runtimes evaluate a policy network in flight: one event at a time, no gradients.
 
-Two runtimes compute the function of `PolicyNetwork`. `ScriptedRuntime`, by TorchScript, evaluates
-every network. `NativeRuntime`, by numpy and the native kernel, takes a few microseconds for an
-event where the other takes tens, and needs no torch; it flies where it gives the commands of
-TorchScript, see `agrees`.
+Two runtimes compute the function of `PolicyNetwork`. `ScriptedRuntime` uses TorchScript and
+evaluates every network. `NativeRuntime` uses NumPy and the native kernel: it takes a few
+microseconds for an event instead of tens and needs no torch. It flies only if its commands agree
+with those of TorchScript, see `agrees`.
 """
 
 import math
@@ -22,7 +22,7 @@ RawCommand = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate) as the head gives it, before the safety layer; m/s and rad/s."""
 
 _AGREEMENT = 1e-4
-"""As a fraction of the head's range: far above rounding, far below what a vehicle would feel."""
+"""Largest difference, as a fraction of the head's range: above rounding, too small to matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Memory:
     """All that a policy remembers between events. Never modified in place.
 
     Attributes:
-        state: of the liquid core, float32 of shape (S,).
-        latch: newest features of each channel, float32 of shape (L,).
+        state: state of the liquid core, float32, shape (S,).
+        latch: newest features of each channel, float32, shape (L,).
 
     """
 
@@ -40,7 +40,7 @@ class Memory:
 
 
 class Runtime(Protocol):
-    """Evaluates one policy network; times in seconds, see `PolicyNetwork` for what is computed."""
+    """Evaluates one policy network, see `PolicyNetwork` for its function; times in seconds."""
 
     def initial(self) -> Memory:
         """Memory before any event."""
@@ -58,16 +58,16 @@ class Runtime(Protocol):
 
 
 class NativeRuntime:
-    """Evaluates frames and the liquid core by the native kernel, the rest by numpy.
+    """Evaluates frames and the liquid core with the native kernel, and the rest with NumPy.
 
     One object belongs to one thread.
 
     Args:
         config: architecture of the network.
-        network: what is evaluated.
+        network: the network to evaluate.
 
     Raises:
-        ConfigError: where the native kernel is missing, or the sizes are not those of `config`.
+        ConfigError: if the native kernel is missing, or the sizes are not those of `config`.
 
     """
 
@@ -131,7 +131,7 @@ def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
     memory, commands = runtime.initial(), []
     for k in range(4):
         for channel, encoder in config.by_channel.items():
-            # Images come more seldom than numbers, and later.
+            # Images arrive less often than numbers, and with more latency.
             dt, age = (0.03, 0.05) if len(encoder.shape) > 1 else (0.005, 0.004)
             memory, command = runtime.on_event(memory, channel, dt, encoder.example(k), age)
             commands.append(command)
@@ -140,12 +140,12 @@ def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
 
 
 def agrees(runtime: Runtime, config: PolicyConfig, expected: NDArray[np.float64]) -> bool:
-    """Whether a runtime gives the commands on the `probe` that TorchScript gave, the `expected`.
+    """Whether a runtime gives the commands on the `probe` that TorchScript gave, `expected`.
 
-    A network is one thing in TorchScript and another thing rewritten: a bundle of another version
-    may compute something else with arrays of the same names.
+    The two are separate implementations, and a bundle of another version may compute another
+    function with arrays of the same names.
     """
     commands = probe(runtime, config)
     same_flight = commands.shape == expected.shape
-    # Written so that a command that is not a number does not agree.
+    # Written so that NaN does not agree.
     return same_flight and bool(np.abs(commands - expected).max() < _AGREEMENT)

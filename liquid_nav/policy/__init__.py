@@ -1,6 +1,6 @@
 """Policies in torch: encoders, liquid core, command head, and the bundles that training writes.
 
-What flies is in `liquid_nav.onboard`, which needs no torch.
+The code that flies is in `liquid_nav.onboard`, which needs no torch.
 """
 
 from liquid_nav.policy.bundle import annotate_bundle, load_network, save_bundle

@@ -1,4 +1,4 @@
-"""Bundles as training writes them: the network, its weights, its native form and the manifest.
+"""Write model bundles: the network, its weights, its native form and the manifest.
 
 See `liquid_nav.onboard.bundle` for what a bundle holds and how it is read in flight.
 """
@@ -37,13 +37,13 @@ logger = logging.getLogger(__name__)
 
 
 def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
-    """Write a bundle at `path`, replacing one that is there; it appears whole or not at all.
+    """Write a bundle to `path` and replace an older one; it appears whole or not at all.
 
     Raises:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
 
     """
-    # A link stays a link, to the new bundle.
+    # A link is kept, and what it points to is replaced.
     path = path.resolve()
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is not a model bundle; choose another path")

@@ -20,7 +20,7 @@ class EncoderModule(nn.Module):
     """Base of the torch modules of encoders.
 
     Args:
-        encoder: what it is built for.
+        encoder: configuration to build the module from.
 
     """
 
@@ -33,7 +33,7 @@ class EncoderModule(nn.Module):
         raise NotImplementedError
 
     def fold(self) -> dict[str, NDArray[Any]]:
-        """Arrays for `Encoder.onboard`; later changes of the module do not reach them."""
+        """Return the arrays for `Encoder.onboard`, as copies."""
         raise NotImplementedError
 
 
@@ -59,7 +59,7 @@ class CameraModule(EncoderModule):
 
     @torch.jit.unused
     def fold(self) -> dict[str, NDArray[Any]]:
-        """Weight and bias of each convolution, then of the dense layer, numbered."""
+        """Return weight and bias of each convolution, then of the dense layer, by number."""
         return {str(k): _array(value) for k, value in enumerate(self.state_dict().values())}
 
 
@@ -85,7 +85,7 @@ class DenseModule(EncoderModule):
 
     @torch.jit.unused
     def fold(self) -> dict[str, NDArray[Any]]:
-        """Weight and bias that need neither offset nor scale."""
+        """Return weight and bias with offset and scale folded into them."""
         # W (offset + scale s) + b, with offset and scale moved into W and b.
         weight, bias = self.dense.weight.double(), self.dense.bias.double()
         return {
@@ -98,7 +98,7 @@ def make_module(encoder: Encoder) -> EncoderModule:
     """Build the torch module of an encoder.
 
     Raises:
-        ConfigError: when `Encoder.torch_module` cannot be imported.
+        ConfigError: if `Encoder.torch_module` cannot be imported.
 
     """
     module, _, attribute = encoder.torch_module.partition(":")

@@ -1,6 +1,6 @@
 """The policy network: one encoder per channel, a liquid core, a command head.
 
-Every method is scriptable by TorchScript; the ones that a vehicle needs are exported.
+TorchScript can compile every method, and exports those that a vehicle needs.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ class PolicyNetwork(nn.Module):
     """Encoders, liquid core and command head.
 
     The *latch* (B, L) holds the newest features of each channel, in the order of the encoders; the
-    *state* (B, S) is the liquid core's. `on_event` is one event: the state first flows over the
+    *state* (B, S) is that of the liquid core. In `on_event` the state first flows over the
     time since the last event under the old latch, then the measurement enters the latch. The head
     reads state and latch, so a measurement acts at once.
 
     Args:
-        config: its architecture.
+        config: architecture of the network.
 
     """
 
@@ -58,7 +58,7 @@ class PolicyNetwork(nn.Module):
         measurement: Tensor,
         age: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Advance by dt (B,) s, then latch measurements of a channel, of age (B,) s.
+        """Advance by dt (B,) seconds, then latch measurements of a channel, whose age (B,) is in s.
 
         Returns state, latch, and commands (B, 4). Measurements are (B, *shape), see
         `Encoder.measure`; a channel that the network does not read leaves the latch as it is.
@@ -81,9 +81,9 @@ class PolicyNetwork(nn.Module):
 
 
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a network under today's names.
+    """Return the weights of a network under their present names.
 
-    In bundles of format 1, which knew camera and IMU only, those two were not in ``encoders``.
+    Bundles of format 1, which have camera and IMU only, keep these two outside ``encoders``.
     """
     return {
         f"encoders.{name}" if name.startswith(("camera.", "imu.")) else name: value

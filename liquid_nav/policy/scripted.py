@@ -1,4 +1,4 @@
-"""Policies by TorchScript, and how they become native ones."""
+"""Policies that TorchScript evaluates, and their conversion to native ones."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class ScriptedRuntime:
-    """Evaluates by TorchScript.
+    """Evaluates a policy network by TorchScript.
 
-    Networks that were scripted from the same types share their compiled graphs, also those made for
-    training, which keep tensors for a backward pass and therefore refuse the tensors of
-    `torch.inference_mode`. Gradients are therefore only switched off here.
+    Networks that were scripted from the same types share their compiled graphs, even with networks
+    in training. Those keep tensors for a backward pass and therefore refuse the tensors of
+    `torch.inference_mode`, so only gradients are switched off here.
 
     Args:
         network: a scripted `PolicyNetwork`.
@@ -82,11 +82,11 @@ class ScriptedRuntime:
 
 @torch.no_grad()
 def folded(network: PolicyNetwork) -> FoldedNetwork:
-    """Fold a network. Later changes of it do not reach the result.
+    """Fold a network. Later changes of the network do not change the result.
 
     Raises:
-        ConfigError: if its core has no onboard form, see `RecurrentCell.fold`, or it is not on the
-            CPU in float32.
+        ConfigError: if its core has no onboard form, see `RecurrentCell.fold`, or the network is
+            not on the CPU in float32.
 
     """
     core = network.core.fold()
@@ -105,25 +105,25 @@ def folded(network: PolicyNetwork) -> FoldedNetwork:
 def folded_script(
     config: PolicyConfig, network: torch.jit.ScriptModule
 ) -> tuple[FoldedNetwork, NDArray[np.float64]]:
-    """Fold a scripted network, and have TorchScript fly the probe.
+    """Fold a scripted network, and let TorchScript compute its commands on the `probe`.
 
     Raises:
-        ConfigError: as `folded`, or on a network whose weights are not those of `config`.
+        ConfigError: as `folded`, or if its weights are not those of a network of `config`.
 
     """
     weights = current_names(network.state_dict())
     try:
-        # Initial weights are drawn and thrown away: that must not change a caller's random numbers.
+        # The initial weights are drawn at random; the caller's random numbers must not change.
         with torch.random.fork_rng(devices=()):
-            ours = PolicyNetwork(config)
+            unscripted = PolicyNetwork(config)
         # TorchScript also holds buffers that modules compute for themselves.
-        ours.load_state_dict({name: weights[name] for name in ours.state_dict()})
+        unscripted.load_state_dict({name: weights[name] for name in unscripted.state_dict()})
     except (KeyError, RuntimeError) as error:
-        raise ConfigError(f"its weights are not those of its configuration: {error}") from error
-    # What may run only a few times is not worth the memory that optimising it takes.
+        raise ConfigError(f"the weights do not fit the configuration: {error}") from error
+    # Optimised execution would take memory, and the probe is short.
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
         expected = probe(ScriptedRuntime(network), config)
-    return folded(ours), expected
+    return folded(unscripted), expected
 
 
 def make_policy(
@@ -131,8 +131,8 @@ def make_policy(
 ) -> Policy:
     """Make the policy that flies from a network.
 
-    The native kernel evaluates it where that gives the same commands, with the weights that the
-    network has now; elsewhere TorchScript does.
+    The native kernel evaluates it if its commands are those of TorchScript; otherwise TorchScript
+    evaluates it. The weights are those that the network has now.
 
     Args:
         config: architecture of the network.
@@ -154,21 +154,21 @@ def native_runtime(config: PolicyConfig, network: torch.jit.ScriptModule) -> Nat
     """Evaluate a scripted network natively, with the weights that it has now.
 
     Raises:
-        ConfigError: where it cannot be folded, or gives other commands natively.
+        ConfigError: if it cannot be folded, or its native commands differ.
 
     """
     arrays, expected = folded_script(config, network)
     runtime = NativeRuntime(config, arrays)
     if not agrees(runtime, config, expected):
-        raise ConfigError("its commands natively are not those of TorchScript")
+        raise ConfigError("the native commands differ from those of TorchScript")
     return runtime
 
 
 def load_folded(bundle: Path, config: PolicyConfig) -> NativeRuntime:
-    """Fold the TorchScript file of a bundle, and evaluate that natively.
+    """Fold the TorchScript file of a bundle, and evaluate the result natively.
 
     Raises:
-        ConfigError: where it cannot be folded, or gives other commands natively.
+        ConfigError: if it cannot be folded, or its native commands differ.
         BundleError: when the file does not hold a policy of this configuration.
 
     """
@@ -178,8 +178,8 @@ def load_folded(bundle: Path, config: PolicyConfig) -> NativeRuntime:
 def load_scripted(bundle: Path, config: PolicyConfig) -> ScriptedRuntime:
     """Evaluate the TorchScript file of a bundle by TorchScript.
 
-    torch is left with one thread: more do not help a batch of one, and could change the order of
-    its sums.
+    This limits torch to one thread: more do not help a batch of one, and could change the order in
+    which it sums.
 
     Raises:
         BundleError: when the file does not hold a policy of this configuration.

@@ -10,7 +10,7 @@ from mcap.writer import CompressionType, Writer
 from rosbags.interfaces import Nodetype
 
 from liquid_nav import __version__
-from liquid_nav.bags.decoding import STORE
+from liquid_nav.bags.deserializing import STORE
 from liquid_nav.files import WholeFile, put_in_place, staging_path
 
 Maker = Callable[[], Any]

@@ -1,4 +1,4 @@
-"""The safety layer, the only exit for a command.
+"""The safety layer, through which every command leaves.
 
-Limits, geofence, freshness, screening of measurements.
+It holds the limits, the geofence, the freshness of channels and the screening of measurements.
 """

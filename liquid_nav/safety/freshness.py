@@ -1,4 +1,4 @@
-"""Freshness of a channel: when its silence becomes a failsafe, and when that ends."""
+"""Freshness of a channel: when its silence starts a failsafe, and when the failsafe ends."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel
 
 NEVER = -(2**63)
-"""An instant before all others, ns: clocks may start below zero."""
+"""A time before all others, ns: clocks may start below zero."""
 
 LONGEST = 1e9
-"""Seconds; the largest setting of a time, so that all of them are whole numbers of ns."""
+"""Largest time in the settings, s; every time up to it can be rounded to whole nanoseconds."""
 
 FOR_EVER = 2**64
 """An age that no measurement reaches, ns."""
@@ -41,14 +41,14 @@ class Staleness:
 
 
 @dataclass
-class Watch:
+class Freshness:
     """Freshness of one needed channel; times in ns.
 
     Attributes:
         channel: the channel.
-        hover, land: ages beyond which it is stale; `FOR_EVER` for one that never is.
+        hover, land: ages beyond which it is stale; `FOR_EVER` if it never is.
         newest: newest stamp received, or None.
-        recovered: instant from which it counts as fresh again after it was stale.
+        recovered: time from which it counts as fresh again after it was stale.
 
     """
 
@@ -59,7 +59,7 @@ class Watch:
     recovered: int = NEVER
 
     def receive(self, stamp: int, now: int, recovery: int) -> None:
-        """Note a measurement of `stamp` that enters at `now`; after staleness `recovery` begins."""
+        """Note a measurement taken at `stamp` that enters at `now`; it may start a recovery."""
         if self.newest is not None:
             if now - self.newest > self.hover:
                 self.recovered = now + recovery
@@ -67,7 +67,7 @@ class Watch:
         self.newest = stamp
 
     def state(self, now: int) -> tuple[Mode, str]:
-        """Failsafe that this channel demands at `now`, and why; `Mode.NOMINAL` for none."""
+        """Return the failsafe that this channel demands at `now`, and why; or `FRESH`."""
         newest = self.newest
         if newest is not None and now - newest <= self.hover and now >= self.recovered:
             return FRESH
@@ -81,7 +81,7 @@ class Watch:
         return Mode.HOVER, f"{name}: recovering"
 
     def changes(self, start: int, end: int) -> list[int]:
-        """Instants after `start` and before `end` at which `state` may change with no event."""
+        """Return the times between `start` and `end` when `state` may change without an event."""
         # Staleness begins after `hover`; most callers ask about a shorter time.
         if self.newest is None or (self.recovered <= start and end <= self.newest + self.hover):
             return []

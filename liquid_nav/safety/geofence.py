@@ -15,12 +15,13 @@ Vector3 = tuple[float, float, float]
 
 
 class Travel(NamedTuple):
-    """What was flown since the newest odometry, if the vehicle followed its commands.
+    """How far the vehicle flew since the newest odometry, if it followed its commands.
 
     Attributes:
-        up, down: m along and against each axis of the world, at most, up to the last event.
-        speed: m/s along each axis at the last event.
-        hold: s since the last event.
+        up, down: largest distances flown along and against each axis of the world up to the last
+            event, metres.
+        speed: speed along each axis at the last event, m/s.
+        hold: seconds since the last event.
 
     """
 
@@ -31,11 +32,11 @@ class Travel(NamedTuple):
 
 
 STILL = Travel()
-"""Nothing was flown."""
+"""No motion."""
 
 
 class Bounds(NamedTuple):
-    """Velocities that a geofence allows at an instant.
+    """Velocities that a geofence allows at one time.
 
     Attributes:
         yaw: heading of the vehicle, radians.
@@ -48,13 +49,13 @@ class Bounds(NamedTuple):
     down: Vector3
 
     def clamp(self, command: Vector) -> Vector:
-        """Slow the parts of a command in the heading frame that lead out."""
+        """Slow down the motion of a command, in the heading frame, that leads out of the box."""
         world = turned(self.yaw, command[:3])
         x, y, z = (min(max(v, -d), u) for v, d, u in zip(world, self.down, self.up, strict=True))
         return (*turned(-self.yaw, (x, y, z)), command[3])
 
     def share(self, start: Vector, end: Vector) -> float:
-        """Part of the way from one command to another after which one would lead out, in [0, 1]."""
+        """Return how far one may go from one command to another and stay inside, 0 to 1."""
         share = 1.0
         here, there = turned(self.yaw, start[:3]), turned(self.yaw, end[:3])
         for a, b, up, down in zip(here, there, self.up, self.down, strict=True):
@@ -67,11 +68,11 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Geofence:
-    """A box in the world frame that the vehicle is kept inside, when odometry is there.
+    """A box in the world frame that the vehicle is kept inside while there is odometry.
 
     Attributes:
         low, high: corners, metres, world ENU; the lowest z is the minimum height.
-        deceleration: m/s^2 the vehicle is trusted to brake with in front of a wall.
+        deceleration: m/s^2 with which the vehicle can surely brake in front of a wall.
 
     Raises:
         ConfigError: on an empty box or a deceleration that is not positive and finite.
@@ -93,14 +94,14 @@ class Geofence:
     def bounds(self, odometry: Odometry, age: float, travel: Travel = STILL) -> Bounds:
         """Velocities with which the vehicle can still stop at every wall.
 
-        Outside the box none leads further out; every way back in is free. The odometry is old:
-        what the vehicle flew since then brought it nearer to the wall, by the velocity measured or
-        by the commands passed on, whichever is more. Flight away from a wall is not credited.
+        Outside the box, no velocity may lead further out, and every way back is allowed. The
+        odometry is old: since then the vehicle came nearer to the wall, by the measured velocity or
+        by the commands, whichever is more. Flight away from a wall is not counted.
 
         Args:
-            odometry: the newest that is known.
-            age: s since it was measured.
-            travel: what commands have led to since.
+            odometry: the newest odometry.
+            age: seconds since it was measured.
+            travel: motion that the commands have caused since then.
 
         """
         up, down = [], []
@@ -133,19 +134,19 @@ class Geofence:
 
 
 class Track:
-    """Sums up where commands have led in the world, back to the newest odometry."""
+    """Sums the motion in the world that commands have caused since the newest odometry."""
 
     def __init__(self) -> None:
         self._path: deque[tuple[int, Travel]] = deque()
         self._start = STILL
 
     def follow(self, stamp: int, velocity: Vector3, window: int) -> None:
-        """Note a command passed on at an event.
+        """Note a command that was given at an event.
 
         Args:
-            stamp: of the command, ns.
-            velocity: m/s in the world.
-            window: ns for which it may be needed.
+            stamp: time of the command, ns.
+            velocity: its velocity in the world frame, m/s.
+            window: how long it may be needed, ns.
 
         """
         up = down = (0.0, 0.0, 0.0)
@@ -160,7 +161,7 @@ class Track:
             self._path.popleft()
 
     def locate(self, stamp: int) -> None:
-        """Count from `stamp` ns on, that of new odometry."""
+        """Start the sum at `stamp` ns, the time of new odometry."""
         while len(self._path) > 1 and self._path[1][0] <= stamp:
             self._path.popleft()
         if not self._path:
@@ -177,7 +178,7 @@ class Track:
             )
 
     def travel(self, now: int) -> Travel:
-        """What was flown from the newest odometry to `now` ns."""
+        """Return the motion from the newest odometry to `now` ns."""
         if not self._path:
             return STILL
         then, last = self._path[-1]
@@ -195,7 +196,7 @@ def heading(odometry: Odometry, age: float) -> float:
 
 
 def turned(yaw: float, vector: Vector3) -> Vector3:
-    """Turn a velocity of the heading frame by the heading into the world."""
+    """Turn a velocity from the heading frame into the world frame."""
     c, s = math.cos(yaw), math.sin(yaw)
     x, y, z = vector
     return (c * x - s * y, s * x + c * y, z)

@@ -1,7 +1,7 @@
-"""The safety layer: the only exit for a command, in simulation, replay and flight alike.
+"""The safety layer: every command leaves through it, in simulation, replay and flight.
 
-It holds no timer and is never polled. What it will say at any instant is a function of the events
-so far and of that instant alone, so a query changes nothing and a replay gives the same flight.
+It has no timer and is never polled. Its answer at any time depends only on the events so far and
+on that time, so a query changes nothing and a replay gives the same flight.
 
 ==========  ===========================================  ==================================
 failsafe    entered                                      left
@@ -14,7 +14,7 @@ land        as hover, older than `land`                  to hover, when it is fr
 stop        the operator engages the stop                the operator releases it
 ==========  ===========================================  ==================================
 
-The whole table, with what is around this layer, is ``docs/safety.md``.
+The whole table, which also covers the code around this layer, is in ``docs/safety.md``.
 """
 
 import math
@@ -25,7 +25,7 @@ from types import MappingProxyType
 from liquid_nav.command import Command, CommandLimits, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Odometry
-from liquid_nav.safety.freshness import FOR_EVER, FRESH, LONGEST, NEVER, Staleness, Watch
+from liquid_nav.safety.freshness import FOR_EVER, FRESH, LONGEST, NEVER, Freshness, Staleness
 from liquid_nav.safety.geofence import Bounds, Geofence, Track, heading, turned
 
 __all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
@@ -59,12 +59,13 @@ class SafetyConfig:
         recovery: seconds for which a channel must be fresh again before a failsafe is left.
         landing_speed: m/s of descent when landing.
         geofence: the box to stay in, or None; with one, odometry becomes a needed channel.
-        frozen: per channel, seconds for which its values may stay the same, bit for bit; further
-            ones are rejected, so that the channel goes stale. A channel without an entry is never
-            judged frozen: leave out a source that has no noise.
+        frozen: per channel, seconds for which its values may stay the same, bit for bit; later
+            equal values are rejected, so that the channel becomes stale. A channel without an
+            entry may repeat values for ever: leave out a sensor that has no noise.
 
     Raises:
-        ConfigError: on a value out of range, or a geofence that the slew limits cannot brake for.
+        ConfigError: on a value out of range, or a geofence that needs harder braking than the slew
+            limits allow.
 
     """
 
@@ -86,7 +87,7 @@ class SafetyConfig:
                     f"frozen.{channel.value} must be in (0, {LONGEST:g}] s, got {seconds}; "
                     "leave the channel out to take values that never change"
                 )
-        # In a corner two walls are braked for at once.
+        # In a corner the vehicle brakes in front of two walls at once.
         if self.geofence and math.sqrt(2) * self.geofence.deceleration > self.limits.acceleration:
             most = self.limits.acceleration / math.sqrt(2)
             raise ConfigError(
@@ -98,20 +99,19 @@ class SafetyConfig:
 class SafetyLayer:
     """Limits, geofence, staleness and failsafe states.
 
-    Between events the command leaves an *anchor*, the command at the event before the newest one,
-    no faster than the slew limits allow. `commit` moves the anchor and is called once an event;
+    The command at an event changes from the *anchor*, the command at the event before it, no faster
+    than the slew limits allow. `commit` moves the anchor and is called once for each event;
     `command` changes nothing.
 
     Slew limits therefore hold between the commands at any two events, and between a query and the
-    event before it. They do not hold between a query and the next event's command: what the event
-    brings may pull the other way than the query went, and the event does not know that it was
-    asked. The step is at most twice what the limit allows since the event before. The operator's
-    stop waits for no limit.
+    event before it. They do not hold between a query and the next event's command: the event may
+    change the command in the other direction, and it does not know of the query. The step is at
+    most twice what the limit allows since the event before. No limit delays the operator's stop.
 
     Args:
         config: settings.
-        channels: those without which the policy is not to be trusted.
-        staleness: per channel, what holds where the settings do not say; None where the first
+        channels: those that the policy needs; it is not trusted while one of them is not fresh.
+        staleness: per channel, the staleness where the settings have none; None if the first
             measurement stays valid for ever.
 
     Raises:
@@ -130,7 +130,7 @@ class SafetyLayer:
         self.reset()
 
     def _check(self, config: SafetyConfig) -> list[Channel]:
-        """Name the channels that are needed under `config`, in the order of their names."""
+        """Return the channels that are needed under `config`, in the order of their names."""
         fence = set() if config.geofence is None else {Channel.ODOMETRY}
         needed = sorted(self._channels | fence, key=lambda channel: channel.value)
         known = {*self._staleness, *config.staleness}
@@ -147,7 +147,7 @@ class SafetyLayer:
     def reset(self) -> None:
         """Forget everything but the configuration."""
         self._stamps: dict[Channel, int] = {}
-        self._watches = self._watch()
+        self._freshness = self._freshness_of_needed()
         self._stopped = False
         self._policy_trusted_from = NEVER
         self._odometry: Odometry | None = None
@@ -155,30 +155,30 @@ class SafetyLayer:
         self._anchor: Command | None = None
         self._newest: Command | None = None
 
-    def _watch(self) -> dict[Channel, Watch]:
-        watches = {}
+    def _freshness_of_needed(self) -> dict[Channel, Freshness]:
+        freshness = {}
         for channel in self._needed:
             ages = self.config.staleness.get(channel) or self._staleness[channel]
             hover = land = FOR_EVER
             if ages is not None:
                 hover, land = round(ages.hover * SECOND), round(ages.land * SECOND)
-            watches[channel] = Watch(channel, hover, land, self._stamps.get(channel))
-        return watches
+            freshness[channel] = Freshness(channel, hover, land, self._stamps.get(channel))
+        return freshness
 
     def reconfigure(
         self, config: SafetyConfig, now: int, raw: Callable[[int], Vector]
     ) -> Command | None:
         """Change the settings at `now` ns and forget nothing.
 
-        The command at `now` is still that of the old settings and becomes the reference: from it
-        the next ones leave at the new slew rates, towards the new limits. One beyond a new
-        magnitude limit is therefore brought inside it at the new rate and not with a jump. A
-        failsafe that the old settings had entered for staleness is left by the usual hysteresis
-        if the new ones call the channel fresh. A channel that is needed only now counts from
-        its newest measurement, even from before it was needed.
+        The command at `now` still follows the old settings and becomes the reference: later
+        commands change from it at the new slew rates, towards the new limits. A command beyond a
+        new magnitude limit is therefore brought inside it at the new rate and without a jump. If
+        a channel was stale under the old settings and is fresh under the new ones, the failsafe
+        ends after the usual recovery. A channel that was not needed before is judged by its newest
+        measurement, even one from that time.
 
-        Returns the command at `now`, or None before the first event. An instant before the last
-        event's is taken as that.
+        Returns the command at `now`, or None before the first event. A time before the last event
+        counts as the time of that event.
 
         Raises:
             ConfigError: if a needed channel has no staleness; nothing is changed then.
@@ -189,23 +189,23 @@ class SafetyLayer:
             now = max(now, self._newest.stamp)
             self._anchor = self._newest = self.command(now, raw)
             self._follow(self._newest)
-        before = self._watches
+        before = self._freshness
         self._configure(config, needed)
-        self._watches = self._watch()
-        for channel, watch in self._watches.items():
+        self._freshness = self._freshness_of_needed()
+        for channel, freshness in self._freshness.items():
             old = before.get(channel)
             if old is not None:
-                watch.recovered = old.recovered
+                freshness.recovered = old.recovered
                 if old.newest is not None and now - old.newest > old.hover:
-                    watch.recovered = now + self._recovery
+                    freshness.recovered = now + self._recovery
         return self._newest
 
     def receive(self, channel: Channel, stamp: int, now: int) -> None:
-        """Note a good measurement of `channel` taken at `stamp` and entering at `now`, ns."""
+        """Note an accepted measurement of `channel`, taken at `stamp` and entering at `now`, ns."""
         self._stamps[channel] = max(stamp, self._stamps.get(channel, stamp))
-        watch = self._watches.get(channel)
-        if watch is not None:
-            watch.receive(stamp, now, self._recovery)
+        freshness = self._freshness.get(channel)
+        if freshness is not None:
+            freshness.receive(stamp, now, self._recovery)
 
     def locate(self, odometry: Odometry) -> None:
         """Note where the vehicle is, for the geofence, unless newer odometry is known."""
@@ -227,7 +227,7 @@ class SafetyLayer:
         self._policy_trusted_from = now + max(1, self._recovery)
 
     def commit(self, now: int, raw: Callable[[int], Vector]) -> Command:
-        """As `command`, for the instant right after an event, and remember it as the reference."""
+        """Return the `command` right after an event at `now` ns and make it the reference."""
         if self._newest is not None and now > self._newest.stamp:
             self._anchor = self._newest
         self._newest = self.command(now, raw)
@@ -235,19 +235,19 @@ class SafetyLayer:
         return self._newest
 
     def command(self, now: int, raw: Callable[[int], Vector]) -> Command:
-        """Pass on the policy's command at `now` ns, or what must be done instead.
+        """Return the policy's command at `now` ns within all limits, or that of a failsafe.
 
         Args:
-            now: the instant of the query, not before the last event.
-            raw: gives the policy's command at an instant between the last event and `now`.
+            now: time of the query, ns, not before the last event.
+            raw: returns the policy's command at a time between the last event and `now`.
 
         """
         if self._stopped:
             return Command(now, mode=Mode.STOP, reason="operator stop")
         start, vector = self._reference(now)
         # Slew towards each target for as long as it was the target, so that a failsafe entered
-        # between two events starts from the command of that instant.
-        changes = [t for watch in self._watches.values() for t in watch.changes(start, now)]
+        # between two events starts from the command at that time.
+        changes = [t for f in self._freshness.values() for t in f.changes(start, now)]
         if start < self._policy_trusted_from < now:
             changes.append(self._policy_trusted_from)
         for change in sorted(changes):
@@ -268,17 +268,17 @@ class SafetyLayer:
             self._track.follow(command.stamp, velocity, self._oldest)
 
     def _age(self, odometry: Odometry, now: int) -> float:
-        """Age in s, but none beyond that at which the vehicle hovers: such motion says nothing."""
+        """Age in s, at most that at which the vehicle hovers: an older velocity says nothing."""
         return min(max(now - odometry.stamp, 0), self._oldest) / SECOND
 
     @property
     def _oldest(self) -> int:
-        """Age in ns up to which odometry counts."""
+        """Age in ns at which the vehicle hovers because odometry is stale."""
         ages = self.config.staleness.get(Channel.ODOMETRY)
         return SECOND // 2 if ages is None else round(ages.hover * SECOND)
 
     def _reference(self, now: int) -> tuple[int, Vector]:
-        """Instant and vector from which the command at `now` is slewed."""
+        """Time and vector from which the command at `now` is slewed."""
         newest = self._newest
         reference = newest if newest is not None and now > newest.stamp else self._anchor
         return (now, REST) if reference is None else (reference.stamp, reference.vector)
@@ -314,7 +314,7 @@ class SafetyLayer:
 
     def _failsafe(self, now: int) -> tuple[Mode, str]:
         """Find the failsafe in force at `now` and its reasons, `Mode.NOMINAL` for none."""
-        states = [watch.state(now) for watch in self._watches.values()]
+        states = [freshness.state(now) for freshness in self._freshness.values()]
         if now >= self._policy_trusted_from and all(state is FRESH for state in states):
             return FRESH
         if now < self._policy_trusted_from:
@@ -332,8 +332,8 @@ class SafetyLayer:
         vector = _toward(start, target, step)
         if bounds is None:
             return vector
-        # Each axis slews on its own, so that the way to a target inside may lead out: brake at the
-        # walls first, and from there go as far as they allow.
+        # Each axis slews on its own, so the way to a target inside the box may lead out of it:
+        # first brake in front of the walls, then go on as far as they allow.
         braked = _toward(start, self._inside(bounds, start), step)
         share = bounds.share(braked, vector)
         if share == 1.0:
@@ -352,7 +352,7 @@ def _clip(vector: Vector, magnitude: Vector) -> Vector:
 
 
 def _shorten(vector: Vector, limits: CommandLimits) -> Vector:
-    """Slow the horizontal velocity, in its direction, to what the limits of both axes allow."""
+    """Slow the horizontal velocity to what both axes allow, and keep its direction."""
     vx, vy, vz, yaw_rate = vector
     excess = max(1.0, abs(vx) / limits.vx, abs(vy) / limits.vy)
     return (vx / excess, vy / excess, vz, yaw_rate)

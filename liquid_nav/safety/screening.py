@@ -1,4 +1,4 @@
-"""What no controller can use: measurements that are not finite, not plausible, or frozen."""
+"""Screen out measurements that are not finite, not plausible, or frozen."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,14 +23,14 @@ MAX_SPEED = 1000.0
 
 
 def defect(event: Event) -> str:
-    """Why no controller can use this measurement; empty where it can."""
+    """Return why no controller can use this event, or an empty string if one can."""
     why = event.defect()
     kind, check = _PLAUSIBLE.get(event.channel, _NO_CHECK)
     return why or (check(event) if isinstance(event, kind) else "")
 
 
 def _implausible_imu(event: ImuSample) -> str:
-    # Python floats: numpy's functions take microseconds on three numbers.
+    # With Python floats, because NumPy takes microseconds for three numbers.
     if max(map(abs, event.angular_velocity.tolist())) > MAX_ANGULAR_VELOCITY:
         return f"implausible angular velocity: above {MAX_ANGULAR_VELOCITY:g} rad/s"
     if max(map(abs, event.specific_force.tolist())) > MAX_SPECIFIC_FORCE:
@@ -59,7 +59,7 @@ _PLAUSIBLE: Mapping[Channel, tuple[type[Event], Callable[[Any], str]]] = {
     Channel.GOAL: (Goal, _implausible_position),
     Channel.ODOMETRY: (Odometry, _implausible_odometry),
 }
-"""What is checked beyond `Event.defect`, per channel: of which type of event, and by what."""
+"""Checks beyond `Event.defect`, per channel: the type of event, and what checks it."""
 
 _NO_CHECK: tuple[type[Event], Callable[[Any], str]] = (Event, lambda _: "")
 
@@ -71,7 +71,7 @@ class FreezeDetector:
     since the stamp of the first of them. Later ones are refused until a value differs.
 
     Args:
-        limits: seconds per channel; a channel without a limit is never judged frozen.
+        limits: seconds per channel; a channel without a limit may repeat its values for ever.
 
     """
 
@@ -84,7 +84,7 @@ class FreezeDetector:
         self._seen: dict[Channel, tuple[bytes, int]] = {}
 
     def objection(self, event: Event) -> str:
-        """Say why a measurement is refused, or give an empty string; its values are remembered."""
+        """Remember the values of an event; return why it is refused, or an empty string."""
         values = bits(event)
         known, since = self._seen.get(event.channel, (b"", event.stamp))
         if values != known:

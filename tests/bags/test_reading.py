@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liquid_nav.bags import imu_cdr
-from liquid_nav.bags.decoding import STORE, Deserializer
+from liquid_nav.bags.deserializing import STORE, Deserializer
 from liquid_nav.bags.imu_cdr import read_imu
 from liquid_nav.bags.order import WINDOW, in_order
 from liquid_nav.bags.records import Damage, Record, Topic

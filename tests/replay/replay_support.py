@@ -11,7 +11,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.decoding import STORE
+from liquid_nav.bags.deserializing import STORE
 from liquid_nav.bags.records import Damage
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller

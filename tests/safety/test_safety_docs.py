@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "safety.md").read_text()
 SPOKEN = {
     "safety/layer.py": {"SafetyLayer"},
-    "safety/freshness.py": {"Watch"},
+    "safety/freshness.py": {"Freshness"},
     "controller.py": {"Controller"},
     "safety/screening.py": {
         "_implausible_imu",

@@ -1,4 +1,4 @@
-"""What every encoder is: how a policy reads the events of one channel, without torch."""
+"""The base of all encoders: how a policy reads the events of one channel, without torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -76,34 +76,34 @@ class Encoder(ABC):
         """Type of the numbers of a measurement, as training stores them."""
 
     def objection(self, event: Event) -> str:
-        """Say why this event of the channel cannot be read; empty where it can."""
+        """Return why this event of the channel cannot be read, or an empty string if it can."""
         if isinstance(event, self.event):
             return ""
         return f"the policy does not read {type(event).__name__}"
 
     @abstractmethod
     def measure(self, event: Any) -> Measurement:
-        """Take out of an event of type `event` what the network reads, of shape `shape`."""
+        """Return the numbers of an event that the network reads, of shape `shape`."""
 
     @abstractmethod
     def mirrored(self, measurements: NDArray[Any]) -> NDArray[Any]:
-        """Measurements (K, *shape) as they would be in the mirror world, left and right swapped."""
+        """Return measurements (K, *shape) as they would be with left and right swapped."""
 
     @abstractmethod
     def example(self, k: int) -> Measurement:
-        """A plausible measurement, another for each k = 0, 1, 2, 3; always the same numbers."""
+        """Return a plausible measurement, a different but fixed one for each k = 0, 1, 2, 3."""
 
     @abstractmethod
     def onboard(self, arrays: Mapping[str, NDArray[Any]]) -> OnboardEncoder:
-        """Evaluate arrays that the torch module's ``fold()`` gave.
+        """Build the onboard encoder from the arrays of the torch module's ``fold()``.
 
         Raises:
-            ConfigError: on other arrays than an encoder of this configuration has.
+            ConfigError: if these are not the arrays of an encoder with this configuration.
 
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types, `name` included; `ENCODERS` and `from_dict` invert it."""
+        """Convert to plain JSON types with `name`; `ENCODERS` and `from_dict` convert back."""
         return {"encoder": self.name, **asdict(self)}
 
     @classmethod
@@ -120,10 +120,10 @@ class Encoder(ABC):
 def require_arrays(
     name: str, arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Refuse folded arrays whose names, shapes or types are not those of an encoder.
+    """Check names, shapes and types of the folded arrays of an encoder.
 
     Raises:
-        ConfigError: naming the encoder and its first array that is wrong.
+        ConfigError: if one is wrong; it names the encoder and the first wrong array.
 
     """
     if arrays.keys() != shapes.keys():

@@ -98,8 +98,8 @@ class CameraEncoder(Encoder):
         return measurements[:, :, ::-1]
 
     def example(self, k: int) -> NDArray[np.uint8]:
-        """See `Encoder.example`. Bundles hold the answers to these very images."""
-        # Noise by arithmetic: it must be the same with every version of numpy.
+        """See `Encoder.example`. Bundles store commands for exactly these images."""
+        # Computed noise: it must be the same with every version of NumPy.
         size = math.prod(self.shape)
         place = np.arange(k * size, (k + 1) * size, dtype=np.uint64)
         noise = (place * np.uint64(2654435761) >> np.uint64(13)).astype(np.uint8)
@@ -107,7 +107,7 @@ class CameraEncoder(Encoder):
         return image
 
     def onboard(self, arrays: Mapping[str, NDArray[Any]]) -> "NativeCamera":
-        """See `Encoder.onboard`; also raises ConfigError where the native kernel is missing.
+        """See `Encoder.onboard`; also raises ConfigError if the native kernel is missing.
 
         The arrays are numbered: weight and bias of each convolution, then of the dense layer.
         """
@@ -134,11 +134,11 @@ class NativeCamera:
     threads torch uses. One object belongs to one thread.
 
     Args:
-        encoder: its sizes.
+        encoder: gives the sizes.
         parameters: float32, weight and bias of each convolution, then of the dense layer.
 
     Raises:
-        ConfigError: where the native kernel is not built or switched off.
+        ConfigError: if the native kernel is not built or is switched off.
 
     """
 

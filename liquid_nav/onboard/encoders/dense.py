@@ -31,7 +31,7 @@ class DenseEncoder(Encoder):
     Attributes:
         scale: factor of each of the M numbers, which brings it to about 1.
         offset: added to each after that; empty for none.
-        mirror: sign of each in the mirror world, 1 or -1; empty if none changes.
+        mirror: 1 or -1, the factor of each when left and right are swapped; empty if none changes.
         age_unit: seconds of age that enter as 1.
 
     """
@@ -47,7 +47,7 @@ class DenseEncoder(Encoder):
 
     @property
     def mirror(self) -> tuple[float, ...]:
-        """Sign of each number in the mirror world; empty if none changes."""
+        """Factor of each number when left and right are swapped; empty if none changes."""
         return ()
 
     @property
@@ -90,7 +90,7 @@ class OnboardDense:
 
     def __call__(self, numbers: Sequence[float], age: float) -> NDArray[np.float32]:
         """Features (F,) of M numbers that are `age` seconds old."""
-        # For a handful of numbers `dot` takes half of the time of the operator.
+        # For a handful of numbers `dot` takes half the time of the operator.
         features: NDArray[np.float32] = self._weight.dot(np.array([*numbers, age], np.float32))
         features += self._bias
         return np.maximum(features, 0.0, out=features)

@@ -12,7 +12,7 @@ GRAVITY = 9.80665
 
 @dataclass(frozen=True)
 class ImuEncoder(DenseEncoder):
-    """Reads angular velocity in rad/s and specific force, less that of rest, in g."""
+    """Reads angular velocity in rad/s and specific force minus its value at rest, in g."""
 
     features: int = 32
 
@@ -30,5 +30,5 @@ class ImuEncoder(DenseEncoder):
         return [*event.angular_velocity.tolist(), *event.specific_force.tolist()]
 
     def example(self, k: int) -> list[float]:
-        """See `Encoder.example`. Bundles hold the answers to these very numbers."""
+        """See `Encoder.example`. Bundles store commands for exactly these numbers."""
         return [math.sin(1.7 * k + axis) * (1.0 if axis < 3 else 6.0) for axis in range(6)]

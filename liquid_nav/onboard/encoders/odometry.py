@@ -17,8 +17,8 @@ class OdometryEncoder(DenseEncoder):
     """Reads velocity and height; with `pose` also the horizontal position and the heading.
 
     Attributes:
-        pose: read the horizontal position and the heading too, without which a goal is of no use.
-            A policy that does not read them flies the same wherever the origin of the world is.
+        pose: also read the horizontal position and the heading, which a policy needs to fly to a
+            goal. Without them it flies the same wherever the origin of the world is.
 
     Raises:
         ConfigError: on a `pose` that is not a bool.
@@ -45,7 +45,7 @@ class OdometryEncoder(DenseEncoder):
 
     @property
     def mirror(self) -> tuple[float, ...]:
-        """Sign of each number in the mirror world."""
+        """Factor of each number when left and right are swapped."""
         return (1.0, -1.0, 1.0, 1.0) + (1.0, -1.0, -1.0, 1.0) * self.pose
 
     def measure(self, event: Odometry) -> list[float]:
