@@ -1,1 +1,1 @@
-"""Sensors: models, clocks and links, each a source of asynchronous events."""
+"""Sensors: each is a source of asynchronous events with a model, a clock and a link."""

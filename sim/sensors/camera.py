@@ -1,4 +1,4 @@
-"""A camera that is bolted to a body and rolls and pitches with it: its parameters, and its view."""
+"""A camera that is fixed to the body of a vehicle: its parameters and its view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,45 +20,45 @@ from liquid_nav_sim.vehicle.airframe import VehicleParameters
 RENDERERS: Mapping[str, type[Renderer] | type[RayCaster]] = MappingProxyType(
     {"bullet": Renderer, "raycast": RayCaster}
 )
-"""What draws the scene: PyBullet's software renderer, the reference, or the faster ray caster."""
+"""Renderers by name: PyBullet's software renderer, the reference, and the faster ray caster."""
 
 _Camera = TypeVar("_Camera", bound="CameraParameters")
 
 
 @dataclass(frozen=True)
 class CameraParameters:
-    """A camera with square pixels, and where it sits on the body.
+    """A camera with square pixels, and its place on the body.
 
-    Light is counted in grey levels: 255 is what saturates a pixel. What the fields after
-    `noise_sigma` describe is off by default.
+    Light is measured in grey levels; 255 saturates a pixel. The effects of the fields after
+    `noise_sigma` are off by default.
 
     Attributes:
         width, height: pixels.
-        horizontal_fov: angle between the left edge of the image and the right, were the lens ideal,
-            radians; it gives the focal length.
+        horizontal_fov: angle between the left and the right edge of the image of an ideal lens,
+            radians; it sets the focal length.
         mount_position: centre of projection, metres, body FLU.
         mount_pitch: tilt of the optical axis above the body's x axis, radians; positive looks up.
         noise_sigma: standard deviation of the read noise, grey levels.
         mount_yaw: turn of the optical axis about the body's z axis, radians; positive looks left.
-            The camera is turned by it first, then tilted by `mount_pitch`, then rolled.
+            The camera first yaws, then pitches by `mount_pitch`, then rolls by `mount_roll`.
         mount_roll: turn about the optical axis, radians; positive drops the camera's right side.
-        distortion: Brown-Conrady coefficients k1, k2, p1, p2, k3, as OpenCV has them.
+        distortion: Brown-Conrady coefficients k1, k2, p1, p2, k3 in OpenCV's convention.
         exposure: time for which each row gathers light, seconds.
-        readout: from the exposure of the first row to one row after the last, seconds: row v
-            is `readout * v / height` later than the first; 0 is a global shutter.
-        exposure_samples: instants over which the exposure of a row is averaged.
-        row_groups: groups of rows that share their instants while `readout` lasts; at most the
-            height acts.
+        readout: time to read all rows, seconds: row v is exposed `readout * v / height` later than
+            the first row; 0 is a global shutter.
+        exposure_samples: number of instants over which the exposure of a row is averaged.
+        row_groups: number of groups of rows that are exposed together under a rolling shutter;
+            values above the height count as the height.
         shot_noise: variance of the light per grey level of it, grey levels.
-        vignetting: share in [0, 1] of the natural fall of light towards the corners, cos^4 of the
-            angle to the optical axis.
+        vignetting: strength in [0, 1] of the natural loss of light towards the corners, cos^4 of
+            the angle to the optical axis.
         auto_exposure: time constant with which the gain follows the brightness, seconds; 0 for
             no auto-exposure. See `ImageSensor`.
-        depth, segmentation: whether the truth about each frame holds them too, see `View`.
+        depth, segmentation: whether the `View` of each frame holds them.
 
     Raises:
-        SimulationError: on a field out of its range, or a distortion that the field of view does
-            not go with.
+        SimulationError: on a field out of its range, or a distortion that is not invertible over
+            the field of view.
     """
 
     width: int = 64
@@ -124,20 +124,20 @@ class CameraParameters:
                 finite = False
             if not finite:
                 raise SimulationError(f"CameraModel.{name} must be {what}, got {values!r}")
-        # A list would do as well, were it not for `windows`, which remembers by value.
+        # `windows` caches by value, so the coefficients must be hashable.
         object.__setattr__(self, "distortion", tuple(map(float, self.distortion)))
         if self.distortion != STRAIGHT:
             try:
                 check_lens(self.pinhole, self.distortion)
             except SimulationError as error:
                 raise SimulationError(
-                    f"CameraModel.distortion {self.distortion} does not go with a horizontal_fov "
+                    f"CameraModel.distortion {self.distortion} does not fit a horizontal_fov "
                     f"of {self.horizontal_fov:g} rad: {error}"
                 ) from error
 
     @classmethod
     def for_vehicle(cls: type["_Camera"], vehicle: VehicleParameters) -> "_Camera":
-        """Make a camera at the front of a vehicle, where no rotor stands in its view."""
+        """Make a camera at the front of a vehicle, where no rotor blocks its view."""
         return cls(mount_position=(0.96 * vehicle.arm_length, 0.0, 0.0))
 
     @property
@@ -147,7 +147,7 @@ class CameraParameters:
 
     @property
     def pinhole(self) -> Pinhole:
-        """What the camera would be, were its lens ideal."""
+        """The same camera with an ideal lens."""
         centre = (self.width - 1) / 2, (self.height - 1) / 2
         return Pinhole(self.width, self.height, self.focal_length, *centre)
 
@@ -173,8 +173,8 @@ class CameraParameters:
         """Pose of the camera on a body.
 
         Args:
-            position: of the body, metres, world ENU, shape (3,).
-            orientation: of the body, quaternion x, y, z, w, body FLU to world ENU, shape (4,).
+            position: position of the body, metres, world ENU, shape (3,).
+            orientation: orientation of the body, quaternion x, y, z, w, body FLU to world ENU, shape (4,).
 
         Returns:
             The rotation from the optical frame to world ENU, shape (3, 3), and the centre of
@@ -193,21 +193,21 @@ class CameraParameters:
 
 
 class Camera:
-    """Sees a scene in a PyBullet client, the same bytes for the same pose.
+    """Renders a scene in a PyBullet client; the same pose gives the same bytes.
 
-    Make it after the bodies are in the client, see `Renderer`.
+    Create it after the bodies are in the client, see `Renderer`.
 
     Args:
         client: PyBullet client that holds the bodies.
         model: intrinsics, lens and mount.
-        scene: what to see; its appearance gives light, ground and sky.
+        scene: scene to render; its appearance sets light, ground and sky.
         renderer: name in `RENDERERS`.
 
     Attributes:
         model: intrinsics, lens and mount.
 
     Raises:
-        SimulationError: if there is no such renderer here.
+        SimulationError: on an unknown renderer, or one that cannot run on this machine.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class Camera:
         self._whole = windows(model.pinhole, model.distortion, 1)[0]
 
     def render(self, position: ArrayLike, orientation: ArrayLike) -> Render:
-        """Look from a body at this pose, all pixels at one instant.
+        """Render the view from a body at a pose, all pixels at one instant.
 
         Args:
             position: metres, world ENU, shape (3,).
@@ -228,10 +228,10 @@ class Camera:
         return self.look(self._whole, position, orientation)
 
     def look(self, window: Window, position: ArrayLike, orientation: ArrayLike) -> Render:
-        """See some rows of the image, likewise.
+        """Render some rows of that view.
 
         Args:
-            window: which of them.
+            window: the rows.
             position: metres, world ENU, shape (3,).
             orientation: quaternion x, y, z, w, body FLU to world ENU, shape (4,).
         """
@@ -244,10 +244,14 @@ class Camera:
 
 
 def check_renderer(field: str, name: str) -> None:
-    """See that there is a renderer of that name.
+    """Check that a renderer exists.
+
+    Args:
+        field: name of the argument or field, for the error.
+        name: name of the renderer.
 
     Raises:
-        SimulationError: if there is none, naming the `field`.
+        SimulationError: if `RENDERERS` has no such name.
     """
     if name not in RENDERERS:
         raise SimulationError(f"{field} must be one of {', '.join(RENDERERS)}, got {name!r}")

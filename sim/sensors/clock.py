@@ -1,4 +1,4 @@
-"""When a sensor measures, when its measurement arrives, and which ones never do."""
+"""The times at which a sensor measures and its measurements arrive, and which ones are lost."""
 
 import numpy as np
 
@@ -6,25 +6,25 @@ from liquid_nav.events import SECOND
 from liquid_nav_sim.sensors.timing import SensorTiming
 
 _BLOCK = 64
-"""Measurements whose randomness is drawn at once, far cheaper than one by one."""
+"""Measurements whose random numbers are drawn together, which is far cheaper than one by one."""
 
 
 class SensorClock:
     """Draws the stamps and arrivals of one sensor, in order of stamp.
 
-    The grid starts at a random phase. Stamps strictly increase: jitter is cut at 0.45 periods. The
-    link keeps the order: a measurement never overtakes an earlier one.
+    The regular grid starts at a random phase. Stamps strictly increase: jitter is clipped to 0.45
+    periods. The link keeps the order: a measurement never overtakes an earlier one.
 
-    Losses come as in Gilbert's model (1960, "Capacity of a burst-noise channel"): the link is up or
-    down, and goes from one to the other with fixed probabilities between measurements.
+    Losses follow Gilbert's model (1960, "Capacity of a burst-noise channel"): the link is up or
+    down, and changes between the two with fixed probabilities from measurement to measurement.
 
     Args:
         timing: clock and link.
-        rng: source of phase, jitter, latency and drops.
+        rng: random stream of phase, jitter, latency and drops.
 
     Attributes:
-        stamp: of the next measurement, ns.
-        arrival: of that measurement, ns, or None where it is dropped.
+        stamp: stamp of the next measurement, ns.
+        arrival: arrival of that measurement, ns; None if it is lost.
     """
 
     def __init__(self, timing: SensorTiming, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""An event camera: each pixel tells, with the time, that its light has changed by a set ratio.
+"""An event camera: each pixel reports when its light has changed by a given ratio.
 
 The model of ESIM (Rebecq et al. 2018, "ESIM: an Open Event Camera Simulator"): between two renders
 the logarithm of each pixel's light is interpolated linearly, and every crossing of the next level,
@@ -22,10 +22,10 @@ from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.state import Motion
 
 DARK_LEVEL = 4.0
-"""Grey levels below which light drowns in the pixel's dark current: it is taken for this much."""
+"""Smallest light that a pixel sees, grey levels; its dark current hides anything below."""
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Weights of R, G and B (ITU-R BT.601): the pixels see no colour."""
+"""Weights of R, G and B (ITU-R BT.601); the pixels see no colour."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class EventCameraModel(SensorModel):
     """An event camera.
 
     Attributes:
-        camera: resolution, lens and mount; its sensor's fields and its shutter do not matter, for
-            each pixel works on its own and all the time.
-        threshold_on, threshold_off: rise and fall of the logarithm of the light that make an event.
-        mismatch: standard deviation of the thresholds from pixel to pixel, fixed for a flight.
-        refractory: seconds after an event in which its pixel is silent; crossings then are lost.
+        camera: resolution, lens and mount. Its noise and its shutter have no effect, because each
+            pixel works on its own and all the time.
+        threshold_on, threshold_off: rise and fall of the logarithm of the light that cause an
+            event.
+        mismatch: standard deviation of the thresholds between pixels, constant during a flight.
+        refractory: time after an event in which its pixel is silent, seconds; further crossings
+            in that time are lost.
 
     Raises:
         SimulationError: on a field out of its range.
@@ -67,29 +69,29 @@ class EventCameraModel(SensorModel):
 
     @classmethod
     def for_vehicle(cls, vehicle: VehicleParameters) -> "EventCameraModel":
-        """An event camera at the front of a vehicle."""
+        """Make an event camera at the front of a vehicle."""
         return cls(CameraParameters.for_vehicle(vehicle))
 
     def sensor(self, context: SensorContext) -> "EventCamera":
-        """An event camera that has seen nothing yet."""
+        """Build the event camera of one flight."""
         camera = Camera(context.client, self.camera, context.scene, context.renderer)
         return EventCamera(camera, self, context.rng, context.stage)
 
 
 @dataclass(frozen=True, eq=False)
 class PixelEvents(Event):
-    """What an event camera has to say since its last word.
+    """The pixel events of an event camera since its last packet.
 
-    Arrays of one length N, contiguous and read-only, in the order of `t`; the `stamp` is not before
-    any of them.
+    Arrays of one length N, contiguous and read-only, in the order of `t`. No `t` is later than
+    `stamp`.
 
     Attributes:
-        x, y: column and row of the pixel, uint16, shape (N,).
-        t: when its light crossed the threshold, ns, int64, shape (N,).
-        polarity: True for brighter, shape (N,).
+        x, y: column and row of each pixel, uint16, shape (N,).
+        t: time at which its light crossed the threshold, ns, int64, shape (N,).
+        polarity: True if it became brighter, bool, shape (N,).
 
     Raises:
-        EventError: on arrays of other shapes, or times that go back or are after the stamp.
+        EventError: on arrays of other shapes, or times that decrease or are after the stamp.
     """
 
     channel: ClassVar[Channel] = Channel.DVS
@@ -109,17 +111,17 @@ class PixelEvents(Event):
             value.flags.writeable = False
             object.__setattr__(self, name, value)
         if len(self.t) and not (np.all(np.diff(self.t) >= 0) and self.t[-1] <= self.stamp):
-            raise EventError("PixelEvents.t must not go back, nor beyond the stamp")
+            raise EventError("PixelEvents.t must not decrease, nor go beyond the stamp")
 
 
 class Pixels:
-    """The pixels of an event camera: light in, events out.
+    """The pixels of an event camera, which turn images into events.
 
     Args:
         model: thresholds and refractory period.
         light: the first image, uint8 RGB, shape (H, W, 3).
-        time: of that image, ns.
-        rng: source of the mismatch.
+        time: time of that image, ns.
+        rng: random stream of the mismatch.
     """
 
     def __init__(
@@ -135,7 +137,7 @@ class Pixels:
         self._off = np.maximum(model.threshold_off + mismatch[1], 0.01)
         self._refractory = round(model.refractory * SECOND)
         self._light = _logarithm(light)
-        # The level at which each pixel last made an event, or began.
+        # The level of the last event of each pixel, or its first level.
         self._level = self._light.copy()
         self._time = time
         self._last = np.full(shape, -(2**62), dtype=np.int64)
@@ -143,21 +145,21 @@ class Pixels:
     def see(
         self, light: NDArray[np.uint8], time: int
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64], NDArray[np.bool_]]:
-        """Let the light change to that of a later image.
+        """Change the light to that of a later image.
 
         Args:
             light: uint8 RGB, shape (H, W, 3).
-            time: of the image, ns, later than that of the one before.
+            time: time of the image, ns, later than that of the previous image.
 
         Returns:
-            x, y, t, polarity of the events since then, in the order of their times, which are after
-            that of the last image and not after `time`; those of one time go by rows.
+            x, y, t and polarity of the events between the two images, ordered by t, then by row and
+            column. All t are after the previous image and not after `time`.
         """
         before, after = self._light, _logarithm(light)
         change = after - self._level
         polarity = change > 0
         threshold = np.where(polarity, self._on, self._off)
-        # Light that comes to rest on a level has reached it, whatever its last bit says.
+        # Light that stops exactly on a level has reached it, in spite of rounding.
         counts = np.floor(abs(change) / threshold + 1e-9).astype(np.int64)
         rows, columns = np.nonzero(counts)
         found: list[tuple[NDArray[np.int64], ...]] = []
@@ -170,9 +172,9 @@ class Pixels:
         for number in range(1, int(counts.max()) + 1):
             share = (level + number * step - begin) / slope
             times = start + np.ceil(share * elapsed).clip(1, elapsed).astype(np.int64)
-            heard = (number <= count) & (times - last >= self._refractory)
-            last = np.where(heard, times, last)
-            where = np.nonzero(heard)[0]
+            reported = (number <= count) & (times - last >= self._refractory)
+            last = np.where(reported, times, last)
+            where = np.nonzero(reported)[0]
             found.append((times[where], rows[where], columns[where], up[where].astype(np.int64)))
         self._level[rows, columns] = level + count * step
         self._last[rows, columns] = last
@@ -192,15 +194,15 @@ class Pixels:
 class EventCamera:
     """An event camera on a vehicle, see `Sensor`.
 
-    At each tick of its clock it looks at the scene, and sends what has happened since the tick
-    before, or nothing where nothing has. The clock's rate therefore bounds how fast a change may be
-    and still be seen as it is: in one period an edge should not move by more than a pixel or so.
+    At each tick of its clock it renders the scene, and sends the events since the last tick, if
+    there are any. The rate of the clock therefore limits which changes it resolves: in one period
+    an edge should not move by much more than a pixel.
 
     Args:
-        camera: renders, with the model's camera.
-        model: its pixels.
-        rng: source of the mismatch.
-        stage: puts what moves in the scene in its place.
+        camera: renders the view of the model's camera.
+        model: the pixels.
+        rng: random stream of the mismatch.
+        stage: moves the scene's moving bodies to a time.
     """
 
     def __init__(
@@ -210,7 +212,7 @@ class EventCamera:
         self._pixels: Pixels | None = None
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> PixelEvents | None:
-        """See what has changed until `stamp`; a packet that is dropped takes its events along."""
+        """Report what has changed by `stamp`, ns; a lost packet loses its events."""
         state = motion.at(stamp)
         self._stage(stamp)
         light = self._camera.render(state.position, state.orientation).image

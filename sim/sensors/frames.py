@@ -1,4 +1,4 @@
-"""The camera as a part of a world: frames, and what was true when they were exposed."""
+"""The camera of a world: its frames, and the truth at the time of each frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from liquid_nav_sim.vehicle.state import Motion, VehicleState
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What was true when a frame was exposed; for experts and labels, never for a controller.
+    """The truth at the time of a frame, for experts and labels, never for a controller.
 
     Attributes:
-        state: the vehicle at the frame's stamp.
-        target_pixels: pixels of the frame that show the target; 0 where the scene has none.
-        goal: where the task led next, metres, world ENU, shape (3,).
-        depth: metres along the optical axis, infinite for the sky, float32 of shape (H, W), where
-            `CameraModel.depth` asks for it, else None.
-        segmentation: id of the body that each pixel shows, -1 for ground and sky, int32 of shape
-            (H, W), where `CameraModel.segmentation` asks for it, else None.
+        state: true state of the vehicle at the frame's stamp.
+        target_pixels: number of pixels that show the target; 0 if the scene has none.
+        goal: next goal of the task, metres, world ENU, shape (3,).
+        depth: metres along the optical axis, infinite for the sky, float32, shape (H, W); None
+            unless `CameraModel.depth` is set.
+        segmentation: id of the body that each pixel shows, -1 for ground and sky, int32, shape
+            (H, W); None unless `CameraModel.segmentation` is set.
     """
 
     state: VehicleState
@@ -42,7 +42,7 @@ class View:
 
 @dataclass(frozen=True)
 class CameraModel(CameraParameters, SensorModel):
-    """A camera as a part of a world, see `CameraParameters` for its fields."""
+    """Sensor model of a camera; see `CameraParameters` for its fields."""
 
     channel: ClassVar[Channel] = Channel.CAMERA
     timing: ClassVar[SensorTiming] = SensorTiming(
@@ -50,7 +50,7 @@ class CameraModel(CameraParameters, SensorModel):
     )
 
     def source(self, context: SensorContext) -> "FrameSource":
-        """A camera that starts to take frames."""
+        """Build the camera of one flight."""
         camera = Camera(context.client, self, context.scene, context.renderer)
         return FrameSource(
             context.clock(),
@@ -71,17 +71,16 @@ class CameraModel(CameraParameters, SensorModel):
 class FrameSource:
     """Takes frames, see `Source`.
 
-    A frame that is dropped is not drawn: nobody would see it. One arrives when its link has brought
-    it, and no earlier than its last row has been read: where the latency is shorter than that, the
-    readout decides.
+    A lost frame is not rendered. A frame never arrives before its last row has been read, however
+    short the latency of the link is.
 
     Args:
-        clock: when frames are taken and when they arrive.
-        shutter: exposes them.
-        sensor: reads them out.
-        target: body that the views count the pixels of, or None.
-        stage: puts what moves in the scene in its place.
-        views: filled with what was true at the stamp of each frame that was not dropped.
+        clock: stamps and arrivals of the frames.
+        shutter: exposes the frames.
+        sensor: turns their light into grey levels.
+        target: body whose pixels the views count, or None.
+        stage: moves the scene's moving bodies to a time.
+        views: filled with the truth at the stamp of each frame that is not lost.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class FrameSource:
         self._views = views
 
     def advance(self, motion: Motion) -> Iterator[CameraFrame]:
-        """Gather the light of one physics step."""
+        """Collect the light of one physics step, and yield the frames that are complete."""
         clock = self._clock
         while clock.stamp - self._shutter.lead <= motion.end:
             if clock.arrival is not None:

@@ -1,4 +1,4 @@
-"""From light to grey levels: vignetting, auto-exposure and noise."""
+"""Turns light into grey levels: vignetting, auto-exposure and noise."""
 
 from functools import lru_cache
 
@@ -10,46 +10,46 @@ from liquid_nav_sim.render.lens import undistort
 from liquid_nav_sim.sensors.camera import CameraParameters
 
 METERED_LEVEL = 110.0
-"""Mean grey level that auto-exposure steers to."""
+"""Mean grey level that auto-exposure aims at."""
 
 GAIN_RANGE = (1 / 8, 8.0)
-"""Least and greatest gain of auto-exposure."""
+"""Smallest and largest gain of auto-exposure."""
 
 
 class ImageSensor:
-    """The chip behind the lens, for one flight.
+    """The image sensor of a camera in one flight.
 
-    Light L, in grey levels, falls off towards the corners by `1 - vignetting (1 - cos^4 theta)`, is
+    Light L, in grey levels, is reduced towards the corners by `1 - vignetting (1 - cos^4 theta)`,
     read with white Gaussian noise of variance `noise_sigma^2 + shot_noise L` (Foi et al. 2008,
     "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data"), amplified
     by the gain, rounded and clipped.
 
-    With auto-exposure the gain of the first frame is the one that makes it `METERED_LEVEL` bright
-    on average; from frame to frame its logarithm follows that of the last frame's light with the
-    time constant `auto_exposure`, so that it lags by a frame at least, and keeps to `GAIN_RANGE`.
-    Without, it is 1.
+    With auto-exposure the gain of the first frame makes its mean `METERED_LEVEL`. From then on the
+    logarithm of the gain follows that of the ideal gain of the previous frame with the time
+    constant `auto_exposure`, so it lags by at least a frame, and it stays in `GAIN_RANGE`. Without
+    auto-exposure the gain is 1.
 
     Args:
-        model: of the camera.
-        rng: source of the noise.
+        model: parameters of the camera.
+        rng: random stream of the noise.
 
     Attributes:
-        gain: of the last frame.
+        gain: gain of the last frame.
     """
 
     def __init__(self, model: CameraParameters, rng: np.random.Generator) -> None:
         self._model, self._rng = model, rng
         self._falloff = _falloff(model) if model.vignetting else None
         self.gain = 1.0
-        self._wanted: float | None = None
+        self._ideal_gain: float | None = None
         self._stamp = 0
 
     def develop(self, light: NDArray[np.uint8], stamp: int) -> NDArray[np.uint8]:
-        """Read a frame out.
+        """Turn the light of a frame into grey levels.
 
         Args:
             light: uint8 RGB, shape (H, W, 3).
-            stamp: of the frame, ns, later than that of the frame before.
+            stamp: stamp of the frame, ns, later than that of the previous frame.
 
         Returns:
             uint8 RGB, shape (H, W, 3).
@@ -72,18 +72,18 @@ class ImageSensor:
     def _meter(self, brightness: float, stamp: int) -> None:
         low, high = GAIN_RANGE
         ideal = min(max(METERED_LEVEL / max(brightness, 1e-3), low), high)
-        if self._wanted is None:
+        if self._ideal_gain is None:
             self.gain = ideal
         else:
             elapsed = (stamp - self._stamp) / SECOND
-            rest = np.exp(-elapsed / self._model.auto_exposure)
-            self.gain = float(self._wanted * (self.gain / self._wanted) ** rest)
-        self._wanted, self._stamp = ideal, stamp
+            decay = np.exp(-elapsed / self._model.auto_exposure)
+            self.gain = float(self._ideal_gain * (self.gain / self._ideal_gain) ** decay)
+        self._ideal_gain, self._stamp = ideal, stamp
 
 
 @lru_cache(maxsize=16)
 def _falloff(model: CameraParameters) -> NDArray[np.float32]:
-    """Share of the light that reaches each pixel, shape (H, W, 1)."""
+    """Fraction of the light that reaches each pixel, shape (H, W, 1)."""
     pinhole = model.pinhole
     v, u = np.indices((model.height, model.width)).reshape(2, -1)
     image = np.stack([u - pinhole.cx, v - pinhole.cy]) / pinhole.focal

@@ -141,7 +141,7 @@ class SimulatorSettings:
                 raise ConfigError(f"fault.kind: {error}") from error
         if values["pace"] == LOCK_STEP and not values["stamped"]:
             raise ConfigError(
-                "pace lock_step needs stamped: true, as the stamp of a command names its measurement"
+                "pace lock_step needs stamped: true, as a command's stamp names its measurement"
             )
         return cls(dict(values))
 

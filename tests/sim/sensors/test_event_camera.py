@@ -219,7 +219,7 @@ def test_packets_that_cannot_be_are_refused_by_name() -> None:
     one, two = np.zeros(1), np.zeros(2)
     with pytest.raises(EventError, match=r"PixelEvents\.polarity"):
         PixelEvents(5, 5, one, one, one, two)  # type: ignore[arg-type]
-    with pytest.raises(EventError, match=r"PixelEvents\.t must not go back"):
+    with pytest.raises(EventError, match=r"PixelEvents\.t must not decrease"):
         PixelEvents(5, 5, two, two, np.array([3, 2]), two)  # type: ignore[arg-type]
     with pytest.raises(EventError, match="beyond the stamp"):
         PixelEvents(5, 5, one, one, np.array([6]), one)  # type: ignore[arg-type]
