@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TASK = "target"
 VEHICLE = "racing_250"
 SENSORS = ("imu", "camera")
+"""What is fitted by default, where the policy reads it; the expert gets both."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,12 @@ class Fly:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
     """Faults to inject into every flight: a .toml file, see docs/simulator.md."""
-    sensors: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[=KIND]...")] = SENSORS
+    sensors: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="NAME[=KIND]...", help_behavior_hint="(default: what the policy reads)"
+        ),
+    ] = ()
     """The sensors: kinds such as imu, camera, range_finder, odometry, or names with a kind each.
     What the policy reads is fitted in any case."""
     renderer: Literal["bullet", "raycast"] = "bullet"
@@ -114,8 +120,9 @@ class Fly:
         from liquid_nav_sim.config import WorldConfig, fit
         from liquid_nav_sim.tasks.registry import make_task
 
+        words = self.sensors or [n for n in SENSORS if policy is None or n in policy.channels]
         sensors = []
-        for name, _, kind in (word.partition("=") for word in self.sensors):
+        for name, _, kind in (word.partition("=") for word in words):
             # The policy's own camera has the lens of its images.
             options = asdict(seen) if name == "camera" else {}
             sensors.append(fit(name, vehicle, options, kind))

@@ -18,7 +18,7 @@ from liquid_nav.evaluation.interruption import deferred_interrupt
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
-from liquid_nav.events import SECOND, CameraFrame, Event
+from liquid_nav.events import SECOND, Event
 from liquid_nav.files import PLOT, RESULT, VIDEO
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -148,9 +148,10 @@ def _watcher(
     check: Callable[[], None],
     real_time: bool,
 ) -> Callable[[Event, Command], None]:
-    begin = time.perf_counter()
+    begin, followed_at = time.perf_counter(), 0
 
     def watch(event: Event, command: Command) -> None:
+        nonlocal followed_at
         check()
         if recorder is not None:
             recorder.event(event)
@@ -158,7 +159,8 @@ def _watcher(
         if video is not None:
             video.watch(event, command)
         if real_time:
-            if isinstance(event, CameraFrame):
+            if world.time >= followed_at:
+                followed_at = world.time + SECOND // 30
                 _follow(world)
             time.sleep(max(0.0, begin + world.time / SECOND - time.perf_counter()))
 

@@ -54,7 +54,7 @@ class FlightVideo(WholeFile):
         if isinstance(event, CameraFrame):
             self._onboard = event.image
         self._command = command
-        if self._onboard is None or self._world.time * FPS < self._shot * SECOND:
+        if not self._ready or self._world.time * FPS < self._shot * SECOND:
             return
         image = self._view.compose(self._title, self._onboard, command)
         # After a silence the picture is repeated, so that the video keeps pace with the flight.
@@ -64,11 +64,16 @@ class FlightVideo(WholeFile):
 
     def end(self) -> None:
         """Show how the flight ended."""
-        if self._onboard is None:
+        if not self._ready:
             return
         image = self._view.compose(self._title, self._onboard, self._command)
         for _ in range(round(HOLD * FPS)):
             self._writer.write(image)
+
+    @property
+    def _ready(self) -> bool:
+        """Whether there is a picture to draw; a camera must have given its first frame."""
+        return self._onboard is not None or not self._view.has_onboard
 
     def close(self) -> None:
         """Finish the file and put it in place; without a frame there is no file."""
@@ -94,19 +99,20 @@ def save_picture(
     """
     view = FlightView(world)
     rows: list[Image] = []
-    seen: list[Image] = []
+    onboard: Image | None = None
     last = Command(0)
 
     def watch(event: Event, command: Command) -> None:
-        nonlocal last
+        nonlocal last, onboard
         last = command
         if isinstance(event, CameraFrame):
-            seen[:] = [event.image]
-        if seen and len(rows) < len(moments) and world.time >= moments[len(rows)] * SECOND:
-            rows.append(view.compose(f"seed {seed}", seen[0], command))
+            onboard = event.image
+        ready = onboard is not None or not view.has_onboard
+        if ready and len(rows) < len(moments) and world.time >= moments[len(rows)] * SECOND:
+            rows.append(view.compose(f"seed {seed}", onboard, command))
 
     flight = fly(world, pilot, seed, watch)
-    end = view.compose(f"seed {seed}", seen[0], last)
+    end = view.compose(f"seed {seed}", onboard, last)
     rows += [end] * (len(moments) - len(rows))
     save_png(path, np.concatenate(rows))
     return flight

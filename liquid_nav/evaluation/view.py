@@ -1,4 +1,7 @@
-"""Pictures of a flight: the onboard image beside a view from outside, and figures below."""
+"""Pictures of a flight: the onboard image beside a view from outside, and figures below.
+
+Where the vehicle has no camera, the view from outside takes the whole width.
+"""
 
 import math
 
@@ -7,7 +10,7 @@ import numpy as np
 
 from liquid_nav.captions import BACKGROUND, FAINT, TEXT, Colour, Image, mode_caption, write
 from liquid_nav.command import Command
-from liquid_nav.events import SECOND
+from liquid_nav.events import SECOND, Channel
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.sensors.camera import Camera, look_at
@@ -48,6 +51,9 @@ class FlightView:
     Args:
         world: the simulator; it may be reset between two pictures.
 
+    Attributes:
+        has_onboard: whether the vehicle has a camera, whose image is shown.
+
     """
 
     width = 2 * PANEL_WIDTH
@@ -55,15 +61,19 @@ class FlightView:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._model = CameraModel(PANEL_WIDTH, PANEL_HEIGHT, horizontal_fov=math.radians(75))
+        sensors = world.config.sensors
+        self.has_onboard = any(sensor.model.channel == Channel.CAMERA for sensor in sensors)
+        width, degrees = (PANEL_WIDTH, 75) if self.has_onboard else (self.width, 100)
+        self._model = CameraModel(width, PANEL_HEIGHT, horizontal_fov=math.radians(degrees))
         self._scene: Scene | None = None
 
-    def compose(self, title: str, onboard: Image, command: Command) -> Image:
+    def compose(self, title: str, onboard: Image | None, command: Command) -> Image:
         """Draw the world as it is now.
 
         Args:
             title: name of the flight.
-            onboard: the newest frame that the pilot got, uint8 RGB (H, W, 3).
+            onboard: the newest frame that the pilot got, uint8 RGB (H, W, 3); None only where the
+                vehicle has no camera.
             command: the current command.
 
         Returns:
@@ -71,14 +81,17 @@ class FlightView:
 
         """
         canvas = np.full((self.height, self.width, 3), BACKGROUND, dtype=np.uint8)
-        canvas[:PANEL_HEIGHT, :PANEL_WIDTH] = cv2.resize(
-            onboard, (PANEL_WIDTH, PANEL_HEIGHT), interpolation=cv2.INTER_NEAREST
-        )
-        canvas[:PANEL_HEIGHT, PANEL_WIDTH:] = self._outside()
-        name = f"onboard {onboard.shape[1]}x{onboard.shape[0]}"
-        write(canvas, name, (10, 22), TEXT, _FONT_SIZE, _PLATE)
-        write(canvas, "outside", (PANEL_WIDTH + 10, 22), TEXT, _FONT_SIZE, _PLATE)
-        canvas[:PANEL_HEIGHT, PANEL_WIDTH - 1 : PANEL_WIDTH + 1] = BACKGROUND
+        begin = self.width - self._model.width
+        canvas[:PANEL_HEIGHT, begin:] = self._outside()
+        if onboard is not None:
+            canvas[:PANEL_HEIGHT, :PANEL_WIDTH] = cv2.resize(
+                onboard, (PANEL_WIDTH, PANEL_HEIGHT), interpolation=cv2.INTER_NEAREST
+            )
+            name = f"onboard {onboard.shape[1]}x{onboard.shape[0]}"
+            write(canvas, name, (10, 22), TEXT, _FONT_SIZE, _PLATE)
+        write(canvas, "outside", (begin + 10, 22), TEXT, _FONT_SIZE, _PLATE)
+        if onboard is not None:
+            canvas[:PANEL_HEIGHT, PANEL_WIDTH - 1 : PANEL_WIDTH + 1] = BACKGROUND
         self._caption(canvas, title, command)
         return canvas
 

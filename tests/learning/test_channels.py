@@ -1,5 +1,6 @@
 """Policies of any channels: trained, saved, loaded and flown, with the numbers of training."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -352,11 +353,16 @@ def test_a_policy_without_a_camera_is_trained_flown_and_replayed_from_the_comman
         "8",
     ]
     assert main(["train", "target", *channels, *few, "--out", run]) == 0
-    assert main(["fly", "--model", model, "--episodes", "1", "--record", run]) == 0
-    capsys.readouterr()
+    fly = ["fly", "--model", model, "--episodes", "1", "--record", run, "--out", run]
+    assert main(fly) == 0
+    flown = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines())
+    assert (tmp_path / "run" / "flights.mp4").stat().st_size > 0
     recording = next((tmp_path / "run").glob("*.mcap"))
     assert main(["replay", str(recording), "--model", model]) == 0
     rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    # A table of flights gives the hash over the digests of its flights.
+    replayed = bytes.fromhex(dict(row for row in rows if len(row) == 2)["commands_sha256"])
+    assert flown["commands_sha256"] == hashlib.sha256(replayed).hexdigest()
     taken_in = {row[0]: int(row[1]) for row in rows if row and row[0] in channels}
     assert taken_in["goal"] == 1
     assert min(taken_in[name] for name in ("imu", "odometry", "range")) > 10
