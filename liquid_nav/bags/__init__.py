@@ -1,4 +1,4 @@
-"""Recorded flights as files.
+"""Read recorded flights from files: MCAP, SQLite (db3), ROS 1 bags and PX4 logs.
 
-MCAP, SQLite (db3), ROS 1 and PX4 logs, read in order of arrival and salvaged where damaged.
+Messages come in the order of their log times, and damaged files are read as far as possible.
 """

@@ -32,7 +32,7 @@ class RecordFile(Protocol):
     span: tuple[int, int] | None
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every record, in the order of the file; what cannot be read is counted in `damage`."""
+        """Yield all records in file order; records that cannot be read are counted in `damage`."""
 
 
 FORMATS: dict[str, Callable[[Path], RecordFile]] = {
@@ -47,7 +47,7 @@ FORMATS: dict[str, Callable[[Path], RecordFile]] = {
 class Recording:
     """A recording: a file, or a directory of rosbag2 with one or more files.
 
-    It is a context manager, which removes unpacked files at its end.
+    It is a context manager that removes unpacked files at its end.
 
     Args:
         path: the file or directory.
@@ -94,7 +94,7 @@ class Recording:
         self.close()
 
     def close(self) -> None:
-        """Remove what was unpacked."""
+        """Remove the unpacked files."""
         self._unpacked.cleanup()
 
     def messages(
@@ -104,20 +104,20 @@ class Recording:
         window: int = WINDOW,
         limit: int | None = None,
     ) -> Iterator[Message]:
-        """Messages of `topics`, in order of log time, see `in_order`.
+        """Yield the messages of `topics` in order of log time, see `in_order`.
 
         Args:
             topics: names of the topics to decode; records of others are only counted.
             damage: counts what is lost; complete when the iterator has ended.
-            window: ns, see `in_order`.
-            limit: most records to read, of all topics together.
+            window: reorder window, ns, see `in_order`.
+            limit: largest number of records to read, over all topics.
 
         """
         damage = damage if damage is not None else Damage()
         for note in self._notes:
             damage.note(note)
         for record in in_order(self._chosen(topics, damage, limit), damage, window):
-            message = self._decoded(record, damage)
+            message = self._deserialized(record, damage)
             if message is not None:
                 yield message
         if self._declared is not None:
@@ -135,7 +135,7 @@ class Recording:
                 if record.topic.name in topics:
                     yield record
 
-    def _decoded(self, record: Record, damage: Damage) -> Message | None:
+    def _deserialized(self, record: Record, damage: Damage) -> Message | None:
         try:
             return Message(record.topic, record.time, self._deserializer.message(record))
         except ReplayError as error:
@@ -148,7 +148,9 @@ class Recording:
             raise ReplayError(f"{path} does not exist")
         paths = self._files_of(path) if path.is_dir() else [path]
         if not paths:
-            raise ReplayError(f"{path} holds no recording: no {', '.join(FORMATS)} is in it")
+            raise ReplayError(
+                f"{path} holds no recording: it has no file that ends in {', '.join(FORMATS)}"
+            )
         outcomes = [self._attempt(file) for file in paths]
         files = [outcome for outcome in outcomes if not isinstance(outcome, str)]
         self._notes += [outcome for outcome in outcomes if isinstance(outcome, str)]
@@ -159,7 +161,7 @@ class Recording:
         return files
 
     def _attempt(self, path: Path) -> RecordFile | str:
-        """Open a file, or say why it cannot be read."""
+        """Open a file, or return why it cannot be read."""
         try:
             return self._open_file(path)
         except (ReplayError, OSError) as error:
@@ -180,7 +182,7 @@ class Recording:
         return FORMATS[suffix](path)
 
     def _unpack(self, path: Path) -> Path:
-        """Unpack a compressed file to disk; of a file that is cut, keep what can be unpacked."""
+        """Unpack a compressed file to disk; if it is cut short, keep what can be unpacked."""
         unpacked = Path(self._unpacked.name) / path.with_suffix("").name
         with path.open("rb") as source, unpacked.open("wb") as target:
             try:
@@ -190,9 +192,9 @@ class Recording:
         return unpacked
 
     def _files_of(self, path: Path) -> list[Path]:
-        """Files of a rosbag2 directory: those that its metadata name, then any others."""
+        """Return the files of a rosbag2 directory: those in its metadata, then any others."""
         there = [file for file in path.iterdir() if _is_recording(file)]
-        # By their numbers: 10 comes after 9.
+        # Sorted by the numbers in their names: 10 comes after 9.
         there.sort(key=lambda f: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", f.name)])
         named: list[Path] = []
         try:

@@ -1,4 +1,4 @@
-"""SQLite files of rosbag2, read in the order in which they were written, around broken pages."""
+"""Read SQLite files of rosbag2 in the order in which they were written, past broken pages."""
 
 import sqlite3
 from collections import Counter
@@ -11,20 +11,20 @@ from liquid_nav.bags.records import Damage, Record, Topic
 from liquid_nav.errors import ReplayError
 
 _BATCH = 256
-"""Rows that one query returns at most."""
+"""Largest number of rows that one query returns."""
 
 _LAST_ROW = 2**62
 
 
 class Db3File:
-    """One file.
+    """One SQLite file of rosbag2.
 
     Attributes:
-        topics: of its messages.
-        span: log times of the first message and the last, ns, or None.
+        topics: topics of its messages.
+        span: log times of the first and last message, ns; None if there are none.
 
     Raises:
-        ReplayError: when its table of topics cannot be read: nothing says then what is in it.
+        ReplayError: when its table of topics cannot be read, because its content is unknown then.
 
     """
 
@@ -47,7 +47,7 @@ class Db3File:
         self.span = self._find_span()
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
+        """Yield all messages in file order; records that cannot be read are counted in `damage`."""
         read: Counter[str] = Counter()
         with closing(self._connect()) as connection:
             last = -1
@@ -67,7 +67,7 @@ class Db3File:
                     topic = self._topics.get(topic_id)
                     if topic is None or not (isinstance(time, int) and isinstance(data, bytes)):
                         damage.unreadable += 1
-                        damage.note(f"{self._path.name}: rows that are no messages")
+                        damage.note(f"{self._path.name}: rows that are not messages")
                         continue
                     read[topic.name] += 1
                     yield Record(topic, time, data)
@@ -86,7 +86,7 @@ class Db3File:
     def _next_row(
         self, connection: sqlite3.Connection, last: int
     ) -> list[tuple[int, int, int, bytes]]:
-        """Find the first row after `last` that can be read, or none."""
+        """Return the first readable row after `last` in a list, which is empty if there is none."""
         step, bad, good = 1, last, None
         while good is None:
             if last + step > _LAST_ROW:
@@ -110,7 +110,7 @@ class Db3File:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
-        # Without this a file shorter than it says is refused whole.
+        # Without this, SQLite refuses a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
         return connection
 
@@ -118,19 +118,19 @@ class Db3File:
 def _rows(
     connection: sqlite3.Connection, after: int, count: int
 ) -> list[tuple[int, int, int, bytes]]:
-    """Rows in the order of their ids, beginning above `after`."""
+    """Return `count` rows at most, in the order of their ids, from the first id above `after`."""
     rows = connection.execute(
         "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT ?",
         (after, count),
     ).fetchall()
-    # What a broken page says need be neither; taken at its word it would be read for ever.
+    # A broken page can return ids out of order, and the same rows would be read for ever.
     if any(b <= a for a, b in pairwise((after, *(row[0] for row in rows)))):
         raise sqlite3.DatabaseError("rows out of order")
     return rows
 
 
 def _definitions(connection: sqlite3.Connection) -> dict[str, tuple[str, bool]]:
-    """Message definitions by type; none in bags older than Iron."""
+    """Return message definitions by type; bags from before ROS 2 Iron have none."""
     try:
         rows = connection.execute(
             "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"

@@ -1,4 +1,4 @@
-"""Deserialises recorded messages, by the definitions that the recording holds."""
+"""Deserialise recorded messages by the definitions that the recording holds."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,40 +13,42 @@ from liquid_nav.bags.records import Record, Topic
 from liquid_nav.errors import ReplayError
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
-"""Definitions of the standard messages: we write these, and read them when a file defines none."""
+"""Definitions of the standard messages, used for writing and for files without definitions."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_MESSAGE = 1 << 28
-"""Bytes of the largest message that is decompressed."""
+"""Size of the largest message that is decompressed, bytes."""
 
 
 class Deserializer:
-    """Turns records into messages that are read by attribute; parses definitions once per topic."""
+    """Turns records into messages with attributes; parses each topic's definition once."""
 
     def __init__(self) -> None:
-        self._decoders: dict[Topic, Callable[[Any], Any]] = {}
+        self._deserializers: dict[Topic, Callable[[Any], Any]] = {}
 
     def message(self, record: Record) -> Any:
         """Turn a record's data into a message.
 
         Raises:
-            ReplayError: on an unknown type, or data that is no message of its type.
+            ReplayError: on an unknown type, or data that is not a message of its type.
 
         """
         topic, data = record.topic, record.data
         try:
-            decoder = self._decoders.get(topic)
-            if decoder is None:
-                decoder = self._decoders[topic] = _decoder_of(topic)
-            return decoder(data)
+            deserialize = self._deserializers.get(topic)
+            if deserialize is None:
+                deserialize = self._deserializers[topic] = _deserializer_of(topic)
+            return deserialize(data)
         except ReplayError:
             raise
         # On a broken definition or message the libraries raise errors of any type.
         except Exception as error:
-            raise ReplayError(f"{topic.name}: no {topic.type}: {error!r:.200}") from error
+            raise ReplayError(
+                f"{topic.name}: a message is not {topic.type}: {error!r:.200}"
+            ) from error
 
 
-def _decoder_of(topic: Topic) -> Callable[[Any], Any]:
+def _deserializer_of(topic: Topic) -> Callable[[Any], Any]:
     if topic.encoding == "object":
         return lambda data: data
     store, kind = _store_of(topic), topic.type
@@ -58,14 +60,14 @@ def _decoder_of(topic: Topic) -> Callable[[Any], Any]:
         store.fielddefs[part] == STORE.fielddefs[part] for part in imu_cdr.PARTS
     )
 
-    def decode(data: Any) -> Any:
-        # No CDR starts so: rosbag2 compresses single messages when asked to.
+    def deserialize(data: Any) -> Any:
+        # CDR never starts with these bytes; rosbag2 can compress each message on its own.
         if data[:4] == _ZSTD_MAGIC:
             data = _decompress(data)
         message = imu_cdr.read_imu(data) if standard else None
         return store.deserialize_cdr(data, kind) if message is None else message
 
-    return decode
+    return deserialize
 
 
 @lru_cache(maxsize=256)
@@ -74,7 +76,7 @@ def _store_of(topic: Topic) -> Typestore:
     if not topic.definition:
         if topic.type not in standard.types:
             raise ReplayError(
-                f"{topic.name}: {topic.type} is no standard message, "
+                f"{topic.name}: {topic.type} is not a standard message, "
                 "and the recording does not define it"
             )
         return standard
@@ -89,5 +91,5 @@ def _store_of(topic: Topic) -> Typestore:
 def _decompress(data: bytes) -> bytes:
     size = zstandard.frame_content_size(data)
     if not 0 <= size <= _MAX_MESSAGE:
-        raise ReplayError(f"a compressed message of {size} bytes, at most {_MAX_MESSAGE} are taken")
+        raise ReplayError(f"a compressed message has {size} bytes, at most {_MAX_MESSAGE} are read")
     return bytes(zstandard.ZstdDecompressor().decompress(data))

@@ -1,4 +1,4 @@
-"""Reads ``sensor_msgs/Imu``, most messages of a flight, from its CDR at fixed offsets.
+"""Read ``sensor_msgs/Imu``, the most frequent message of a flight, from CDR at fixed offsets.
 
 It takes a third of the time of a general deserialiser. Alignment and order of fields
 are those of classic CDR (OMG DDSI-RTPS, encapsulation 0x0001) for the standard definition.
@@ -21,7 +21,7 @@ _LITTLE_ENDIAN = b"\x00\x01"
 _HEADER = struct.Struct("<xxxxiII")
 _NUMBERS = struct.Struct("<37d")
 _PADDING = 3
-"""Most bytes of padding at the end of a message."""
+"""Largest padding at the end of a message, bytes."""
 
 
 class Time(NamedTuple):
@@ -68,12 +68,12 @@ class Imu(NamedTuple):
 
 
 def read_imu(data: bytes | memoryview) -> Imu | None:
-    """Read a message; None when it is unusual, and left to the general deserialiser."""
+    """Read a message; return None for an unusual one, which needs the general deserialiser."""
     if len(data) < _HEADER.size or data[:2] != _LITTLE_ENDIAN:
         return None
     sec, nanosec, length = _HEADER.unpack_from(data)
     end = _HEADER.size + length
-    # Eight bytes are aligned from after the encapsulation on.
+    # Doubles are aligned to 8 bytes, counted from the end of the encapsulation header.
     numbers = 4 + (end - 4 + 7) // 8 * 8
     if not (length and 0 <= len(data) - numbers - _NUMBERS.size <= _PADDING) or data[end - 1]:
         return None

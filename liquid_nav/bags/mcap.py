@@ -1,9 +1,9 @@
-"""MCAP files, read from front to back: no index, footer or whole last chunk is needed.
+"""Read MCAP files from front to back: no index, footer or complete last chunk is needed.
 
-A chunk whose checksum or compression is broken is left out, since no message in it can be trusted;
-of one that the end of the file cuts, what is there is read. Where a record's length is broken,
-reading goes on at the next place that can only be a chunk, or, in a file without chunks, at one
-that two whole records follow. https://mcap.dev/spec
+A chunk with a broken checksum or compression is left out, because no message in it can be trusted.
+A chunk that is cut by the end of the file is read up to there. After a record with a broken length,
+reading goes on where a chunk certainly begins or, in a file without chunks, at a message that two
+whole records follow. https://mcap.dev/spec
 """
 
 import os
@@ -27,7 +27,7 @@ from liquid_nav.errors import ReplayError
 
 MAGIC = b"\x89MCAP0\r\n"
 MAX_CHUNK = 1 << 28
-"""Largest chunk that is read, unpacked, and largest record outside a chunk, bytes."""
+"""Size of the largest unpacked chunk, and of the largest record outside a chunk, bytes."""
 
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
@@ -36,7 +36,7 @@ _INDEX = struct.Struct("<HI")
 _INDEX_ENTRY = 16
 _FOOTER_LENGTH = _HEAD.size + 20 + len(MAGIC)
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
-# A chunk's head up to its compression; what follows is checked by the lengths.
+# The head of a chunk up to its compression; `_certain` checks the lengths after it.
 _CHUNK_HEAD = re.compile(rb"\x06(?=.{8}.{28}(?:\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))", re.DOTALL)
 _MESSAGE_HEAD = re.compile(rb"\x05(?=..[\x00-\x0f]\x00{5})", re.DOTALL)
 _SCAN = 1 << 20
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 
 class _Head(NamedTuple):
-    """Where a record's content starts in the file, what it is, and how long."""
+    """Type of a record, and where its content starts in the file and how long it is."""
 
     opcode: int
     start: int
@@ -53,11 +53,13 @@ class _Head(NamedTuple):
 
 
 class McapFile:
-    """One file.
+    """One MCAP file.
 
     Attributes:
-        topics: of the summary, or, where that is broken, of the whole file.
-        span: log times of the first message and the last, ns, or None; from the same place.
+        topics: topics of its messages, from the summary, or from the whole file if the summary is
+            missing or broken.
+        span: log times of the first and last message, ns, from the same place; None if there are
+            none.
 
     """
 
@@ -73,10 +75,10 @@ class McapFile:
         self.topics = list(self._channels.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
+        """Yield all messages in file order; records that cannot be read are counted in `damage`."""
         self._damage = damage
         note, indexed, read = damage.note, Counter[str](), Counter[str]()
-        nameless = 0
+        undeclared = 0
         with self._path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if file.read(len(MAGIC)) != MAGIC:
@@ -88,31 +90,31 @@ class McapFile:
                         number, count = _indexed(content)
                         topic = self._channels.get(number)
                         if topic is None:
-                            nameless += count
+                            undeclared += count
                         else:
                             indexed[topic.name] += count
                         continue
                     batch = self._open(head, content)
-                # mcap raises whatever broken bytes trip it over.
+                # On broken bytes mcap raises errors of any type.
                 except Exception as error:
                     note(f"{self._path.name}: a broken record at byte {head.start}: {error!r:.120}")
                     continue
                 for record in batch:
                     read[record.topic.name] += 1
                     yield record
-        # Summaries repeat these counts; where there is none, indices still tell of lost chunks.
+        # A summary repeats these counts; without one, the indices still show lost chunks.
         damage.declared.update(indexed | read if self._declared is None else self._declared)
-        damage.unreadable += nameless
+        damage.unreadable += undeclared
 
     def _ends(self) -> list[Record]:
-        """First and last message of the file, after reading it all."""
+        """Read the whole file, and return its first and last message."""
         ends: list[Record] = []
         for record in self.records(Damage()):
             ends[1 if ends else 0 :] = [record]
         return ends
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
-        """Messages in one record; a schema or a channel holds none, and is kept for later."""
+        """Yield the messages in one record; a schema or a channel has none and is remembered."""
         if head.opcode != Opcode.CHUNK:
             record = self._one(head.opcode, memoryview(content))
             return iter(() if record is None else (record,))
@@ -135,7 +137,7 @@ class McapFile:
             self._damage.note(f"{self._path.name}: the chunk at byte {start} ends early")
 
     def _one(self, opcode: int, content: memoryview) -> Record | None:
-        """Message in a record, or None."""
+        """Return the message in a record, or None."""
         if opcode == Opcode.MESSAGE:
             if len(content) < _MESSAGE.size:
                 self._damage.unreadable += 1
@@ -144,7 +146,9 @@ class McapFile:
             topic = self._channels.get(number)
             if topic is None:
                 self._damage.unreadable += 1
-                self._damage.note(f"{self._path.name}: messages of channels that it does not name")
+                self._damage.note(
+                    f"{self._path.name}: messages of channels that it does not declare"
+                )
                 return None
             return Record(topic, time, content[_MESSAGE.size :])
         if opcode == Opcode.SCHEMA:
@@ -156,7 +160,7 @@ class McapFile:
     def _attempt(self, read: Callable[[], _T]) -> _T | None:
         try:
             return read()
-        except Exception as error:  # As in `records`.
+        except Exception as error:  # On broken bytes mcap raises errors of any type.
             self._damage.note(f"{self._path.name}: a broken schema or channel: {error!r:.120}")
             return None
 
@@ -170,7 +174,7 @@ class McapFile:
             return
         schema = self._schemas.get(channel.schema_id)
         if schema is None:
-            self._damage.note(f"{channel.topic}: without a type in {self._path.name}")
+            self._damage.note(f"{channel.topic}: {self._path.name} does not declare its type")
             kind, text, encoding = "", "", ""
         else:
             kind, encoding = schema.name, schema.encoding
@@ -180,7 +184,7 @@ class McapFile:
         )
 
     def _walk(self, file: BinaryIO, size: int) -> Iterator[tuple[_Head, bytes]]:
-        """Records outside chunks up to the end of the data; the last may be cut."""
+        """Yield the records outside chunks up to the end of the data; the last may be cut."""
         at = file.tell()
         while True:
             file.seek(at)
@@ -212,7 +216,7 @@ class McapFile:
                     self._damage.unreadable += 1
                 return
             self._damage.note(
-                f"{self._path.name}: {following - at} bytes at byte {at} are no records"
+                f"{self._path.name}: {following - at} bytes at byte {at} are not records"
             )
             at = following
 
@@ -251,7 +255,7 @@ class McapFile:
             return self._learn_summary(summary)
         except OSError:
             raise
-        except Exception:  # As in `records`; the data are read without it.
+        except Exception:  # The summary is broken: the whole file is read instead.
             self._schemas, self._channels = {}, {}
             return False
 
@@ -283,15 +287,15 @@ class McapFile:
 
 
 def _indexed(content: bytes) -> tuple[int, int]:
-    """Channel of a message index, and the number of messages in it."""
+    """Return the channel of a message index, and the number of messages in it."""
     number, size = _INDEX.unpack_from(content)
     if size != len(content) - _INDEX.size or size % _INDEX_ENTRY:
-        raise ReplayError(f"a message index of {len(content)} bytes that says {size}")
+        raise ReplayError(f"a message index has {len(content)} bytes, but says {size}")
     return number, size // _INDEX_ENTRY
 
 
 def _unpack_chunk(content: bytes, whole: bool) -> bytes:
-    """Unpack the records of a chunk, or those that are left when it is cut."""
+    """Unpack the records of a chunk, or, if it is cut, those before the cut."""
     _, _, size, crc = _CHUNK.unpack_from(content)
     at = _CHUNK.size
     (length,) = struct.unpack_from("<I", content, at)
@@ -299,24 +303,24 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     at += 4 + length + 8
     data = content[at:]
     if size > MAX_CHUNK:
-        raise ReplayError(f"a chunk of {size} bytes, at most {MAX_CHUNK} are read")
+        raise ReplayError(f"a chunk has {size} bytes, at most {MAX_CHUNK} are read")
     if compression == b"zstd":
         unpacked = _decompress(zstandard.ZstdDecompressor().decompressobj(), data, whole)
     elif compression == b"lz4":
         unpacked = _decompress(lz4.frame.LZ4FrameDecompressor(), data, whole)
     elif compression:
-        raise ReplayError(f"compression {compression!r:.40}, known are zstd and lz4")
+        raise ReplayError(f"compression is {compression!r:.40}, it must be zstd or lz4")
     else:
         unpacked = data
     if whole and len(unpacked) != size:
-        raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, it says {size}")
+        raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, its header says {size}")
     if whole and crc and zlib.crc32(unpacked) != crc:
         raise ReplayError("the checksum of a chunk is wrong")
     return unpacked
 
 
 def _decompress(stream: object, data: bytes, whole: bool) -> bytes:
-    # In pieces, so that what a cut leaves is kept and no small file fills the memory.
+    # In pieces, to keep what comes before a cut, and so that a small file cannot fill the memory.
     unpacked = bytearray()
     decompress: Callable[[bytes], bytes] = stream.decompress  # type: ignore[attr-defined]
     step = 1 << 12

@@ -1,4 +1,4 @@
-"""Records sorted by log time within a bounded window."""
+"""Sort records by log time within a bounded window."""
 
 from bisect import bisect_right
 from collections import deque
@@ -8,23 +8,23 @@ from liquid_nav.bags.records import Damage, Record
 from liquid_nav.events import SECOND
 
 WINDOW = SECOND
-"""Nanoseconds by which a record may come after one with a later time and still be sorted."""
+"""Nanoseconds by which a record may be behind a record before it and still be sorted."""
 
 WINDOW_BYTES = 3 << 20
-"""Bytes of records held back in addition to the oldest; the window is shorter if they are more."""
+"""Largest size of the records that wait behind the oldest, bytes; more shorten the window."""
 
 LEAP = 60 * SECOND
-"""Nanoseconds between neighbours in the file above which a single record counts as broken."""
+"""Nanoseconds between records next to each other above which a single one counts as broken."""
 
 
 def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) -> Iterator[Record]:
     """Sort by (log time, place in the file) within a window of `window` ns.
 
-    A record that comes later than the window allows is dropped and counted, because later records
-    have been given already. A record whose time is more than `LEAP` away from that of the one
-    before counts as broken: it is dropped and counted, unless the next record is near it, which
-    means that the clock leapt. After a leap the sorting starts afresh, so that arrivals go back
-    as the clock of the recording did.
+    A record that comes later than the window allows is dropped and counted, because records with
+    later times are already out. A record whose time is more than `LEAP` away from that of the
+    record before counts as broken: it is dropped and counted, unless the next record is near it,
+    which means that the clock leapt. After a leap the sorting starts again, so arrivals leap as the
+    clock of the recording did.
     """
     held: deque[Record] = deque()
     newest: int | None = None
@@ -58,7 +58,7 @@ def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) ->
             if entry.time < released:
                 count(f"messages out of order by more than {window / SECOND:g} s were dropped")
                 continue
-            # Most records come in order and belong at the end.
+            # Most records are in order and belong at the end.
             if newest is None or entry.time >= newest:
                 held.append(entry)
                 newest = entry.time

@@ -1,11 +1,11 @@
-"""What readers of recordings give: topics, records, messages, and a count of what was lost."""
+"""Topics, records and messages of recordings, and a count of what a recording lost."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MAX_NOTES = 50
-"""Most notes kept of one recording: a file that is broken everywhere must not fill the memory."""
+"""Largest number of notes on one recording, so that a broken file does not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Topic:
     Attributes:
         name: as recorded, such as ``/imu/data_raw``.
         type: type of its messages, such as ``sensor_msgs/msg/Imu``.
-        encoding: of the data: ``cdr`` (ROS 2), ``ros1``, or ``object`` for decoded messages.
+        encoding: encoding of the data: ``cdr`` (ROS 2), ``ros1``, or ``object`` for messages.
         definition: text of the message definition; empty when the recording has none.
         is_idl: whether `definition` is OMG IDL and not a ROS message definition.
 
@@ -50,10 +50,11 @@ class Damage:
 
     Attributes:
         read: records read per topic, decodable or not.
-        declared: records per topic that the recording declares to hold; empty when it declares
-            none, and complete when it was read to its end.
-        unreadable: records that were there and not read, in addition to those that `declared`
-            shows: of an unknown topic, later than the reorder window, or with a broken time.
+        declared: records per topic that the recording says it has; empty if it does not say, and
+            complete when it was read to its end.
+        unreadable: records that were found but could not be used, in addition to those that are
+            missing by `declared`: of an unknown topic, later than the reorder window, or with a
+            broken time.
         undecodable: records read per topic that could not be decoded into a message.
         notes: what is wrong with the files, in words; the first `MAX_NOTES`.
 
@@ -66,22 +67,22 @@ class Damage:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """Keep a note, unless it is known already."""
+        """Add a note, unless it is there already."""
         if text not in self.notes and len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
     @property
     def missing(self) -> int:
-        """Records that the recording declares and that were not found."""
+        """Number of records that the recording declares and that were not found."""
         return sum((self.declared - self.read).values())
 
     @property
     def lost(self) -> int:
-        """Messages that are known to be lost."""
+        """Number of messages that are known to be lost."""
         return self.missing + self.unreadable + sum(self.undecodable.values())
 
     def reconcile(self) -> None:
-        """Note every topic whose declared count differs from the count found."""
+        """Add a note for every topic whose declared count differs from the count found."""
         for topic in sorted(self.declared.keys() | self.read.keys()):
             declared, read = self.declared[topic], self.read[topic]
             if self.declared and declared != read:

@@ -1,4 +1,4 @@
-"""ROS 1 bags, format 2.0, read from front to back: the index at their end is not needed.
+"""Read ROS 1 bags, format 2.0, from front to back: the index at their end is not needed.
 
 http://wiki.ros.org/Bags/Format/2.0
 """
@@ -19,7 +19,7 @@ from liquid_nav.events import SECOND
 
 MAGIC = b"#ROSBAG V2.0\n"
 MAX_RECORD = 1 << 28
-"""Largest record that is read, and largest chunk, unpacked, bytes."""
+"""Size of the largest record that is read, and of the largest unpacked chunk, bytes."""
 
 _MESSAGE, _BAG, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = range(2, 8)
 _LENGTH = struct.Struct("<I")
@@ -28,14 +28,14 @@ _Fields = dict[bytes, bytes]
 
 
 class Ros1File:
-    """One file.
+    """One ROS 1 bag.
 
     Attributes:
-        topics: of its messages.
-        span: log times of the first message and the last, ns, or None.
+        topics: topics of its messages.
+        span: log times of the first and last message, ns; None if there are none.
 
     Raises:
-        ReplayError: when it is no such file.
+        ReplayError: when it is not a ROS 1 bag of format 2.0.
 
     """
 
@@ -53,7 +53,7 @@ class Ros1File:
         self.topics = list(self._topics.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of the file; what cannot be read is counted in `damage`."""
+        """Yield all messages in file order; records that cannot be read are counted in `damage`."""
         name, parsed, indexed = self._path.name, 0, 0
         with self._path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -69,7 +69,7 @@ class Ros1File:
                 except EOFError:
                     damage.note(f"{name} cannot be read beyond byte {at} of {size}: cut or broken")
                     break
-                # Whatever broken fields and compressed data trip over.
+                # Broken fields and compressed data raise errors of any type.
                 except Exception as error:
                     damage.note(f"{name}: a broken record at byte {at}: {error!r:.120}")
                     continue
@@ -82,7 +82,7 @@ class Ros1File:
             damage.note(f"{name}: {indexed} messages are indexed, {parsed} found")
 
     def _open(self, operation: int, fields: _Fields, data: bytes) -> list[Record]:
-        """Messages in one record."""
+        """Return the messages in one record."""
         if operation == _CONNECTION:
             self._learn(fields, data)
         elif operation == _MESSAGE:
@@ -128,13 +128,13 @@ def _sized(file: BinaryIO, size: int) -> bytes:
 
 
 def _parse(data: memoryview, at: int) -> tuple[_Fields, bytes, int]:
-    """Header and data of the record at `at`, and where the next one begins."""
+    """Return header and data of the record at `at`, and where the next one begins."""
     parts = []
     for _ in range(2):
         (length,) = _LENGTH.unpack_from(data, at)
         at += _LENGTH.size
         if at + length > len(data):
-            raise ReplayError("a record runs over the end of its chunk")
+            raise ReplayError("a record runs past the end of its chunk")
         parts.append(bytes(data[at : at + length]))
         at += length
     return _fields(parts[0]), parts[1], at
@@ -153,13 +153,13 @@ def _fields(header: bytes) -> _Fields:
 
 def _unpack(compression: bytes, data: bytes, size: int) -> bytes:
     if size > MAX_RECORD:
-        raise ReplayError(f"a chunk of {size} bytes, at most {MAX_RECORD} are read")
+        raise ReplayError(f"a chunk has {size} bytes, at most {MAX_RECORD} are read")
     if compression == b"bz2":
         data = bz2.BZ2Decompressor().decompress(data, size + 1)
     elif compression == b"lz4":
         data = lz4.frame.LZ4FrameDecompressor().decompress(data, size + 1)
     elif compression != b"none":
-        raise ReplayError(f"compression {compression!r:.40}, known are none, bz2 and lz4")
+        raise ReplayError(f"compression is {compression!r:.40}, it must be none, bz2 or lz4")
     if len(data) != size:
-        raise ReplayError(f"a chunk does not unpack to the {size} bytes that it says")
+        raise ReplayError(f"a chunk does not unpack to {size} bytes as its header says")
     return data

@@ -1,7 +1,7 @@
-"""PX4's own logs (.ulg), by pyulog, as if PX4's topics had been recorded in ROS 2.
+"""Read PX4's own logs (.ulg) as if PX4's topics had been recorded in ROS 2.
 
-The IMU is `sensor_combined`, odometry is `vehicle_odometry`. A log holds one time per message, so
-that arrivals are stamps. pyulog holds the messages asked for in memory: about 70 bytes a sample.
+The IMU is `sensor_combined`, odometry is `vehicle_odometry`. A log has one time per message, so a
+message arrives at its stamp. pyulog keeps the messages it reads in memory: about 70 bytes a sample.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ TYPES = {
 
 
 class UlogFile:
-    """One file.
+    """One PX4 log.
 
     Attributes:
-        topics: of the messages in `TYPES`, named ``/fmu/`` and what PX4 calls them; of the second
-            instance on, its number is added.
-        span: times of the log, ns.
+        topics: topics of the messages in `TYPES`, named ``/fmu/`` and PX4's own name, with the
+            number of the instance from the second one on.
+        span: start and end of the log, ns.
 
     Raises:
         ReplayError: when it cannot be read.
@@ -58,7 +58,7 @@ class UlogFile:
         self.span: tuple[int, int] | None = (log.start_timestamp * 1000, log.last_timestamp * 1000)
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """Every message, in the order of time; what cannot be read is counted in `damage`."""
+        """Yield all messages in order of time; damage to the file is noted in `damage`."""
         if self._corrupt:
             damage.note(f"{self._path.name} is broken in places, which were skipped")
         if self._dropouts:

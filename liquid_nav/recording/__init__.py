@@ -1,1 +1,1 @@
-"""What a flight leaves behind: the recorder, the settings it flew with, and their files."""
+"""Record flights: events, commands and settings, and the files that hold them."""

@@ -1,7 +1,7 @@
-"""What entered a controller and what it sent, in an MCAP that a process of its own writes.
+"""Record the events and commands of a controller to an MCAP file, written by another process.
 
-Neither the work on the file nor its failures disturb the controller: the control thread appends to
-a queue, a thread passes the items on to the process, and the process has a low priority.
+Neither the work of writing nor its failures disturb the controller: the control thread appends to a
+queue, another thread sends the items to the process, and the process has a low priority.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.safety.layer import SafetyConfig
 
 Item = Event | Command | Reconfigured
-"""What a recorded flight consists of."""
+"""An item of a recorded flight."""
 
 _CHUNK = 64
-"""Items that are pickled at once; the control thread never waits for more than these."""
+"""Number of items that are pickled at once: the control thread waits for these at most."""
 
 _PERIOD = 0.2
-"""s between two looks at the queue."""
+"""Seconds between two checks of the queue."""
 
 _MOST_WAITING = 20_000
-"""Items that may wait for the process; a flight has some hundreds in a second."""
+"""Largest number of items in the queue; a flight adds some hundreds a second."""
 
 
 def missing() -> list[str]:
-    """Packages that writing a file needs and that are not installed; the node flies without."""
+    """Return the packages for writing files that are not installed; the node flies without them."""
     return [name for name in ("mcap", "rosbags") if importlib.util.find_spec(name) is None]
 
 
 def file_name(node: str) -> str:
-    """Name of a file that begins now, by the fully qualified name of the node and UTC."""
+    """Return the name of a file that begins now: the node's full name, and the time in UTC."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     return f"{node.strip('/').replace('/', '_')}_{stamp}.mcap"
 
 
 class FlightFile:
-    """One file that is being written. Nothing here raises, and only `wait` blocks.
+    """A file that is being written. Nothing here raises, and only `wait` blocks.
 
     Args:
         path: the file; its folder is created when it does not exist.
         camera: the camera that frames come from; None for a flight without one.
         safety: settings in force at the first item.
-        items: everything that goes into the file, which is then whole or not there. With None,
-            items are added by `add`, and if the node dies the file holds those added until then.
+        items: all items of the file, which then appears whole or not at all. With None, `add` adds
+            items one by one, and if the node dies the file holds those added until then.
 
     Attributes:
         path: the file.
-        lost: items that were dropped because too many waited.
+        lost: number of items that were dropped because too many waited.
         done: set when the file is finished or has failed.
         fault: why there is no file, in one line; empty otherwise.
 
@@ -80,7 +80,7 @@ class FlightFile:
         self._ended = Flag()
         if self._whole:
             self._ended.set()
-        # A daemon: the end of the node waits as long as it chooses to, see `wait`.
+        # A daemon, so that the node decides how long it waits at its end, see `wait`.
         self._thread = Thread(target=self._run, daemon=True)
         try:
             self._thread.start()
@@ -89,7 +89,7 @@ class FlightFile:
             self.done.set()
 
     def add(self, item: Item) -> None:
-        """Append an item."""
+        """Add an item; if too many wait, or the file is done, it is dropped and counted."""
         if self.done.is_set() or len(self._waiting) >= _MOST_WAITING:
             self.lost += 1
         else:
@@ -102,7 +102,7 @@ class FlightFile:
     def wait(self, timeout: float) -> None:
         """Wait for the file to be finished, `timeout` s at most.
 
-        The node calls it at its end. A process that has every item by then finishes on its own.
+        The node calls this when it ends. If the process has all items by then, it finishes alone.
         """
         self.done.wait(max(timeout, 0.0))
 
@@ -131,17 +131,17 @@ class FlightFile:
                     process.stdin.flush()
                 process.stdin.close()
             except BrokenPipeError:
-                pass  # The reason is what it printed, read below.
-            words = process.stderr.read().decode(errors="replace").strip().splitlines()
+                pass  # The process printed the reason, which is read below.
+            lines = process.stderr.read().decode(errors="replace").strip().splitlines()
             if process.wait() != 0:
-                self._fail(words[-1] if words else f"its process ended by {process.returncode}")
+                self._fail(lines[-1] if lines else f"its process ended with {process.returncode}")
 
     def _parts(self) -> Iterator[Any]:
-        """What the process reads: the head, then items in chunks as they come, then the end."""
+        """Yield what the process reads: the head, then chunks of items, then the end."""
         yield self._head
         ended = False
         while not ended:
-            # Asked first, so that everything added before the end is in the queue.
+            # This comes first, so that all items added before the end are in the queue.
             ended = self._ended.wait(_PERIOD)
             while count := min(len(self._waiting), _CHUNK):
                 yield [self._waiting.popleft() for _ in range(count)]

@@ -1,7 +1,7 @@
 """The process that writes the file of a flight, see `liquid_nav.recording.flight_file`.
 
-It reads its input at once, also while it still imports the modules it writes with: a node that ends
-waits only until its items are read, and not for the file.
+It reads its input immediately, even while it still imports modules. A node that ends therefore waits
+until its items are read, but not until the file is written.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 END = None
-"""The last item, which tells the end of a flight from the death of the node."""
+"""The last item; if it is missing, the node died before the end of the flight."""
 
 _BLOCK = 1 << 16
 
 
 class Drain(io.RawIOBase):
-    """Reads a pipe to its end in a thread, however slowly its own reader is."""
+    """Reads a pipe to its end in a thread, however slowly `readinto` is called."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._blocks: SimpleQueue[bytes] = SimpleQueue()
@@ -36,7 +36,7 @@ class Drain(io.RawIOBase):
         self._blocks.put(b"")
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -55,7 +55,7 @@ def write(stream: BinaryIO, whole: bool) -> None:
 
     Args:
         stream: pickles: path, camera and settings, then lists of items, then `END`.
-        whole: whether a stream that is cut is an error; otherwise the file holds what came.
+        whole: True to fail on a stream that is cut; otherwise the file holds what was sent.
 
     Raises:
         Exception: any error of opening, unpickling or writing; there is no file then.
@@ -92,10 +92,10 @@ def _items(stream: BinaryIO, whole: bool) -> Iterator[Any]:
 
 
 def main() -> int:
-    """Write what comes on standard input; on failure the last line printed is the reason."""
+    """Write a file from standard input; after a failure the last line printed is the reason."""
     stream = io.BufferedReader(Drain(sys.stdin.buffer))
     try:
-        # The controller comes first.
+        # The controller has priority.
         os.nice(10)
         write(stream, whole=sys.argv[1] == "whole")
     except Exception as error:

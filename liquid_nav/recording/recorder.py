@@ -1,7 +1,7 @@
-"""Records what a controller takes in and gives out, as a vehicle's own recorder would.
+"""Record the events and commands of a controller, as ``ros2 bag`` on a vehicle would.
 
-What `liquid_nav.replay` reads back are the same events, bit for bit: images are raw, stamps are in
-headers and arrivals are log times. Each channel has a topic of its own, see
+`liquid_nav.replay` reads back the same events, bit for bit: images are raw, stamps are in headers
+and arrivals are log times. Each channel has its own topic, see
 `liquid_nav.messages.plug.WritableMessage`.
 """
 
@@ -31,9 +31,9 @@ class FlightRecorder(WholeFile):
     Args:
         path: the file.
         camera: the camera that frames come from; None for a flight without one.
-        distortion: of its lens, Brown-Conrady k1, k2, p1, p2, k3 as in OpenCV.
-        safety: settings in force from the first record on, which a replay then takes; None when
-            they are not known.
+        distortion: coefficients of its lens, Brown-Conrady k1, k2, p1, p2, k3 as in OpenCV.
+        safety: settings of the safety layer from the first record on, which a replay uses; None
+            if they are not known.
 
     Raises:
         OSError: when the file cannot be written.
@@ -49,22 +49,22 @@ class FlightRecorder(WholeFile):
     ) -> None:
         self._writer = McapWriter(path)
         self._camera, self._distortion = camera, distortion
-        # Written with the first record, as its time is not known before.
+        # Written with the first record, because the time is not known before.
         self._initial = safety
         self._messages: dict[Channel, WritableMessage | None] = {}
-        # Readers find commands by their type, also in a flight without any.
+        # Readers look for this topic even in a flight without commands.
         self._writer.announce(COMMAND, "geometry_msgs/msg/TwistStamped")
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file and put it in place."""
         self._writer.close()
 
     def discard(self) -> None:
-        """Leave no file, unless it was closed."""
+        """Delete the unfinished file; does nothing after `close`."""
         self._writer.discard()
 
     def event(self, event: Event) -> None:
-        """Record an event, at its arrival; one whose channel has no message is left out."""
+        """Record an event at its arrival; it is left out if its channel has no message type."""
         self._begin(event.arrival)
         channel = event.channel
         if channel not in self._messages:
@@ -78,14 +78,14 @@ class FlightRecorder(WholeFile):
         self._writer.write(kind.topic, content, event.arrival, event.stamp)
 
     def command(self, command: Command) -> None:
-        """Record a command, at the time for which it was asked."""
+        """Record a command at the time for which it was requested."""
         self._begin(command.stamp)
         fields = twist_stamped(command.stamp, HEADING, command.vector[:3], command.yaw_rate)
         content = message("geometry_msgs/msg/TwistStamped", **fields)
         self._writer.write(COMMAND, content, command.stamp)
 
     def write(self, topic: str, content: Any, time: int) -> None:
-        """Record a further message at `time` ns, see `liquid_nav.recording.writer.message`."""
+        """Record another message at `time` ns, see `liquid_nav.recording.writer.message`."""
         self._writer.write(topic, content, time)
 
     def reconfigured(self, change: Reconfigured) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the safety layer in a recording, as text, and their changes during a flight."""
+"""Settings of the safety layer in a recording, as JSON, and their changes during a flight."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ class Reconfigured(NamedTuple):
 
 
 def encode(safety: SafetyConfig) -> str:
-    """JSON of the settings by the names of the fields; `decode` gives back the same bits."""
+    """Convert settings to JSON by the names of their fields; `decode` returns them bit for bit."""
     return json.dumps(
         asdict(safety)
         | {
@@ -30,7 +30,7 @@ def encode(safety: SafetyConfig) -> str:
 
 
 def decode(text: str) -> SafetyConfig:
-    """Settings from the text that `encode` made; a missing field has its default.
+    """Read settings from the text that `encode` wrote; a missing field has its default.
 
     Raises:
         ConfigError: when the text is anything else.
@@ -44,7 +44,7 @@ def decode(text: str) -> SafetyConfig:
         return replace(SafetyConfig(), **read)
     except ConfigError:
         raise
-    # The text comes from outside: any error means that it is not ours.
+    # The text comes from outside: after any error it does not hold settings.
     except Exception as error:
         raise ConfigError(f"not settings of the safety layer: {error!r:.120}") from error
 
@@ -66,7 +66,7 @@ def differences(safety: SafetyConfig) -> str:
 
 
 def limited(safety: SafetyConfig, limits: Mapping[str, float]) -> SafetyConfig:
-    """The same settings with other limits; landing is never faster than the limit of vz.
+    """Return the settings with other limits, and a landing speed within the limit of vz.
 
     Raises:
         ConfigError: on a limit that is unknown, out of range, or contradicts other settings.

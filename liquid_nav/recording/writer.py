@@ -1,4 +1,4 @@
-"""Standard ROS 2 messages into an MCAP file that Foxglove, rosbags and ``ros2 bag`` read."""
+"""Write standard ROS 2 messages to an MCAP file that Foxglove, rosbags and ``ros2 bag`` read."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +22,7 @@ def message(kind: str, /, **fields: Any) -> Any:
 
     Args:
         kind: the type, such as ``sensor_msgs/msg/Imu``.
-        fields: as in `liquid_nav.messages.fields`; messages that are built already are taken too.
+        fields: values as in `liquid_nav.messages.fields`, or messages that are already built.
 
     Raises:
         TypeError: on a field that the type does not have.
@@ -32,18 +32,18 @@ def message(kind: str, /, **fields: Any) -> Any:
         name: convert(fields.pop(name)) if name in fields else default()
         for name, default, convert in _layout(kind)
     }
-    # What is left over is no field, and its class says so.
+    # Any name that is left over is not a field, and the class raises TypeError.
     return STORE.types[kind](**values, **fields)
 
 
 @cache
 def _layout(kind: str) -> list[tuple[str, Maker, Converter]]:
-    """Fields of a type: name, what makes the default, and what converts a given value."""
+    """Return for each field of a type its name, its default and its conversion."""
     return [(name, _default(node), _converter(node)) for name, node in STORE.fielddefs[kind][1]]
 
 
 def _default(node: Any) -> Maker:
-    """Make the value of a field that is left out: zeros, as ROS has them."""
+    """Return a function that makes the default of a field: zeros, as in ROS."""
     form, content = node
     if form is Nodetype.NAME:
         return lambda: message(content)
@@ -59,7 +59,7 @@ def _default(node: Any) -> Maker:
 
 
 def _converter(node: Any) -> Converter:
-    """Convert the value of a field: dictionaries into messages, alone or in a list."""
+    """Return a function that converts a field's value: dictionaries become messages."""
     form, content = node
     if form is Nodetype.NAME:
         return lambda value: message(content, **value) if isinstance(value, dict) else value
@@ -73,10 +73,10 @@ class McapWriter(WholeFile):
     """An MCAP file that grows message by message.
 
     Args:
-        path: the file; one that is there is replaced.
+        path: the file; an existing file is replaced on `close`.
 
     Raises:
-        OSError: when it cannot be written.
+        OSError: when the file cannot be written.
 
     """
 
@@ -93,10 +93,10 @@ class McapWriter(WholeFile):
         """Append a message.
 
         Args:
-            topic: where it was published.
-            content: a message, see `message`.
-            log: when it came, ns, at least 0.
-            stamp: when it was measured, ns; `log` by default. Readers call it publish time.
+            topic: the topic.
+            content: the message, see `message`.
+            log: log time, when it arrived, ns, at least 0.
+            stamp: publish time, when it was measured, ns; `log` by default.
 
         """
         kind = content.__msgtype__
@@ -107,7 +107,7 @@ class McapWriter(WholeFile):
         self._writer.add_message(self._channels[topic], log, data, publish)
 
     def announce(self, topic: str, kind: str) -> None:
-        """Declare a topic, which `write` otherwise does with its first message."""
+        """Declare a topic before its first message; otherwise `write` declares it."""
         if kind not in self._schemas:
             text, _ = STORE.generate_msgdef(kind, ros_version=2)
             self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", text.encode())
@@ -116,7 +116,7 @@ class McapWriter(WholeFile):
         )
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file and put it in place."""
         try:
             self._writer.finish()  # type: ignore[no-untyped-call]
             self._file.close()
@@ -125,6 +125,6 @@ class McapWriter(WholeFile):
             self.discard()
 
     def discard(self) -> None:
-        """Leave no file, unless it was closed."""
+        """Delete the unfinished file; does nothing after `close`."""
         self._file.close()
         self._staging.unlink(missing_ok=True)
