@@ -1,4 +1,4 @@
-"""Dryden turbulence: right at any step, against theory and against linear algebra."""
+"""Dryden turbulence against theory and linear algebra, for steps of any length."""
 
 import math
 from itertools import pairwise
@@ -21,7 +21,7 @@ MEMBERS = 12_000
 
 @pytest.fixture
 def fly(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes one `Dryden` that is many flights at once: its numbers are arrays, one entry each."""
+    """Makes one `Dryden` that flies many flights at once: its numbers are arrays over flights."""
 
     def build(wind: float, members: int) -> Dryden:
         class Ensemble:
@@ -41,7 +41,7 @@ def test_length_scales_and_intensities_follow_the_specification() -> None:
     """At 10 m and 30 kn: L_u = 67 m, sigma_w = 1.54 and sigma_u = 2.9 m/s."""
     assert length_scales(10.0) == pytest.approx((67.4, 10.0), abs=0.1)
     assert intensities(10.0, 30 * KNOT) == pytest.approx((2.91, 1.543), abs=0.01)
-    # Where the model ends, at 1000 feet, all axes are alike.
+    # At 1000 feet, the upper bound of the model, all axes are equal.
     assert length_scales(304.8) == pytest.approx((304.8, 304.8), rel=1e-3)
     assert intensities(304.8, 10.0) == pytest.approx((1.0, 1.0), rel=1e-3)
     assert length_scales(0.0) == length_scales(3.048)
@@ -78,12 +78,12 @@ def test_intensity_and_length_scale_are_realised(fly: Any, dt: float) -> None:
         found = correlation(np.asarray(start[axis]), np.asarray(end))
         path = brentq(lambda x, law=law, found=found: law(x) - found, 0.01, 1.5)
         assert count * dt * speed / path == pytest.approx(length, rel=0.05)
-    # The axes know nothing of each other.
+    # The axes are uncorrelated.
     assert np.abs(np.corrcoef(np.array(air)) - np.eye(3)).max() < 4 / MEMBERS**0.5
 
 
 def test_the_spectrum_follows_the_specification(fly: Any) -> None:
-    """Power over five octaves about the corner, Welch against the formula."""
+    """Power over five octaves around the corner frequency, by Welch's method and the formula."""
     dryden, dt, speed, altitude = fly(10.0, 64), 0.02, 20.0, 6.0
     air = np.array([dryden.advance(dt, altitude, speed) for _ in range(6000)])
     for axis, scale, sigma in zip(
@@ -101,7 +101,7 @@ def test_the_spectrum_follows_the_specification(fly: Any) -> None:
                 continue
             w = (2 * math.pi * frequency[band] * scale / speed) ** 2
             shape = 2 / (1 + w) if axis == 0 else (1 + 3 * w) / (1 + w) ** 2
-            # Per Hz, 2 pi times what the specification has per rad/s; both are one-sided.
+            # Power per Hz is 2 pi times the specification's power per rad/s; both are one-sided.
             expected = 2 * sigma**2 * scale / speed * shape
             assert mean[band].mean() == pytest.approx(expected.mean(), rel=0.08)
 
@@ -112,7 +112,7 @@ STATIONARY = solve_continuous_lyapunov(A, -NOISE)
 
 
 def transition(path: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix that carries the pair over, and the root of the covariance of what is added."""
+    """Transition matrix of the filter, and the root of the covariance of its added noise."""
     carried = np.array([_filtered(unit, path, 0.0, 0.0) for unit in ((1.0, 0.0), (0.0, 1.0))]).T
     added = np.array(
         [_filtered((0.0, 0.0), path, *normals) for normals in ((1.0, 0.0), (0.0, 1.0))]
@@ -122,7 +122,7 @@ def transition(path: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @given(st.floats(1e-9, 50))
 def test_the_filter_is_exact_over_any_path(path: float) -> None:
-    """The transition is the matrix exponential, and what is added keeps it stationary."""
+    """The transition is the matrix exponential, and the noise keeps the filter stationary."""
     carried, added = transition(path)
     np.testing.assert_allclose(carried, expm(A * path), rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(
@@ -132,9 +132,9 @@ def test_the_filter_is_exact_over_any_path(path: float) -> None:
 
 @given(st.floats(1e-7, 2.0))
 def test_the_noise_added_over_a_short_path_is_exact(path: float) -> None:
-    """Van Loan's integral (1978), entry by entry: over 1 ms the least is 1e-15 of another."""
+    """Each entry of Van Loan's integral (1978); over 1 ms they differ by a factor of 1e15."""
     _, added = transition(path)
-    # Scaled by the powers of the path, so that no entry vanishes beside another.
+    # Scale by powers of the path, so that all entries have similar magnitudes.
     scaled = np.diag([path**-0.5, path**-1.5]) @ added
     nodes, weights = np.polynomial.legendre.leggauss(40)
     q = (nodes + 1) / 2

@@ -1,4 +1,4 @@
-"""Wind: the law asked for, whatever the step."""
+"""The wind has its distribution for steps of any length."""
 
 import math
 from dataclasses import replace
@@ -26,7 +26,7 @@ def ensemble(model: WindModel, steps: list[float]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("elapsed", [0.1, 1.0, 3.0])
 def test_gusts_are_exact_however_the_time_is_cut(count: int, elapsed: float) -> None:
     model = WindModel(steady=0, gust=0.7, gust_time=1.3)
-    # A step of no time reads the wind without moving it.
+    # A step of 0 s reads the wind without changing it.
     winds = ensemble(model, [0.0] + [elapsed / count] * count)
     first, last = winds[0].ravel(), winds[-1].ravel()
     error = 4 / (3 * MEMBERS) ** 0.5
@@ -114,7 +114,7 @@ def test_two_opposite_gusts_make_one_that_dies_down() -> None:
 
 
 def test_turbulence_lies_along_the_steady_wind() -> None:
-    """Along it, it lasts longest: the lateral length is half of the longitudinal one."""
+    """It correlates longest along the wind: the lateral length is half the longitudinal one."""
     model = WindModel(steady=20.0, gust=0, turbulence=15.4)
     increments, headings = [], []
     for seed in range(3000):

@@ -1,4 +1,4 @@
-"""The lens against OpenCV: corners and blobs where it projects them, depth where they are."""
+"""The lens against OpenCV: positions of corners and blobs; and the depth of known scenes."""
 
 from dataclasses import replace
 from math import pi
@@ -24,7 +24,7 @@ LENSES = {
     "decentred": (-0.1, 0.02, 0.006, -0.008, 0.0),
 }
 PIXELS = np.stack(np.meshgrid([10.0, 85, 160, 235, 309], [10.0, 65, 120, 175, 229])).reshape(2, -1)
-"""Over the whole image, to its corners."""
+"""Image coordinates that cover the whole image including its corners."""
 
 
 def rays_through(pixels: NDArray[np.float64], model: CameraModel) -> NDArray[np.float64]:
@@ -80,7 +80,7 @@ def test_corners_on_the_ground_appear_where_opencv_projects_them(
     grid = 2.0 * np.indices((11, 11)).reshape(2, -1).T - 10
     corners = np.column_stack([grid, np.zeros(len(grid))])
     expected = project(corners, model, position, attitude)
-    # Points beside and behind the view, which the polynomials may bring back into the image.
+    # Leave out points beside and behind the view: the polynomials may map them into the image.
     rotation, eye = model.pose(position, attitude)
     x, y, z = rotation.T @ (corners - eye).T
     inside = (expected > 12) & (expected < [model.width - 13, model.height - 13])
@@ -132,7 +132,7 @@ def test_a_straight_edge_is_averaged_and_not_aliased(client: int) -> None:
     wall = Solid(Shape.BOX, np.array([6.0, 2.03, 1.5]), (0.1, 4.0, 9.0), (1.0, 1.0, 1.0))
     scene = bright(wall)
     add_scene(client, scene)
-    # All but straight, so that the edge moves by a pixel over many rows.
+    # The edge is almost vertical, so that it moves by one pixel over many rows.
     model = replace(LARGE, distortion=(1e-9, 0.0, 0.0, 0.0, 0.0), mount_roll=0.05)
     image = Camera(client, model, scene).render((0, 0, 1.5), euler(0, 0, 0)).image[40:200, :, 0]
     cover = image.sum(axis=1, dtype=np.int64) / 255

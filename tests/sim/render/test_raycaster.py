@@ -34,7 +34,7 @@ def _compiled() -> None:
 
 
 def scattered(seed: int, *shapes: Shape, count: int = 20) -> Scene:
-    """Solids of these shapes around the origin, before a textured ground."""
+    """Solids of the given shapes around the origin on a textured ground."""
     rng = np.random.default_rng(seed)
     solids = []
     for number in range(count):
@@ -54,7 +54,7 @@ def scattered(seed: int, *shapes: Shape, count: int = 20) -> Scene:
 
 
 def both(client: int, model: CameraModel, scene: Scene, *pose: Any) -> tuple[Render, Render]:
-    """By PyBullet and by the ray caster."""
+    """Images of PyBullet's renderer and of the ray caster."""
     bullet, cast = (
         Camera(client, model, scene, renderer).render(*pose) for renderer in ("bullet", "raycast")
     )
@@ -62,7 +62,7 @@ def both(client: int, model: CameraModel, scene: Scene, *pose: Any) -> tuple[Ren
 
 
 def outlines(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
-    """Pixels within `width` of one with another label."""
+    """Mask of the pixels within `width` pixels of another label."""
     kernel = np.ones((2 * width + 1,) * 2, np.uint8)
     values = labels.astype(np.int16)
     return np.asarray(cv2.dilate(values, kernel) != cv2.erode(values, kernel))
@@ -79,7 +79,7 @@ def test_ground_and_sky_equal_pybullets_within_a_grey_level(client: int, seed: i
         empty = (bullet.segmentation < 0) & (cast.segmentation < 0)
         assert empty.mean() > 0.3
         difference = np.abs(bullet.image[empty].astype(int) - cast.image[empty])
-        # A texture's level may be chosen otherwise where two are equally good.
+        # Rounding decides between two mipmap levels that are equally close.
         assert np.mean(difference.max(axis=1) > 1) < 1e-3
         assert bullet.depth is not None
         assert cast.depth is not None
@@ -111,7 +111,7 @@ def test_boxes_equal_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
         pose = rng.uniform((-1, -1, 0.5), (1, 1, 3)), euler(roll, pitch, yaw)
         bullet, cast = both(client, MODEL, scene, *pose)
         other = bullet.segmentation != cast.segmentation
-        # Where a pixel's centre is on an edge, rounding decides.
+        # Rounding decides where the centre of a pixel lies on an edge.
         assert other.mean() < 2e-3
         assert np.all(outlines(bullet.segmentation, 1)[other])
         shown = (cast.segmentation >= 0) & ~outlines(bullet.segmentation, 1)
@@ -119,7 +119,7 @@ def test_boxes_equal_pybullets_pixel_by_pixel(client: int, seed: int) -> None:
         assert cast.depth is not None
         np.testing.assert_allclose(bullet.depth[shown], cast.depth[shown], rtol=2e-3)
         difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
-        # But for edges between two sides of a box.
+        # This leaves out edges between two faces of a box.
         assert np.sum(difference[shown] > 2) <= 5e-3 * shown.sum()
 
 
@@ -185,7 +185,7 @@ def test_light_comes_from_the_sun(client: int) -> None:
         levels.append(int(image[120, 160, 0]))
         if sun < 0:
             u, v = project(sphere.position[None], LARGE, np.array([0, 0, 1.5]), euler(0, 0, 0))[0]
-            # The ray to its centre meets it where its normal looks back at the camera.
+            # The ray to its centre hits it where the surface normal points at the camera.
             towards = 5 / np.hypot(5, 3)
             assert image[round(v), round(u), 0] == pytest.approx(255 * (0.4 + 0.6 * towards), abs=4)
     assert levels == pytest.approx([255, 0.4 * 255], abs=1)
@@ -239,7 +239,7 @@ def test_a_flight_repeats_and_its_views_equal_pybullets() -> None:
     np.testing.assert_allclose(views["one"], views["reference"], atol=8)
     for cast, bullet in zip(flights["one"], flights["reference"], strict=True):
         a, b = (np.frombuffer(frame, np.uint8).astype(int) for frame in (cast, bullet))
-        # Noise has the same seed: what differs are the facets of round solids.
+        # The noise has the same seed, so only the facets of round solids differ.
         assert np.mean(np.abs(a - b) > 3) < 0.03
 
 

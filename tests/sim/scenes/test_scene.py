@@ -44,7 +44,7 @@ def test_distance_agrees_with_pybullet(client: int, shape: Shape) -> None:
                 sensor, point.tolist(), (0, 0, 0, 1), physicsClientId=client
             )
             contacts = pybullet.getClosestPoints(sensor, body, 10.0, physicsClientId=client)
-            # Bullet measures how deep a point lies along other axes than the nearest face.
+            # Inside a solid, Bullet may measure the depth to a face that is not the nearest.
             if (distance := solid.distance(point)) > PROBE:
                 assert distance == pytest.approx(
                     min(contact[8] for contact in contacts) + PROBE, abs=2e-3
@@ -81,7 +81,7 @@ def test_every_solid_becomes_a_static_body_of_its_size_and_colour(client: int) -
     for body, solid in zip(ids, scene.solids, strict=True):
         (shape,) = pybullet.getVisualShapeData(body, physicsClientId=client)
         assert shape[7] == pytest.approx((*solid.colour, 1.0), abs=1e-6)
-        # PyBullet reports boxes as they are, and (length, radius) or (radius,) of the others.
+        # PyBullet reports sides of a box, (length, radius) of a cylinder, (radius,) of a sphere.
         size = {
             Shape.BOX: shape[3],
             Shape.SPHERE: (2 * shape[3][0],),

@@ -1,4 +1,4 @@
-"""The autopilot flies the simulated vehicles by velocity, attitude and body rates."""
+"""The autopilot flies the vehicles by velocity, attitude and body-rate setpoints."""
 
 import math
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Flight:
 
     @property
     def heading(self) -> NDArray[np.float64]:
-        """Unwrapped, radians."""
+        """Unwrapped heading, radians."""
         return np.unwrap(np.arctan2(self.attitude[:, 1, 0], self.attitude[:, 0, 0]))
 
 
@@ -103,7 +103,7 @@ def test_forward_step() -> None:
     assert speed[-1] == pytest.approx(2.0, abs=0.02)
     assert np.abs(flight.velocity[:, 1]).max() < 0.05
     assert flight.sag < 0.02
-    # It flies where it looks, and lowers its nose to get there.
+    # It flies forward and lowers its nose to accelerate.
     np.testing.assert_allclose(
         np.arctan2(flight.position[-1, 1], flight.position[-1, 0]), 0.4, atol=0.02
     )
@@ -114,7 +114,7 @@ def test_left_step() -> None:
     flight = fly((3.0, velocity(0.0, 1.5, 0.0, 0.0)))
     assert flight.position[-1, 1] > 3.0
     assert flight.velocity[-1, 1] == pytest.approx(1.5, abs=0.02)
-    # It leans to the left: its left side is the lower one.
+    # It leans to the left: its left side is lower.
     assert flight.attitude[round(0.2 / DT), 2, 1] < -0.1
     assert flight.sag < 0.02
 
@@ -175,7 +175,7 @@ def test_reversal_keeps_height_and_tilt_limit() -> None:
 
 
 def test_an_impossible_wind_does_not_wind_up() -> None:
-    """Held at the tilt limit by a gale for seconds, it does not shoot off when the gale ends."""
+    """After a gale that held it at the tilt limit for seconds, the vehicle does not overshoot."""
     drag = 1.0 / (4 * QUAD_250.hover_speed)
     heavy = replace(QUAD_250, rotor_drag=(drag, drag, drag))
     client = pybullet.connect(pybullet.DIRECT)
@@ -240,7 +240,7 @@ def test_every_vehicle_hovers_in_wind(name: str) -> None:
 
 @pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_every_vehicle_reaches_an_attitude(name: str) -> None:
-    """It leans as asked about its own heading, and turns meanwhile."""
+    """It reaches the roll and pitch relative to its heading while it turns."""
     parameters = AIRFRAMES[name]
     setpoint = AttitudeSetpoint(roll=0.2, pitch=-0.3, yaw_rate=0.0, thrust=GRAVITY)
     flight = fly((2.0, setpoint), parameters=parameters, yaw=0.7)
@@ -261,7 +261,7 @@ def test_every_vehicle_reaches_body_rates(name: str, axis: int) -> None:
     parameters, wanted = AIRFRAMES[name], [0.0, 0.0, 0.0]
     wanted[axis] = 1.0
     setpoint = RateSetpoint(*wanted, thrust=GRAVITY)
-    # Roll and pitch as long as it takes, not as long as it turns over.
+    # Roll and pitch last just long enough to reach the rates, before the vehicle turns over.
     seconds = max(6.0 if axis == 2 else 0.0, 12 * parameters.motor_time_constant)
     flight = fly((seconds, setpoint), parameters=parameters)
     np.testing.assert_allclose(flight.rates[-1], wanted, atol=0.05)
@@ -294,7 +294,7 @@ def test_a_velocity_setpoint_takes_over_from_body_rates_without_a_jolt() -> None
 
 
 def test_a_flat_battery_still_keeps_the_attitude() -> None:
-    """The mixer knows how much the rotors can give: what is short is height, not attitude."""
+    """The mixer knows the limit of the rotors: the vehicle loses height but not attitude."""
     battery = replace(QUAD_250.battery, capacity=0.004)
     flight = fly((6.0, velocity(1.0, 0.0, 0.0, 0.0)), parameters=replace(QUAD_250, battery=battery))
     falling = flight.velocity[:, 2] < -0.5

@@ -1,4 +1,4 @@
-"""The mixer gives what rotors can, and keeps the order of priority."""
+"""The mixer meets what the rotors can deliver, and keeps the order of priority."""
 
 import math
 
@@ -15,7 +15,7 @@ FULL = QUAD_250.max_thrust
 
 
 def wrench(thrusts: PerRotor) -> NDArray[np.float64]:
-    """Thrust and torque that rotor thrusts give, (4,)."""
+    """Total thrust and torque of the given rotor thrusts, (4,)."""
     x, y, spin = np.array(ROTOR_SIGNS, dtype=float).T
     lever, ratio = QUAD_250.arm_length / math.sqrt(2), QUAD_250.drag_torque_ratio
     return np.array([np.ones(4), lever * y, -lever * x, -ratio * spin]) @ thrusts

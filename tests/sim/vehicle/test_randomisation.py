@@ -1,4 +1,4 @@
-"""Vehicles drawn per flight: within their ranges, repeatable, and apart from every other draw."""
+"""Vehicles drawn for each flight: in their ranges, repeatable, independent of other draws."""
 
 import math
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_every_parameter_fills_its_range() -> None:
     draws = [flat(randomisation.draw(QUAD_250, rng)) for _ in range(400)]
     for name, width in EVERYTHING.items():
         ratios = np.array([np.divide(draw[name], nominal[name]) for draw in draws]).reshape(400, -1)
-        # All components of a vector by one factor.
+        # All components of a vector share one factor.
         np.testing.assert_allclose(ratios, np.repeat(ratios[:, :1], ratios.shape[1], axis=1))
         assert 1 - width <= ratios.min() < 1 - 0.95 * width
         assert 1 + 0.95 * width < ratios.max() <= 1 + width
@@ -104,7 +104,7 @@ def test_randomisation_leaves_all_other_draws_unchanged(worlds: list[World]) -> 
 
 
 def test_the_drawn_vehicle_flies(worlds: list[World]) -> None:
-    """The autopilot knows the nominal vehicle only: a heavier one sinks before it learns."""
+    """The autopilot knows only the nominal mass: a heavier vehicle sinks before it adapts."""
     sunk = []
     for mass in (0.6, 0.66):
         worlds.append(World(WorldConfig(randomisation=VehicleRandomisation({"mass": 0.2}))))

@@ -87,7 +87,7 @@ def test_voltage_under_load_solves_the_circuit() -> None:
 
 
 def test_charge_drains_by_the_energy_drawn() -> None:
-    """Without a resistance, P dt = V dq with V linear in q: energy is charge times mean voltage."""
+    """Without resistance P dt = V dq, and V is linear in q: energy is charge times mean voltage."""
     battery, power = Battery(replace(CELL, resistance=0.0)), 3.0
     for _ in range(600):
         battery.draw(power, 1.0)
@@ -122,7 +122,7 @@ def test_full_thrust_is_proportional_to_the_square_of_the_voltage() -> None:
     assert 0.7 < level < 0.9
     assert rotors.full_thrust == pytest.approx(parameters.max_thrust * level**2)
     assert rotors.thrusts == pytest.approx(each(rotors.full_thrust), rel=1e-4)
-    # Below the full thrust the speed controllers make up for the voltage.
+    # Below full thrust, the speed controllers compensate for the lower voltage.
     for _ in range(500):
         rotors.advance(each(1.0), DT)
     assert rotors.thrusts == pytest.approx(each(1.0))

@@ -25,7 +25,7 @@ OFF: PerRotor = (0.0, 0.0, 0.0, 0.0)
 
 
 def in_vacuum(parameters: VehicleParameters) -> VehicleParameters:
-    """The rigid body with its thrust, and nothing else."""
+    """The vehicle without drag, ground effect, rotor inertia and battery."""
     return replace(
         parameters,
         rotor_drag=CALM,
@@ -109,14 +109,14 @@ def test_hover_speed_carries_the_weight(client: int, name: str) -> None:
 def test_free_fall(client: int) -> None:
     state = fly(stopped(client, VACUUM), client, 1.0, OFF)[-1]
     assert state.linear_velocity[2] == pytest.approx(-GRAVITY, rel=1e-9)
-    # Semi-implicit Euler falls the closed form plus half a step.
+    # With semi-implicit Euler, the body falls half a step further than the closed form.
     assert state.position[2] == pytest.approx(50 - GRAVITY / 2 * (1 + DT), rel=1e-9)
     np.testing.assert_allclose(state.specific_force, 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", tuple(VEHICLES))
 def test_terminal_velocity_with_rotors_off(client: int, name: str) -> None:
-    """Only the hull is left: v = v_t tanh(g t / v_t) with v_t^2 = 2 m g / (density area)."""
+    """With drag of the hull only, v = v_t tanh(g t / v_t) with v_t^2 = 2 m g / (density area)."""
     parameters = load_vehicle(name)
     states = fly(stopped(client, parameters, height=5000.0), client, 30.0, OFF)
     terminal = math.sqrt(
@@ -130,7 +130,7 @@ def test_terminal_velocity_with_rotors_off(client: int, name: str) -> None:
 
 
 def test_terminal_velocity_with_rotors_turning(client: int) -> None:
-    """Rotors at half the hover speed: a quarter of the thrust, and drag of their own."""
+    """At half the hover speed, the rotors give a quarter of the thrust, and drag."""
     parameters = replace(QUAD_250, battery=None)
     vehicle = stopped(client, parameters, height=5000.0)
     speed = parameters.hover_speed / 2
@@ -150,7 +150,7 @@ def test_drag_of_rotors_is_linear_in_airspeed_and_rotor_speed(client: int, share
     vehicle.reset((0.0, 0.0, 5.0), math.pi / 2)
     vehicle.rotors.start(each(share * parameters.hover_speed))
     setpoints = each(share**2 * parameters.hover_thrust)
-    # An east wind component blows from the left of a vehicle that looks north, to its right.
+    # A wind towards the east pushes a vehicle that faces north to its right.
     state = fly(vehicle, client, DT, setpoints, wind=(2.0, 0.0, 0.0))[-1]
     push = 8e-5 * 4 * share * parameters.hover_speed * 2.0 / parameters.mass
     assert state.linear_velocity[0] == pytest.approx(push * DT, rel=1e-9)
@@ -176,12 +176,12 @@ def test_wind_at_the_speed_of_the_vehicle_causes_no_drag(client: int, name: str)
 
 
 def test_without_drag_energy_is_kept(client: int) -> None:
-    """Thrown and spinning, with its rotors off: kinetic and potential energy stay as they are."""
+    """Kinetic plus potential energy is constant for a thrown, spinning body without thrust."""
     vehicle, inertia = stopped(client, VACUUM, height=100.0), np.array(VACUUM.inertia)
     pybullet.resetBaseVelocity(vehicle.body, (3, -2, 8), (4, 9, -3), physicsClientId=client)
 
     def energy(state: Kinematics) -> float:
-        # Velocities are half a step behind: bring gravity's share of the speed up to the pose.
+        # Velocities are half a step behind poses: add gravity's effect over half a step.
         velocity = np.array(state.linear_velocity) - np.array((0, 0, GRAVITY)) * DT / 2
         kinetic = VACUUM.mass * velocity @ velocity + inertia @ np.square(state.angular_velocity)
         return float(kinetic / 2 + VACUUM.mass * GRAVITY * state.position[2])
@@ -195,7 +195,7 @@ def test_the_body_feels_the_whole_impulse_of_a_motor_step(client: int, dt: float
     vehicle = stopped(client, VACUUM)
     states = fly(vehicle, client, 0.1, each(2.0), dt=dt)
     tau = VACUUM.motor_time_constant
-    # The square of a speed that rises as 1 - exp(-t / tau), integrated.
+    # The integral of the square of a speed that rises as 1 - exp(-t / tau).
     left = math.exp(-0.1 / tau)
     impulse = 4 * 2.0 * (0.1 - 2 * tau * (1 - left) + tau / 2 * (1 - left**2))
     speed = impulse / VACUUM.mass - GRAVITY * 0.1
@@ -212,7 +212,7 @@ def test_the_body_feels_the_whole_impulse_of_a_motor_step(client: int, dt: float
     ids=["left rotors roll to the right", "rear rotors pitch down", "clockwise rotors yaw left"],
 )
 def test_rotor_torques(client: int, thrusts: PerRotor, axis: int, arm: float) -> None:
-    """In FLU a positive roll lowers the right side, a positive pitch the nose."""
+    """In FLU, positive roll lowers the right side and positive pitch lowers the nose."""
     vehicle = stopped(client, VACUUM)
     a, b, c, d = (math.sqrt(thrust / VACUUM.thrust_coefficient) for thrust in thrusts)
     vehicle.rotors.start((a, b, c, d))
@@ -224,7 +224,7 @@ def test_rotor_torques(client: int, thrusts: PerRotor, axis: int, arm: float) ->
 
 
 def test_a_rotor_that_speeds_up_turns_the_body_against_its_spin(client: int) -> None:
-    """Rotors and body keep their angular momentum together, where no air takes any."""
+    """Without air, the total angular momentum of rotors and body is conserved."""
     parameters = replace(VACUUM, rotor_inertia=1e-5, drag_torque_ratio=0.001)
     vehicle = stopped(client, parameters)
     state = fly(vehicle, client, 0.2, (2.0, 2.0, 0.0, 0.0))[-1]
@@ -251,7 +251,7 @@ def test_a_spinning_rotor_precesses(client: int) -> None:
     rate = vehicle.rotors.angular_momentum / 3e-3
     turned = np.unwrap([math.atan2(s.angular_velocity[1], s.angular_velocity[0]) for s in states])
     assert rate > 20
-    # The air spins the body up meanwhile, which turns its axes by a little.
+    # Meanwhile the air spins the body up, which turns its axes slightly.
     yaw = states[-1].angular_velocity[2]
     assert turned[-1] - turned[0] == pytest.approx(
         (rate + yaw / 2 * (4e-3 - 3e-3) / 3e-3) * (1.0 - DT), rel=0.01
@@ -270,7 +270,7 @@ def test_torque_free_tumbling_conserves(client: int, name: str, spin: Vector) ->
     rates = np.array([state.angular_velocity for state in states])
     energy = (inertia * rates**2).sum(axis=1)
     assert np.abs(energy / energy[0] - 1).max() < 1e-3
-    # Rates are half a step behind attitudes, so the momentum is taken half-way between two.
+    # Rates are half a step behind attitudes, so use the attitude half-way between two steps.
     attitudes = Rotation.from_quat([state.orientation for state in states])
     turns = (attitudes[:-1].inv() * attitudes[1:]).as_rotvec()
     middle = attitudes[:-1] * Rotation.from_rotvec(turns / 2)
@@ -342,7 +342,7 @@ def test_it_looks_like_a_quadrotor(client: int) -> None:
 
 
 def test_ground_effect_curve() -> None:
-    """Cheeseman and Bennett's: 1 / (1 - (R / 4 z)^2)."""
+    """The formula of Cheeseman and Bennett, 1 / (1 - (R / 4 z)^2)."""
     for ratio, expected in ((0.5, 4 / 3), (1.0, 16 / 15), (2.0, 64 / 63), (4.0, 256 / 255)):
         assert ground_effect(ratio * 0.1, 0.1) == pytest.approx(expected)
     assert ground_effect(0.1, 0.1, factor=2.0) == pytest.approx(1 / (1 - 2 / 16))
@@ -364,7 +364,7 @@ def test_near_the_ground_less_thrust_hovers(client: int, name: str) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_ground_effect_levels_a_tilted_vehicle(client: int, axis: int) -> None:
-    """The rotors that are lower are raised more."""
+    """Ground effect is stronger on the lower rotors."""
     vehicle = Vehicle(client, replace(VACUUM, ground_effect=1.0))
     quaternion = [0.0, 0.0, 0.0, 1.0]
     quaternion[axis] = 0.05
