@@ -1,7 +1,7 @@
 """The process that writes the file of a flight, see `liquid_nav.recording.flight_file`.
 
-It reads its input immediately, even while it still imports modules. A node that ends therefore waits
-until its items are read, but not until the file is written.
+It reads its input immediately, even while it still imports modules, so a node that ends waits until
+its items are read, but not until the file is written.
 """
 
 from __future__ import annotations
