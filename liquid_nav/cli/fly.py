@@ -138,6 +138,9 @@ class Fly:
                 renderer=self.renderer,
             )
             config = fitted(config, () if policy is None else policy.channels)
+            if not config.sensors:
+                # A policy that reads goals alone is asked for a command at every sample.
+                config = config.with_sensor("imu")
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 

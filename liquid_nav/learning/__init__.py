@@ -1,1 +1,1 @@
-"""Learning to fly: experts, datasets of event sequences, imitation."""
+"""Training of policies: experts, recorded episodes, and imitation of the experts."""

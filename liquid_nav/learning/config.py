@@ -1,4 +1,4 @@
-"""Settings of a training run. Light to import: the command line reads them for its help."""
+"""Settings of a training run. Imports no torch: the command line reads them for its help."""
 
 import math
 from dataclasses import dataclass

@@ -200,7 +200,7 @@ class _Trainer:
         return settings
 
     def _state(self) -> dict[str, Any]:
-        """Collect what training needs to continue after a round, but for the network's weights."""
+        """Collect what training needs to continue after a round, except the network's weights."""
         return {
             "sight_head": self.sight_head.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -226,7 +226,7 @@ class _Trainer:
         self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
 
     def _provenance(self) -> Mapping[str, Any]:
-        """Tell, for the manifest, how the policy was trained."""
+        """Describe for the manifest how the policy was trained."""
         return {
             "task": _task(self.world),
             "settings": asdict(self.config),
@@ -256,7 +256,7 @@ def _initial_network(
     """Make the network, with random weights or those of the bundle `start`.
 
     Returns:
-        The network, and where its weights come from: empty for random ones.
+        The network, and a description of the origin of its weights, empty for random ones.
 
     """
     torch.manual_seed(seed)

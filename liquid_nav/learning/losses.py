@@ -1,4 +1,4 @@
-"""What training minimises: distances from the expert's commands, and from what a frame shows."""
+"""Losses of training: of the commands, and of what the policy reads from a frame."""
 
 from torch import Tensor, nn
 
@@ -12,9 +12,9 @@ def command_loss(commands: Tensor, batch: Batch) -> Tensor:
 
 
 def sight_loss(guess: Tensor, sight: Tensor) -> Tensor:
-    """Loss of reading the target off encoded frames: guess and truth (F, 4), `Episode.sight`.
+    """Loss of a guess (F, 4) of where the target is in frames; the truth is `Episode.sight`.
 
-    Frames whose truth is not known (NaN) do not count; the loss is zero if there are no others.
+    Frames without a known truth (NaN) do not count; the loss is zero if there are no others.
     """
     known = ~sight[:, 0].isnan()
     if not known.any():

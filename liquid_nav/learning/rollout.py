@@ -47,7 +47,7 @@ class Bursts:
 
     Attributes:
         rate: bursts per second of undisturbed flight; 0 for none.
-        rng: source of their times and sizes.
+        rng: generator of their times and sizes.
 
     """
 
@@ -58,7 +58,7 @@ class Bursts:
     _offset: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
 
     def disturb(self, now: int, command: RawCommand, limits: CommandLimits) -> RawCommand:
-        """Give the command that the vehicle gets at `now` ns instead of `command`."""
+        """Return the command for the vehicle at `now` ns, which replaces `command` in a burst."""
         if self.rate <= 0:
             return command
         if self._next is None:
@@ -88,9 +88,9 @@ def record(
     Args:
         world: the simulator; reset here.
         seed: seed of scene and disturbances.
-        controller: who flies, reset here; None lets the expert fly.
+        controller: controller that flies, reset here; None lets the expert fly.
         bursts: disturbance of the commands.
-        encoders: what measures the events; with one of goals, the task's goals are events too.
+        encoders: encoders that read the events; if one reads goals, the task's goals are events.
 
     """
     world.reset(seed)
@@ -116,10 +116,10 @@ def record(
 
 
 def sight(world: World, view: View) -> tuple[float, float, float, float]:
-    """Where the task led next when a frame was exposed, see `Episode.sight`.
+    """Return where the next aim of the task was when a frame was exposed, see `Episode.sight`.
 
-    A target is visible where it covers a pixel, a gate where its centre is in the frame. A forest
-    has nothing to reach that can be seen: all is NaN there.
+    A target is visible if it covers a pixel, a gate if its centre is in the frame. A forest has no
+    visible aim: all values are NaN there.
     """
     camera, scene = world.config.sensor("camera").model, world.scene
     assert isinstance(camera, CameraModel)

@@ -1,8 +1,8 @@
-"""What a training run keeps on disk, so that it can be interrupted at any instant and continued.
+"""Keep a training run on disk, so that it can be interrupted at any time and continued.
 
 The folder of a run holds::
 
-    settings.json         what the run was begun with; it continues with the same settings only
+    settings.json         settings of the run; it continues with the same settings only
     data/round2/17.npz    flights, one episode a file
     rounds/002/model/     the model bundle after round 2
     rounds/002/state.pt   the rest of the training state after round 2: optimiser, random numbers
@@ -10,9 +10,9 @@ The folder of a run holds::
     tensorboard/          logs
 
 A round is written to a hidden folder, flushed to disk and renamed, so it is there as a whole or not
-at all: a bundle and a state that do not belong together cannot meet. Then the link ``model`` is
-replaced in one step, and the round before is deleted. A run continues from the newest round that
-is there, and first sets the link right.
+at all: bundle and state always belong together. Then the link ``model`` is replaced in one step,
+and the round before is deleted. A run continues from the newest round on disk, after it has
+repaired the link.
 """
 
 import json
@@ -42,8 +42,8 @@ class KeptRound:
     """The training state at the end of a round.
 
     Attributes:
-        network: with the weights of that time.
-        state: what else `Run.keep` was given.
+        network: the network, with the weights of that time.
+        state: the rest of the training state, as given to `Run.keep`.
 
     """
 
@@ -56,7 +56,7 @@ class Run:
 
     Args:
         path: the folder; it is created when it does not exist.
-        settings: what the run depends on, as plain JSON types.
+        settings: everything that the run depends on, as plain JSON types.
 
     Attributes:
         bundle: path of the newest model bundle, a link; it exists once a round is kept.
@@ -83,11 +83,11 @@ class Run:
         self._remove_leftovers()
 
     def episode(self, round_: int, seed: int) -> Path:
-        """Give the path of the file for one flight."""
+        """Return the path of the file of one flight."""
         return self.path / "data" / f"round{round_}" / f"{seed}.npz"
 
     def newest(self) -> KeptRound | None:
-        """Read the newest round, or give None when none is kept yet.
+        """Read the newest round, or return None if there is none yet.
 
         Raises:
             BundleError: when the bundle of the round is damaged.
@@ -117,8 +117,8 @@ class Run:
         Args:
             round_: number of the round.
             network: the network; its weights are kept in the bundle.
-            manifest: of the bundle.
-            state: what else is needed to go on, as `torch.save` takes it.
+            manifest: manifest of the bundle.
+            state: everything else that is needed to continue, as `torch.save` accepts it.
 
         Raises:
             BundleError: when the bundle cannot be written.
@@ -153,7 +153,7 @@ class Run:
                 shutil.rmtree(other)
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings of a new run, or compare them with those the run was begun with."""
+        """Write the settings of a new run, or compare them with those of the run on disk."""
         path = self.path / SETTINGS
         text = json.dumps(settings, indent=2) + "\n"
         if not path.exists():
@@ -167,7 +167,7 @@ class Run:
             raise ConfigError(f"{self.path} holds a run with other settings, see {path}")
 
     def _remove_leftovers(self) -> None:
-        """Delete what a process that was killed had begun to write."""
+        """Delete unfinished files of a process that was killed."""
         for unfinished in self.path.rglob(".*.part"):
             logger.info("deleting %s, which an interrupted process left", unfinished)
             if unfinished.is_dir() and not unfinished.is_symlink():

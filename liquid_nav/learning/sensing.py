@@ -1,4 +1,4 @@
-"""What a policy reads in the simulator beyond camera and IMU: further sensors, and goals."""
+"""Add what a policy reads in the simulator beyond camera and IMU: other sensors, and goals."""
 
 from collections.abc import Collection, Iterator
 
@@ -11,8 +11,8 @@ from liquid_nav_sim.world import World
 
 
 def fitted(config: WorldConfig, channels: Collection[Channel]) -> WorldConfig:
-    """Fit the sensors of the simulator that are read on these channels and that `config` lacks."""
-    # In an order of their own: that of a set differs from process to process.
+    """Return `config` with the sensors of these channels, which are added if it lacks them."""
+    # Sorted, because the order of a set differs from process to process.
     for channel in sorted(channels):
         config = config.with_channel(channel)
     return config
@@ -23,14 +23,14 @@ GOAL_STEP = 0.5
 
 
 def events(world: World, channels: Collection[Channel]) -> Iterator[Event]:
-    """Fly to the end, and give each measurement at its arrival.
+    """Fly to the end, and yield each measurement at its arrival.
 
-    Where `Channel.GOAL` is read, the goal of the task is an event too, as an operator would send
-    it: at the start, and when it has moved.
+    If `Channel.GOAL` is read, the goal of the task is an event too, as an operator would send it:
+    at the start, and when it has moved.
 
     Args:
-        world: the simulator, reset.
-        channels: those that the pilot reads.
+        world: the simulator, after its reset.
+        channels: channels that the pilot reads.
 
     """
     sent: NDArray[np.float64] | None = None

@@ -23,11 +23,11 @@ class Job(NamedTuple):
     """A flight to record.
 
     Attributes:
-        config: conditions around which the flight's are drawn.
-        encoders: what measures the events of the episode.
-        bundle: of the policy that flies; None lets the expert fly.
-        seed: of the flight.
-        path: of the episode's file.
+        config: conditions around which those of the flight are drawn.
+        encoders: encoders that read the events of the episode.
+        bundle: model bundle of the policy that flies; None lets the expert fly.
+        seed: seed of the flight.
+        path: path of the episode's file.
 
     """
 
@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 
 def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
-    """Fly and save flights in `workers` processes, or in this one when that is enough.
+    """Fly and save flights in `workers` processes, or in this one if one is enough.
 
     Yields once for each flight that is saved, in any order.
     """

@@ -1,4 +1,4 @@
-"""From the vehicle's camera to the policy's: undistorted, cropped and scaled in one pass."""
+"""Turn images of the vehicle's camera into the policy's: undistort, crop and scale in one pass."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 Coordinates = NDArray[np.float64]
 Lens = Callable[[Coordinates], Coordinates]
 
-# Per distortion model of sensor_msgs/CameraInfo, how many coefficients it may have.
+# Possible numbers of coefficients of each distortion model of sensor_msgs/CameraInfo.
 _COEFFICIENTS = {
     "plumb_bob": (4, 5),
     "rational_polynomial": (8,),
@@ -29,16 +29,16 @@ _STILL = np.zeros((3, 1))
 """No rotation, no translation."""
 
 NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
-"""Of an ideal pinhole camera."""
+"""Distortion coefficients of an ideal pinhole camera."""
 
 _ASPECT_TOLERANCE = 0.01
 _LONGEST_SIDE = 32766
 """Pixels; OpenCV's remap counts in 16 bits."""
 
 _SPACING = 2
-"""Pixels between samples, at most: a bilinear sample is the mean over about as many."""
+"""Largest distance between samples, pixels: a bilinear sample averages over about as many."""
 _SAMPLES = 4
-"""Samples along one side of a model pixel, at most; an image that needs more is halved first."""
+"""Largest number of samples along a side of the policy's pixel; an image is halved before more."""
 _LARGEST_COEFFICIENT = 1e6
 
 
@@ -55,7 +55,7 @@ class CameraAdapter:
     `halvings`.
 
     Rays outside the camera's view, or beyond the angle up to which its distortion model is one to
-    one, show the nearest edge of the image: a border of black would look like an obstacle.
+    one, show the nearest edge of the image, because a black border would look like an obstacle.
 
     Without calibration (no info, or a K of zeros, which marks an uncalibrated `CameraInfo`) the
     camera is assumed to have the policy's field of view, and images are only scaled.
@@ -63,7 +63,7 @@ class CameraAdapter:
     Args:
         target: the policy's camera.
         info: `sensor_msgs/CameraInfo` of the images as they come, or None. K and D are used:
-            an image rectified before needs an info with the new K and no D.
+            images that are already rectified need the new K and no D.
 
     Attributes:
         calibrated: whether `info` had a calibration.
@@ -83,11 +83,11 @@ class CameraAdapter:
             self._calibrate(info)
 
     def halvings(self, width: int, height: int) -> int:
-        """Give how many times an image of this size, in pixels, is halved first.
+        """Return how many times an image of this size, in pixels, is halved first.
 
         Raises:
-            MessageError: on another size than the calibration's, or, without one, on another
-                aspect ratio than the model's.
+            MessageError: if the size is not that of the calibration or, without a calibration, the
+                aspect ratio is not that of the policy's camera.
 
         """
         target = self.target
@@ -98,7 +98,7 @@ class CameraAdapter:
                     " another aspect ratio; publish a camera_info with a calibration"
                 )
             if width * target.height != height * target.width:
-                # What is cropped off is counted in pixels.
+                # The image is cropped first, by whole pixels.
                 return 0
             return max(math.floor(math.log2(width / target.width / _SAMPLES)), 0)
         if (width, height) != self._size:
@@ -108,15 +108,15 @@ class CameraAdapter:
         return self._halvings
 
     def adapt(self, image: Image, halved: int = 0) -> Image:
-        """Give `image`, uint8 RGB (H, W, 3), as the policy's camera would see it; a copy.
+        """Return a copy of `image`, uint8 RGB (H, W, 3), as the policy's camera would see it.
 
         Args:
             image: as the camera took it, or halved.
-            halved: how many times, at most as often as `halvings` says; an odd row or column over
-                is left out.
+            halved: how many times it was halved, at most `halvings`; the last row or column of an
+                odd size is left out.
 
         Raises:
-            MessageError: on an image that is not halved and of a size that `halvings` refuses.
+            MessageError: on an image that is not halved and whose size `halvings` refuses.
 
         """
         height, width, _ = image.shape
@@ -156,7 +156,7 @@ class CameraAdapter:
         target = self.target
         focal = target.width / 2 / math.tan(target.horizontal_fov / 2)
         finer = max(fx, fy) / focal / _SPACING
-        # No more halvings than leave a pixel.
+        # At least one pixel must be left.
         most = min(width, height).bit_length() - 1
         self._halvings = min(max(math.ceil(math.log2(finer / _SAMPLES)), 0), most)
         shrink = 2**self._halvings
@@ -176,7 +176,7 @@ class CameraAdapter:
 
 
 def camera_matrix(camera: PolicyCamera) -> NDArray[np.float64]:
-    """Intrinsics K of an ideal pinhole camera, shape (3, 3); pixel centres at whole coordinates."""
+    """Return K of an ideal pinhole camera, shape (3, 3); pixel centres at whole coordinates."""
     focal = camera.width / 2 / math.tan(camera.horizontal_fov / 2)
     centre = (camera.width - 1) / 2, (camera.height - 1) / 2
     return np.array([[focal, 0.0, centre[0]], [0.0, focal, centre[1]], [0.0, 0.0, 1.0]])
@@ -237,7 +237,7 @@ def _intrinsics(info: Any) -> tuple[float, float, float, float]:
 
 
 def _lens(info: Any) -> Lens:
-    """From ideal to distorted image coordinates, both at unit focal length, shape (2, ...)."""
+    """Return the map from ideal to distorted coordinates (2, ...), both at unit focal length."""
     model, coefficients = info.distortion_model, np.array(info.d, np.float64)
     if not coefficients.size:
         return lambda rays: rays
@@ -263,9 +263,9 @@ def _lens(info: Any) -> Lens:
 
 
 def _one_to_one(lens: Lens, largest: float) -> float:
-    """Radius, at most `largest`, up to which the lens maps one to one.
+    """Return the radius, at most `largest`, up to which the lens maps one to one.
 
-    A distortion polynomial is fitted to what the lens saw; beyond it, it often turns back.
+    A distortion polynomial is fitted to the lens's field of view; beyond it, it often turns back.
     """
     radius = np.linspace(0, largest, 2048)
     distorted = lens(np.stack([radius, np.zeros_like(radius)]))[0]

@@ -1,8 +1,8 @@
-"""What all decoders share: the error of a message that is refused, and the check of its time.
+"""Functions that all decoders share: the error of a refused message, and the check of its time.
 
 Messages are read by attribute, so that the same decoders serve live messages and recorded ones. A
 message comes from outside: one that cannot become an event is a `MessageError`, raised before
-memory is spent on it. Numbers that are not finite are let through: the controller rejects them.
+memory is used for it. Numbers that are not finite are accepted: the controller rejects them.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ class MessageError(LiquidNavError, ValueError):
 
 
 def stamp_of(header_stamp: Any) -> int:
-    """Nanoseconds of a ``builtin_interfaces/Time``.
+    """Convert a ``builtin_interfaces/Time`` to nanoseconds.
 
     Raises:
         MessageError: when `nanosec` is a second or more.
@@ -39,7 +39,7 @@ def stamp_of(header_stamp: Any) -> int:
 def check_time(
     stamp: int, arrival: int, future_tolerance: int = FUTURE_TOLERANCE, oldest: int = OLDEST
 ) -> int:
-    """Give the stamp that an event takes: the message's own, but never later than the arrival.
+    """Return the stamp for an event: that of the message, but never later than the arrival.
 
     Args:
         stamp: when the message says it was measured, ns.
@@ -65,10 +65,10 @@ def check_time(
 
 
 def stamp_at(message: Any, arrival: int) -> int:
-    """Checked stamp, ns, of a message with a header, see `check_time`."""
+    """Return the checked stamp, ns, of a message with a header, see `check_time`."""
     return check_time(stamp_of(message.header.stamp), arrival)
 
 
 def vector_of(message: Any) -> NDArray[np.float64]:
-    """Numbers of a ``geometry_msgs/Vector3`` or ``Point``, shape (3,)."""
+    """Return the numbers of a ``geometry_msgs/Vector3`` or ``Point``, shape (3,)."""
     return np.array((message.x, message.y, message.z), dtype=np.float64)

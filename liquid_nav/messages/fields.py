@@ -1,4 +1,4 @@
-"""Fields of ROS messages as plain dictionaries: messages of rclpy and of rosbags are made of them.
+"""Fields of ROS messages as dictionaries, from which rclpy and rosbags messages are built.
 
 A nested message is a nested dictionary, a list of messages a list of dictionaries, and an array of
 numbers a numpy array. A field that is left out has its default.
@@ -46,9 +46,9 @@ def fill(message: Any, fields: Fields) -> Any:
 
 
 def _numbers(default: Any, values: NDArray[Any]) -> Any:
-    """Numbers in the form that rclpy checks fastest: an `array` where the length is free.
+    """Convert numbers to what rclpy checks fastest: an `array` if the length is not fixed.
 
-    It would look at each byte of an image given as anything else, which takes 40 ms.
+    In any other form rclpy checks each byte of an image, which takes 40 ms.
     """
     if not isinstance(default, array):
         return values

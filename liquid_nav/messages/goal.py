@@ -20,7 +20,7 @@ class GoalMessage(WritableMessage):
         """Make an event of a message.
 
         Raises:
-            MessageError: on a time out of range, or a goal in another frame than `setup` wants.
+            MessageError: on a time out of range, or a goal in another frame than `setup` requires.
 
         """
         stamp, frame = stamp_at(message, arrival), message.header.frame_id

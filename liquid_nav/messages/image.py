@@ -12,9 +12,9 @@ from liquid_nav.messages.fields import OPTICAL, Fields, header
 from liquid_nav.messages.plug import ImageAdapter, SensorSetup, WritableMessage
 
 MAX_PIXELS = 4096 * 4096
-"""Pixels of the largest image that is decoded."""
+"""Number of pixels of the largest image that is decoded."""
 
-# Per encoding of sensor_msgs/image_encodings: bytes per pixel, and how OpenCV makes it RGB.
+# For each encoding of sensor_msgs/image_encodings: bytes per pixel, and OpenCV's code to get RGB.
 _ENCODINGS: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
@@ -66,10 +66,10 @@ class ImageMessage(WritableMessage):
 
 
 def adapter_of(setup: SensorSetup) -> ImageAdapter:
-    """Give what adapts images.
+    """Return the adapter of images.
 
     Raises:
-        MessageError: while there is none.
+        MessageError: while there is none, because no calibration has come yet.
 
     """
     if setup.camera is None:
@@ -80,7 +80,7 @@ def adapter_of(setup: SensorSetup) -> ImageAdapter:
 
 
 def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Pixels of a ``sensor_msgs/Image``.
+    """Decode the pixels of a ``sensor_msgs/Image``.
 
     16-bit grey is scaled from the full range: 65535 is white.
 
@@ -116,7 +116,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     if conversion is None:
         return pixels
     if message.encoding == "mono16":
-        # The high byte, wherever it is, is the value scaled to 8 bits.
+        # The high byte is the value scaled to 8 bits.
         pixels = np.ascontiguousarray(pixels[..., 0 if message.is_bigendian else 1])
     return np.asarray(cv2.cvtColor(pixels, conversion), dtype=np.uint8)
 

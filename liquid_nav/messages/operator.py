@@ -1,4 +1,4 @@
-"""The channel `operator` as ``std_msgs/Bool``, in recordings alone: live it is a service."""
+"""The channel `operator` as ``std_msgs/Bool``, in recordings only: in flight it is a service."""
 
 from typing import Any
 

@@ -1,12 +1,12 @@
-"""Message types that carry events, each a plug: found by channel and type.
+"""Message types that carry events. Each is a plug, found by channel and type.
 
-A package of a user's own adds one by an entry point of the group ``liquid_nav.messages``::
+A user's package adds one by an entry point of the group ``liquid_nav.messages``::
 
     [project.entry-points."liquid_nav.messages"]
     sonar = "my_package.sonar:SonarMessage"
 
-The controller node, the recorder and the replay then take it without any edit: they look up what
-decodes the type of a topic, and what encodes the events of a channel.
+The controller node, the recorder and the replay then use it without any edit: they look up the plug
+that decodes the type of a topic, and the one that encodes the events of a channel.
 """
 
 import logging
@@ -33,26 +33,26 @@ class ImageAdapter(Protocol):
     """Turns a camera's image into the policy's: `liquid_nav.messages.camera.CameraAdapter`."""
 
     def halvings(self, width: int, height: int) -> int:
-        """How many times an image of this size, in pixels, is halved before all else."""
+        """Return how many times an image of this size, in pixels, is halved first."""
 
     def adapt(self, image: NDArray[np.uint8], halved: int = 0) -> NDArray[np.uint8]:
-        """From uint8 RGB (H, W, 3) of the camera, `halved` so many times, to that of the policy."""
+        """Return the policy's image for the camera's, uint8 RGB (H, W, 3), already `halved`."""
 
 
 def aligned(frame_id: str | None) -> Rotation | None:
-    """Rotation of a sensor whose axes are those of the body: none."""
+    """Return None: the axes of the sensor are those of the body."""
     return None
 
 
 @dataclass
 class SensorSetup:
-    """How the sensors sit on the vehicle, which decoders need beside the message.
+    """How the sensors are mounted on the vehicle, which decoders need in addition to a message.
 
     Attributes:
         camera: turns images into those of the policy's camera; without it images are refused.
-        imu_rotation: from the ``frame_id`` of an IMU's message, None where it has none, to the
-            rotation that takes its axes to body FLU, shape (3, 3), or to None, which leaves every
-            bit as it is. It may raise `MessageError`.
+        imu_rotation: returns the rotation, shape (3, 3), from the axes of an IMU to body FLU, for
+            the ``frame_id`` of its message (None if it has none). It returns None if there is
+            nothing to rotate, and may raise `MessageError`.
         goal_frame: ``frame_id`` that goals must have; empty accepts any.
 
     """
@@ -66,8 +66,8 @@ class EventMessage(ABC):
     """One type of ROS message that carries events of one channel.
 
     Attributes:
-        channel: of the events.
-        type: of the messages, such as ``sensor_msgs/msg/Imu``.
+        channel: channel of the events.
+        type: type of the messages, such as ``sensor_msgs/msg/Imu``.
 
     """
 
@@ -80,8 +80,8 @@ class EventMessage(ABC):
 
         Args:
             message: read by attribute.
-            arrival: when it came, ns.
-            setup: how the sensors sit on the vehicle.
+            arrival: when it arrived, ns.
+            setup: how the sensors are mounted on the vehicle.
 
         Raises:
             MessageError: when the message cannot become an event, for example on a stamp out of
@@ -127,10 +127,10 @@ MESSAGES: Registry[type[EventMessage]] = Registry(
 
 
 def all_messages() -> list[EventMessage]:
-    """Every type of message that carries events, our own first.
+    """Return every type of message that carries events, our own first.
 
-    One of an installed package that cannot be imported is left out, with a warning: the vehicle
-    flies without, unless its policy needs it.
+    A type of an installed package that cannot be imported is left out, with a warning: the vehicle
+    flies without it, unless its policy needs it.
     """
     return [kind() for name in MESSAGES if (kind := _imported(name)) is not None]
 
@@ -144,12 +144,12 @@ def _imported(name: str) -> type[EventMessage] | None:
 
 
 def messages_of(channel: Channel) -> list[EventMessage]:
-    """Types of messages that carry events of a channel; our own first, maybe none."""
+    """Return the types of messages that carry events of a channel, our own first."""
     return [message for message in all_messages() if message.channel == channel]
 
 
 def channel_types() -> dict[Channel, tuple[str, ...]]:
-    """Types of messages that carry events of each channel, as `messages_of`."""
+    """Return the names of these types for each channel, see `messages_of`."""
     types: dict[Channel, tuple[str, ...]] = {}
     for message in all_messages():
         types[message.channel] = (*types.get(message.channel, ()), message.type)
@@ -157,10 +157,10 @@ def channel_types() -> dict[Channel, tuple[str, ...]]:
 
 
 def message_of(channel: Channel, message_type: str) -> EventMessage:
-    """Find what decodes messages of a type into events of a channel.
+    """Find the plug that decodes messages of a type into events of a channel.
 
     Raises:
-        ConfigError: when there is none, naming the types that the channel has.
+        ConfigError: when there is none; it names the types that carry the channel.
 
     """
     known = messages_of(channel)
@@ -172,6 +172,6 @@ def message_of(channel: Channel, message_type: str) -> EventMessage:
 
 
 def writable_message(channel: Channel) -> WritableMessage | None:
-    """Find what encodes events of a channel; None where its events are not written."""
+    """Find the plug that encodes events of a channel; None if its events are not written."""
     found = (m for m in messages_of(channel) if isinstance(m, WritableMessage))
     return next(found, None)

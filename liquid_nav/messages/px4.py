@@ -1,4 +1,4 @@
-"""PX4's own sensors and estimate as events: NED and FRD in, ENU and FLU out."""
+"""Convert PX4's own messages to events: from NED and FRD to ENU and FLU."""
 
 import math
 from typing import Any
@@ -68,8 +68,8 @@ class Px4OdometryMessage(EventMessage):
         """Make an event of a message.
 
         Raises:
-            MessageError: on a time out of range, or on a pose or a velocity in a frame that does
-                not know where north is.
+            MessageError: on a time out of range, or on a pose or a velocity in a frame that is
+                not aligned with north.
 
         """
         stamp = check_time(int(message.timestamp_sample) * 1000, arrival)

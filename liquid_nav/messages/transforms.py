@@ -1,4 +1,4 @@
-"""Where sensors are mounted, from static transforms (REP-105): the rotations alone."""
+"""Rotations of sensors on the vehicle, from static transforms (REP-105)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from liquid_nav.messages.plug import Rotation
 from liquid_nav.rotations import to_matrix
 
 _DEEPEST = 64
-"""Links from a frame to its root; a longer chain can only be a ring."""
+"""Largest number of links from a frame to its root; a longer chain must be a ring."""
 
 
 def rotation_of(quaternion: Sequence[float]) -> Rotation:
-    """Rotation matrix, shape (3, 3), of a unit quaternion x, y, z, w.
+    """Return the rotation matrix, shape (3, 3), of a unit quaternion x, y, z, w.
 
     Raises:
-        MessageError: if its norm is not 1 to one in a thousand.
+        MessageError: if its norm differs from 1 by more than 0.001.
 
     """
     norm = math.hypot(*quaternion)
@@ -38,7 +38,7 @@ class StaticTransforms:
         self._found: dict[tuple[str, str], Rotation] = {}
 
     def add(self, message: Any) -> None:
-        """Add the transforms of a message; the newest one of a frame counts.
+        """Add the transforms of a message; the newest one of each frame is used.
 
         Raises:
             MessageError: on a rotation that is not a unit quaternion; the others are added.
@@ -58,7 +58,7 @@ class StaticTransforms:
             raise MessageError(refused)
 
     def rotation(self, frame: str, body: str) -> Rotation:
-        """Rotation that takes vectors in `frame` into `body`.
+        """Return the rotation that takes vectors from `frame` to `body`.
 
         Raises:
             MessageError: while no chain of static transforms joins the two.
