@@ -314,7 +314,7 @@ def test_odometry_comes_with_the_pose_where_there_is_a_goal() -> None:
     ("names", "words"),
     [
         (("imu", "telepathy"), "no encoder 'telepathy'"),
-        (("imu", "imu"), "one encoder a channel"),
+        (("imu", "imu"), "one encoder for each channel"),
         ((), "at least one encoder"),
     ],
 )

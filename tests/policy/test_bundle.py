@@ -1,6 +1,7 @@
 """Model bundles: what is saved is what flies, and nothing damaged is ever loaded."""
 
 import hashlib
+import importlib.metadata
 import importlib.resources
 import json
 import subprocess
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from liquid_nav import registry
 from liquid_nav.errors import BundleError
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
 from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder, OdometryEncoder
@@ -466,5 +466,5 @@ def test_no_entry_points_are_searched_to_fly_natively(
     def refuse(**_: object) -> None:
         raise AssertionError("entry points were searched")
 
-    monkeypatch.setattr(registry, "entry_points", refuse)
+    monkeypatch.setattr(importlib.metadata, "entry_points", refuse)
     assert load_policy(whole)[0].channels == {"camera", "imu"}
