@@ -28,10 +28,10 @@ NOSE_CAMERA = CameraModel.for_vehicle(QUAD_250)
 """The default camera."""
 
 NOSE_EVENT_CAMERA = EventCameraModel(NOSE_CAMERA)
-"""An event camera in its place."""
+"""The event camera in the same place."""
 
 _TAKEN = ("scene", "wind", "vehicle", "faults", "random_faults")
-"""Random streams that are no sensor's."""
+"""Random streams that belong to no sensor, whose names no sensor may have."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class FittedSensor:
     """A sensor of a vehicle.
 
     Attributes:
-        name: name of the sensor in its world: a Python identifier. Its random streams, its topic
-            and its observation bear the same name.
-        model: what it measures, and how well.
+        name: unique name, a Python identifier. Its random streams, its topic and its observation
+            have the same name.
+        model: model of its measurements.
         timing: its clock and link.
 
     Raises:
-        SimulationError: on a field of the wrong type, or a name that something else has.
+        SimulationError: on a field of the wrong type, or a name that is reserved.
     """
 
     name: str
@@ -73,19 +73,19 @@ class FittedSensor:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Everything about a world that is not drawn per flight.
+    """Configuration of a world, the same for all its flights.
 
     Attributes:
-        vehicle: the quadrotor, as its autopilot knows it.
-        randomisation: how far the one that flies may differ from that.
-        sensors: what is fitted; by default an IMU and a camera at the nose. `with_sensor` and
-            `without` give another selection.
-        wind: the air.
-        faults: what breaks in every flight; see `liquid_nav_sim.faults.schedule.read_faults`.
-        random_faults: what breaks by chance, drawn for each flight; None for nothing.
-        appearance: family that scenes are drawn from, "train" or "held-out".
-        task: what is to be done, in which scenes; see `liquid_nav_sim.tasks.registry.TASKS`.
-        renderer: what draws for the cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
+        vehicle: parameters of the quadrotor that its autopilot assumes.
+        randomisation: how far the parameters of a flight may differ from those.
+        sensors: fitted sensors; by default an IMU and a camera at the nose. `with_sensor` and
+            `without` change the selection.
+        wind: the wind.
+        faults: faults of every flight; see `liquid_nav_sim.faults.schedule.read_faults`.
+        random_faults: distribution of faults that are drawn for each flight; None for none.
+        appearance: family of appearances of the scenes, "train" or "held-out".
+        task: the task, which draws the scenes; see `liquid_nav_sim.tasks.registry.TASKS`.
+        renderer: renderer of the cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
         step: physics step, ns.
 
     Raises:
@@ -115,7 +115,7 @@ class WorldConfig:
         names = [sensor.name for sensor in self.sensors]
         if len(set(names)) < len(names):
             raise SimulationError(
-                f"WorldConfig.sensors must have a name each, got {', '.join(names)}"
+                f"WorldConfig.sensors must have different names, got {', '.join(names)}"
             )
         if self.appearance not in FAMILIES:
             raise SimulationError(
@@ -136,10 +136,10 @@ class WorldConfig:
             )
 
     def sensor(self, name: str) -> FittedSensor:
-        """Give the fitted sensor of a name.
+        """Return the fitted sensor of a name.
 
         Raises:
-            SimulationError: when there is none.
+            SimulationError: if no sensor of that name is fitted.
         """
         for sensor in self.sensors:
             if sensor.name == name:
@@ -154,13 +154,13 @@ class WorldConfig:
 
         Args:
             name: name of the sensor.
-            model: what it measures. None keeps the model of the fitted sensor; for a new sensor it
-                takes the default model of `SENSORS` by that name.
-            timing: its clock and link. None keeps those of the fitted sensor; for a new sensor it
-                takes those of the model.
+            model: its model. None keeps the model of a fitted sensor; a new sensor gets the default
+                model of that name in `SENSORS`.
+            timing: its clock and link. None keeps those of a fitted sensor; a new sensor gets those
+                of the model.
 
         Raises:
-            SimulationError: on a name that is neither fitted nor in `SENSORS`, where no model is
+            SimulationError: on a name that is neither fitted nor in `SENSORS`, if no model is
                 given.
         """
         fitted = {sensor.name: sensor for sensor in self.sensors}
@@ -173,13 +173,13 @@ class WorldConfig:
         return replace(self, sensors=tuple(fitted.values()))
 
     def without(self, *names: str) -> "WorldConfig":
-        """Take sensors off; a name that is not fitted is no error."""
+        """Remove sensors; names that are not fitted are ignored."""
         return replace(self, sensors=tuple(s for s in self.sensors if s.name not in names))
 
     def with_channel(self, channel: Channel) -> "WorldConfig":
         """Fit the default sensor of a channel, unless a sensor of that channel is fitted.
 
-        A channel that no sensor has, such as the goal's, changes nothing.
+        A channel without any kind of sensor, such as the goal, changes nothing.
         """
         if any(sensor.model.channel == channel for sensor in self.sensors):
             return self
@@ -188,11 +188,11 @@ class WorldConfig:
         return self if kind is None else self.with_sensor(kind)
 
     def check_fault(self, fault: Fault) -> None:
-        """See that a fault breaks something that there may be.
+        """Check that a fault can act on a sensor of this world, or on the vehicle.
 
         Raises:
-            SimulationError: when no sensor of the world is of its name, or no sensor that can be
-                fitted is of its channel.
+            SimulationError: if no sensor has the name that the fault gives, or no kind of sensor
+                has its channel.
         """
         if fault.sensor:
             sensor = self.sensor(fault.sensor)
@@ -217,10 +217,10 @@ def default_model(kind: str, vehicle: VehicleParameters) -> SensorModel:
 
     Args:
         kind: a name in `SENSORS`.
-        vehicle: what carries it.
+        vehicle: vehicle that carries it.
 
     Raises:
-        SimulationError: when there is no such kind.
+        SimulationError: on an unknown kind.
     """
     try:
         return SENSORS.get(kind).for_vehicle(vehicle)
@@ -229,14 +229,14 @@ def default_model(kind: str, vehicle: VehicleParameters) -> SensorModel:
 
 
 TIMING_FIELDS = tuple(f.name for f in fields(SensorTiming))
-"""Options of every sensor: those of its clock and link."""
+"""Options of the clock and link, which every sensor has."""
 
 
 def sensor_options(sensor: FittedSensor) -> dict[str, Any]:
-    """Everything about a sensor that an option can set: numbers, flags, words, lists of numbers.
+    """List the options of a sensor: numbers, flags, words and lists of numbers.
 
     Returns:
-        Present values by name: the fields of `SensorTiming`, then those of the model.
+        Current values by name: the fields of `SensorTiming`, then those of the model.
     """
     options: dict[str, Any] = {n: float(getattr(sensor.timing, n)) for n in TIMING_FIELDS}
     for f in fields(sensor.model):  # type: ignore[arg-type]
@@ -253,17 +253,17 @@ def sensor_options(sensor: FittedSensor) -> dict[str, Any]:
 def fit(
     name: str, vehicle: VehicleParameters, options: Mapping[str, Any], kind: str = ""
 ) -> FittedSensor:
-    """Make a sensor of options, as a command line or a parameter file gives them.
+    """Make a sensor from options, such as those of a command line or a parameter file.
 
     Args:
         name: name of the sensor.
-        vehicle: what carries it.
-        options: of `sensor_options`, those that differ from the default model's.
-        kind: a name in `SENSORS`; empty for the name of the sensor.
+        vehicle: vehicle that carries it.
+        options: values by name, see `sensor_options`; the others keep their defaults.
+        kind: a name in `SENSORS`; if empty, the name of the sensor.
 
     Raises:
-        SimulationError: on a kind that does not exist, an option that the sensor does not have, or
-            a value of the wrong type or out of its range.
+        SimulationError: on an unknown kind, an unknown option, or a value of the wrong type or out
+            of its range.
     """
     model = default_model(kind or name, vehicle)
     present = sensor_options(FittedSensor(name, model, model.timing))
@@ -287,7 +287,7 @@ def fit(
 
 
 def _like(example: Any, value: Any, what: str) -> Any:
-    """Bring a value to the type of an example: a number is taken for a float, lists for tuples."""
+    """Convert a value to the type of an example: numbers to float, lists to tuples."""
     if isinstance(example, list):
         if (
             isinstance(value, (list, tuple))

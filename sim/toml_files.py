@@ -1,4 +1,4 @@
-"""Reads TOML files, with one error for whatever is wrong with them."""
+"""Reads TOML files, with one type of error for everything that can be wrong with them."""
 
 import sys
 from pathlib import Path
@@ -20,11 +20,11 @@ def read_toml(file: Path | Traversable, what: str) -> dict[str, Any]:
     """Read a TOML file.
 
     Args:
-        file: where it is.
-        what: begins the message of an error.
+        file: path of the file.
+        what: description of the file at the start of an error message.
 
     Raises:
-        SimulationError: on a file that cannot be read, or is not TOML in UTF-8.
+        SimulationError: on a file that cannot be read, or that is not TOML in UTF-8.
     """
     try:
         table: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
@@ -38,5 +38,5 @@ def read_toml(file: Path | Traversable, what: str) -> dict[str, Any]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number, which True and False are not."""
+    """Whether a value is a number; True and False do not count."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

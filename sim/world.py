@@ -1,4 +1,4 @@
-"""The world: physics, sensors and a task; commands in, events out, like a real vehicle."""
+"""The world: physics, sensors and a task. It takes commands and emits events, like a vehicle."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics, Motion, VehicleSta
 
 
 class Outcome(str, Enum):
-    """How a flight ended. A collision is a contact, which Bullet reports within 5 mm."""
+    """Outcome of a flight. A collision is a contact, which Bullet reports below 5 mm."""
 
     SUCCESS = "success"
     COLLISION = "collision"
@@ -40,23 +40,22 @@ class Outcome(str, Enum):
 class World:
     """One vehicle in one PyBullet client, flown flight after flight.
 
-    `reset` begins a flight; then `next_event` hands over one measurement at a time, in order of
-    arrival, and `command` takes a setpoint, until `outcome` says how it ended. Scene and
-    disturbances (vehicle, wind, sensor noise, timing) draw from separate streams of the seed.
+    `reset` begins a flight. Then `next_event` returns one measurement at a time, in order of
+    arrival, and `command` takes a setpoint, until `outcome` is set. Scene and disturbances
+    (vehicle, wind, sensor noise, timing) draw from separate random streams of the seed.
 
     Args:
-        config: the world.
-        gui: show PyBullet's window.
+        config: configuration of the world; the default one if None.
+        gui: whether to show PyBullet's window.
 
     Attributes:
         client: PyBullet client, -1 once closed.
-        outcome: how the flight ended, None until then.
+        outcome: outcome of the flight; None before its end.
         time: ns since the start of the flight.
-        scene: what is flown in.
-        attempt: how the flight goes at its task.
+        scene: scene of the flight.
+        attempt: progress of the flight at its task.
         vehicle: parameters drawn for the vehicle of this flight.
-        views: what was true at the stamp of each frame that was not dropped, by the name of the
-            camera and the stamp, ns.
+        views: `View` of each frame that is not lost, by name of the camera and stamp, ns.
 
     Raises:
         SimulationError: if PyBullet cannot start, or has no display for its window.
@@ -64,14 +63,14 @@ class World:
 
     def __init__(self, config: WorldConfig | None = None, gui: bool = False) -> None:
         self.config = config or WorldConfig()
-        # Without a display PyBullet would end the whole process.
+        # Without a display PyBullet ends the whole process.
         if gui and sys.platform == "linux" and not os.environ.get("DISPLAY"):
             raise SimulationError("PyBullet's window needs a display: set DISPLAY, or fly without")
         self.client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         if self.client < 0:
             raise SimulationError("PyBullet could not start; is one of its windows open already?")
         if gui:
-            # Its panes cover the view, and show the raw render instead of what the camera gives.
+            # The panes of the window cover the view, and show raw renders instead of frames.
             for pane in (
                 pybullet.COV_ENABLE_GUI,
                 pybullet.COV_ENABLE_RGB_BUFFER_PREVIEW,
@@ -84,20 +83,20 @@ class World:
         self._flying = False
 
     def close(self) -> None:
-        """Give the PyBullet client back. The world cannot be used after that."""
+        """Disconnect the PyBullet client. The world cannot be used after that."""
         if self.client >= 0:
             pybullet.disconnect(self.client)
             self.client = -1
             self._flying = False
 
     def reset(self, seed: int) -> None:
-        """Begin the flight of `seed`: same seed, same flight, for the same commands.
+        """Begin the flight of `seed`; the same seed and commands give the same flight.
 
         Raises:
             SimulationError: on a seed that is not a whole number >= 0, or after `close`.
         """
         if self.client < 0:
-            raise SimulationError("this world is closed: make another one")
+            raise SimulationError("this world is closed: create another World")
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
@@ -145,14 +144,14 @@ class World:
 
     @property
     def kinematics(self) -> Kinematics:
-        """The true state at `time` in plain floats, which cost less."""
+        """The true state at `time` in plain floats, which are faster."""
         return self._kinematics
 
     def command(self, setpoint: Setpoint) -> None:
         """Set the setpoint that the autopilot tracks from the next physics step on.
 
         Raises:
-            SimulationError: on what is no setpoint.
+            SimulationError: on an object that is not a setpoint.
         """
         if not isinstance(setpoint, Setpoint):
             raise SimulationError(
@@ -163,19 +162,18 @@ class World:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Every fault of this flight: by configuration, by chance, and injected, in this order."""
+        """Every fault of this flight, in this order: configured, random, injected."""
         return self._faults.all
 
     def view(self, frame: CameraFrame) -> View:
-        """What was true when a frame was exposed, whatever its stamp says."""
+        """The truth at the exposure of a frame, also if a fault has changed its stamp."""
         camera = self.sensor_of(frame)
         return self.views[camera][self._faults.measured_at(frame, camera)]
 
     def sensor_of(self, event: Event) -> str:
         """Name of the sensor that an event of this flight came from.
 
-        An event that was made elsewhere, for example from one of this flight, counts as one of the
-        first sensor of its channel.
+        An event that was created elsewhere counts as one of the first sensor of its channel.
         """
         name = self._sensors.name_of(event)
         if name is None:
@@ -184,12 +182,12 @@ class World:
         return name
 
     def inject(self, fault: Fault) -> None:
-        """Let a fault act in this flight; `reset` mends it.
+        """Add a fault to this flight; `reset` removes it.
 
-        It does not act on what was measured before, even if that has not arrived yet.
+        It does not act on earlier measurements, even if they have not arrived yet.
 
         Raises:
-            SimulationError: before `reset` or after `close`, or on a fault that breaks nothing, see
+            SimulationError: before `reset` or after `close`, or on a fault that has no effect, see
                 `WorldConfig.check_fault`.
         """
         if not self._flying:
@@ -198,14 +196,13 @@ class World:
         self._faults.add(fault)
 
     def next_event(self, until: int | None = None) -> Event | None:
-        """Fly until the next measurement arrives, and give it.
+        """Fly until the next measurement arrives, and return it.
 
         Args:
-            until: fly no further than the first physics step that ends at or after this time, ns.
+            until: stop after the first physics step that ends at or after this time, ns.
 
         Returns:
-            The measurement, or None: the flight is over where `outcome` is set, else `until` came
-            first.
+            The measurement; None if the flight is over, with `outcome` set, or at `until`.
 
         Raises:
             SimulationError: before `reset` or after `close`.
@@ -219,7 +216,7 @@ class World:
         return event
 
     def clearance(self) -> float:
-        """Metres from the vehicle's hull to the nearest obstacle."""
+        """Distance from the vehicle's hull to the nearest obstacle, metres."""
         distances = [solid.distance(self.state.position) for solid in self.scene.obstacles]
         return min(distances, default=float("inf")) - self.vehicle.collision_radius
 
@@ -237,7 +234,7 @@ class World:
         pybullet.stepSimulation(physicsClientId=self.client)
         self._kinematics, self._state = vehicle.observe(dt), None
         start, self.time = self.time, self.time + config.step
-        # Where Bullet will look for contacts in the next step.
+        # Bullet checks contacts in the next step with the bodies in these places.
         self._stage(self.time)
         self.attempt.update(self._kinematics.position, self.time / SECOND)
         self._sensors.advance(Motion(before, self._kinematics, start, self.time))
@@ -249,12 +246,12 @@ class World:
             self.outcome = Outcome.TIMEOUT
 
     def _stage(self, time: int) -> NDArray[np.float64]:
-        """Put what moves where it is at `time` ns, and give where the task leads next, (3,)."""
+        """Move the moving bodies to `time` ns, and return the next goal of the task, (3,)."""
         place_target(self.client, self._bodies, self.scene, time / SECOND)
         return self.attempt.goal
 
     def _source(self, sensor: FittedSensor, streams: Streams) -> Source:
-        """Build a sensor for this flight."""
+        """Build the source of a sensor for this flight."""
         self.views[sensor.name] = {}
         return sensor.model.source(
             SensorContext(

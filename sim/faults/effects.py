@@ -1,7 +1,7 @@
-"""What faults do to measurements: effects on any sensor, and effects on those of one channel.
+"""Effects of faults: on the sensors of any channel, on those of one channel, on the vehicle.
 
-An effect of your own is an `Effect` that an entry point of the group ``liquid_nav.faults`` names
-``CHANNEL_EFFECT``, for example ``airspeed_blocked``.
+To add an effect, name an `Effect` in an entry point ``CHANNEL_EFFECT`` of the group
+``liquid_nav.faults``, for example ``airspeed_blocked``.
 """
 
 import math
@@ -18,12 +18,12 @@ from liquid_nav_sim.rotation import Vector
 
 
 class Magnitude(NamedTuple):
-    """What the magnitude of a fault may be.
+    """The range of the magnitude of a fault.
 
     Attributes:
         low, high: bounds.
-        unit: for error messages.
-        drawn: bounds of the faults that come by chance.
+        unit: unit, for error messages.
+        drawn: bounds of the magnitudes of random faults.
     """
 
     low: float
@@ -34,13 +34,13 @@ class Magnitude(NamedTuple):
 
 @dataclass
 class Action:
-    """A fault at work in one flight, as its effect sees it.
+    """A fault of one flight, as passed to its effect.
 
     Attributes:
-        magnitude: how much.
+        magnitude: size of the fault, in the unit of its effect.
         vector: the magnitude along the direction of the fault, world ENU, (3,).
         rng: random stream of this fault.
-        pattern: seed of what stays the same while the fault lasts.
+        pattern: seed of anything that stays the same while the fault lasts.
     """
 
     magnitude: float
@@ -49,20 +49,20 @@ class Action:
     pattern: int
 
     def normals(self, count: int) -> NDArray[np.float64]:
-        """Draw white noise of the fault's magnitude, shape (count,)."""
+        """Draw white noise with the magnitude as standard deviation, shape (count,)."""
         return self.magnitude * self.rng.standard_normal(count)
 
 
 Change = Callable[[Any, Action], Event]
-"""Makes the broken measurement from an event of the channel and the fault."""
+"""Takes an event of the channel and the fault, and returns the broken event."""
 
 
 class Effect(NamedTuple):
-    """One way in which something breaks.
+    """One way in which a sensor or the vehicle breaks.
 
     Attributes:
-        magnitude: what the magnitude may be; None for an effect that takes none.
-        change: what becomes of a measurement; None where `Faults` itself takes care of it.
+        magnitude: range of the magnitude; None if the effect has none.
+        change: function that breaks a measurement; None if `Faults` itself applies the effect.
     """
 
     magnitude: Magnitude | None = None
@@ -79,7 +79,7 @@ def _clock_jump(event: Event, action: Action) -> Event:
 
 
 def _nan(event: Event, action: Action) -> Event:
-    """Put not a number in place of every number that was measured."""
+    """Replace every measured number by NaN."""
     times = {f.name for f in fields(Event)}
     values = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in times}
     return replace(event, **{name: value * math.nan for name, value in values.items()})
@@ -90,12 +90,12 @@ def _image(change: Callable[[Any, Action], NDArray[np.uint8]]) -> Change:
 
 
 def _bias(name: str) -> Change:
-    """Add the magnitude to a field."""
+    """Make an effect that adds the magnitude to a field."""
     return lambda event, action: replace(event, **{name: getattr(event, name) + action.magnitude})
 
 
 def _noise(name: str) -> Change:
-    """Add white noise to a field of three numbers."""
+    """Make an effect that adds white noise to a field of three numbers."""
     return lambda event, action: replace(event, **{name: getattr(event, name) + action.normals(3)})
 
 
@@ -123,14 +123,14 @@ OF_ANY_SENSOR = {
     "clock_jump": CLOCK_JUMP,
     "nan": NAN,
 }
-"""Effects on the sensors of any channel, a user's too, by name.
+"""Effects on the sensors of any channel, also of other packages, by name.
 
-- `drop`: silence.
-- `freeze`: the last values again and again, under new stamps.
-- `delay`: s that are added to the latency; the link still keeps the order.
-- `clock_jump`: s by which its clock is off; a stamp that would be after its arrival is set to it,
-  as drivers do.
-- `nan`: not a number in place of every value; for events whose fields are numbers.
+- `drop`: no measurement arrives.
+- `freeze`: the last values repeat under new stamps.
+- `delay`: additional latency, s; the link still keeps the order.
+- `clock_jump`: error of the sensor's clock, s; a stamp that would be later than the arrival is set
+  to the arrival, as drivers do.
+- `nan`: every value is NaN; for events whose fields are numbers.
 """
 
 EFFECTS: dict[str, Effect] = {
@@ -185,19 +185,20 @@ EFFECTS: dict[str, Effect] = {
     "wind_step": Effect(Magnitude(-50.0, 50.0, "m/s", (1.0, 6.0))),
     "mass_change": Effect(Magnitude(-0.9, 5.0, "of the mass", (-0.2, 0.3))),
 }
-"""Effects of each channel and of the vehicle by the kind of fault, ``CHANNEL_EFFECT``.
+"""Effects on each channel and on the vehicle by the kind of fault, ``CHANNEL_EFFECT``.
 
-What comes by chance is drawn from these, in this order. Beside `OF_ANY_SENSOR`:
+Random faults are drawn from these, in this order. In addition to `OF_ANY_SENSOR` there are:
 
-- `bias`: the magnitude is added to each axis of the gyroscope, rad/s, of the accelerometer, m/s^2,
-  or to the range, m.
-- `noise`: standard deviation of white noise on each axis of the gyroscope, rad/s, of the
-  accelerometer, m/s^2, of the position, m, on the range, m, or on each value of each pixel, grey
-  levels.
-- of the camera, see `liquid_nav_sim.faults.images`: `black` images; `exposure` times the magnitude;
-  `dirt` that covers that share of the lens, another pattern each time.
-- of the odometry: `jump` of the position by m along the direction.
-- of the vehicle: `motor_loss` of that share of the thrust of one rotor; `motor_stuck`, which leaves
-  the rotor with the setpoint that it had; `wind_step` of m/s along the direction; `mass_change` by
-  that share of the mass, at its centre.
+- `bias`: the magnitude is added to each axis of the gyroscope, rad/s, to each axis of the
+  accelerometer, m/s^2, or to the range, m.
+- `noise`: the magnitude is the standard deviation of white noise on each axis of the gyroscope,
+  rad/s, of the accelerometer, m/s^2, or of the position, m, on the range, m, or on each value of
+  each pixel, grey levels.
+- of the camera, see `liquid_nav_sim.faults.images`: `black` images; `exposure`, which scales the
+  light by the magnitude; `dirt`, which covers that fraction of the lens, with a new pattern for
+  each fault.
+- of the odometry: `jump`, which moves the position along the direction, m.
+- of the vehicle: `motor_loss`, which takes that fraction of the thrust of one rotor; `motor_stuck`,
+  which keeps the thrust setpoint of one rotor; `wind_step`, wind along the direction, m/s;
+  `mass_change`, which adds that fraction of the mass at its centre.
 """

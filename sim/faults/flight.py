@@ -1,7 +1,7 @@
-"""What the faults of a flight make of its measurements, its rotors, its mass and its wind.
+"""Applies the faults of a flight to its measurements, its rotors, its mass and its wind.
 
-What they draw at random comes from a stream of their own: a flight with a fault is the same flight
-until it begins, and what its sensors and its air draw is the same after it.
+Faults have a random stream of their own: a flight with a fault equals the flight without it until
+the fault begins, and the random draws of sensors and air stay the same after it.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ class _Active:
     """A fault of this flight.
 
     Attributes:
-        fault: what it is.
-        effect: what it does.
-        action: what its effect is given.
-        held: thrust setpoint that its rotor is stuck at, N; None before it is stuck.
-        sensors: whether it acts on a sensor, by the names of those that it was asked about.
+        fault: the fault.
+        effect: its effect.
+        action: argument of its effect.
+        held: thrust setpoint at which its rotor is stuck, N; None before it is stuck.
+        sensors: whether it acts on a sensor, by the name of the sensor, for those already checked.
     """
 
     fault: Fault
@@ -42,12 +42,12 @@ class _Active:
 
 
 class Faults:
-    """The faults of one flight, and what they make of it.
+    """The faults of one flight.
 
-    Those that overlap act one after the other, in the order in which they were added.
+    Faults that overlap act one after the other, in the order in which they were added.
 
     Args:
-        rng: source of what they draw.
+        rng: random stream of the faults.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -64,18 +64,20 @@ class Faults:
         return tuple(active.fault for active in self._active)
 
     def add(self, fault: Fault) -> None:
-        """Let a fault act from its start on."""
+        """Add a fault, which acts from its start on."""
         rng = self._rng.spawn(1)[0]
         action = Action(fault.magnitude, fault.vector(), rng, int(rng.integers(2**32)))
         self._active.append(_Active(fault, fault.effect, action))
 
     def measured(self, event: Event, sensor: str) -> Event | None:
-        """Break a measurement on its way, where a fault acts on it; None when it never arrives.
+        """Apply the faults to a measurement.
 
         Args:
-            event: a measurement that would arrive; those of one sensor in the order of their
-                stamps.
+            event: the measurement; call this for those of one sensor in the order of their stamps.
             sensor: name of the sensor that it comes from.
+
+        Returns:
+            The measurement that arrives; None if none does.
         """
         time, frozen = event.stamp, False
         if not self._active:
@@ -101,11 +103,11 @@ class Faults:
         return event if arrival == event.arrival else replace(event, arrival=arrival)
 
     def measured_at(self, event: Event, sensor: str) -> int:
-        """When a sensor's event was measured by the true time, ns, whatever its stamp says."""
+        """True time at which a sensor's event was measured, ns, even if its stamp is wrong."""
         return self._measured_at.get((sensor, event.stamp), event.stamp)
 
     def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
-        """Thrust setpoints that the rotors follow at `time` ns, N, (4,)."""
+        """Thrust setpoints of the rotors with the faults at `time` ns, N, (4,)."""
         if not self._active:
             return setpoints
         rotors = list(setpoints)
@@ -121,7 +123,7 @@ class Faults:
         return (first, second, third, fourth)
 
     def wind(self, wind: Vector, time: int) -> Vector:
-        """Velocity of the air at `time` ns, m/s, world ENU, (3,)."""
+        """Velocity of the air with the faults at `time` ns, m/s, world ENU, (3,)."""
         if not self._active:
             return wind
         for active in self._acting(time):
@@ -131,7 +133,7 @@ class Faults:
         return wind
 
     def mass(self, time: int) -> float:
-        """Mass of the vehicle at `time` ns, as a multiple of its own."""
+        """Factor of the mass of the vehicle at `time` ns."""
         if not self._active:
             return 1.0
         factor = 1.0

@@ -1,4 +1,4 @@
-"""What a broken camera makes of a frame: pure functions on uint8 RGB images of shape (H, W, 3)."""
+"""Faults of a camera: pure functions on uint8 RGB images of shape (H, W, 3)."""
 
 from functools import lru_cache
 
@@ -10,32 +10,34 @@ from liquid_nav_sim.errors import SimulationError
 Image = NDArray[np.uint8]
 
 DIRT_COLOUR = (58, 52, 46)
-"""RGB of dirt: out of focus and with the light behind it."""
+"""RGB of dirt that is out of focus and lit from behind."""
 
 _BLOBS = 14
-_SOFTNESS = 0.3  # of a blob's radius over which it fades, as what is far out of focus does
+_SOFTNESS = 0.3  # fraction of its radius over which a blob fades, as it is far out of focus
 
 
 def black(image: Image) -> Image:
-    """No light at all."""
+    """A black image."""
     return np.zeros_like(image)
 
 
 def wrong_exposure(image: Image, gain: float) -> Image:
-    """Light times `gain`, clipped at white: too bright, or so dark that levels are lost.
+    """Multiply the light by `gain` and clip it at white.
 
     Raises:
         SimulationError: on a gain that is not positive and finite.
     """
     if not 0 < gain < np.inf:
         raise SimulationError(f"gain must be positive and finite, got {gain!r}")
-    # The same for every pixel of a level, of which there are 256.
+    # A table of the 256 grey levels is faster than a product for each pixel.
     levels = np.rint(np.arange(256) * gain).clip(0, 255).astype(np.uint8)
     return np.asarray(levels[image])
 
 
 def noise_burst(image: Image, sigma: float, seed: int) -> Image:
-    """White Gaussian noise of `sigma` grey levels, independent in each channel; same seed, same.
+    """Add white Gaussian noise of `sigma` grey levels, independent in each colour channel.
+
+    The same seed gives the same noise.
 
     Raises:
         SimulationError: on a sigma that is negative or not finite, or a negative seed.
@@ -51,12 +53,12 @@ def noise_burst(image: Image, sigma: float, seed: int) -> Image:
 
 
 def lens_dirt(image: Image, cover: float, seed: int) -> Image:
-    """Blurred opaque blobs that stay where they are on the lens.
+    """Cover the image with blurred opaque blobs, which stay at their place on the lens.
 
     Args:
         image: the clean frame.
-        cover: share of the image that is more dirt than not, in [0, 1].
-        seed: of the pattern, which is the same at any resolution, and grows with `cover`.
+        cover: fraction of the image that is at least half opaque, in [0, 1].
+        seed: seed of the pattern, which is the same at any resolution; its blobs grow with `cover`.
 
     Raises:
         SimulationError: on a cover outside of [0, 1], or a negative seed.
@@ -78,7 +80,7 @@ def dirt(height: int, width: int, cover: float, seed: int) -> NDArray[np.float32
     aspect = height / width
     row, column = np.indices((height, width))
     x, y = (column + 0.5) / width, (row + 0.5) / width
-    # Depth into the nearest blob in terms of its radius: 1 in the centre, 0 on the edge.
+    # Depth inside the nearest blob over its radius: 1 at the centre, 0 at the edge.
     depth = np.full((height, width), -np.inf)
     for centre_x, centre_y, radius in rng.uniform((0, 0, 0.04), (1, aspect, 0.14), (_BLOBS, 3)):
         np.maximum(depth, 1 - np.hypot(x - centre_x, y - centre_y) / radius, out=depth)

@@ -1,4 +1,4 @@
-"""A fault of one flight: what breaks, when, and by how much."""
+"""A fault of one flight: its kind, its time and its magnitude."""
 
 import math
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from liquid_nav_sim.faults.effects import EFFECTS, OF_ANY_SENSOR, Effect
 from liquid_nav_sim.rotation import Vector
 
 KINDS: Registry[Effect] = Registry("liquid_nav.faults", "fault", EFFECTS)
-"""Effects by the kind of fault; entry points of the group ``liquid_nav.faults`` add to them."""
+"""Effects by kind of fault; entry points of the group ``liquid_nav.faults`` add to them."""
 
 VEHICLE_KINDS = ("motor_loss", "motor_stuck", "wind_step", "mass_change")
-"""Kinds of faults that act on the vehicle and its air, and on no sensor."""
+"""Kinds of faults that act on the vehicle and its air, not on a sensor."""
 
 
 def effect_of(kind: str) -> Effect:
-    """Give the effect of a kind of fault, such as ``camera_freeze`` or ``sonar_drop``.
+    """Return the effect of a kind of fault, such as ``camera_freeze`` or ``sonar_drop``.
 
-    The name is the channel that breaks, an underscore, and the name of the effect; it is in
-    `KINDS`, or its effect is one of `OF_ANY_SENSOR`.
+    A kind is in `KINDS`, or it is a channel, an underscore and the name of an effect in
+    `OF_ANY_SENSOR`.
 
     Raises:
-        SimulationError: on a kind that does not exist.
+        SimulationError: on an unknown kind.
     """
     if isinstance(kind, str):
         if kind in EFFECTS:
@@ -44,14 +44,14 @@ class Fault:
     """One fault of one flight.
 
     Attributes:
-        kind: what breaks, see `effect_of`.
-        start: when it begins, ns since the start of the flight; for a sensor, the first measurement
-            that breaks is the first one taken from then on.
+        kind: kind of the fault, see `effect_of`.
+        start: time at which it begins, ns since the start of the flight. The first broken
+            measurement of a sensor is the first one with that stamp or a later one.
         duration: seconds; 0 for the rest of the flight.
-        magnitude: how much, in the unit of the effect, see `liquid_nav_sim.faults.effects`.
-        rotor: for a fault of a motor: 0 front right, 1 rear left, 2 front left, 3 rear right.
-        direction: of a wind step or a jump, world ENU, shape (3,); its length does not matter.
-        sensor: name of the one sensor that breaks; empty for all sensors of the channel.
+        magnitude: size in the unit of the effect, see `liquid_nav_sim.faults.effects`.
+        rotor: rotor of a motor fault: 0 front right, 1 rear left, 2 front left, 3 rear right.
+        direction: direction of a wind step or a jump, world ENU, shape (3,), of any length.
+        sensor: name of the sensor that breaks; empty for all sensors of the channel.
 
     Raises:
         SimulationError: on an unknown kind or a field out of its range.
@@ -68,7 +68,9 @@ class Fault:
     def __post_init__(self) -> None:
         effect = effect_of(self.kind)
         if not (isinstance(self.start, int) and self.start >= 0):
-            raise SimulationError(f"Fault.start must be whole ns from 0 up, got {self.start!r}")
+            raise SimulationError(
+                f"Fault.start must be a whole number of ns >= 0, got {self.start!r}"
+            )
         if not 0 <= self.duration < math.inf:
             raise SimulationError(
                 f"Fault.duration must be finite and not negative, got {self.duration!r}"
@@ -93,11 +95,11 @@ class Fault:
 
     @property
     def effect(self) -> Effect:
-        """What it does."""
+        """Effect of the fault."""
         return effect_of(self.kind)
 
     def acts(self, time: int) -> bool:
-        """Whether it lasts at `time` ns."""
+        """Whether it is active at `time` ns."""
         elapsed = time - self.start
         return elapsed >= 0 and (self.duration == 0 or elapsed < self.duration * SECOND)
 
@@ -105,12 +107,12 @@ class Fault:
         """Whether it acts on the sensor of that name and channel."""
         if self.kind in VEHICLE_KINDS or self.sensor not in ("", sensor):
             return False
-        # A channel may have an underscore in its name, and so may an effect.
+        # Names of channels and of effects may contain underscores.
         rest = self.kind.removeprefix(f"{channel}_")
         return rest != self.kind and (self.kind in KINDS or rest in OF_ANY_SENSOR)
 
     def vector(self) -> Vector:
-        """`magnitude` along `direction`, world ENU."""
+        """The magnitude along the direction, world ENU, (3,)."""
         x, y, z = self.direction
         scale = self.magnitude / math.hypot(x, y, z)
         return (scale * x, scale * y, scale * z)

@@ -1,4 +1,4 @@
-"""Faults that come by chance, and faults by script."""
+"""Random faults, and scripts of faults."""
 
 import dataclasses
 import difflib
@@ -19,15 +19,15 @@ from liquid_nav_sim.toml_files import is_number, read_toml
 
 @dataclass(frozen=True)
 class RandomFaults:
-    """A distribution of faults: each begins at a time of a Poisson process.
+    """A distribution of faults that begin at the times of a Poisson process.
 
-    Kind, rotor, direction and duration are uniform, and so is the magnitude within the bounds that
-    the effect has for that (`Magnitude.drawn`).
+    Kind, rotor, direction and duration are uniform; the magnitude is uniform within
+    `Magnitude.drawn` of the effect.
 
     Attributes:
-        rate: mean number of faults in a second.
-        kinds: what may break.
-        shortest, longest: of their durations, seconds.
+        rate: mean number of faults per second.
+        kinds: kinds of faults to draw from.
+        shortest, longest: bounds of the durations, seconds.
 
     Raises:
         SimulationError: on a field out of its range.
@@ -55,14 +55,14 @@ class RandomFaults:
             )
 
     def draw(self, rng: np.random.Generator, seconds: float) -> tuple[Fault, ...]:
-        """The faults of one flight.
+        """Draw the faults of one flight.
 
         Args:
-            rng: source of the draws.
-            seconds: after which none begins any more.
+            rng: random stream.
+            seconds: time in which faults begin.
 
         Returns:
-            In the order in which they begin.
+            The faults, in the order in which they begin.
         """
         starts = np.sort(rng.uniform(0, seconds, rng.poisson(self.rate * seconds)))
         return tuple(self._draw(rng, round(start * SECOND)) for start in starts.tolist())
@@ -86,15 +86,19 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
     """Read a script: a TOML file with a table [[fault]] for each fault, see `faults_of`.
 
     Raises:
-        SimulationError: on a file that cannot be read, or a fault that cannot be.
+        SimulationError: on a file that cannot be read, or an invalid fault.
     """
     script = read_toml(Path(path), f"faults {path}")
     for name in script:
         if name != "fault":
-            raise SimulationError(f"faults {path}: unknown table {name}, each fault is a [[fault]]")
+            raise SimulationError(
+                f"faults {path}: unknown table {name}; each fault must be a [[fault]]"
+            )
     entries = script.get("fault", [])
     if not isinstance(entries, list):
-        raise SimulationError(f"faults {path}: fault must be tables, [[fault]], got {entries!r}")
+        raise SimulationError(
+            f"faults {path}: each fault must be a table [[fault]], got {entries!r}"
+        )
     try:
         return faults_of(entries)
     except SimulationError as error:
@@ -117,13 +121,13 @@ def script_of(faults: Iterable[Fault]) -> str:
 
 
 def faults_of(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
-    """Make faults of mappings, as from a script.
+    """Make faults from mappings, such as the tables of a script.
 
     Args:
-        entries: fields of `Fault`; `kind` is its name, `start` in seconds.
+        entries: fields of each `Fault`, with `start` in seconds.
 
     Raises:
-        SimulationError: on a fault that cannot be, named by its place, from 1 up, and its field.
+        SimulationError: on an invalid fault; the message gives its number, from 1, and its field.
     """
     return tuple(_fault(f"fault {number}", entry) for number, entry in enumerate(entries, start=1))
 
@@ -152,7 +156,7 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
     if not 0 <= entry["start"] < math.inf:
         raise SimulationError(
-            f"{where}: start must be finite seconds from 0 up, got {entry['start']!r}"
+            f"{where}: start must be finite and at least 0 s, got {entry['start']!r}"
         )
     direction = entry.get("direction", (1.0, 0.0, 0.0))
     if not (
@@ -169,6 +173,6 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
 
 
 def _choice(name: str, names: tuple[str, ...]) -> str:
-    """What was meant, or what there is."""
+    """Hint at the closest name, or at all names."""
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"

@@ -1,7 +1,7 @@
-"""Gymnasium environments of all tasks, those of installed packages too.
+"""Gymnasium environments of all tasks, including those of installed packages.
 
-They are registered when this package is imported. Gymnasium imports it by itself where an id begins
-with its name::
+Importing this package registers them. Gymnasium imports it itself for an id that begins with its
+name::
 
     gymnasium.make("liquid_nav_sim.gym:liquid_nav/Target-v0")
 """

@@ -1,4 +1,4 @@
-"""Gymnasium environments of all tasks: fixed-rate control, asynchronous measurements inside."""
+"""Gymnasium environments of all tasks, with fixed-rate control and asynchronous sensors."""
 
 import math
 import time
@@ -33,29 +33,29 @@ OUTSIDE_CAMERA = CameraModel(width=320, height=240, horizontal_fov=1.2, noise_si
 """The camera of `render_mode="rgb_array"`."""
 
 OUTSIDE_OFFSET = (2.5, 1.0)
-"""Metres from the vehicle to the outside camera: back, seen towards the target, and up."""
+"""Offset of the outside camera from the vehicle: metres backwards from the goal, and up."""
 
 
 class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     """A task, with one action per control period.
 
-    Inside a step the world runs as ever: measurements are taken on their own clocks and arrive
-    late, or never. A step flies until the next control instant, the first physics step at or after
-    a multiple of 1 / `rate`, and observes what arrived until then.
+    Inside a step each sensor measures on its own clock, and its measurements arrive late or never.
+    A step flies until the next control instant, the first physics step at or after a multiple of
+    1 / `rate`, and observes the measurements that have arrived.
 
     Action: float32 in [-1, 1], shape (4,): forward, left and up velocity and yaw rate (heading
-    frame), as shares of the magnitude of `CommandLimits()`. Values outside are clipped.
+    frame), as fractions of the magnitude of `CommandLimits()`. Values outside are clipped.
 
-    Observation: see `liquid_nav_sim.gym.observation`: "sensors" for the newest frame and the mean
-    of the IMU with their ages (`SensorsObserver`), "state" for the true state without a camera
+    Observation: see `liquid_nav_sim.gym.observation`: "sensors" for the newest measurements of each
+    sensor with their ages (`SensorsObserver`), "state" for the true state without a camera
     (`StateObserver`), "events" for each event with its own times (`EventsObserver`).
 
-    Reward: by how much the step has brought the task on (`Attempt.progress`: metres, in `follow`
-    seconds too), plus `SUCCESS_REWARD` or `COLLISION_REWARD` in the last step. Success and
-    collision terminate, the time limit truncates.
+    Reward: the change of `Attempt.progress` in the step (metres; in `follow` seconds too), plus
+    `SUCCESS_REWARD` or `COLLISION_REWARD` in the last step. Success and collision terminate, the
+    time limit truncates.
 
-    Info: `events`, the `EventBatch` of raw events that arrived in the step, for a controller that
-    takes each with its own time; `time` in seconds since the start; after the last step also
+    Info: `events`, the `EventBatch` of the events that arrived in the step, for a controller that
+    uses the time of each; `time` in seconds since the start; after the last step also
     `outcome` (a string, see `Outcome`) and `is_success`.
 
     Seeds: `reset(seed=n)` begins the flight of `World.reset(n)`; without a seed the next flight is
@@ -64,16 +64,16 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Args:
         task: name of the task, see `liquid_nav_sim.tasks.registry.TASKS`; that of `config` if None.
-        difficulty: of the task, in [0, 1]; as in `config` if None.
+        difficulty: difficulty of the task, in [0, 1]; that of `config` if None.
         observation: "sensors", "state" or "events".
-        obstacles: nearest obstacles that a "state" tells of; 0 elsewhere.
-        config: the world; the default one if None.
+        obstacles: number of nearest obstacles in a "state"; 0 for the others.
+        config: configuration of the world; the default one if None.
         rate: actions per second of simulated time.
         render_mode: None; "rgb_array" for an outside view, uint8 RGB; "human" for PyBullet's window
             in real time.
 
     Raises:
-        SimulationError: on a bad argument, or a window where there is no display.
+        SimulationError: on an invalid argument, or a window without a display.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 30}  # noqa: RUF012
@@ -118,24 +118,24 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._rate = rate
         self._scale = np.array(CommandLimits().magnitude)
         self._flying = False
-        self._world = World(_graded(config, difficulty), gui=render_mode == "human")
+        self._world = World(_with_difficulty(config, difficulty), gui=render_mode == "human")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin a flight; nothing has arrived yet.
+        """Begin a flight; no measurement has arrived yet.
 
         Args:
-            seed: of this flight and of those drawn after it, not negative; None draws one.
-            options: `difficulty` of the task, in [0, 1], from this flight on.
+            seed: seed of this flight and of the random seeds after it, >= 0; None draws one.
+            options: `difficulty`, that of the task from this flight on, in [0, 1].
 
         Raises:
-            SimulationError: on a bad seed or option, or after `close`.
+            SimulationError: on an invalid seed or option, or after `close`.
         """
         world = self._world
         if unknown := set(options or ()) - {"difficulty"}:
             raise SimulationError(f"options may hold difficulty, got {', '.join(sorted(unknown))}")
-        world.config = _graded(world.config, (options or {}).get("difficulty"))
+        world.config = _with_difficulty(world.config, (options or {}).get("difficulty"))
         if seed is None:
             world.reset(int(self.np_random.integers(2**32)))
         else:
@@ -199,7 +199,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             gymnasium.logger.warn("render() does nothing: make the environment with a render_mode")
             return None
         if not hasattr(self, "_ticks"):
-            raise ResetNeeded("there is nothing to see yet: call reset() before render()")
+            raise ResetNeeded("there is nothing to render yet: call reset() before render()")
         if self.render_mode == "human":
             self._show()
             return None
@@ -207,7 +207,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._outside.render(eye, look_at(eye, position)).image
 
     def close(self) -> None:
-        """Give the simulator back; closing twice is no error."""
+        """Close the simulator; a second call does nothing."""
         self._flying = False
         self._world.close()
 
@@ -220,7 +220,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return info
 
     def _viewpoint(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Eye of the outside view and what it looks at, metres, world ENU, shape (3,) each."""
+        """Position of the outside camera and of the vehicle, metres, world ENU, shape (3,) each."""
         position = self._world.state.position
         x, y, _ = (self._world.attempt.goal - position).tolist()
         level = max(math.hypot(x, y), 1e-6)
@@ -249,8 +249,8 @@ def _checked(action: NDArray[np.float32]) -> NDArray[np.float64]:
     return values
 
 
-def _graded(config: WorldConfig, difficulty: float | None) -> WorldConfig:
-    """The same world with its task at another difficulty, unless that is None."""
+def _with_difficulty(config: WorldConfig, difficulty: float | None) -> WorldConfig:
+    """The configuration with another difficulty of its task, unless that is None."""
     if difficulty is None:
         return config
     if not isinstance(difficulty, (int, float)):

@@ -11,8 +11,8 @@ from liquid_nav.events import Event
 class EventBatch(Sequence[Event]):
     """Events in order of arrival.
 
-    Batches are equal when their events have the same kinds, times and measurements (single events
-    compare by identity), so that the `info` of two equal steps is equal.
+    Batches are equal if their events have the same types, times and measurements, although single
+    events compare by identity. So two equal steps have equal `info`.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -31,9 +31,9 @@ class EventBatch(Sequence[Event]):
         if not isinstance(other, EventBatch) or len(self) != len(other):
             return False
         return all(
-            type(mine) is type(theirs)
-            and all(np.array_equal(value, vars(theirs)[key]) for key, value in vars(mine).items())
-            for mine, theirs in zip(self, other, strict=True)
+            type(first) is type(second)
+            and all(np.array_equal(value, vars(second)[key]) for key, value in vars(first).items())
+            for first, second in zip(self, other, strict=True)
         )
 
     def __repr__(self) -> str:

@@ -174,7 +174,7 @@ class CameraParameters:
 
         Args:
             position: position of the body, metres, world ENU, shape (3,).
-            orientation: orientation of the body, x, y, z, w, body FLU to world ENU, shape (4,).
+            orientation: of the body, quaternion x, y, z, w, body FLU to world ENU, shape (4,).
 
         Returns:
             The rotation from the optical frame to world ENU, shape (3, 3), and the centre of

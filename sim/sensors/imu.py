@@ -1,4 +1,4 @@
-"""An inertial measurement unit: what it feels of the true motion, and what it makes of it."""
+"""An inertial measurement unit: the readings of an ideal one, and the errors of a real one."""
 
 import math
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ White noise over a vanishing interval is unbounded; a real sensor's filter bound
 
 
 class Imu:
-    """One specimen, from power-up on.
+    """One IMU in one flight, from power-up on.
 
     Noise is discretised as in Kalibr: over an interval dt, white noise has the standard deviation
-    density / sqrt(dt), and the bias steps by walk * sqrt(dt), so that the statistics do not depend
-    on the rate.
+    density / sqrt(dt), and each step of the bias has walk * sqrt(dt), so that the statistics do not
+    depend on the rate.
 
     Args:
-        model: what it is drawn from.
-        rng: source of the specimen and its noise.
+        model: distribution of its errors.
+        rng: random stream of its constant errors and its noise.
     """
 
     def __init__(self, model: ImuParameters, rng: np.random.Generator) -> None:
         def axes(gyro: float, accel: float) -> list[float]:
             return [gyro] * 3 + [accel] * 3
 
-        # All are drawn always, so that a field that is 0 does not change what the others draw.
+        # All are always drawn, so that a field of 0 does not change the draws of the others.
         bias, scale, gyro_tilt, accel_tilt, sensitivity = np.split(
             rng.standard_normal(33), (6, 12, 18, 24)
         )
@@ -73,7 +73,7 @@ class Imu:
         return ImuSample(stamp, arrival, values[:3], values[3:])
 
     def feel(self, motion: Motion, stamp: int) -> list[float]:
-        """What an ideal sensor in this place reads at `stamp` ns, as `read` takes it."""
+        """Reading of an ideal sensor in this place at `stamp` ns, in the form that `read` takes."""
         share = motion.share(stamp)
         (ax, ay, az), (bx, by, bz) = motion.before.angular_velocity, motion.after.angular_velocity
         rest = 1 - share
@@ -93,10 +93,10 @@ class Imu:
         Args:
             truth: angular velocity, rad/s, then specific force, m/s^2, along the sensor's axes,
                 shape (6,).
-            dt: seconds since the sample before, or since power-up.
+            dt: seconds since the previous sample, or since power-up.
 
         Returns:
-            What the sensor reads, likewise.
+            The reading of the sensor, in the same form.
 
         Raises:
             SimulationError: on a negative interval.
@@ -124,7 +124,7 @@ class Imu:
 
 
 def _gain(scale: np.ndarray, tilt: np.ndarray) -> np.ndarray:
-    """Matrix (3, 3) of three axes from the errors of their scale factors and six cross terms."""
+    """Gain matrix (3, 3) of three axes: errors of their scale factors, and six cross terms."""
     gain = np.diag(1 + scale)
     gain[~np.eye(3, dtype=bool)] = tilt
     return gain

@@ -1,4 +1,4 @@
-"""Models of inertial measurement units: one that a world can be fitted with, and real ones."""
+"""Sensor model of inertial measurement units, with the parameters of real ones."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.state import GRAVITY
 
 IMU_RANGE = np.array([math.radians(2000)] * 3 + [16 * GRAVITY] * 3, dtype=np.float32)
-"""Full scale of an observed IMU: rad/s about three axes, then m/s^2 along three."""
+"""Full scale of an IMU in observations: rad/s about three axes, then m/s^2 along three."""
 
 
 @dataclass(frozen=True)
 class ImuModel(ImuParameters, SensorModel):
-    """An IMU as a part of a world, see `ImuParameters` for its fields."""
+    """Sensor model of an IMU; see `ImuParameters` for its fields."""
 
     channel: ClassVar[Channel] = Channel.IMU
     timing: ClassVar[SensorTiming] = SensorTiming(
@@ -30,12 +30,12 @@ class ImuModel(ImuParameters, SensorModel):
 
     @classmethod
     def for_vehicle(cls, vehicle: Any) -> "ImuModel":
-        """The IMU of PX4's simulation, whatever the vehicle."""
+        """Make the IMU of PX4's simulation, the same for every vehicle."""
         return PX4_DEFAULT
 
     @property
     def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Full scale of what is observed, see `IMU_RANGE`."""
+        """Full scale in observations, see `IMU_RANGE`."""
         return -IMU_RANGE, IMU_RANGE
 
     def values(self, events: Sequence[Any]) -> NDArray[np.float64]:
@@ -44,7 +44,7 @@ class ImuModel(ImuParameters, SensorModel):
         return np.asarray(readings.mean(axis=0).ravel())
 
     def sensor(self, context: SensorContext) -> Imu:
-        """One specimen, at power-up."""
+        """Build the IMU of one flight, at power-up."""
         return Imu(self, context.rng)
 
 
@@ -84,7 +84,7 @@ BMI088 = ImuModel(
     gyro_resolution=math.radians(2000) / 2**15,
     accel_resolution=24 * GRAVITY / 2**15,
 )
-"""Bosch BMI088 from its data sheet, which gives no bias walk; the z axis stands for all three."""
+"""Bosch BMI088 from its data sheet, which gives no bias walk; all axes have the z axis's values."""
 
 MPU6050 = ImuModel(
     gyro_noise=math.radians(0.005),
@@ -101,8 +101,8 @@ MPU6050 = ImuModel(
     gyro_resolution=math.radians(1 / 16.4),
     accel_resolution=GRAVITY / 2048,
 )
-"""InvenSense MPU-6050, a cheap one, as it comes: no calibration has taken its bias off.
+"""InvenSense MPU-6050, a cheap IMU, uncalibrated: it has its full turn-on bias.
 
 From its data sheet (PS-MPU-6000A, revision 3.4), which gives no bias walk. Tolerances are taken as
-three standard deviations, and those of the x and y axes stand for z.
+three standard deviations; the z axis has the values of the x and y axes.
 """

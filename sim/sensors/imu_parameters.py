@@ -1,4 +1,4 @@
-"""Parameters of inertial measurement units: their errors, and where they sit."""
+"""Parameters of inertial measurement units: their errors and their mounting."""
 
 import math
 from dataclasses import dataclass, fields
@@ -8,10 +8,10 @@ from liquid_nav_sim.errors import SimulationError
 
 @dataclass(frozen=True)
 class ImuParameters:
-    """Errors of an IMU, the same on each axis, and where it sits on the body.
+    """Errors of an IMU, the same on each axis, and its place on the body.
 
-    Noise is in the terms of Kalibr. What is "drawn" is a property of the specimen that flies: it is
-    drawn once, from a normal distribution of the standard deviation given here.
+    Noise is specified as in Kalibr. A "drawn" error is constant during a flight: each flight draws
+    it from a normal distribution whose standard deviation is the field.
 
     Attributes:
         gyro_noise: white noise density of the gyroscope, rad/s/sqrt(Hz).
@@ -21,17 +21,17 @@ class ImuParameters:
         accel_walk: random walk of its bias, m/s^3/sqrt(Hz).
         accel_turn_on_bias: drawn bias at power-up, m/s^2.
         gyro_scale, accel_scale: drawn error of the scale factor of each axis, 0.01 for 1 %.
-        gyro_misalignment, accel_misalignment: drawn share of each other axis that an axis takes up,
+        gyro_misalignment, accel_misalignment: drawn sensitivity of each axis to each other axis,
             radians: for small angles, the tilt of its sensitive direction.
-        g_sensitivity: drawn rate that the gyroscope's axes read per specific force along each
+        g_sensitivity: drawn reading of each axis of the gyroscope per specific force along each
             axis, rad/s per m/s^2.
         gyro_range, accel_range: full scale, rad/s and m/s^2; beyond it the reading saturates.
-        gyro_resolution, accel_resolution: step of the readings, rad/s and m/s^2; 0 for none.
-        mount_position: of the accelerometers, metres, body FLU: away from the centre of mass
-            they feel the rotation.
+        gyro_resolution, accel_resolution: step of the readings, rad/s and m/s^2; 0 for no steps.
+        mount_position: position of the accelerometers, metres, body FLU: away from the centre of
+            mass they also measure the effect of rotation.
         mount_rotation: roll, pitch and yaw of the sensor's axes on the body's, radians, applied in
-            the order yaw, pitch, roll. Readings are along the sensor's axes: who is not told of the
-            rotation takes them for the body's.
+            the order yaw, pitch, roll. Readings are along the sensor's axes; a controller that does
+            not know the rotation takes them for readings along the body's axes.
 
     Raises:
         SimulationError: on a value out of range.

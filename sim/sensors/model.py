@@ -1,7 +1,7 @@
-"""What a sensor is to a world: a model from which each flight builds the source of its events.
+"""The interface of sensors: a model, from which each flight builds a source of events.
 
-A sensor of your own is a frozen dataclass that derives from `SensorModel`, and an entry point of
-the group ``liquid_nav.sensors`` that names it.
+To add a sensor, derive a frozen dataclass from `SensorModel`, and name it in an entry point of the
+group ``liquid_nav.sensors``.
 """
 
 from collections.abc import Sequence
@@ -39,22 +39,22 @@ SENSORS: Registry[type["SensorModel"]] = Registry(
 
 @dataclass(frozen=True)
 class SensorContext:
-    """What a sensor is built from at the start of a flight.
+    """The parts of a world that a sensor needs at the start of a flight.
 
     Attributes:
         name: name of the sensor in this world.
         timing: its clock and link.
-        streams: random streams of the flight; `rng` and `clock` are this sensor's own.
+        streams: random streams of the flight; `rng` and `clock` use the streams of this sensor.
         client: PyBullet client that holds the bodies.
         vehicle: PyBullet body that carries the sensor.
-        scene: what the vehicle flies in.
+        scene: scene of the flight.
         bodies: PyBullet bodies of the scene.
-        renderer: name of what draws for cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
+        renderer: name of the renderer of cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
         start: true state at the start of the flight.
-        stage: puts what moves in the scene where it is at a time, ns, and gives where the task
-            leads then, metres, world ENU, shape (3,).
-        views: filled by a camera: what was true at the stamp, ns, of each frame, see
-            `liquid_nav_sim.sensors.frames.View`.
+        stage: moves the scene's moving bodies to a time, ns, and returns the next goal of the task
+            at that time, metres, world ENU, shape (3,).
+        views: filled by a camera with the `liquid_nav_sim.sensors.frames.View` of each frame, by
+            its stamp, ns.
     """
 
     name: str
@@ -71,22 +71,22 @@ class SensorContext:
 
     @property
     def rng(self) -> np.random.Generator:
-        """Random stream of what the sensor draws."""
+        """Random stream of the sensor."""
         return self.streams[self.name]
 
     def clock(self) -> SensorClock:
-        """Start the clock of the sensor, which draws from a stream of its own."""
+        """Start the clock of the sensor, which has a random stream of its own."""
         return SensorClock(self.timing, self.streams[f"{self.name}_clock"])
 
 
 @dataclass(frozen=True)
 class Mount:
-    """Where a sensor sits on the body.
+    """The pose of a sensor on the body.
 
     Attributes:
         frame: name of the sensor's frame in messages and recordings.
         position: metres, body FLU, (3,).
-        orientation: unit quaternion x, y, z, w that rotates the sensor's frame into body FLU, (4,).
+        orientation: unit quaternion x, y, z, w, sensor's frame to body FLU, (4,).
     """
 
     frame: str
@@ -102,7 +102,7 @@ class SensorModel:
 
     Attributes:
         channel: channel of its events.
-        timing: clock and link that it has where nothing else is said.
+        timing: its default clock and link.
     """
 
     channel: ClassVar[Channel]
@@ -110,37 +110,37 @@ class SensorModel:
 
     @classmethod
     def for_vehicle(cls, vehicle: VehicleParameters) -> "SensorModel":
-        """Make the default model of this kind for a vehicle, mounted where it does its work."""
+        """Make the default model of this kind for a vehicle, mounted at a suitable place."""
         return cls()
 
     def sensor(self, context: SensorContext) -> Sensor:
-        """Build what measures in an instant, for one flight."""
+        """Build the sensor of one flight, which measures in an instant."""
         raise NotImplementedError(f"{type(self).__name__} needs a method sensor() or source()")
 
     def source(self, context: SensorContext) -> Source:
-        """Build the source of events, for one flight."""
+        """Build the source of events of one flight."""
         return Sampler(context.clock(), self.sensor(context))
 
     def mount(self, name: str) -> Mount | None:
-        """Give the place on the body of the sensor of that name; None where it has none."""
+        """Pose on the body of the sensor of that name; None if the model has none."""
         return None
 
     @property
     def limits(self) -> tuple[Any, Any] | None:
-        """Lowest and highest `values`, arrays of shape (N,); None to stay out of observations.
+        """Lowest and highest `values`, arrays of shape (N,); None for no observation.
 
-        Gymnasium's observations clip the values to these.
+        Observations of Gymnasium clip the values to the limits.
         """
         return None
 
     def values(self, events: Sequence[Event]) -> NDArray[np.float64]:
-        """Sum up the measurements of one control period as a vector.
+        """Summarise the measurements of one control period in a vector.
 
         Args:
-            events: of this sensor, in the order of their arrival, at least one.
+            events: events of this sensor, in the order of their arrival, at least one.
 
         Returns:
-            The numbers of the newest event, one field after the other, shape (N,).
+            The numbers of all fields of the newest event, concatenated, shape (N,).
         """
         newest, times = events[-1], {f.name for f in fields(Event)}
         return np.concatenate(

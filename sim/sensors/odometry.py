@@ -1,4 +1,4 @@
-"""Odometry as visual-inertial estimators give it: smooth, and ever farther from the truth."""
+"""Odometry like that of visual-inertial estimators: smooth, with growing drift."""
 
 import math
 from dataclasses import dataclass, fields
@@ -19,17 +19,18 @@ from liquid_nav_sim.vehicle.state import Motion, VehicleState
 
 @dataclass(frozen=True)
 class OdometryModel(SensorModel):
-    """Drift and noise of an estimate of pose and motion that begins at the true pose.
+    """Drift and noise of an estimate of pose and velocity that starts at the true pose.
 
     Attributes:
         position_noise: standard deviation of each axis, metres.
         orientation_noise: standard deviation of the rotation about each axis, radians.
         velocity_noise: standard deviation of each axis, m/s.
         rate_noise: standard deviation of each axis of the angular velocity, rad/s.
-        position_drift: random walk of each axis of the position with the way flown, m/sqrt(m).
-        yaw_drift: random walk of the heading with time, rad/sqrt(s); what is flown under a wrong
-            heading is added in a wrong direction.
-        scale: standard deviation of the error of all distances, drawn once a flight: 0.01 for 1 %.
+        position_drift: random walk of each axis of the position over the distance flown, m/sqrt(m).
+        yaw_drift: random walk of the heading over time, rad/sqrt(s); motion is added to the
+            position along the wrong heading.
+        scale: standard deviation of the relative error of all distances, drawn once per flight;
+            0.01 for 1 %.
 
     Raises:
         SimulationError: on a value that is negative or not finite.
@@ -58,12 +59,12 @@ class OdometryModel(SensorModel):
 
     @property
     def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Position, m, orientation, and linear and angular velocity, m/s and rad/s, (13,)."""
+        """Limits of position, m, quaternion, and linear and angular velocity, m/s, rad/s, (13,)."""
         high = np.array([1000.0] * 3 + [1.0] * 4 + [50.0] * 3 + [35.0] * 3, np.float32)
         return -high, high
 
     def sensor(self, context: SensorContext) -> "Odometer":
-        """An estimator that begins at the true pose."""
+        """Build the estimator of one flight, which starts at the true pose."""
         return Odometer(self, context.start, context.rng)
 
 
@@ -72,8 +73,8 @@ class Odometer:
 
     Args:
         model: drift and noise.
-        start: the true state at the start of the flight.
-        rng: source of drift and noise.
+        start: true state at the start of the flight.
+        rng: random stream of drift and noise.
     """
 
     def __init__(self, model: OdometryModel, start: VehicleState, rng: np.random.Generator) -> None:
@@ -85,7 +86,7 @@ class Odometer:
         self._stamp = 0
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> Odometry | None:
-        """Estimate the state at `stamp` ns. What is never delivered drifts all the same."""
+        """Estimate the state at `stamp` ns; the drift goes on even if the estimate is lost."""
         model, state = self._model, motion.at(stamp)
         normals = np.array(self._normals.row())
         drift, place, turn, speed, rates = np.split(normals[:15], 5)

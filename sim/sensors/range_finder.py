@@ -1,4 +1,4 @@
-"""A range finder: one beam from the body, downwards unless it is mounted otherwise."""
+"""A range finder with one beam from the body, downwards by default."""
 
 import math
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from liquid_nav_sim.vehicle.state import Motion
 
 @dataclass(frozen=True)
 class RangeFinderModel(SensorModel):
-    """A single beam. The defaults are of the class of a small lidar.
+    """A range finder with a single beam. The defaults are those of a small lidar.
 
     Attributes:
-        min_range, max_range: metres; what is nearer reads minus infinity and what is farther, or
-            nothing at all, infinity (REP-117).
+        min_range, max_range: metres; a nearer object reads minus infinity, a farther object or none
+            reads infinity (REP-117).
         noise: standard deviation of the distance, metres.
         noise_ratio: further standard deviation per metre of distance.
-        resolution: step of the readings, metres; 0 for none.
-        mount_position: where the beam leaves, metres, body FLU. The vehicle does not see itself.
-        direction: where the beam goes, body FLU; its length does not matter. Down by default.
+        resolution: step of the readings, metres; 0 for no steps.
+        mount_position: origin of the beam, metres, body FLU. The beam passes through the vehicle.
+        direction: direction of the beam, body FLU, of any length. Down by default.
 
     Raises:
         SimulationError: on a field out of its range.
@@ -80,17 +80,17 @@ class RangeFinderModel(SensorModel):
 
     @property
     def limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A distance from 0, for what is too near, to `max_range`, for what is too far."""
+        """Distance in metres: 0 for too near, `max_range` for too far."""
         return np.zeros(1, np.float32), np.full(1, self.max_range, np.float32)
 
     def sensor(self, context: SensorContext) -> "RangeFinder":
-        """A range finder on the vehicle."""
+        """Build the range finder of one flight."""
         return RangeFinder(context.client, self, context.vehicle, context.rng)
 
     def mount(self, name: str) -> Mount:
-        """Pose of a frame whose x axis points along the beam, as ``sensor_msgs/Range`` has it."""
+        """Pose of a frame whose x axis points along the beam, as in ``sensor_msgs/Range``."""
         x, y, z = self.beam
-        # The shortest turn from x to the beam; about y where they are opposite.
+        # The shortest rotation from x to the beam; about y if they are opposite.
         axis = (-z, y) if math.hypot(y, z) > 0 else (1.0, 0.0)
         share = math.acos(max(-1.0, min(1.0, x))) / math.hypot(*axis)
         turn = from_vector((0.0, share * axis[0], share * axis[1]))
@@ -98,15 +98,15 @@ class RangeFinderModel(SensorModel):
 
 
 class RangeFinder:
-    """Measures how far the beam goes until it hits the ground or a solid, see `Sensor`.
+    """Measures the distance along the beam to the ground or a solid, see `Sensor`.
 
-    Solids that move are taken where they are at the end of the physics step.
+    Moving solids are hit where they are at the end of the physics step.
 
     Args:
         client: PyBullet client that holds the bodies.
         model: sensor model.
-        vehicle: the body that carries it.
-        rng: source of the noise.
+        vehicle: PyBullet body that carries it.
+        rng: random stream of the noise.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RangeFinder:
         self._normals = Normals(rng, 1)
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> RangeSample | None:
-        """Sample the distance at `stamp` ns."""
+        """Measure the distance at `stamp` ns."""
         (noise,) = self._normals.row()
         if arrival is None:
             return None
@@ -137,9 +137,9 @@ class RangeFinder:
         return RangeSample(stamp, arrival, distance)
 
     def _cast(self, eye: Vector, direction: Vector) -> float:
-        """Metres along the beam to the first body but the vehicle, or infinity."""
+        """Metres along the beam to the first body other than the vehicle, or infinity."""
         (x, y, z), (dx, dy, dz) = eye, direction
-        # Farther than the sensor sees, for noise brings some of that within its range.
+        # Beyond the largest range, because noise can bring a reading back into the range.
         reach, begin = 1.5 * self._model.max_range, 0.0
         while begin < reach:
             ((body, _, share, _, _),) = pybullet.rayTest(
@@ -152,5 +152,5 @@ class RangeFinder:
             begin += float(share) * (reach - begin)
             if body != self._vehicle:
                 return begin
-            begin += 1e-3  # into the hull: a ray from within does not hit it
+            begin += 1e-3  # inside the hull, from where a ray does not hit it
         return math.inf

@@ -1,4 +1,4 @@
-"""The shutter: when each row of a frame gathers its light, and what moves meanwhile."""
+"""The shutter: the times at which each row of a frame collects light, while things move."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,27 +13,28 @@ from liquid_nav_sim.sensors.camera import Camera
 from liquid_nav_sim.vehicle.state import Motion, VehicleState
 
 Stage = Callable[[int], NDArray[np.float64]]
-"""Puts what moves in the scene where it is at a time, ns, and gives where the task leads then,
+"""Moves the scene's moving bodies to a time, ns, and returns the next goal of the task then, in
 metres, world ENU, shape (3,)."""
 
 
 class Shutter:
-    """Exposes one frame after the other, while time passes and all things move.
+    """Exposes frames while the vehicle and the scene move.
 
     The stamp of a frame is the middle of the exposure of its first row. Each group of rows is drawn
     at `exposure_samples` instants spread evenly over the exposure of the row in its middle, and
     averaged. Without exposure and readout there is one instant, the stamp.
 
     Args:
-        camera: draws.
+        camera: camera that renders the rows.
 
     Attributes:
-        camera: draws.
+        camera: camera that renders the rows.
         windows: the groups of rows.
-        samples: instants of each group.
-        middle: number of the one whose segmentation and depth are kept.
-        schedule: all instants in their order: ns after the stamp, group and number in it.
-        lead, lag: ns from the first light to the stamp, and from the stamp to the last light.
+        samples: number of instants of each group.
+        middle: index of the instant whose segmentation and depth are kept.
+        schedule: all instants in order of time: ns after the stamp, index of the group, index of
+            the instant in its group.
+        lead, lag: time from the first light to the stamp and from the stamp to the last light, ns.
     """
 
     def __init__(self, camera: Camera) -> None:
@@ -60,16 +61,16 @@ class Shutter:
 
 
 class Exposure:
-    """One frame in the making.
+    """One frame while it is exposed.
 
     Args:
-        shutter: what exposes it.
-        stamp: of the frame, ns.
+        shutter: shutter that exposes it.
+        stamp: stamp of the frame, ns.
 
     Attributes:
-        stamp: of the frame, ns.
-        end: when its last light has been gathered, ns.
-        truth: the vehicle's state and where the task led, at the stamp; None until then.
+        stamp: stamp of the frame, ns.
+        end: time of its last light, ns.
+        truth: true state of the vehicle and next goal of the task at the stamp; None before it.
     """
 
     def __init__(self, shutter: Shutter, stamp: int) -> None:
@@ -81,13 +82,14 @@ class Exposure:
         self._strips: list[Render | None] = [None] * len(shutter.windows)
 
     def advance(self, motion: Motion, stage: Stage) -> Render | None:
-        """Gather the light of one physics step; call it for each, from `lead` before the stamp on.
+        """Collect the light of one physics step.
 
-        What would have been before the flight is drawn as it is at its start.
+        Call this for every step from `Shutter.lead` before the stamp on. Instants before the flight
+        are rendered as they are at its start.
 
         Args:
-            motion: of the vehicle over the step.
-            stage: puts what moves in the scene in its place, and leaves it there.
+            motion: motion of the vehicle over the step.
+            stage: moves the scene's moving bodies to a time; they stay there.
 
         Returns:
             The frame once it is complete, else None.

@@ -1,4 +1,4 @@
-"""Sensors as asynchronous sources: each measures on its own clock, and what it saw comes later."""
+"""Asynchronous sources: each sensor measures on its own clock, and its events arrive later."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,29 +15,33 @@ class Source(Protocol):
     """A sensor with its clock and its link."""
 
     def advance(self, motion: Motion) -> Iterable[Event]:
-        """Live through one physics step.
+        """Advance by one physics step.
 
         Args:
-            motion: the true motion over the step; bodies are where they are at its end.
+            motion: true motion over the step. The bodies of the scene are where they are at its
+                end.
 
         Returns:
             The measurements that were completed in the step and will arrive, in the order of their
-            stamps; none arrives before the end of the last step.
+            stamps. None of them arrives before the end of the previous step.
         """
         ...
 
 
 class Sensor(Protocol):
-    """A model of what a sensor measures in an instant."""
+    """A sensor that measures in an instant."""
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> Event | None:
         """Measure at `stamp` ns, within `motion`.
 
         Args:
-            motion: the true motion over a physics step.
-            stamp: of the measurement, ns, later than that of the one before.
-            arrival: ns, or None for one that will never arrive: nobody sees what it holds, and the
-                sensor need only move on.
+            motion: true motion over a physics step.
+            stamp: stamp of the measurement, ns, later than that of the previous one.
+            arrival: its arrival, ns, or None if it is lost. The sensor still has to draw its random
+                numbers, so that the later measurements stay the same.
+
+        Returns:
+            The measurement; None if it is lost or there is nothing to report.
         """
         ...
 
@@ -46,15 +50,15 @@ class Sampler:
     """The source of a sensor that measures in an instant.
 
     Args:
-        clock: when it measures and when that arrives.
-        sensor: what it measures.
+        clock: stamps and arrivals of its measurements.
+        sensor: the sensor.
     """
 
     def __init__(self, clock: SensorClock, sensor: Sensor) -> None:
         self._clock, self._sensor = clock, sensor
 
     def advance(self, motion: Motion) -> Iterator[Event]:
-        """Take the measurements that are due, see `Source`."""
+        """Yield the measurements that are due, see `Source`."""
         clock = self._clock
         while clock.stamp <= motion.end:
             event = self._sensor.measure(motion, clock.stamp, clock.arrival)
@@ -64,14 +68,14 @@ class Sampler:
 
 
 class Sensors:
-    """All sources of a vehicle, merged: measurements in the order of their arrival.
+    """Merges all sources of a vehicle, in the order in which their measurements arrive.
 
-    Measurements that arrive at one instant keep the order of the physics steps that completed them,
-    and within a step that of the sources.
+    Measurements that arrive at the same time are ordered by the physics step that completed them,
+    and within a step by source.
 
     Args:
-        sources: what is fitted, by the names of the sensors.
-        faults: what becomes of each measurement on its way.
+        sources: source of each fitted sensor, by the name of the sensor.
+        faults: faults of the flight, which act on the measurements.
     """
 
     def __init__(self, sources: Mapping[str, Source], faults: Faults) -> None:
@@ -81,7 +85,7 @@ class Sensors:
         self._names: WeakKeyDictionary[Event, str] = WeakKeyDictionary()
 
     def advance(self, motion: Motion) -> None:
-        """Let every source live through one physics step."""
+        """Advance every source by one physics step."""
         for name, source in self._sources:
             for measured in source.advance(motion):
                 event = self._faults.measured(measured, name)
@@ -91,11 +95,11 @@ class Sensors:
                     self._count += 1
 
     def next(self, time: int) -> Event | None:
-        """Take the next measurement that has arrived by `time` ns, if there is one."""
+        """Remove and return the next measurement that has arrived by `time` ns, if any."""
         if self._pending and self._pending[0][0] <= time:
             return heapq.heappop(self._pending)[2]
         return None
 
     def name_of(self, event: Event) -> str | None:
-        """Name of the sensor that an event came from; None for one that came from no source."""
+        """Name of the sensor that an event came from; None if it came from no source."""
         return self._names.get(event)

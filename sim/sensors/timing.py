@@ -1,4 +1,4 @@
-"""Clocks and links of sensors: their rates, their latencies, their losses."""
+"""Clocks and links of sensors: rates, latencies and losses."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ class SensorTiming:
         rate: measurements per second, by the sensor's own clock.
         jitter: standard deviation of each stamp about the regular grid, seconds.
         latency: shortest time from stamp to arrival, seconds.
-        latency_jitter: mean of the exponentially distributed further latency, seconds.
-        drop: probability that a measurement never arrives.
-        burst: mean number of measurements that are lost in a row; what losses without memory have,
-            1 / (1 - drop), where that is more.
-        drift: parts per million by which the sensor's clock is fast; negative for slow. The driver
-            puts every stamp on the vehicle's clock, so that drift shows in the rate alone.
+        latency_jitter: mean of the additional, exponentially distributed latency, seconds.
+        drop: probability that a measurement is lost.
+        burst: mean number of measurements that are lost in a row; at least 1 / (1 - drop), that of
+            independent losses.
+        drift: parts per million by which the sensor's clock is fast; negative if it is slow. The
+            driver converts stamps to the vehicle's clock, so drift changes only the rate.
 
     Raises:
         SimulationError: on a value out of range.

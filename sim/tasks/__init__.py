@@ -1,1 +1,1 @@
-"""Tasks: scenes to fly in, and what counts as success."""
+"""Tasks: the scenes of flights, and their conditions of success."""

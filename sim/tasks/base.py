@@ -1,6 +1,6 @@
-"""A task: the scenes it draws, and how a flight in one of them goes.
+"""The interface of tasks: the scenes that they draw, and the progress of a flight.
 
-`Task` is the configuration, shared by all flights; `Attempt` is one flight's way through it.
+A `Task` is the configuration that all flights share; an `Attempt` follows one flight.
 """
 
 from abc import ABC, abstractmethod
@@ -16,13 +16,13 @@ from liquid_nav_sim.scenes.scene import Scene
 
 
 class Attempt(ABC):
-    """How far one flight has come. The world tells it after every physics step; it tells nobody.
+    """The progress of one flight. The world updates it after every physics step.
 
     Attributes:
-        progress: grows as the flight gets on, and falls when it loses what it had; its change is
-            what `liquid_nav_sim.gym.env` pays. Metres, unless the task says otherwise.
+        progress: measure that grows towards success and may fall; its change is the reward in
+            `liquid_nav_sim.gym.env`. Metres, unless the task says otherwise.
         succeeded: whether the task is done.
-        goal: where to go next, metres, world ENU, shape (3,).
+        goal: next point to fly to, metres, world ENU, shape (3,).
     """
 
     progress: float
@@ -31,22 +31,22 @@ class Attempt(ABC):
 
     @abstractmethod
     def update(self, position: Sequence[float], time: float) -> None:
-        """Take note of where the vehicle is.
+        """Update the progress.
 
         Args:
-            position: of its centre, metres, world ENU, (3,).
-            time: seconds since the start of the flight, growing from call to call.
+            position: centre of the vehicle, metres, world ENU, (3,).
+            time: seconds since the start of the flight, later than in the previous call.
         """
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What is asked of a flight.
+    """The task of a flight.
 
     Attributes:
-        name: how the task is called, a key of `liquid_nav_sim.tasks.registry.TASKS`.
-        difficulty: from 0, easy, to 1; scenes are drawn accordingly.
-        time_limit: seconds after which a flight has taken too long.
+        name: name of the task in `liquid_nav_sim.tasks.registry.TASKS`.
+        difficulty: difficulty of the scenes, from 0, easy, to 1, hard.
+        time_limit: seconds after which a flight ends as a timeout.
 
     Raises:
         SimulationError: on a field out of its range.
@@ -66,20 +66,20 @@ class Task(ABC):
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
-        """Draw a scene that the task can be done in; same stream, same bytes.
+        """Draw a scene in which the task can be done; the same stream gives the same scene.
 
         Args:
-            rng: where the randomness comes from.
-            appearance: name of the family of looks, "train" or "held-out".
-            hull: radius of the upright cylinder about the vehicle, metres.
+            rng: random stream of the scene.
+            appearance: name of the family of appearances, "train" or "held-out".
+            hull: radius of the upright cylinder around the vehicle, metres.
 
         Raises:
-            SimulationError: if the family does not exist.
+            SimulationError: on an unknown family.
         """
 
     @abstractmethod
     def attempt(self, scene: Scene) -> Attempt:
-        """Begin a flight in a scene, at its start.
+        """Begin an attempt at the start of a scene.
 
         Raises:
             SimulationError: if the scene lacks what the task needs.
@@ -93,5 +93,5 @@ class Task(ABC):
 
 
 def graded(difficulty: float, easy: float, usual: float, hard: float) -> float:
-    """A value that is `easy` at difficulty 0, `usual` at 1/2, `hard` at 1, and linear between."""
+    """Interpolate linearly between `easy` at difficulty 0, `usual` at 1/2 and `hard` at 1."""
     return float(np.interp(difficulty, (0.0, 0.5, 1.0), (easy, usual, hard)))

@@ -1,4 +1,4 @@
-"""The task `follow`: keep close to a red object that moves, and do not touch it."""
+"""The task `follow`: stay near a moving red object without touching it."""
 
 import math
 from collections.abc import Sequence
@@ -16,36 +16,36 @@ from liquid_nav_sim.tasks.base import Attempt, Task, graded
 from liquid_nav_sim.tasks.target import TARGET_HUE, TARGET_SIZE, sample_obstacle
 
 START_RANGE = (4.0, 7.0)
-"""Distance from the start to the target at first, metres."""
+"""Distance from the start to the first position of the target, metres."""
 START_BEARING = math.radians(30)
-"""Largest angle between the start's heading and the target at first, radians: it is in view."""
+"""Largest angle between the first heading and the target, radians, so that it is in view."""
 SPEED = (0.3, 0.8, 1.4)
-"""Steady speed of the target at difficulty 0, 1/2 and 1, m/s; it sways about that."""
+"""Mean speed of the target at difficulty 0, 1/2 and 1, m/s; it also sways."""
 SWAY = (0.2, 0.5, 0.7)
-"""Largest speed across its way over the steady speed."""
+"""Largest speed of the sideways sway over the mean speed, at difficulty 0, 1/2 and 1."""
 SWAY_FREQUENCY = (0.3, 0.8)
-"""rad/s; the sway across, and that in height."""
+"""Range of the frequencies of the sways, sideways and in height, rad/s."""
 TARGET_HEIGHT = (1.0, 2.2)
 """Height of the target's centre, metres."""
 OBSTACLE_COUNT = (2, 8, 16)
-"""Objects of other colours beside its way, at difficulty 0, 1/2 and 1."""
+"""Number of objects of other colours near its path, at difficulty 0, 1/2 and 1."""
 MARGIN = 1.2
-"""Air between an obstacle and a vehicle that follows right in the target's track, metres."""
+"""Gap between an obstacle and a vehicle that follows exactly in the target's path, metres."""
 
-_TRACK_POINTS = 121  # to keep obstacles off the way; between two it bends by centimetres
+_TRACK_POINTS = 121  # points of the path; between two of them it bends by centimetres
 
 
 @dataclass(frozen=True)
 class FollowTask(Task):
-    """Stay in a band of distances from the target's centre for a while, without a break.
+    """Stay in a band of distances from the target's centre for some time without a break.
 
     Attributes:
-        band: nearest and farthest, metres.
-        hold: for how long, seconds.
+        band: smallest and largest distance, metres.
+        hold: time to stay in the band, seconds.
 
     Raises:
-        SimulationError: on a field out of its range, a band that is none, or a hold longer than the
-            time limit.
+        SimulationError: on a field out of its range, an empty band, or a hold that is not shorter
+            than the time limit.
     """
 
     name: ClassVar[str] = "follow"
@@ -58,7 +58,7 @@ class FollowTask(Task):
         super().__post_init__()
         if not (len(self.band) == 2 and 0 < self.band[0] < self.band[1] < math.inf):
             raise SimulationError(
-                f"FollowTask.band must be two rising positive metres, got {self.band!r}"
+                f"FollowTask.band must be two distances, 0 < near < far m, got {self.band!r}"
             )
         if not 0 < self.hold < self.time_limit:
             raise SimulationError(
@@ -67,10 +67,10 @@ class FollowTask(Task):
             )
 
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
-        """Draw a target, its way and what stands beside it; same stream, same bytes.
+        """Draw a target, its path and obstacles beside it; the same stream gives the same scene.
 
-        The target never turns back, and its way, like the straight line to it from the start, is
-        free for the vehicle: whoever follows in its track meets nothing.
+        The target never turns back. Its path and the straight line from the start to the target are
+        free: a vehicle that follows exactly behind the target collides with nothing.
         """
         look = sample_weather(rng, appearance)
         start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
@@ -98,19 +98,19 @@ class FollowTask(Task):
         return Scene(start, yaw, look, target, tuple(obstacles), route)
 
     def attempt(self, scene: Scene) -> "FollowAttempt":
-        """Begin a flight after the scene's target."""
+        """Begin an attempt to follow the scene's target."""
         if scene.target is None:
             raise SimulationError("the task needs a scene with a target, this one has none")
         return FollowAttempt(scene, self.band, self.hold)
 
     def _route(self, rng: np.random.Generator, bearing: float, height: float) -> Route:
-        """Draw a way that leads away from the start, within 45 degrees, and sways."""
+        """Draw a swaying path that leads away from the start, within 45 degrees."""
         speed = graded(self.difficulty, *SPEED)
         sway = graded(self.difficulty, *SWAY) * speed * rng.uniform(0.5, 1.0)
         course = bearing + rng.uniform(-math.pi / 4, math.pi / 4)
         frequency = rng.uniform(*SWAY_FREQUENCY, 2)
         low, high = TARGET_HEIGHT
-        # Half of the room above or below, so that the sway about any phase stays within it.
+        # At most half of the room above or below: the sway starts at any phase and stays inside.
         rise = 0.5 * min(high - height, height - low) * rng.uniform()
         across = sway / frequency[0]
         return Route(
@@ -124,10 +124,10 @@ class FollowTask(Task):
 
 
 class FollowAttempt(Attempt):
-    """Progress is seconds held in the band without a break, less metres from the band.
+    """Progress is the seconds in the band without a break, minus the distance from the band, m.
 
     Attributes:
-        held: seconds.
+        held: seconds in the band without a break.
     """
 
     def __init__(self, scene: Scene, band: tuple[float, float], hold: float) -> None:
@@ -136,7 +136,7 @@ class FollowAttempt(Attempt):
         self.update(scene.start_position.tolist(), 0.0)
 
     def update(self, position: Sequence[float], time: float) -> None:
-        """Measure the distance from where the target is now."""
+        """Measure the distance from the present position of the target."""
         goal = self._scene.target_position(time)
         assert goal is not None  # there is a target, see `FollowTask.attempt`
         self.goal = goal
@@ -152,7 +152,7 @@ class FollowAttempt(Attempt):
 
 
 def _gap(track: NDArray[np.float64], solid: Solid) -> float:
-    """Metres on the level from a polyline (P, 2) to a solid taken as an upright cylinder."""
+    """Horizontal gap between a polyline (P, 2) and a solid as an upright cylinder, metres."""
     start, way = track[:-1], np.diff(track, axis=0)
     along = np.einsum("ij,ij->i", solid.position[:2] - start, way)
     along = np.clip(along / np.maximum(np.einsum("ij,ij->i", way, way), 1e-12), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The task `forest`: fly through a forest, straight ahead, and come out on the other side."""
+"""The task `forest`: fly straight ahead through a forest to its other side."""
 
 import math
 from collections.abc import Sequence
@@ -13,35 +13,36 @@ from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
 from liquid_nav_sim.tasks.base import Attempt, Task, graded
 
 FINISH = 27.0
-"""How far ahead of the start the flight has succeeded, metres."""
+"""Distance ahead of the start at which a flight succeeds, metres."""
 FOREST = (3.0, 25.0)
-"""Where trunks stand, metres ahead of the start."""
+"""Nearest and farthest trunks, metres ahead of the start."""
 HALF_WIDTH = 8.0
-"""How far they stand to either side, and how far aside a flight may come out, metres."""
+"""Half the width of the forest and of its exit, metres."""
 DENSITY = (0.03, 0.10, 0.20)
-"""Most trunks per square metre at difficulty 0, 1/2 and 1."""
+"""Largest number of trunks per square metre at difficulty 0, 1/2 and 1."""
 TRUNK_DIAMETER = (0.2, 0.6)
 TRUNK_HEIGHT = 6.0
-"""Metres; a flight that comes out above has not been through."""
+"""Metres; a flight above the trunks does not succeed."""
 MARGIN = 0.35
-"""Air on either side of the vehicle in the narrowest gap between two trunks, metres."""
+"""Gap on either side of the vehicle between the two closest trunks, metres."""
 
-_TRIES = 40  # for each trunk; a forest for a wide vehicle is full before that
+_TRIES = 40  # for each trunk; a forest for a wide vehicle may be full before
 
 
 @dataclass(frozen=True)
 class ForestTask(Task):
-    """Come out of the forest on the far side, along the first heading."""
+    """Leave the forest on its far side, along the first heading."""
 
     name: ClassVar[str] = "forest"
 
     time_limit: float = 30.0
 
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
-        """Draw a forest as a Poisson-disc sample, by throwing darts; same stream, same bytes.
+        """Draw a forest as a Poisson-disc sample by dart throwing.
 
-        Grown by hull and `MARGIN`, no two trunks touch: what is left is connected, so there is a
-        way through. (Cook 1986, "Stochastic sampling in computer graphics"; Bridson 2007.)
+        The same stream gives the same scene. No two trunks grown by hull and `MARGIN` touch, so the
+        free space is connected and there is a way through. (Cook 1986, "Stochastic sampling in
+        computer graphics"; Bridson 2007.)
         """
         look, bark = sample_weather(rng, appearance), family_of(appearance).bark
         start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
@@ -71,12 +72,12 @@ class ForestTask(Task):
         return Scene(start, yaw, look, obstacles=trunks)
 
     def attempt(self, scene: Scene) -> "ForestAttempt":
-        """Begin a flight along the scene's first heading."""
+        """Begin an attempt along the scene's first heading."""
         return ForestAttempt(scene)
 
 
 class ForestAttempt(Attempt):
-    """Progress is metres ahead of the start, less those aside of the forest."""
+    """Progress is the distance ahead of the start minus that beside the forest, metres."""
 
     def __init__(self, scene: Scene) -> None:
         start, yaw = scene.start_position, scene.start_yaw
@@ -86,7 +87,7 @@ class ForestAttempt(Attempt):
         self.update(start.tolist(), 0.0)
 
     def update(self, position: Sequence[float], time: float) -> None:
-        """Measure how far ahead and how far aside it is."""
+        """Measure the distances ahead of the start and beside the forest."""
         (x, y, z), c, s = position, self._c, self._s
         x, y = x - self._x, y - self._y
         ahead, outside = c * x + s * y, max(abs(c * y - s * x) - HALF_WIDTH, 0.0)

@@ -17,14 +17,14 @@ from liquid_nav_sim.tasks.base import Attempt, Task, graded
 GATES = (2, 4, 6)
 """Gates of the course at difficulty 0, 1/2 and 1."""
 LEG = (5.0, 7.0)
-"""From gate to gate, and from the start to the first, metres on the level."""
+"""Horizontal distance between gates, and from the start to the first gate, metres."""
 TURN = (math.radians(10), math.radians(25), math.radians(40))
-"""Largest turn from leg to leg, radians, at difficulty 0, 1/2 and 1: the next gate stays in view of
-who flies along the last leg."""
+"""Largest turn from leg to leg, radians, at difficulty 0, 1/2 and 1: the next gate is in view of a
+vehicle that flies along the present leg."""
 SKEW = (0.0, math.radians(10), math.radians(25))
 """Largest angle between a gate's axis and the bisector of its legs, radians."""
 MARGIN = (1.0, 0.7, 0.5)
-"""Air beside the vehicle on either side in the middle of a gate, metres."""
+"""Gap on either side of a vehicle in the middle of a gate, metres."""
 CLIMB = (0.1, 0.3, 0.5)
 """Largest difference in height between two gates, metres."""
 GATE_HEIGHT = (1.3, 2.3)
@@ -32,21 +32,21 @@ GATE_HEIGHT = (1.3, 2.3)
 BEAM = (0.12, 0.2)
 """Thickness of the frame, metres."""
 LANE = 3.0
-"""Metres that each leg keeps from the gates that it does not join."""
+"""Smallest distance of each leg from the gates that it does not join, metres."""
 
-_ASPECT, _HIGHEST = 0.8, 1.8  # height of an opening over its width, and at most, metres
+_ASPECT, _HIGHEST = 0.8, 1.8  # height of an opening over its width; its largest height, metres
 
 
 @dataclass(frozen=True)
 class GatesTask(Task):
-    """Pass every gate from its front, in order."""
+    """Fly through every gate from its front, in order."""
 
     name: ClassVar[str] = "gates"
 
     time_limit: float = 40.0
 
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
-        """Draw a course that does not cross itself; same stream, same bytes."""
+        """Draw a course that does not cross itself; the same stream gives the same scene."""
         look, paint = sample_weather(rng, appearance), family_of(appearance).paint
         start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
         yaw = float(rng.uniform(-np.pi, np.pi))
@@ -60,7 +60,7 @@ class GatesTask(Task):
         return Scene(start, yaw, look, obstacles=tuple(frames), gates=gates)
 
     def attempt(self, scene: Scene) -> "GatesAttempt":
-        """Begin a flight through the scene's gates."""
+        """Begin an attempt to fly through the scene's gates."""
         if not scene.gates:
             raise SimulationError("the task needs a scene with gates, this one has none")
         return GatesAttempt(scene)
@@ -85,7 +85,7 @@ class GatesTask(Task):
         skew, margin = (graded(self.difficulty, *grades) for grades in (SKEW, MARGIN))
         legs = np.diff(places, axis=0)[:, :2]
         legs /= np.linalg.norm(legs, axis=1, keepdims=True)
-        # The last gate has no leg behind it.
+        # No leg follows the last gate.
         ways = legs + np.vstack((legs[1:], legs[-1:]))
         width = 2 * (hull + margin)
         height = min(_ASPECT * width, _HIGHEST)
@@ -96,7 +96,7 @@ class GatesTask(Task):
 
 
 def frame(gate: Gate, beam: float, colour: tuple[float, float, float]) -> tuple[Solid, ...]:
-    """The solids around a gate's opening: posts left and right, beams above and below.
+    """Build the solids around a gate's opening: posts left and right, beams above and below.
 
     Args:
         gate: the opening.
@@ -120,10 +120,10 @@ def frame(gate: Gate, beam: float, colour: tuple[float, float, float]) -> tuple[
 
 
 class GatesAttempt(Attempt):
-    """Progress is metres along the course: its legs up to the next gate, less the way to that.
+    """Progress is metres along the course: its legs to the next gate minus the distance to it.
 
     Attributes:
-        passed: how many gates have been passed.
+        passed: number of gates passed.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -136,7 +136,7 @@ class GatesAttempt(Attempt):
         self.update(self._place, 0.0)
 
     def update(self, position: Sequence[float], time: float) -> None:
-        """Look whether the way since the last update led through the next gate."""
+        """Check whether the vehicle has passed the next gate since the last update."""
         if self.succeeded:
             return
         before, self._place = self._place, position

@@ -1,4 +1,4 @@
-"""All tasks, by name."""
+"""All tasks by name."""
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.registry import Registry
@@ -19,7 +19,7 @@ TASKS: Registry[type[Task]] = Registry(
 
 
 def make_task(name: str, difficulty: float = 0.5) -> Task:
-    """Make the task of a name.
+    """Make a task by name.
 
     Args:
         name: a name in `TASKS`.

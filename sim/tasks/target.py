@@ -1,4 +1,4 @@
-"""The task `target`: find a red object among others of other colours and fly to it."""
+"""The task `target`: find a red object among objects of other colours, and fly to it."""
 
 import math
 from collections.abc import Sequence
@@ -15,30 +15,30 @@ from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
 from liquid_nav_sim.tasks.base import Attempt, Task, graded
 
 TARGET_RANGE = ((3.0, 6.0), (5.0, 15.0), (10.0, 15.0))
-"""Distance from the start to the target's centre, metres, at difficulty 0, 1/2 and 1. Farther away
-the smallest target covers less than a pixel of the default camera."""
+"""Range of the distance from the start to the target's centre, metres, at difficulty 0, 1/2 and 1.
+Farther away the smallest target covers less than a pixel of the default camera."""
 TARGET_BEARING = (np.pi / 6, np.pi / 3, 2 * np.pi / 3)
 """Largest angle between the start's heading and the target, radians, at difficulty 0, 1/2, 1."""
 TARGET_HEIGHT = (0.6, 2.2)
 """Height of the target's centre, metres."""
 TARGET_SIZE = (0.5, 0.8)
-"""Diameter, or length of an edge, of the target, metres."""
+"""Range of the diameter or the edge length of the target, metres."""
 TARGET_HUE = 12.0
 """Largest distance of the target's hue from pure red, degrees."""
 
 OBSTACLE_COUNT = ((0, 3), (4, 9), (9, 16))
-"""Fewest and most obstacles at difficulty 0, 1/2 and 1."""
+"""Smallest and largest number of obstacles at difficulty 0, 1/2 and 1."""
 OBSTACLE_SIZE = (0.3, 2.0)
 """Range of every dimension of an obstacle, metres."""
 OBSTACLE_HUE = (60.0, 280.0)
 """Hues of coloured obstacles, yellow to purple, degrees; the others are white, grey or black."""
 
 CORRIDOR_CLEARANCE = 1.0
-"""Horizontal gap from the segment start - target to any obstacle, metres."""
+"""Smallest horizontal gap between the line from start to target and any obstacle, metres."""
 END_CLEARANCE = 1.6
-"""Horizontal gap from the start point, and from the target's surface, to any obstacle, metres."""
+"""Smallest horizontal gap from the start, and from the target's surface, to an obstacle, metres."""
 OBSTACLE_GAP = 0.2
-"""Horizontal gap between obstacles, metres."""
+"""Smallest horizontal gap between obstacles, metres."""
 
 _AHEAD = np.pi / 3
 _FARTHEST_OBSTACLE = 18.0
@@ -46,10 +46,11 @@ _FARTHEST_OBSTACLE = 18.0
 
 @dataclass(frozen=True)
 class TargetTask(Task):
-    """Come near the target.
+    """Fly to the target.
 
     Attributes:
-        success_radius: from the vehicle's centre to the target's, metres.
+        success_radius: distance of the vehicle's centre from the target's centre that counts as
+            success, metres.
     """
 
     name: ClassVar[str] = "target"
@@ -61,18 +62,18 @@ class TargetTask(Task):
         self._require_positive("success_radius")
 
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
-        """See `sample_target_scene`; its clearances are ample for every vehicle."""
+        """Draw a scene by `sample_target_scene`; its clearances suffice for every vehicle."""
         return sample_target_scene(rng, appearance, self.difficulty)
 
     def attempt(self, scene: Scene) -> "TargetAttempt":
-        """Begin a flight to the scene's target."""
+        """Begin an attempt to reach the scene's target."""
         if scene.target is None:
             raise SimulationError("the task needs a scene with a target, this one has none")
         return TargetAttempt(scene.target.position, self.success_radius, scene.start_position)
 
 
 class TargetAttempt(Attempt):
-    """Progress is minus the distance from the target's centre, metres."""
+    """Progress is the negative distance from the target's centre, metres."""
 
     def __init__(
         self, goal: NDArray[np.float64], success_radius: float, start: NDArray[np.float64]
@@ -92,18 +93,19 @@ class TargetAttempt(Attempt):
 def sample_target_scene(
     rng: np.random.Generator, appearance: str = "train", difficulty: float = 0.5
 ) -> Scene:
-    """Draw a scene; same stream, same bytes.
+    """Draw a scene; the same stream gives the same scene.
 
-    The straight way from the start to the target is free and the target in full view from it:
-    obstacles, taken as upright cylinders without end, keep the clearances named in this module.
+    The straight line from the start to the target is free, and the target is in full view from it:
+    obstacles, taken as upright cylinders of infinite height, keep the clearances of this module.
 
     Args:
-        rng: where the randomness comes from.
-        appearance: name of the family of looks, "train" or "held-out".
-        difficulty: in [0, 1]: how far, how far to the side, and among how many others.
+        rng: random stream of the scene.
+        appearance: name of the family of appearances, "train" or "held-out".
+        difficulty: in [0, 1]; it sets the distance and bearing of the target and the number of
+            obstacles.
 
     Raises:
-        SimulationError: if the family does not exist.
+        SimulationError: on an unknown family.
     """
     look = sample_appearance(rng, appearance)
     start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
@@ -151,7 +153,7 @@ def _sample_target(
 
 
 def sample_obstacle(rng: np.random.Generator, start: NDArray[np.float64], yaw: float) -> Solid:
-    """Draw an object of another colour, 2 to 18 m from `start`, rather along `yaw`."""
+    """Draw an object of another colour, 2 to 18 m from `start`, more often towards `yaw`."""
     kind = tuple(Shape)[rng.integers(len(Shape))]
     dimensions = {Shape.SPHERE: 1, Shape.BOX: 3, Shape.CYLINDER: 2}[kind]
     size = tuple(rng.uniform(*OBSTACLE_SIZE, dimensions).tolist())

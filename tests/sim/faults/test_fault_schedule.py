@@ -72,7 +72,7 @@ def test_a_script_says_what_breaks(tmp_path: Path) -> None:
         ("duration = 1.5", 'duration = "1.5"', "fault 1: duration must be a number, got '1.5'"),
         ("duration = 1.5", "duration = -1", "fault 1: Fault.duration must be finite"),
         ("start = 4.25\n", "", "fault 2: field start is missing"),
-        ("start = 4.25", "start = nan", "fault 2: start must be finite seconds from 0 up, got nan"),
+        ("start = 4.25", "start = nan", "fault 2: start must be finite and at least 0 s, got nan"),
         ("start = 4.25", "start = true", "fault 2: start must be a number, got True"),
         (
             "magnitude = 0.3",
@@ -103,7 +103,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="not a text in UTF-8"):
         read_faults(tmp_path / "bytes.toml")
     (tmp_path / "one.toml").write_text("fault = 3")
-    with pytest.raises(SimulationError, match="must be tables"):
+    with pytest.raises(SimulationError, match="must be a table"):
         read_faults(tmp_path / "one.toml")
 
 
