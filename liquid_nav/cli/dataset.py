@@ -6,12 +6,9 @@ from typing import Annotated
 
 import tyro
 
+from liquid_nav.cli.replay_options import Topic
 from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations
-
-Topic = Annotated[
-    str | None, tyro.conf.arg(metavar="TOPIC", help_behavior_hint="(default: found by type)")
-]
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ class Summary:
         outcomes = Counter(flight.outcome for flight in flights)
         wall = sum(flight.wall for flight in flights)
         simulated = sum(flight.duration for flight in flights)
+        # The file has a key for camera and IMU also where no flight had their events.
+        channels = dict.fromkeys(c for flight in flights for c in flight.event_to_command)
         return cls(
             episodes=len(flights),
             success=outcomes[Outcome.SUCCESS],
@@ -93,9 +95,9 @@ class Summary:
             realtime_factor=round(simulated / wall, 2) if wall > 0 else None,
             event_to_command_us={
                 channel.value: _percentiles(
-                    [t for flight in flights for t in flight.event_to_command[channel]]
+                    [t for flight in flights for t in flight.event_to_command.get(channel, ())]
                 )
-                for channel in (Channel.CAMERA, Channel.IMU)
+                for channel in {Channel.CAMERA: None, Channel.IMU: None, **channels}
             },
         )
 

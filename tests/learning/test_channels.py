@@ -1,6 +1,7 @@
 """Policies of any channels: trained, saved, loaded and flown, with the numbers of training."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,10 @@ from liquid_nav.learning.imitation import TrainingConfig, train
 from liquid_nav.learning.rollout import Bursts, record
 from liquid_nav.learning.sensing import fitted
 from liquid_nav.learning.sequences import PieceStream, unroll
-from liquid_nav.onboard import Policy, PolicyConfig, load_policy, native
+from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native
 from liquid_nav.onboard.encoders import CameraEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe
-from liquid_nav.policy import PolicyNetwork, load_network, make_policy
+from liquid_nav.policy import PolicyNetwork, load_network, make_policy, save_bundle
 from liquid_nav.policy.scripted import ScriptedRuntime
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.timing import SensorTiming
@@ -366,6 +367,16 @@ def test_a_policy_without_a_camera_is_trained_flown_and_replayed_from_the_comman
     taken_in = {row[0]: int(row[1]) for row in rows if row and row[0] in channels}
     assert taken_in["goal"] == 1
     assert min(taken_in[name] for name in ("imu", "odometry", "range")) > 10
+
+
+def test_a_policy_of_goals_alone_flies_at_the_pace_of_the_imu(tmp_path: Path) -> None:
+    config, path = small(("goal",)), tmp_path / "model"
+    save_bundle(path, PolicyNetwork(config), Manifest("target", config, {}, {}))
+    result = tmp_path / "result.json"
+    fly = ["fly", "--model", str(path), "--episodes", "1", "--seed", "7", "--json", str(result)]
+    assert main(fly) == 0
+    times = json.loads(result.read_text())["event_to_command_us"]
+    assert {name for name, figures in times.items() if figures["p50"]} == {"goal", "imu"}
 
 
 def test_an_encoder_that_is_not_there_is_named_and_nothing_is_written(
