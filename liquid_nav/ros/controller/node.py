@@ -25,7 +25,7 @@ from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
@@ -36,16 +36,20 @@ from liquid_nav.ros.controller.parameters import (
 )
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
+from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import declare, read
-from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_POSE_TIMEOUT = 0.5
-"""s that a back-end which starts at the pose of the vehicle waits for odometry."""
+_POSE_TIMEOUT = 2.0
+"""s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
+
+_DISCOVERY = 1.0
+"""s before a start by itself in which another controller of this name may be discovered."""
 
 
 @dataclass
@@ -98,15 +102,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._heartbeat_publisher = self.create_publisher(
-            message_class(HEARTBEAT_TYPE), "~/heartbeat", 1
-        )
+        self._supervision = Supervision(self, self._yield_to, self._take_back)
+        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
         if self.get_parameter("autostart").value:
             if self.trigger_configure() != SUCCESS:
                 raise ConfigError(self._failure)
-            self.trigger_activate()
+            if rival := self._supervision.await_rival(_DISCOVERY):
+                raise ConfigError(f"another controller of this name is active: {rival}")
+            if self.trigger_activate() != SUCCESS:
+                raise ConfigError(self._failure)
 
     # Lifecycle.
 
@@ -122,9 +128,16 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         return SUCCESS
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Start the controller afresh, and subscribe to the sensors."""
+        """Start the controller afresh, and subscribe to the sensors.
+
+        A node of the same name that is active already keeps the vehicle: this one stays inactive.
+        """
         flight = self._flight
         assert flight is not None
+        if rival := self._supervision.rival():
+            self._failure = f"another controller of this name is active: {rival}"
+            self.get_logger().error(f"cannot activate: {self._failure}")
+            return FAILURE
         flight.controller.reset()
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
@@ -136,7 +149,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight.sensors.listen()
         self._flight_timers = [
             self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
-            self.create_timer(HEARTBEAT_PERIOD, self._on_heartbeat, clock=self._steady_clock),
+            self.create_timer(PERIOD, self._on_heartbeat, clock=self._steady_clock),
         ]
         self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
         return SUCCESS
@@ -227,7 +240,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         for recorder in flight.recorders:
             recorder.end(command)
         self._active = False
-        self._heartbeat_publisher.publish(heartbeat(False))
+        self._supervision.end()
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
             publisher.wait_for_all_acked(Duration(seconds=0.1))
@@ -285,6 +298,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def _send(self, flight: Flight, now: int) -> None:
         command, backend = flight.controller.command(now), flight.backend
+        self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
@@ -301,14 +315,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Activate the back-end where the vehicle is.
 
         An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
-        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
+        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
+        somebody to publish on it.
         """
         values, safety = flight.parameters.values, flight.parameters.safety
         pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
         if pose is not None and pose.stamp < oldest:
             pose = None
-        may_come = bool(values["topics.odometry"]) and (
+        topic = values["topics.odometry"]
+        may_come = bool(topic) and (
             time.monotonic() - self._activated_at < _POSE_TIMEOUT
+            or self.count_publishers(self.resolve_topic_name(topic)) > 0
         )
         if pose is not None or not (flight.backend.starts_at_pose and may_come):
             flight.backend.activate(pose)
@@ -339,7 +356,36 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self._send(flight, self._now())
 
     def _on_heartbeat(self) -> None:
-        self._heartbeat_publisher.publish(heartbeat(True))
+        flight = self._flight
+        if flight is not None:
+            landing_speed = flight.parameters.safety.landing_speed
+            self._supervision.send(flight.backend, self._command, landing_speed)
+
+    def _yield_to(self, rival: Heartbeat) -> None:
+        """Leave the vehicle to another controller of this name, which began before this one."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        flight.backend.deactivate()  # No zero command in the midst of the other's commands.
+        self.get_logger().error(
+            f"deactivated: another controller of this name is active, {rival.sender}"
+        )
+        self.trigger_deactivate()
+
+    def _take_back(self, supervisor: Heartbeat) -> None:
+        """Take the vehicle over from the supervisor, with what that held.
+
+        A stop by the operator, which outlived the controller that was told of it, goes on.
+        """
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        if supervisor.backend == flight.backend.name:
+            flight.backend.take_over(supervisor.handover)
+        if supervisor.mode is Mode.STOP and not self._stopped:
+            self._stopped = True
+            self.get_logger().warning("operator stop: the supervisor kept it, it is engaged again")
+            self._enter_operator_stop()
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
@@ -394,9 +440,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             }
             health, fault = flight.controller.health, flight.backend.fault
             statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            supervised = self._heartbeat_publisher.get_subscription_count() > 0
-            text = "OK" if supervised else "no supervisor listens to the heartbeat"
-            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
+            statuses.append(self._supervision.status(flight.backend))
             statuses += [recorder.status() for recorder in flight.recorders]
         else:
             statuses = [Status(WARN, "controller", "not active", {})]
