@@ -20,7 +20,16 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.ros.backends import backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
-from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
+from liquid_nav.ros.parameters import (
+    EXECUTOR,
+    Spec,
+    check_topics,
+    declare,
+    name_fault,
+    read,
+    read_checked,
+    refuse_changes,
+)
 
 HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
 HEARTBEAT_PERIOD = 0.05
@@ -33,7 +42,12 @@ _CHECK_PERIOD = 0.02
 """s between two checks of the heartbeat."""
 
 _SPECS = (
-    Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
+    Spec(
+        "heartbeat",
+        "liquid_nav_node/heartbeat",
+        "Topic of the controller's heartbeat.",
+        fault=name_fault,
+    ),
     Spec("timeout", 0.3, "s without a heartbeat after which the controller is dead.", (0.1, 0.45)),
     Spec("rate", 20.0, "Hz of the zero commands; a back-end may need more.", (2.0, 50.0)),
     EXECUTOR,
@@ -64,12 +78,15 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_supervisor", **options)
-        specs = (*backend_specs(), *_SPECS)
-        declare(self, specs)
-        values = read(self, specs)
+        backends = backend_specs()
+        declare(self, (*backends, *_SPECS))
+        values = read(self, backends) | read_checked(self, _SPECS)
         self._backend = selected_backend(values)
         self._backend.check_rate("rate", values["rate"])
         self._backend.configure(self)
+        check_topics(
+            self, {"/diagnostics": TOPIC, "heartbeat": values["heartbeat"], **self._backend.topics}
+        )
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
         # Times on the steady clock, s: of the last heartbeat of an active controller, and of the
         # last zero command.
@@ -86,6 +103,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        refuse_changes(self, (*backends, *_SPECS))
         self.create_timer(_CHECK_PERIOD, self._check, clock=steady)
         self.create_timer(1.0, self._report, clock=steady)
 
