@@ -16,7 +16,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav.ros.backends.frames import Vector3, heading_frame_to_enu, heading_of
 from liquid_nav.ros.backends.messages import Fields, fill, message_class
-from liquid_nav.ros.parameters import Spec, check_all
+from liquid_nav.ros.parameters import Spec, check_all, first_line
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -193,7 +193,7 @@ class Backend(ABC):
         self._publishers.clear()
 
     @property
-    def topics(self) -> tuple[str, ...]:
+    def outputs(self) -> tuple[str, ...]:
         """Fully qualified names of the topics that it publishes on."""
         return tuple(publisher.topic_name for publisher in self._publishers.values())
 
@@ -204,10 +204,25 @@ class Backend(ABC):
         A command that is not nominal may come when nothing is fresh; a nominal one does not.
         """
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """The topics of the publishers, by the parameter that names each where there is one."""
+        parameters = {str(value): f"{self.name}.{name}" for name, value in self.values.items()}
+        return {
+            parameters.get(topic, f"back-end {self.name} ({topic})"): topic
+            for topic in self._publishers
+        }
+
     def _advertise(self, topic: str, message_type: str) -> None:
-        # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
         kind = message_class(message_type)
-        self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        try:
+            # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
+            self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        except Exception as error:  # rclpy raises what it likes; a bad name is a ValueError.
+            raise ConfigError(
+                f"back-end {self.name} cannot publish {message_type} on {topic!r}: "
+                f"{first_line(error)}"
+            ) from error
         self._messages[topic] = kind()
 
     def _publish(self, topic: str, fields: Fields) -> None:
