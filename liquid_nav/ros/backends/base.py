@@ -168,7 +168,8 @@ class Backend(ABC):
 
         """
         if not self.active:
-            self.fault = "withheld: the back-end is not active"
+            waits = ", it waits for the first odometry" if self.starts_at_pose else ""
+            self.fault = f"withheld: the back-end is not active{waits}"
             return None
         self.fault = ""
         if not all(abs(value) <= LARGEST for value in command.vector):  # False for NaN too.
