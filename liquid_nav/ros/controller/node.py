@@ -27,7 +27,7 @@ from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import (
@@ -41,8 +41,9 @@ from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.controller.status import StatusPublisher
+from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import check_topics, declare, read
-from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
 
 _OWN_TOPICS = {
     "the diagnostics": TOPIC,
@@ -55,8 +56,11 @@ _OWN_TOPICS = {
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_POSE_TIMEOUT = 0.5
-"""s that a back-end which starts at the pose of the vehicle waits for odometry."""
+_POSE_TIMEOUT = 2.0
+"""s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
+
+_DISCOVERY = 1.0
+"""s before a start by itself in which another controller of this name may be discovered."""
 
 
 @dataclass
@@ -108,21 +112,32 @@ class ControllerNode(ManagedNode):
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._heartbeat_publisher = self.create_publisher(
-            message_class(HEARTBEAT_TYPE), "~/heartbeat", 1
-        )
         self._status = StatusPublisher(self)
         self._status.lifecycle("unconfigured", "started")
+        self._supervision = Supervision(self, self._yield_to, self._take_back)
+        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
-        started = not self.get_parameter("autostart").value or (
-            self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
-        )
-        if not started:
-            self._close_flight()
-            raise ConfigError(self._failure)
+        if self.get_parameter("autostart").value:
+            self._start()
 
     # Lifecycle.
+
+    def _start(self) -> None:
+        """Configure and activate.
+
+        Raises:
+            ConfigError: if that fails, or another node of this name is active; the node is
+                destroyed then.
+
+        """
+        configured = self.trigger_configure() == SUCCESS
+        rival = self._supervision.await_rival(_DISCOVERY) if configured else ""
+        if rival:
+            self._failure = f"another controller of this name is active: {rival}"
+        if not configured or rival or self.trigger_activate() != SUCCESS:
+            self.close()
+            raise ConfigError(self._failure)
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
         """Load the model, make controller and back-end; on failure log why and change nothing."""
@@ -134,10 +149,15 @@ class ControllerNode(ManagedNode):
         return result
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Start the controller afresh, and subscribe to the sensors; on failure undo all of it."""
+        """Start the controller afresh, and subscribe to the sensors; on failure undo all of it.
+
+        A node of the same name that is active already keeps the vehicle: this one stays inactive.
+        """
         result = self._transition("activate", self._begin_flight)
         if result != SUCCESS:
-            self._end_flight(f"cannot activate: {self._failure}")
+            why = f"cannot activate: {self._failure}"
+            self._end_flight(why)
+            self._status.lifecycle("inactive", why)
         return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
@@ -209,7 +229,7 @@ class ControllerNode(ManagedNode):
         with ExitStack() as made:
             made.callback(backend.close)
             backend.configure(self)
-            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics})
+            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics_by_parameter})
             liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
             made.callback(liquid_state.close)
             recorders = make_recorders(self, values, camera)
@@ -222,6 +242,8 @@ class ControllerNode(ManagedNode):
     def _begin_flight(self) -> None:
         flight = self._flight
         assert flight is not None
+        if rival := self._supervision.rival():
+            raise ConfigError(f"another controller of this name is active: {rival}")
         self._active = True
         flight.controller.reset()
         for recorder in flight.recorders:
@@ -233,7 +255,7 @@ class ControllerNode(ManagedNode):
         flight.sensors.listen()
         self._flight_timers = [
             self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
-            self.create_timer(HEARTBEAT_PERIOD, self._on_heartbeat, clock=self._steady_clock),
+            self.create_timer(PERIOD, self._on_heartbeat, clock=self._steady_clock),
         ]
         self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
 
@@ -255,7 +277,7 @@ class ControllerNode(ManagedNode):
         self._flight_timers = []
         self._active = False
         self._status.lifecycle("inactive", reason)
-        self._heartbeat_publisher.publish(heartbeat(False))
+        self._supervision.end()
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
             publisher.wait_for_all_acked(Duration(seconds=0.1))
@@ -316,6 +338,7 @@ class ControllerNode(ManagedNode):
 
     def _send(self, flight: Flight, now: int) -> None:
         command, backend = flight.controller.command(now), flight.backend
+        self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
@@ -333,14 +356,17 @@ class ControllerNode(ManagedNode):
         """Activate the back-end where the vehicle is.
 
         An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
-        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
+        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
+        somebody to publish on it.
         """
         values, safety = flight.parameters.values, flight.parameters.safety
         pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
         if pose is not None and pose.stamp < oldest:
             pose = None
-        may_come = bool(values["topics.odometry"]) and (
+        topic = values["topics.odometry"]
+        may_come = bool(topic) and (
             time.monotonic() - self._activated_at < _POSE_TIMEOUT
+            or self.count_publishers(self.resolve_topic_name(topic)) > 0
         )
         if pose is not None or not (flight.backend.starts_at_pose and may_come):
             flight.backend.activate(pose)
@@ -371,7 +397,36 @@ class ControllerNode(ManagedNode):
             self._send(flight, self._now())
 
     def _on_heartbeat(self) -> None:
-        self._heartbeat_publisher.publish(heartbeat(True))
+        flight = self._flight
+        if flight is not None:
+            landing_speed = flight.parameters.safety.landing_speed
+            self._supervision.send(flight.backend, self._command, landing_speed)
+
+    def _yield_to(self, rival: Heartbeat) -> None:
+        """Leave the vehicle to another controller of this name, which began before this one."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        flight.backend.deactivate()  # No zero command in the midst of the other's commands.
+        self.get_logger().error(
+            f"deactivated: another controller of this name is active, {rival.sender}"
+        )
+        self.trigger_deactivate()
+
+    def _take_back(self, supervisor: Heartbeat) -> None:
+        """Take the vehicle over from the supervisor, with what that held.
+
+        A stop by the operator, which outlived the controller that was told of it, goes on.
+        """
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        if supervisor.backend == flight.backend.name:
+            flight.backend.take_over(supervisor.handover)
+        if supervisor.mode is Mode.STOP and not self._stopped:
+            self._stopped = True
+            self.get_logger().warning("operator stop: the supervisor kept it, it is engaged again")
+            self._enter_operator_stop()
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
@@ -428,9 +483,7 @@ class ControllerNode(ManagedNode):
             }
             health, fault = flight.controller.health, flight.backend.fault
             statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            supervised = self._heartbeat_publisher.get_subscription_count() > 0
-            text = "OK" if supervised else "no supervisor listens to the heartbeat"
-            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
+            statuses.append(self._supervision.status(flight.backend))
             statuses += [recorder.status() for recorder in flight.recorders]
         else:
             why = f": {self._failure}" if self._failure else ""
