@@ -95,8 +95,10 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         self._backend = selected_backend(values)
         self._backend.check_rate("rate", values["rate"])
         self._backend.configure(self)
+        heartbeat = values["heartbeat"]
+        topics = {"heartbeat": heartbeat, "its own heartbeat": supervisor_topic(heartbeat)}
         check_topics(
-            self, {"/diagnostics": TOPIC, "heartbeat": values["heartbeat"], **self._backend.topics}
+            self, {"the diagnostics": TOPIC, **topics, **self._backend.topics_by_parameter}
         )
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
         self._last_command = 0.0  # On the steady clock, s.
@@ -159,7 +161,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
 
     @property
     def _topics(self) -> str:
-        return " ".join(self._backend.outputs)
+        return " ".join(self._backend.topics)
 
     def _check(self) -> None:
         """Send a command in place of the controller, if no controller is alive."""

@@ -168,8 +168,7 @@ class Backend(ABC):
 
         """
         if not self.active:
-            waits = ", it waits for the first odometry" if self.starts_at_pose else ""
-            self.fault = f"withheld: the back-end is not active{waits}"
+            self.fault = "withheld: the back-end is not active"
             return None
         self.fault = ""
         if not all(abs(value) <= LARGEST for value in command.vector):  # False for NaN too.
@@ -194,9 +193,18 @@ class Backend(ABC):
         self._publishers.clear()
 
     @property
-    def outputs(self) -> tuple[str, ...]:
+    def topics(self) -> tuple[str, ...]:
         """Fully qualified names of the topics that it publishes on."""
         return tuple(publisher.topic_name for publisher in self._publishers.values())
+
+    @property
+    def topics_by_parameter(self) -> dict[str, str]:
+        """Topics that it publishes on, by the parameter that names each where there is one."""
+        parameters = {str(value): f"{self.name}.{name}" for name, value in self.values.items()}
+        return {
+            parameters.get(topic, f"back-end {self.name} ({topic})"): topic
+            for topic in self._publishers
+        }
 
     @abstractmethod
     def _command(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
@@ -204,15 +212,6 @@ class Backend(ABC):
 
         A command that is not nominal may come when nothing is fresh; a nominal one does not.
         """
-
-    @property
-    def topics(self) -> dict[str, str]:
-        """The topics of the publishers, by the parameter that names each where there is one."""
-        parameters = {str(value): f"{self.name}.{name}" for name, value in self.values.items()}
-        return {
-            parameters.get(topic, f"back-end {self.name} ({topic})"): topic
-            for topic in self._publishers
-        }
 
     def _advertise(self, topic: str, message_type: str) -> None:
         kind = message_class(message_type)

@@ -59,8 +59,6 @@ _FILES_TIMEOUT = 4.0
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
-_TAKEN = "another controller of this name is active: {}"
-
 _DISCOVERY = 1.0
 """s before a start by itself in which another controller of this name may be discovered."""
 
@@ -114,31 +112,32 @@ class ControllerNode(ManagedNode):
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._supervision = Supervision(self, self._yield_to, self._take_back)
-        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self._status = StatusPublisher(self)
         self._status.lifecycle("unconfigured", "started")
+        self._supervision = Supervision(self, self._yield_to, self._take_back)
+        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
         if self.get_parameter("autostart").value:
             self._start()
 
+    # Lifecycle.
+
     def _start(self) -> None:
-        """Configure and activate the node.
+        """Configure and activate.
 
         Raises:
-            ConfigError: if that fails, or another controller of this name is active.
+            ConfigError: if that fails, or another node of this name is active; the node is
+                destroyed then.
 
         """
-        if self.trigger_configure() == SUCCESS:
-            rival = self._supervision.await_rival(_DISCOVERY)
-            self._failure = _TAKEN.format(rival) if rival else ""
-            if not rival and self.trigger_activate() == SUCCESS:
-                return
-        self.close()
-        raise ConfigError(self._failure)
-
-    # Lifecycle.
+        configured = self.trigger_configure() == SUCCESS
+        rival = self._supervision.await_rival(_DISCOVERY) if configured else ""
+        if rival:
+            self._failure = f"another controller of this name is active: {rival}"
+        if not configured or rival or self.trigger_activate() != SUCCESS:
+            self.close()
+            raise ConfigError(self._failure)
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
         """Load the model, make controller and back-end; on failure log why and change nothing."""
@@ -156,7 +155,9 @@ class ControllerNode(ManagedNode):
         """
         result = self._transition("activate", self._begin_flight)
         if result != SUCCESS:
-            self._end_flight(f"cannot activate: {self._failure}")
+            why = f"cannot activate: {self._failure}"
+            self._end_flight(why)
+            self._status.lifecycle("inactive", why)
         return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
@@ -228,7 +229,7 @@ class ControllerNode(ManagedNode):
         with ExitStack() as made:
             made.callback(backend.close)
             backend.configure(self)
-            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics})
+            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics_by_parameter})
             liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
             made.callback(liquid_state.close)
             recorders = make_recorders(self, values, camera)
@@ -242,7 +243,7 @@ class ControllerNode(ManagedNode):
         flight = self._flight
         assert flight is not None
         if rival := self._supervision.rival():
-            raise ConfigError(_TAKEN.format(rival))
+            raise ConfigError(f"another controller of this name is active: {rival}")
         self._active = True
         flight.controller.reset()
         for recorder in flight.recorders:
@@ -275,8 +276,8 @@ class ControllerNode(ManagedNode):
         )
         self._flight_timers = []
         self._active = False
-        self._supervision.end()
         self._status.lifecycle("inactive", reason)
+        self._supervision.end()
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
             publisher.wait_for_all_acked(Duration(seconds=0.1))

@@ -53,6 +53,8 @@ class StatusPublisher:
 
     def lifecycle(self, state: str, reason: str) -> None:
         """Publish the state of a node that is not active, and why it is in that state."""
+        if (state, reason) == (self._mode, self._reason):
+            return
         now = int(self._node.get_clock().now().nanoseconds)
         self._publish(WARN, state, reason, now)
 

@@ -72,7 +72,7 @@ class Supervision:
                 mode=command.mode,
                 reason=command.reason,
                 backend=backend.name,
-                topics=" ".join(backend.outputs),
+                topics=" ".join(backend.topics),
                 landing_speed=landing_speed,
                 handover=backend.handover(),
             )
@@ -111,7 +111,7 @@ class Supervision:
             self._take_back(supervisor)
 
     def status(self, backend: Backend) -> Status:
-        """Status `supervisor`: whether one is alive, and sends to the outputs of `backend`."""
+        """Status `supervisor`: whether one is alive, and sends to the topics of `backend`."""
         alive = self._supervisors.alive(_SILENCE)
         if not alive:
             age = self._supervisors.age()
@@ -119,7 +119,7 @@ class Supervision:
                 "none was heard yet" if age == math.inf else f"the last was heard {age:.1f} s ago"
             )
             return Status(WARN, "supervisor", f"no supervisor is alive: {known}", {})
-        newest, ours = alive[0], " ".join(backend.outputs)
+        newest, ours = alive[0], " ".join(backend.topics)
         values = {"node": newest.node, "process": newest.process, "state": newest.state}
         level, text = OK, "OK"
         if (newest.backend, newest.topics) != (backend.name, ours):
