@@ -30,7 +30,7 @@ from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
-from liquid_nav.replay.topics import Topics
+from liquid_nav.replay.topics import Topics, option_of
 from liquid_nav.safety.layer import SafetyConfig
 
 MODES = tuple(Mode)
@@ -363,7 +363,10 @@ def _notes(
     notes = []
     for channel in sorted(policy.channels, key=lambda channel: channel.value):
         if topics.channels.get(channel) is None:
-            notes.append(f"no topic of the {channel.value}, which the model needs, so it hovers")
+            notes.append(
+                f"no topic of the {channel.value}, which the model needs, so it hovers; where the "
+                f"recording has one, {option_of(channel.value)} TOPIC chooses it"
+            )
         elif not statistics[channel].events:
             notes.append(f"no event of the {channel.value}, which the model needs, so it hovers")
     for channel, figures in statistics.items():
