@@ -25,7 +25,7 @@ from launch_ros.actions import Node
 from liquid_nav.bags.bag import Recording
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.recording.topics import controller_parameters
-from liquid_nav.ros.process import MISCONFIGURED
+from liquid_nav.ros.executables import MISCONFIGURED
 
 PACKAGE = "liquid_nav"
 

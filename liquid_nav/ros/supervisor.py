@@ -29,7 +29,16 @@ from liquid_nav.ros.heartbeat import (
     HeartbeatSender,
     supervisor_topic,
 )
-from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
+from liquid_nav.ros.parameters import (
+    EXECUTOR,
+    Spec,
+    check_topics,
+    declare,
+    name_fault,
+    read,
+    read_checked,
+    refuse_changes,
+)
 
 _CHECK_PERIOD = 0.02
 """s between two checks of the heartbeat."""
@@ -46,7 +55,12 @@ _ANSWERS = {
 """What the supervisor sends in place of a dead controller, by the mode of its last command."""
 
 _SPECS = (
-    Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
+    Spec(
+        "heartbeat",
+        "liquid_nav_node/heartbeat",
+        "Topic of the controller's heartbeat.",
+        fault=name_fault,
+    ),
     Spec(
         "timeout", TIMEOUT, "s without a heartbeat after which the controller is dead.", (0.1, 0.45)
     ),
@@ -75,12 +89,17 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_supervisor", **options)
-        specs = (*backend_specs(), *_SPECS)
-        declare(self, specs)
-        values = read(self, specs)
+        backends = backend_specs()
+        declare(self, (*backends, *_SPECS))
+        values = read(self, backends) | read_checked(self, _SPECS)
         self._backend = selected_backend(values)
         self._backend.check_rate("rate", values["rate"])
         self._backend.configure(self)
+        heartbeat = values["heartbeat"]
+        topics = {"heartbeat": heartbeat, "its own heartbeat": supervisor_topic(heartbeat)}
+        check_topics(
+            self, {"the diagnostics": TOPIC, **topics, **self._backend.topics_by_parameter}
+        )
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
         self._last_command = 0.0  # On the steady clock, s.
         self._overdue = False
@@ -97,6 +116,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        refuse_changes(self, (*backends, *_SPECS))
         self.create_timer(_CHECK_PERIOD, self._check, clock=steady)
         self.create_timer(_HEARTBEAT_PERIOD, self._send_heartbeat, clock=steady)
         self.create_timer(1.0, self._report, clock=steady)

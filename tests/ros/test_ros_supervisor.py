@@ -23,8 +23,8 @@ from rclpy.parameter import Parameter
 
 from liquid_nav.events import SECOND
 from liquid_nav.messages.decode import stamp_of
+from liquid_nav.ros.executables import MISCONFIGURED
 from liquid_nav.ros.heartbeat import HeartbeatSender
-from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.supervisor import SupervisorNode
 
 

@@ -16,7 +16,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav.ros.backends.frames import Vector3, heading_frame_to_enu, heading_of
 from liquid_nav.ros.backends.messages import Fields, fill, message_class
-from liquid_nav.ros.parameters import Spec, check_all
+from liquid_nav.ros.parameters import Spec, check_all, first_line
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -168,8 +168,7 @@ class Backend(ABC):
 
         """
         if not self.active:
-            waits = ", it waits for the first odometry" if self.starts_at_pose else ""
-            self.fault = f"withheld: the back-end is not active{waits}"
+            self.fault = "withheld: the back-end is not active"
             return None
         self.fault = ""
         if not all(abs(value) <= LARGEST for value in command.vector):  # False for NaN too.
@@ -198,6 +197,15 @@ class Backend(ABC):
         """Fully qualified names of the topics that it publishes on."""
         return tuple(publisher.topic_name for publisher in self._publishers.values())
 
+    @property
+    def topics_by_parameter(self) -> dict[str, str]:
+        """Topics that it publishes on, by the parameter that names each where there is one."""
+        parameters = {str(value): f"{self.name}.{name}" for name, value in self.values.items()}
+        return {
+            parameters.get(topic, f"back-end {self.name} ({topic})"): topic
+            for topic in self._publishers
+        }
+
     @abstractmethod
     def _command(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
         """As `command`, with a command that is finite and the heading in radians, None if unknown.
@@ -206,9 +214,15 @@ class Backend(ABC):
         """
 
     def _advertise(self, topic: str, message_type: str) -> None:
-        # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
         kind = message_class(message_type)
-        self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        try:
+            # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
+            self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        except Exception as error:  # rclpy raises what it likes; a bad name is a ValueError.
+            raise ConfigError(
+                f"back-end {self.name} cannot publish {message_type} on {topic!r}: "
+                f"{first_line(error)}"
+            ) from error
         self._messages[topic] = kind()
 
     def _publish(self, topic: str, fields: Fields) -> None:

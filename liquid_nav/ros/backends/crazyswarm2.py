@@ -18,7 +18,7 @@ from liquid_nav.events import SECOND, Odometry
 from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend
 from liquid_nav.ros.backends.frames import Vector3
 from liquid_nav.ros.backends.messages import Fields, header, vector3
-from liquid_nav.ros.parameters import Spec
+from liquid_nav.ros.parameters import Spec, name_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -93,7 +93,7 @@ class Crazyswarm2Backend(Backend):
     )
     minimum_rate = 20.0  # The Crazyflie levels after 0.5 s, and the radio drops packets.
     options = (
-        Spec("robot", "cf1", "Name of the Crazyflie in crazyflies.yaml."),
+        Spec("robot", "cf1", "Name of the Crazyflie in crazyflies.yaml.", fault=name_fault),
         Spec(
             "topic",
             "cmd_hover",
