@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,14 +36,7 @@ def find_camera_info(recording: Recording, topics: Topics) -> Any | None:
             f"no message of {topics.camera_info} can be read; give the calibration, "
             "or leave it out by --camera-info none"
         )
-    content = first.content
-    if hasattr(content, "k"):
-        return content
-    # ROS 1 wrote the matrices in capitals.
-    names = ("width", "height", "distortion_model")
-    return SimpleNamespace(
-        **{name: getattr(content, name) for name in names}, k=content.K, d=content.D
-    )
+    return first.content
 
 
 def find_imu_rotation(recording: Recording, topics: Topics) -> tuple[Rotation | None, str]:

@@ -42,6 +42,7 @@ class MessageCounts:
         rejected: messages that could not be made an event, or whose event the controller rejected;
             `last_rejection` says why the last one was.
         lost: messages that the middleware reports as lost.
+        warnings: what is unusual about what its messages say, in plain sentences.
 
     """
 
@@ -49,6 +50,7 @@ class MessageCounts:
     rejected: int = 0
     lost: int = 0
     last_rejection: str = ""
+    warnings: tuple[str, ...] = ()
     _reported: tuple[int, int, int] = (0, 0, 0)
 
     def reject(self, why: str) -> None:
@@ -74,6 +76,7 @@ class MessageCounts:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
             faults.append(f"{late} late or lost")
+        faults.extend(self.warnings)
         age = "none" if health.stamp is None else f"{(now - health.stamp) / SECOND:.3f}"
         values = {
             "rate_hz": f"{received / elapsed:.1f}",

@@ -17,6 +17,7 @@ import numpy as np
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
+from liquid_nav.messages.camera.calibration import GEOMETRIES, ImageOptions
 from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
@@ -78,6 +79,13 @@ SPECS = (
         True,
         "Refuse images until the calibration is there; false trusts the lens to be the model's.",
     ),
+    Spec(
+        "image_geometry",
+        "auto",
+        "Rectified images take P of camera_info and no D; auto goes by the topic's name.",
+        choices=GEOMETRIES,
+    ),
+    Spec("image_bits", 0, "Bits of images of 16 bits: 8, 10, 12, 14 or 16; 0 finds them.", (0, 16)),
     Spec("sensor_reliability", "best_effort", "QoS of the sensors.", choices=_RELIABILITY),
     Spec(
         "imu_rotation",
@@ -253,6 +261,11 @@ class Parameters:
         if channel == Channel.CAMERA:
             return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
         return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
+    @property
+    def images(self) -> ImageOptions:
+        """What the images are that their messages do not say."""
+        return ImageOptions(self.values["image_geometry"], self.values["image_bits"])
 
     @property
     def _compressed(self) -> bool:

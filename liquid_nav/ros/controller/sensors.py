@@ -16,7 +16,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import Channel, Event
-from liquid_nav.messages.camera import CameraAdapter
+from liquid_nav.messages.camera import CameraAdapter, CameraSource
+from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
 from liquid_nav.messages.transforms import StaticTransforms
 from liquid_nav.onboard import PolicyCamera
@@ -77,16 +78,21 @@ class Sensors:
         enter: Callable[[Event], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters, self._camera = node, parameters, camera
+        self._node, self._parameters = node, parameters
         self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
         self._subscriptions: list[Any] = []
         self._transforms = StaticTransforms()
-        self._calibration: tuple[Any, ...] | None = None
+        images = parameters.images
         self._setup = SensorSetup(
-            imu_rotation=self._imu_rotation, goal_frame=parameters.values["world_frame"]
+            imu_rotation=self._imu_rotation,
+            goal_frame=parameters.values["world_frame"],
+            depth=Depth(images.bits),
         )
-        if camera is not None and not parameters.values["use_camera_info"]:
-            self._setup.camera = CameraAdapter(camera)
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not parameters.values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
         self._wanted = self._find(channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
@@ -181,6 +187,8 @@ class Sensors:
         if event is None:
             return
         counts.received += 1
+        if channel == Channel.CAMERA:
+            counts.warnings = self._setup.camera_warnings
         self._enter(event)
         self._monitor.latencies.append(time.perf_counter_ns() - start)
 
@@ -193,13 +201,13 @@ class Sensors:
         self._transforms.add(transforms)
 
     def _calibrate(self, info: Any, now: int) -> None:
-        assert self._camera is not None
-        lens = (info.width, info.height, info.distortion_model, info.k.tobytes(), tuple(info.d))
-        if lens == self._calibration:
+        known = self._source.adapter is not None
+        if not self._source.calibrate(info):
             return
-        adapter = CameraAdapter(self._camera, info)
-        words = "calibrated" if self._calibration is None else "another calibration came"
-        self._setup.camera, self._calibration = adapter, lens
-        self._node.get_logger().info(
-            f"camera: {words}; it covers {adapter.covers:.0%} of the policy's view"
-        )
+        adapter = self._setup.camera = self._source.adapter
+        assert adapter is not None
+        words = "another calibration came" if known else "calibrated"
+        if adapter.calibrated:
+            self._node.get_logger().info(f"camera: {words}; {adapter.summary}")
+        else:
+            self._node.get_logger().warning(f"camera: {adapter.summary}")

@@ -177,6 +177,38 @@ def test_camera_info_comes_first(ros: Spinner, bundle: Path) -> None:
     vehicle.nominal()
 
 
+def test_what_the_camera_lacks_is_reported(ros: Spinner, bundle: Path) -> None:
+    """Rectified images by their topic, first without a calibration and without colour."""
+    rectified = {"topics__image": "camera/image_rect", "use_camera_info": True}
+    vehicle = Vehicle(ros, bundle, **rectified)
+    vehicle.image = vehicle.world.create_publisher(Image, "camera/image_rect", LOUD)
+    vehicle.fly()
+    infos = vehicle.world.create_publisher(CameraInfo, "camera/camera_info", 1)
+    ros.until_matched(infos)
+    infos.publish(CameraInfo())
+    grey = array("B", bytes([90, 90, 90] * (64 * 48)))
+    vehicle.until(
+        lambda: (
+            vehicle.image.publish(vehicle.picture(data=grey))
+            or "K is zero" in vehicle.words("camera")
+        ),
+        "a camera without calibration",
+    )
+    assert "all images so far are grey" in vehicle.words("camera")
+    calibration = {"width": 64, "height": 48, "distortion_model": "plumb_bob"}
+    k = [50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]
+    p = [32.0, 0, 31.5, 0, 0, 32, 23.5, 0, 0, 0, 1, 0]
+    infos.publish(CameraInfo(**calibration, d=[-0.3, 0.1, 0.0, 0.0, 0.0], k=k, p=p))
+    events: list[Any] = []
+    original = vehicle.controller.on_event
+    vehicle.controller.on_event = lambda event: (events.append(event), original(event))
+    vehicle.nominal()
+    vehicle.until_reported("camera", "OK")
+    # P is that of the model's camera: the image, whose bytes turn round, is as it came.
+    frame = [event for event in events if event.channel is Channel.CAMERA][-1]
+    assert sorted(frame.image.ravel().tolist()) == sorted(PICTURE.ravel().tolist())
+
+
 def test_compressed_images_goals_and_odometry(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle, image_transport="compressed", geofence__enabled=True)
     vehicle.image = vehicle.world.create_publisher(
