@@ -19,7 +19,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
 from liquid_nav.files import made_directories
 from liquid_nav.messages.camera import ImageOptions
-from liquid_nav.messages.transforms import rotation_of
+from liquid_nav.messages.transforms import ImuMounting, rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
@@ -279,7 +279,9 @@ def _calibration(
         return info, rotation_of(given), ("the IMU is turned as was given",)
     if topics.channels[Channel.IMU] is None:
         return info, None, ()
-    rotation, why = find_imu_rotation(recording, topics)
+    if not options.imu_from_tf:
+        return info, None, (ImuMounting(from_transforms=False).words,)
+    rotation, why = find_imu_rotation(recording, topics, options.body_frame)
     return info, rotation, (why,)
 
 

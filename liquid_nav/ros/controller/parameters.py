@@ -90,12 +90,12 @@ SPECS = (
     Spec(
         "imu_rotation",
         [0.0, 0.0, 0.0, 1.0],
-        "Unit quaternion x, y, z, w that rotates the IMU's frame into body FLU.",
+        "Unit quaternion x, y, z, w from the IMU's frame to body FLU; one that turns wins over tf.",
     ),
     Spec(
         "imu_from_tf",
-        False,
-        "Rotate the IMU by /tf_static instead, from its frame_id to body_frame; needs tf2_msgs.",
+        True,
+        "Rotate the IMU by /tf_static, from its frame_id to body_frame; needs tf2_msgs.",
     ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),

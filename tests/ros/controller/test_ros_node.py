@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ros.node_support import (
@@ -410,15 +411,27 @@ def test_liquid_state_is_published_within_its_bounds(ros: Spinner, bundle: Path)
     assert all(b - a >= 2_000_000 for a, b in itertools.pairwise(stamps))
 
 
-def test_a_transform_without_its_package_is_refused(ros: Spinner, bundle: Path) -> None:
-    vehicle = Vehicle(ros, bundle, imu_from_tf=True)
-    try:
-        import tf2_msgs  # noqa: F401
-    except ImportError:
-        assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
-        assert "tf2_msgs" in vehicle.node._failure
-    else:
+def test_an_imu_that_no_transform_joins_to_the_body_is_reported(ros: Spinner, bundle: Path) -> None:
+    """With or without the package of the transforms: nobody publishes any here."""
+    vehicle = Vehicle(ros, bundle).fly()
+    sample = vehicle.sample()
+    sample.header.frame_id = "imu_link"
+    vehicle.tell(vehicle.imu, sample, Channel.IMU)
+    vehicle.until_reported("imu", "no static transform joins frame 'imu_link' to 'base_link'")
+    sample = vehicle.sample()
+    sample.header.frame_id = "drone/base_link"
+    vehicle.tell(vehicle.imu, sample, Channel.IMU)
+    vehicle.nominal()
+
+
+def test_px4s_imu_is_turned_as_it_is_mounted(ros: Spinner, bundle: Path) -> None:
+    """Its messages name no frame, so that static transforms say nothing about it."""
+    half = {"imu_rotation": [1.0, 0.0, 0.0, 0.0]}
+    for given, expected in (({}, None), (half, np.diag([1.0, -1.0, -1.0]))):
+        vehicle = Vehicle(ros, bundle, f"drone{len(given)}", **given)
         assert vehicle.node.trigger_configure() == OK
+        rotation = vehicle.node._flight.sensors._setup.imu_rotation(None)
+        np.testing.assert_array_equal(rotation, expected)
 
 
 def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> None:
