@@ -80,7 +80,7 @@ def timeline(
     waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
     first = progress = None
-    messages = recording.messages(topics.names - {topics.camera_info}, damage, cut.window)
+    messages = recording.messages(topics.names, damage, cut.window)
     if cut.clock == "stamp":
         messages = _by_stamp(messages)
     for place, message in enumerate(messages):
@@ -101,6 +101,8 @@ def timeline(
         item: Item | None = None
         if message.topic.name == topics.settings:
             item = _settings(message, damage)
+        elif message.topic.name == topics.camera_info:
+            decoder.calibrate(message.content)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
             item = _item(message, topics, decoder, cut)

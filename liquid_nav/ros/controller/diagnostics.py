@@ -57,6 +57,7 @@ class MessageCounts:
         rejected: messages that could not be made an event, or whose event the controller rejected;
             `last_rejection` says why the last one was.
         lost: messages that the middleware reports as lost.
+        warnings: what is unusual about what its messages say, in plain sentences.
 
     """
 
@@ -64,6 +65,7 @@ class MessageCounts:
     rejected: int = 0
     lost: int = 0
     last_rejection: str = ""
+    warnings: tuple[str, ...] = ()
     _reported: tuple[int, int] = (0, 0)
     # Times on the controller's clock, ns, and messages received by then, of the last reports.
     _history: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
@@ -117,6 +119,7 @@ class MessageCounts:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
             faults.append(f"{late} late or lost")
+        faults.extend(self.warnings)
         values = {
             "rate_hz": "none" if rate is None else f"{rate:.1f}",
             "accepted": str(health.accepted),

@@ -16,9 +16,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import Channel, Event
-from liquid_nav.messages.camera import CameraAdapter
-from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
-from liquid_nav.messages.transforms import StaticTransforms
+from liquid_nav.messages.camera import CameraAdapter, CameraSource
+from liquid_nav.messages.camera.depth import Depth
+from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
+from liquid_nav.messages.transforms import ImuMounting
 from liquid_nav.onboard import PolicyCamera
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import Monitor
@@ -95,17 +96,25 @@ class Sensors:
         enter: Callable[[Event], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters, self._camera = node, parameters, camera
+        self._node, self._parameters = node, parameters
         self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
         self._subscriptions: list[Any] = []
         self._to_match: list[Subscription] = []
-        self._transforms = StaticTransforms()
-        self._calibration: tuple[Any, ...] | None = None
-        self._setup = SensorSetup(
-            imu_rotation=self._imu_rotation, goal_frame=parameters.values["world_frame"]
+        values = parameters.values
+        self._mounting = ImuMounting(
+            parameters.imu_rotation, values["imu_from_tf"], values["body_frame"]
         )
-        if camera is not None and not parameters.values["use_camera_info"]:
-            self._setup.camera = CameraAdapter(camera)
+        images = parameters.images
+        self._setup = SensorSetup(
+            imu_rotation=self._mounting.rotation,
+            goal_frame=values["world_frame"],
+            depth=Depth(images.bits),
+        )
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
         self._wanted = self._find(channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
@@ -185,7 +194,7 @@ class Sensors:
                 )
             calibration = self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate)
             found.append(calibration._replace(other_durability=True))
-        if Channel.IMU in channels and values["imu_from_tf"]:
+        if Channel.IMU in channels and values["imu_from_tf"] and self._has_transforms():
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
                 Subscription(
@@ -263,25 +272,33 @@ class Sensors:
         if event is None:
             return
         counts.received += 1
+        if channel == Channel.CAMERA:
+            counts.warnings = self._setup.camera_warnings
+        elif channel == Channel.IMU:
+            counts.warnings = self._mounting.warnings
         self._enter(event)
         self._monitor.latencies.append(time.perf_counter_ns() - start)
 
-    def _imu_rotation(self, frame_id: str | None) -> Rotation | None:
-        if frame_id is None or not self._parameters.values["imu_from_tf"]:
-            return self._parameters.imu_rotation
-        return self._transforms.rotation(frame_id, self._parameters.values["body_frame"])
+    def _has_transforms(self) -> bool:
+        """Whether static transforms can be read."""
+        there = importlib.util.find_spec("tf2_msgs") is not None
+        if not there:
+            self._node.get_logger().info(
+                "the ROS package tf2_msgs is not installed: /tf_static is not read"
+            )
+        return there
 
     def _add_transforms(self, transforms: Any, now: int) -> None:
-        self._transforms.add(transforms)
+        self._mounting.add(transforms)
 
     def _calibrate(self, info: Any, now: int) -> None:
-        assert self._camera is not None
-        lens = (info.width, info.height, info.distortion_model, info.k.tobytes(), tuple(info.d))
-        if lens == self._calibration:
+        known = self._source.adapter is not None
+        if not self._source.calibrate(info):
             return
-        adapter = CameraAdapter(self._camera, info)
-        words = "calibrated" if self._calibration is None else "another calibration came"
-        self._setup.camera, self._calibration = adapter, lens
-        self._node.get_logger().info(
-            f"camera: {words}; it covers {adapter.covers:.0%} of the policy's view"
-        )
+        adapter = self._setup.camera = self._source.adapter
+        assert adapter is not None
+        words = "another calibration came" if known else "calibrated"
+        if adapter.calibrated:
+            self._node.get_logger().info(f"camera: {words}; {adapter.summary}")
+        else:
+            self._node.get_logger().warning(f"camera: {adapter.summary}")
