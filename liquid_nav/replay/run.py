@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.records import Damage
+from liquid_nav.bags.records import LEAP, Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
@@ -41,8 +41,8 @@ Watch = Callable[[Event, Command, Controller], None]
 _BATCH = 256
 """Items of the timeline that are read together."""
 
-_LONGEST_SILENCE = 3600 * SECOND
-"""ns; for the rest of a longer silence no command is asked for, as it is a clock that leapt."""
+_SILENCE = 3600 * SECOND
+"""ns of silences longer than `LEAP`, all together, in which commands are asked for."""
 
 
 @dataclass(eq=False)
@@ -181,6 +181,7 @@ class _Run:
         self._changes: list[str] = []
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
+        self._silence = _SILENCE
         # Instants of the recorded commands, those commands, and ours at the same instants.
         self._recorded = array("q"), array("d"), array("d")
 
@@ -188,7 +189,11 @@ class _Run:
         """Ask for commands in the silence since the last event or change, up to `now` ns."""
         if self._period is None or self._last is None:
             return
-        end = min(now, self._last + _LONGEST_SILENCE)
+        # A long silence may be a clock that leapt, and a broken recording leaps often.
+        long = now - self._last > LEAP
+        end = min(now, self._last + self._silence) if long else now
+        if long:
+            self._silence -= end - self._last
         for instant in range(self._last + self._period, end, self._period):
             command = self.controller.command(instant)
             self._add(command, False)
