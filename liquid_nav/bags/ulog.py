@@ -1,7 +1,8 @@
 """Read PX4's own logs (.ulg) as if PX4's topics had been recorded in ROS 2.
 
-The IMU is `sensor_combined`, odometry is `vehicle_odometry`. A log has one time per message, so a
-message arrives at its stamp. pyulog keeps the messages it reads in memory: about 70 bytes a sample.
+The IMU is `sensor_combined`, odometry is `vehicle_odometry`, commands are `trajectory_setpoint`.
+A log has one time per message, so a message arrives at its stamp. pyulog keeps the messages it
+reads in memory: about 70 bytes a sample.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ MAGIC = b"ULog\x01\x12\x35"
 TYPES = {
     "sensor_combined": "px4_msgs/msg/SensorCombined",
     "vehicle_odometry": "px4_msgs/msg/VehicleOdometry",
+    "trajectory_setpoint": "px4_msgs/msg/TrajectorySetpoint",
 }
 """Logged messages that are read, and the ROS 2 types that have the same fields."""
 

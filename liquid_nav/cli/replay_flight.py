@@ -23,6 +23,7 @@ from liquid_nav.messages.transforms import ImuMounting, rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.commands import check_commands
 from liquid_nav.replay.nothing import check_replayed
 from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
@@ -170,6 +171,7 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
         raise ConfigError(
             "--compare needs recorded commands, but no topic in the recording holds any"
         )
+    check_commands(recording, topics.command, topics.channels[Channel.ODOMETRY])
     info, rotation, notes = _calibration(options, file, recording, topics)
     if file.camera_model is not None:
         # What the recording says of the camera does not hold then.

@@ -26,6 +26,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import ImageOptions
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
+from liquid_nav.replay.commands import RecordedCommands
 from liquid_nav.replay.compare import Comparison, compare, zero_order_hold
 from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
@@ -157,7 +158,8 @@ def replay(
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
     decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation, images)
-    items = _in_batches(timeline(recording, topics, decoder, cut, damage))
+    commands = RecordedCommands()
+    items = _in_batches(timeline(recording, topics, decoder, cut, damage, commands))
     for number, item in enumerate(items):
         run.query_until(item.arrival)
         if isinstance(item, Recorded):
@@ -171,7 +173,13 @@ def replay(
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
     span = run.end_at(recording.span, cut)
-    return run.result(topics, decoder, damage, span, begin)
+    result = run.result(topics, decoder, damage, span, begin)
+    if commands.frame:
+        result.notes.append(
+            f"the recorded commands on {topics.command} are in frame {commands.frame}: "
+            f"{commands.turned} were turned by the heading of the odometry"
+        )
+    return result
 
 
 class _Run:
