@@ -9,6 +9,7 @@ the SHA-256 of every file and of its own content.
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.events import Channel
+from liquid_nav.files import restore_folder, write_whole
 from liquid_nav.onboard import native
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import read_folded
@@ -42,7 +45,8 @@ class Manifest:
     Attributes:
         task: the task that the policy was trained for.
         config: its architecture.
-        training: how it was trained: seeds, amounts of data, settings, versions; plain JSON types.
+        training: how it was trained: seeds, amounts of data, settings, versions, and as `rates` the
+            measurements per second of each channel; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
 
     """
@@ -51,6 +55,16 @@ class Manifest:
     config: PolicyConfig
     training: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+
+    @property
+    def rates(self) -> dict[Channel, float]:
+        """Measurements per second of each channel in training, Hz; empty if it does not say."""
+        rates = self.training.get("rates", {})
+        return {
+            Channel(name): float(rate)
+            for name, rate in (rates.items() if isinstance(rates, Mapping) else ())
+            if name.isidentifier() and isinstance(rate, (int, float)) and 0 < rate < math.inf
+        }
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -190,6 +204,7 @@ def read_content(path: Path) -> dict[str, Any]:
         BundleError: when it is missing, not of this format, or does not match its own SHA-256.
 
     """
+    restore_folder(path)
     if not path.is_dir():
         raise BundleError(f"no model bundle at {path}: it must be a directory with a {MANIFEST}")
     try:
@@ -217,9 +232,7 @@ def read_content(path: Path) -> dict[str, Any]:
 def write_content(directory: Path, content: dict[str, Any]) -> None:
     """Write ``manifest.json`` of a bundle, with its own SHA-256, whole or not at all."""
     text = json.dumps(content | {"sha256": _digest(content)}, indent=2) + "\n"
-    staging = directory / f".{MANIFEST}"
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(directory / MANIFEST)
+    write_whole(directory / MANIFEST, text)
 
 
 def _digest(content: dict[str, Any]) -> str:
