@@ -26,7 +26,7 @@ PACE = 16
 
 
 ABSURD = 1e6
-"""rad/s and m/s^2. What exceeds it is no measurement in any unit, raw counts of 16 bits included."""
+"""rad/s and m/s^2. What exceeds it is no measurement in any unit, not even raw counts."""
 
 
 class SensorChecks:
