@@ -16,6 +16,7 @@ from liquid_nav.command import Mode
 from liquid_nav.controller import ChannelHealth, Health
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.backends.messages import message_class
+from liquid_nav.ros.controller.losses import Losses
 
 TOPIC = "/diagnostics"
 """One topic for all robots (REP-107): the name of a status begins with that of its node."""
@@ -41,15 +42,22 @@ class MessageCounts:
         received: all messages.
         rejected: messages that could not be made an event, or whose event the controller rejected;
             `last_rejection` says why the last one was.
-        lost: messages that the middleware reports as lost.
+        dropped: messages that were dropped because the controller could not keep up.
+        losses: by topic, the messages that were sent and never came.
 
     """
 
     received: int = 0
     rejected: int = 0
-    lost: int = 0
+    dropped: int = 0
+    losses: defaultdict[str, Losses] = field(default_factory=lambda: defaultdict(Losses))
     last_rejection: str = ""
     _reported: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def lost(self) -> int:
+        """Messages that were sent and never came, on all topics of the channel."""
+        return sum(losses.lost for losses in self.losses.values())
 
     def reject(self, why: str) -> None:
         """Count a message that cannot be used."""
@@ -66,14 +74,14 @@ class MessageCounts:
             elapsed: s since the last call, above 0.
 
         """
-        totals = (self.received, self.rejected, health.late + self.lost)
+        totals = (self.received, self.rejected, health.late + self.lost + self.dropped)
         received, rejected, late = (a - b for a, b in zip(totals, self._reported, strict=True))
         self._reported = totals
         faults = []
         if rejected > 0:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
-            faults.append(f"{late} late or lost")
+            faults.append(f"{late} late, lost or dropped")
         age = "none" if health.stamp is None else f"{(now - health.stamp) / SECOND:.3f}"
         values = {
             "rate_hz": f"{received / elapsed:.1f}",
@@ -81,6 +89,7 @@ class MessageCounts:
             "accepted": str(health.accepted),
             "late": str(health.late),
             "lost": str(self.lost),
+            "dropped": str(self.dropped),
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
@@ -107,7 +116,7 @@ class Monitor:
 
     def percentile(self, q: float) -> str:
         """The `q`-th percentile of the latencies in us, as text; "none" without latencies."""
-        return f"{np.percentile(self.latencies, q) / 1000:.0f}" if self.latencies else "none"
+        return f"{np.percentile(list(self.latencies), q) / 1000:.0f}" if self.latencies else "none"
 
     def statuses(
         self, health: Health, now: int, elapsed: float, fault: str, node: Mapping[str, str]

@@ -1,14 +1,17 @@
 """The controller as a managed ROS 2 node: messages become events, a back-end sends the commands.
 
-One thread does all of it, in the order in which messages arrive: MultiThreadedExecutor loses IMU
-messages, and a controller that two threads enter is no longer deterministic.
+Two threads share the controller under one lock. One receives the messages and enters their events
+in the order in which they arrive. The other one, which spins the node's executor, serves all that
+must not wait for messages: the operator's stop, the lifecycle, parameters, the heartbeat and the
+command timer. So a flood of measurements, or a slow one, delays none of these, and the events still
+enter in one order, which a recording keeps.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -25,8 +28,10 @@ from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.clock import ClockWatch
+from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
+from liquid_nav.ros.controller.lock import FairLock
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
     SPECS,
@@ -34,6 +39,7 @@ from liquid_nav.ros.controller.parameters import (
     channel_specs,
     objection,
 )
+from liquid_nav.ros.controller.receiver import Receiver
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.parameters import declare, read
@@ -43,6 +49,9 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
+
+_HANGS = 0.2
+"""s to wait for the controller, after which it counts as hanging; it takes milliseconds."""
 
 _POSE_TIMEOUT = 0.5
 """s that a back-end which starts at the pose of the vehicle waits for odometry."""
@@ -81,6 +90,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         # Needed by `create_publisher`, which the constructor of the base class calls.
         self._qos_faults: dict[str, str] = {}
         self._all_publishers: list[Any] = []
+        self._lock = FairLock()  # Of the controller and all that its events and commands pass.
+        self._receiver = Receiver(self._lock, self._answer, self._log_error)
         super().__init__("liquid_nav_node", **options)
         self._specs = (*SPECS, *channel_specs(), *backend_specs())
         declare(self, self._specs)
@@ -93,8 +104,12 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._flight_timers: list[Any] = []
         self._pose: Odometry | None = None
         self._stopped = False  # By the operator.
-        # On the steady clock, s.
-        self._activated_at = self._sent_at = self._reported_at = time.monotonic()
+        self._stop_pending = False  # Whether the controller has yet to learn of that.
+        self._clock_watch = ClockWatch()
+        self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
+        # On the steady clock, s; `_timed_at` is when the executor's thread last told the controller
+        # the time.
+        self._timed_at = self._activated_at = self._sent_at = self._reported_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
@@ -103,6 +118,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         )
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
+        self._receiver.start(self.context)
         if self.get_parameter("autostart").value:
             if self.trigger_configure() != SUCCESS:
                 raise ConfigError(self._failure)
@@ -128,11 +144,13 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight.controller.reset()
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
-        self._pose = None
+        self._pose = self._entered = None
+        self._clock_watch = ClockWatch()
         self._activated_at = time.monotonic()
         self._active = True
-        if self._stopped:
-            self._enter_operator_stop()
+        self._stop_pending = self._stopped
+        with self._lock:
+            self._tell_stop()
         flight.sensors.listen()
         self._flight_timers = [
             self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
@@ -169,6 +187,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
 
+    def destroy_node(self) -> None:
+        """As the base class, after the end of the thread that receives messages."""
+        self._receiver.close(_HANGS)
+        super().destroy_node()
+
     def _make_flight(self) -> Flight:
         """Everything that the parameters ask for.
 
@@ -185,11 +208,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         sensors = Sensors(
             self,
             parameters,
-            policy.channels,
-            camera,
+            policy,
             monitor,
             self._now,
-            self._enter,
+            self._on_event,
+            self._answer_events,
             self._on_qos_fault,
         )
         backend = selected_backend(values)
@@ -216,17 +239,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         flight = self._flight
         if not self._active or flight is None:
             return
-        now = self._now()
         flight.sensors.close()
         for timer in self._flight_timers:
             self.destroy_timer(timer)
         self._flight_timers = []
-        command = Command(now, mode=Mode.HOVER, reason=reason)
-        flight.backend.command(command, self._pose, self._fresh(flight, now))
-        flight.backend.deactivate()
-        for recorder in flight.recorders:
-            recorder.end(command)
-        self._active = False
+        with self._lock.within(_HANGS):  # And without it, if the controller hangs.
+            self._active, now = False, self._now()
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+            flight.backend.command(command, self._pose, self._fresh(flight, now))
+            flight.backend.deactivate()
+            for recorder in flight.recorders:
+                recorder.end(command)
         self._heartbeat_publisher.publish(heartbeat(False))
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
@@ -258,15 +281,75 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self._all_publishers.remove(publisher)
         return bool(super().destroy_publisher(publisher))
 
-    # From events to commands.
+    @property
+    def subscriptions(self) -> Iterator[Any]:
+        """Those that an executor serves: none, `Receiver` does."""
+        return iter(())
+
+    @property
+    def waitables(self) -> Iterator[Any]:
+        """Those that an executor serves: not the QoS events of subscriptions, `Receiver` does."""
+        received = {id(event) for event in self._receiver.events}
+        return (waitable for waitable in super().waitables if id(waitable) not in received)
+
+    def create_subscription(self, *args: Any, **options: Any) -> Any:
+        """As the base class; a thread of the node receives the messages, see `Receiver`."""
+        subscription = super().create_subscription(*args, **options)
+        self._receiver.add(subscription)
+        return subscription
+
+    def destroy_subscription(self, subscription: Any) -> bool:
+        """As the base class."""
+        self._receiver.remove(subscription)
+        return bool(super().destroy_subscription(subscription))
+
+    def _log_error(self, text: str) -> None:
+        self.get_logger().error(text, throttle_duration_sec=1.0)
+
+    # From events to commands. What follows holds the lock, or is called by one who holds it.
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enter(self, event: Event) -> None:
-        """Give an event to the controller, and send the command that follows from it."""
+    def _time(self) -> int:
+        """Now, for the thread of the executor; events that were taken up before arrive later."""
+        self._timed_at = time.monotonic()
+        return self._now()
+
+    def _on_event(self, event: Event, taken_up: float) -> None:
+        """Enter an event of the sensors, whose message was taken up then, s on the steady clock."""
+        with self._lock:
+            flight = self._flight
+            if flight is None or not self._active:
+                return
+            self._tell_stop()
+            if self._timed_at > taken_up:
+                # While the message was decoded the controller was told a later time.
+                event = replace(event, arrival=max(event.arrival, self._now()))
+            self._enter(flight, event)
+
+    def _answer(self) -> None:
+        """Answer the events of the receiver's last turn."""
         flight = self._flight
-        assert flight is not None
+        if flight is not None:
+            flight.sensors.answer()
+
+    def _answer_events(self) -> None:
+        with self._lock:
+            if self._flight is not None and self._active and self._entered is not None:
+                self._send(self._flight, self._entered)
+
+    def _tell_stop(self) -> None:
+        """Tell the controller of the operator's stop, if it does not know yet."""
+        flight = self._flight
+        if flight is None or not self._active or not self._stop_pending:
+            return
+        self._stop_pending, now = False, self._time()
+        self._enter(flight, OperatorStop(now, now, self._stopped))
+        self._send(flight, now)
+
+    def _enter(self, flight: Flight, event: Event) -> None:
+        """Give an event to the controller; the command that follows from it is still to be sent."""
         counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
         for recorder in flight.recorders:
@@ -276,19 +359,25 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             flight.monitor.counts[event.channel].reject(counters.last_rejection)
         elif isinstance(event, Odometry) and event.stamp == counters.stamp:
             self._pose = event  # The newest one: not one that came late.
-        self._send(flight, event.arrival)
+        self._entered = event.arrival
         flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
 
-    def _enter_operator_stop(self) -> None:
-        now = self._now()
-        self._enter(OperatorStop(now, now, self._stopped))
+    def _command(self, flight: Flight, now: int) -> tuple[Command, bool]:
+        """The command at `now`, and whether inference is fresh."""
+        command, clock_fault = flight.controller.command(now), self._clock_watch.fault(now)
+        fresh = not clock_fault and self._fresh(flight, now)
+        if command.mode is Mode.NOMINAL and not fresh:
+            reason = clock_fault or "policy: inference is not fresh"
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+        return command, fresh
 
     def _send(self, flight: Flight, now: int) -> None:
-        command, backend = flight.controller.command(now), flight.backend
+        self._entered = None
+        (command, fresh), backend = self._command(flight, now), flight.backend
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
-        backend.command(command, self._pose, self._fresh(flight, now))
+        backend.command(command, self._pose, fresh)
         for recorder in flight.recorders:
             recorder.add(command)
         self._sent_at = time.monotonic()
@@ -331,23 +420,36 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
                 return False
         return True
 
+    # What the executor's thread does must not wait for a controller that hangs.
+
     def _on_timer(self) -> None:
         # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
         # is not, see `Backend.command`.
-        flight = self._flight
-        if flight is not None and time.monotonic() - self._sent_at >= self._timer_period(flight):
-            self._send(flight, self._now())
+        with self._lock.within(_HANGS) as held:
+            flight = self._flight
+            if not held or flight is None or not self._active:
+                return
+            if time.monotonic() - self._sent_at >= self._timer_period(flight):
+                self._send(flight, self._time())
 
     def _on_heartbeat(self) -> None:
+        """Tell the supervisor that the controller is alive, unless it hangs."""
+        with self._lock.within(_HANGS) as held:
+            if not held:
+                self._log_error(f"the controller hangs: no answer for {_HANGS:g} s")
+                return
         self._heartbeat_publisher.publish(heartbeat(True))
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
-        self._stopped = bool(request.data)
-        if self._active:
-            self._enter_operator_stop()
-        response.success = True
+        self._stopped, self._stop_pending = bool(request.data), True
+        with self._lock.within(_HANGS) as held:
+            if held:
+                self._tell_stop()
+        response.success = held
         response.message = "stopped" if self._stopped else "released"
+        if not held:
+            response.message += " once the controller answers again: it hangs"
         self.get_logger().warning(f"operator stop: {response.message}")
         return response
 
@@ -364,13 +466,14 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
         parameters = Parameters.of(read(self, self._specs))
-        if parameters.safety != flight.parameters.safety:
-            now = self._now()
-            if self._active:
-                for recorder in flight.recorders:
-                    recorder.add(Reconfigured(now, parameters.safety))
-            flight.controller.reconfigure(parameters.safety, now)
-        flight.parameters = parameters
+        with self._lock:
+            if parameters.safety != flight.parameters.safety:
+                now = self._time()
+                if self._active:
+                    for recorder in flight.recorders:
+                        recorder.add(Reconfigured(now, parameters.safety))
+                flight.controller.reconfigure(parameters.safety, now)
+            flight.parameters = parameters
         if self._active:
             self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 
@@ -383,21 +486,30 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Publish the diagnostics."""
         reported = time.monotonic()
         elapsed, self._reported_at = reported - self._reported_at, reported
-        now, flight = self._now(), self._flight
-        if self._active and flight is not None:
-            command = flight.controller.command(now)
-            values = {
-                "mode": command.mode.value,
-                "reason": command.reason,
-                "fresh": str(self._fresh(flight, now)).lower(),
-                "operator_stop": str(self._stopped).lower(),
-            }
-            health, fault = flight.controller.health, flight.backend.fault
-            statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            supervised = self._heartbeat_publisher.get_subscription_count() > 0
-            text = "OK" if supervised else "no supervisor listens to the heartbeat"
-            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
-            statuses += [recorder.status() for recorder in flight.recorders]
-        else:
-            statuses = [Status(WARN, "controller", "not active", {})]
+        with self._lock.within(_HANGS) as held:
+            now = self._now()
+            statuses = (
+                self._statuses(now, elapsed)
+                if held
+                else [Status(ERROR, "controller", "hangs: it does not answer", {})]
+            )
         self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))
+
+    def _statuses(self, now: int, elapsed: float) -> list[Status]:
+        """What the diagnostics say at `now` ns, `elapsed` s after the last time."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return [Status(WARN, "controller", "not active", {})]
+        command, fresh = self._command(flight, now)
+        values = {
+            "mode": command.mode.value,
+            "reason": command.reason,
+            "fresh": str(fresh).lower(),
+            "operator_stop": str(self._stopped).lower(),
+        }
+        health, fault = flight.controller.health, flight.backend.fault
+        statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
+        supervised = self._heartbeat_publisher.get_subscription_count() > 0
+        text = "OK" if supervised else "no supervisor listens to the heartbeat"
+        statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
+        return statuses + [recorder.status() for recorder in flight.recorders]

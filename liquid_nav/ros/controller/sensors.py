@@ -15,14 +15,16 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
-from liquid_nav.events import Channel, Event
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import CameraAdapter
 from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
 from liquid_nav.messages.transforms import StaticTransforms
-from liquid_nav.onboard import PolicyCamera
+from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import Monitor
+from liquid_nav.ros.controller.diagnostics import MessageCounts, Monitor
+from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
+from liquid_nav.ros.controller.receiver import MessageInfo
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
 """Channels that every controller subscribes to: goals for the recordings, odometry for the geofence
@@ -31,33 +33,51 @@ and for back-ends that command in world frames."""
 OnMessage = Callable[[Any, int], "Event | None"]
 """From a message and its arrival in ns to an event, or to None when it makes none."""
 
-_DEPTH = {Channel.IMU: 50, Channel.CAMERA: 2}
-_OTHER_DEPTH = 5
+_DEPTH = {Channel.IMU: 2000, Channel.CAMERA: 4}
+"""Messages that wait in the middleware, at most; of others, `_OTHER_DEPTH`. Some drivers hold their
+samples back and send hundreds at once. Images are large, and only the newest ones count."""
+
+_OTHER_DEPTH = 200
 
 
-class Subscription(NamedTuple):
-    """A topic to read: the channel it counts for, type, name, what takes messages, and QoS."""
+class Topic(NamedTuple):
+    """A topic to read.
+
+    Attributes:
+        channel: the channel that its messages count for.
+        type, name: of the topic.
+        on_message: takes each message.
+        qos: of the subscription.
+        measured: whether the messages are measurements, which become events.
+
+    """
 
     channel: Channel
     type: str
-    topic: str
+    name: str
     on_message: OnMessage
     qos: QoSProfile
+    measured: bool = True
 
 
 class Sensors:
     """Subscriptions of a controller, and the decoding of what comes.
 
-    A message that cannot become an event is counted in the monitor, with its reason.
+    A message that cannot become an event is counted in the monitor, with its reason; and so is one
+    that never came, or came and had to be dropped because the machine could not keep up.
+
+    A thread of the node receives the messages (`Receiver`), and calls `answer` after each turn.
 
     Args:
         node: subscribes.
         parameters: topics, frames, rotations.
-        channels: that the policy reads; those in `ALWAYS` are added.
-        camera: the policy's, into which every image is turned; None for a policy without one.
+        policy: whose channels are read; those in `ALWAYS` are added. Every image is turned into
+            that of its camera.
         monitor: counts.
         now: reads the controller's clock, ns.
-        enter: gives each event to the controller; the time it takes counts as event to command.
+        enter: gives an event to the controller; the second argument is when its message was taken
+            up, s on the steady clock.
+        send: sends the command that follows from the events entered since the last one.
         on_qos: called with a topic and the publishers whose QoS is incompatible.
 
     Raises:
@@ -70,15 +90,20 @@ class Sensors:
         self,
         node: Node,
         parameters: Parameters,
-        channels: Collection[Channel],
-        camera: PolicyCamera | None,
+        policy: Policy,
         monitor: Monitor,
         now: Callable[[], int],
-        enter: Callable[[Event], None],
+        enter: Callable[[Event, float], None],
+        send: Callable[[], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters, self._camera = node, parameters, camera
-        self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
+        camera = policy.config.camera
+        self._node, self._parameters, self._policy, self._camera = node, parameters, policy, camera
+        self._monitor, self._now, self._on_qos = monitor, now, on_qos
+        self._enter, self._send = enter, send
+        self._backlog = Backlog()
+        # When the oldest message was taken up that no command has answered, s on the steady clock.
+        self._unanswered: float | None = None
         self._subscriptions: list[Any] = []
         self._transforms = StaticTransforms()
         self._calibration: tuple[Any, ...] | None = None
@@ -87,12 +112,12 @@ class Sensors:
         )
         if camera is not None and not parameters.values["use_camera_info"]:
             self._setup.camera = CameraAdapter(camera)
-        self._wanted = self._find(channels)
+        self._wanted = self._find(policy.channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(
-                    f"{wanted.topic} needs the ROS package {package}, which is not installed"
+                    f"{wanted.name} needs the ROS package {package}, which is not installed"
                 )
 
     def listen(self) -> None:
@@ -106,7 +131,7 @@ class Sensors:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
 
-    def _find(self, channels: Collection[Channel]) -> list[Subscription]:
+    def _find(self, channels: Collection[Channel]) -> list[Topic]:
         """Topics to read for these channels, and for what it takes to decode them."""
         values, found = self._parameters.values, []
         for channel in sorted({*channels, *ALWAYS}):
@@ -121,12 +146,13 @@ class Sensors:
                 )
         if Channel.CAMERA in channels and values["use_camera_info"]:
             info, topic = "sensor_msgs/msg/CameraInfo", values["topics.camera_info"]
-            found.append(self._sensor(Channel.CAMERA, info, topic, self._calibrate))
+            calibration = self._sensor(Channel.CAMERA, info, topic, self._calibrate)
+            found.append(calibration._replace(measured=False))
         if Channel.IMU in channels and values["imu_from_tf"]:
             qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
-                Subscription(Channel.IMU, transforms, "/tf_static", self._add_transforms, qos)
+                Topic(Channel.IMU, transforms, "/tf_static", self._add_transforms, qos, False)
             )
         return found
 
@@ -136,40 +162,49 @@ class Sensors:
 
     def _sensor(
         self, channel: Channel, message_type: str, topic: str, on_message: OnMessage
-    ) -> Subscription:
+    ) -> Topic:
         reliability = ReliabilityPolicy[self._parameters.values["sensor_reliability"].upper()]
         qos = QoSProfile(depth=_DEPTH.get(channel, _OTHER_DEPTH), reliability=reliability)
-        return Subscription(channel, message_type, topic, on_message, qos)
+        return Topic(channel, message_type, topic, on_message, qos)
 
-    def _subscribe(self, wanted: Subscription) -> None:
-        channel, message_type, topic, on_message, qos = wanted
-        counts = self._monitor.counts[channel]
-        lost = 0
+    def _subscribe(self, topic: Topic) -> None:
+        counts = self._monitor.counts[topic.channel]
+        losses = counts.losses[topic.name] if topic.measured else Losses()
+        losses.start()
 
-        def count_loss(info: Any) -> None:
-            nonlocal lost
-            counts.lost += info.total_count - lost
-            lost = info.total_count
+        def on_message(message: Any, info: MessageInfo) -> None:
+            losses.receive(info.number, subscription.get_publisher_count)
+            if (
+                topic.measured
+                and self._may_drop(topic.channel)
+                and self._backlog.drops(info.received, info.newest)
+            ):
+                counts.dropped += 1
+            else:
+                self._on_message(topic, counts, message)
 
-        self._subscriptions.append(
-            self._node.create_subscription(
-                message_class(message_type),
-                topic,
-                lambda received: self._on_message(channel, on_message, received),
-                qos,
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
-                ),
-            )
+        subscription = self._node.create_subscription(
+            message_class(topic.type),
+            topic.name,
+            on_message,
+            topic.qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=lambda info: self._on_qos(topic.name, info),
+                message_lost=lambda info: losses.report(info.total_count),
+            ),
         )
+        self._subscriptions.append(subscription)
 
-    def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
-        start = time.perf_counter_ns()
+    def _may_drop(self, channel: Channel) -> bool:
+        """Whether a newer message of the channel makes up for an older one: not so for goals."""
+        return channel is Channel.ODOMETRY or self._policy.staleness.get(channel) is not None
+
+    def _on_message(self, topic: Topic, counts: MessageCounts, received: Any) -> None:
+        start = time.monotonic()
         if not self._subscriptions:  # A message that was waiting when they were closed.
             return
-        counts = self._monitor.counts[channel]
         try:
-            event = on_message(received, self._now())
+            event = topic.on_message(received, self._now())
         except LiquidNavError as error:
             counts.received += 1
             counts.reject(str(error))
@@ -181,8 +216,16 @@ class Sensors:
         if event is None:
             return
         counts.received += 1
-        self._enter(event)
-        self._monitor.latencies.append(time.perf_counter_ns() - start)
+        self._enter(event, start)
+        if self._unanswered is None:
+            self._unanswered = start
+
+    def answer(self) -> None:
+        """Send the command that follows from the events of this turn, if there were any."""
+        start, self._unanswered = self._unanswered, None
+        if start is not None:
+            self._send()
+            self._monitor.latencies.append(round((time.monotonic() - start) * SECOND))
 
     def _imu_rotation(self, frame_id: str | None) -> Rotation | None:
         if frame_id is None or not self._parameters.values["imu_from_tf"]:
