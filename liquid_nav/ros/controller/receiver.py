@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -48,11 +49,12 @@ class MessageInfo(NamedTuple):
 
 
 class Receiver:
-    """Takes the messages of all subscriptions of a node on a thread of its own.
+    """Takes the messages of a node's measurements on a thread of its own.
 
-    No executor serves these subscriptions. An executor takes one message, calls the callback, and
-    comes to services and timers only then: `EventsExecutor` only after every message that came
-    before, so that a flood of measurements delays an operator's stop by seconds.
+    No executor serves these subscriptions, which are those of the callback group `group`. An
+    executor comes to services and timers only between the messages: `EventsExecutor` only after
+    every message that came before, so that a flood of measurements delays an operator's stop by
+    seconds.
 
     The thread works in turns. In each it takes what has come, at most `_LARGEST_TURN` messages of
     each topic, and calls the callbacks in the order in which the messages were received; only the
@@ -74,6 +76,7 @@ class Receiver:
         self, lock: FairLock, after_turn: Callable[[], None], log: Callable[[str], None]
     ) -> None:
         self._lock, self._after_turn, self._log = lock, after_turn, log
+        self.group = MutuallyExclusiveCallbackGroup()
         self._subscriptions: list[Any] = []
         self._changed = self._ended = False
         self._guard: Any = None
@@ -88,11 +91,6 @@ class Receiver:
         """Leave a subscription alone; a callback that has begun goes on."""
         self._subscriptions = [s for s in self._subscriptions if s is not subscription]
         self._wake()
-
-    @property
-    def events(self) -> list[Any]:
-        """The handlers of the QoS events of all subscriptions."""
-        return [event for s in self._subscriptions for event in s.event_handlers]
 
     def start(self, context: Any) -> None:
         """Start the thread, which ends with `close`, or when the context is shut down."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -25,6 +26,7 @@ from liquid_nav.ros.controller.diagnostics import MessageCounts, Monitor
 from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
 from liquid_nav.ros.controller.receiver import MessageInfo
+from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
 """Channels that every controller subscribes to: goals for the recordings, odometry for the geofence
@@ -44,6 +46,7 @@ class Topic(NamedTuple):
     """A topic to read.
 
     Attributes:
+        parameter: the parameter that names it.
         channel: the channel that its messages count for.
         type, name: of the topic.
         on_message: takes each message.
@@ -52,6 +55,7 @@ class Topic(NamedTuple):
 
     """
 
+    parameter: str
     channel: Channel
     type: str
     name: str
@@ -70,6 +74,7 @@ class Sensors:
 
     Args:
         node: subscribes.
+        group: callback group of the subscriptions, that of the node's `Receiver`.
         parameters: topics, frames, rotations.
         policy: whose channels are read; those in `ALWAYS` are added. Every image is turned into
             that of its camera.
@@ -89,6 +94,7 @@ class Sensors:
     def __init__(
         self,
         node: Node,
+        group: CallbackGroup,
         parameters: Parameters,
         policy: Policy,
         monitor: Monitor,
@@ -100,7 +106,7 @@ class Sensors:
         camera = policy.config.camera
         self._node, self._parameters, self._policy, self._camera = node, parameters, policy, camera
         self._monitor, self._now, self._on_qos = monitor, now, on_qos
-        self._enter, self._send = enter, send
+        self._group, self._enter, self._send = group, enter, send
         self._backlog = Backlog()
         # When the oldest message was taken up that no command has answered, s on the steady clock.
         self._unanswered: float | None = None
@@ -119,6 +125,11 @@ class Sensors:
                 raise ConfigError(
                     f"{wanted.name} needs the ROS package {package}, which is not installed"
                 )
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The topics that are read, by the parameter that names each."""
+        return {wanted.parameter: wanted.name for wanted in self._wanted}
 
     def listen(self) -> None:
         """Subscribe to every topic."""
@@ -139,20 +150,33 @@ class Sensors:
             if topic:
                 message_type = self._parameters.message_type(channel)
                 decode = self._decode_by(message_of(channel, message_type))
-                found.append(self._sensor(channel, message_type, topic, decode))
+                found.append(self._sensor(name, channel, message_type, topic, decode))
             elif channel in channels:
                 raise ConfigError(
                     f"{name} is empty, but the policy reads {channel.value}: set it to its topic"
                 )
         if Channel.CAMERA in channels and values["use_camera_info"]:
-            info, topic = "sensor_msgs/msg/CameraInfo", values["topics.camera_info"]
-            calibration = self._sensor(Channel.CAMERA, info, topic, self._calibrate)
+            name, info = "topics.camera_info", "sensor_msgs/msg/CameraInfo"
+            if not values[name]:
+                raise ConfigError(
+                    f"{name} is empty, but use_camera_info is true: set it to the topic of the "
+                    "calibration, or use_camera_info to false"
+                )
+            calibration = self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate)
             found.append(calibration._replace(measured=False))
         if Channel.IMU in channels and values["imu_from_tf"]:
             qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
-                Topic(Channel.IMU, transforms, "/tf_static", self._add_transforms, qos, False)
+                Topic(
+                    "imu_from_tf",
+                    Channel.IMU,
+                    transforms,
+                    "/tf_static",
+                    self._add_transforms,
+                    qos,
+                    measured=False,
+                )
             )
         return found
 
@@ -161,11 +185,16 @@ class Sensors:
         return lambda message, now: decode(message, now, setup)
 
     def _sensor(
-        self, channel: Channel, message_type: str, topic: str, on_message: OnMessage
+        self,
+        parameter: str,
+        channel: Channel,
+        message_type: str,
+        topic: str,
+        on_message: OnMessage,
     ) -> Topic:
         reliability = ReliabilityPolicy[self._parameters.values["sensor_reliability"].upper()]
         qos = QoSProfile(depth=_DEPTH.get(channel, _OTHER_DEPTH), reliability=reliability)
-        return Topic(channel, message_type, topic, on_message, qos)
+        return Topic(parameter, channel, message_type, topic, on_message, qos)
 
     def _subscribe(self, topic: Topic) -> None:
         counts = self._monitor.counts[topic.channel]
@@ -183,16 +212,23 @@ class Sensors:
             else:
                 self._on_message(topic, counts, message)
 
-        subscription = self._node.create_subscription(
-            message_class(topic.type),
-            topic.name,
-            on_message,
-            topic.qos,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=lambda info: self._on_qos(topic.name, info),
-                message_lost=lambda info: losses.report(info.total_count),
-            ),
-        )
+        try:
+            subscription = self._node.create_subscription(
+                message_class(topic.type),
+                topic.name,
+                on_message,
+                topic.qos,
+                callback_group=self._group,
+                event_callbacks=SubscriptionEventCallbacks(
+                    incompatible_qos=lambda info: self._on_qos(topic.name, info),
+                    message_lost=lambda info: losses.report(info.total_count),
+                ),
+            )
+        except Exception as error:  # rclpy raises what it likes.
+            raise ConfigError(
+                f"{topic.parameter}: cannot read {topic.type} on {topic.name!r}: "
+                f"{first_line(error)}"
+            ) from error
         self._subscriptions.append(subscription)
 
     def _may_drop(self, channel: Channel) -> bool:

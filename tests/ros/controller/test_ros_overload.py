@@ -27,7 +27,7 @@ from std_srvs.srv import SetBool
 
 from liquid_nav.messages.decode import stamp_of
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.supervisor import HEARTBEAT_TYPE
+from liquid_nav.ros.heartbeat import TYPE as HEARTBEAT_TYPE
 
 FAST_DDS = Path(__file__).parents[3] / "config" / "fastdds.xml"
 
