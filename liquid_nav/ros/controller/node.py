@@ -10,7 +10,7 @@ still enter in one order, which a recording keeps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.clock import ClockWatch
 from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.expectations import expectations
 from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.lock import FairLock
@@ -48,6 +49,7 @@ from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.controller.status import StatusPublisher
 from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.controller.topics import topics_status
 from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import check_topics, declare, read
 
@@ -78,6 +80,7 @@ class Flight:
 
     parameters: Parameters
     policy: Policy
+    trained_rates: Mapping[Channel, float]
     controller: Controller
     backend: Backend
     sensors: Sensors
@@ -123,7 +126,7 @@ class ControllerNode(ManagedNode):
         self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
         # On the steady clock, s; `_timed_at` is when the executor's thread last told the controller
         # the time.
-        self._timed_at = self._activated_at = self._sent_at = self._reported_at = time.monotonic()
+        self._timed_at = self._activated_at = self._sent_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
@@ -258,7 +261,15 @@ class ControllerNode(ManagedNode):
             made.pop_all()
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
         return Flight(
-            parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
+            parameters,
+            policy,
+            manifest.rates,
+            controller,
+            backend,
+            sensors,
+            liquid_state,
+            monitor,
+            recorders,
         )
 
     def _begin_flight(self) -> None:
@@ -268,6 +279,7 @@ class ControllerNode(ManagedNode):
             raise ConfigError(f"another controller of this name is active: {rival}")
         self._active = True
         flight.controller.reset()
+        flight.monitor.start(self._now())
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
         self._pose = self._entered = None
@@ -584,31 +596,42 @@ class ControllerNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish the diagnostics."""
-        reported = time.monotonic()
-        elapsed, self._reported_at = reported - self._reported_at, reported
-        with self._lock.within(_HANGS) as held:
-            now = self._now()
-            statuses = (
-                self._statuses(now, elapsed)
-                if held
-                else [Status(ERROR, "controller", "hangs: it does not answer", {})]
-            )
-        self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))
-
-    def _statuses(self, now: int, elapsed: float) -> list[Status]:
-        """What the diagnostics say at `now` ns, `elapsed` s after the last time."""
         flight = self._flight
-        if not self._active or flight is None:
+        if self._active and flight is not None:
+            statuses = self._flight_statuses(flight)
+        else:
             why = f": {self._failure}" if self._failure else ""
-            return [Status(WARN, "controller", f"not active{why}", {})]
-        command, fresh = self._command_at(flight, now)
-        values = {
-            "mode": command.mode.value,
-            "reason": command.reason,
-            "fresh": str(fresh).lower(),
-            "operator_stop": str(self._stopped).lower(),
-        }
-        health, fault = flight.controller.health, flight.backend.fault
-        statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-        statuses.append(self._supervision.status(flight.backend))
-        return statuses + [recorder.status() for recorder in flight.recorders]
+            statuses = [Status(WARN, "controller", f"not active{why}", {})]
+        name = self.get_fully_qualified_name()
+        self._diagnostics_publisher.publish(message(name, self._now(), statuses))
+
+    def _flight_statuses(self, flight: Flight) -> list[Status]:
+        controller, backend, monitor = flight.controller, flight.backend, flight.monitor
+        flight.sensors.match_publishers()
+        with self._lock.within(_HANGS) as held:
+            if not held:
+                return [Status(ERROR, "controller", "hangs: it does not answer", {})]
+            now = self._now()
+            command, fresh = self._command_at(flight, now)
+            values = {
+                "mode": command.mode.value,
+                "reason": command.reason,
+                "fresh": str(fresh).lower(),
+                "operator_stop": str(self._stopped).lower(),
+            }
+            expected = expectations(
+                flight.policy,
+                flight.parameters.safety,
+                flight.trained_rates,
+                controller.health.channels,
+                backend.needs_odometry,
+            )
+            statuses = monitor.statuses(controller.health, now, backend.fault, values, expected)
+            statuses += [recorder.status() for recorder in flight.recorders]
+        for news in monitor.news:
+            self.get_logger().warning(news)
+        monitor.news.clear()
+        needed = {channel for channel, expectation in expected.items() if expectation.needed}
+        heartbeat = self.resolve_topic_name("~/heartbeat")
+        topics = topics_status(self, flight.sensors.wanted(needed), backend.topics, heartbeat)
+        return [*statuses, topics, self._supervision.status(backend)]
