@@ -70,7 +70,7 @@ class Replay:
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         covers: fraction of the model's view that the camera sees; None without calibration.
         comparison: with the recorded commands; None where that was not asked for.
         wall: seconds that the replay took, including reading and `watch`.
