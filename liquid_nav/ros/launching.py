@@ -25,6 +25,7 @@ from launch_ros.actions import Node
 from liquid_nav.bags.bag import Recording
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.recording.topics import controller_parameters
+from liquid_nav.ros.clock import CLOCK
 from liquid_nav.ros.executables import MISCONFIGURED
 
 PACKAGE = "liquid_nav"
@@ -133,6 +134,15 @@ def middleware() -> list[Any]:
     return [SetEnvironmentVariable(_PROFILES, share("config", "fastdds.xml"))]
 
 
+def own_clock(context: Any) -> list[tuple[str, str]]:
+    """Remappings of simulated time to the namespace of the vehicle, if there is one.
+
+    Several vehicles in one domain then have a clock each. rclpy subscribes to ``/clock``.
+    """
+    namespace = value(context, "namespace").strip("/")
+    return [(CLOCK, f"/{namespace}{CLOCK}")] if namespace else []
+
+
 def controller(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
     """`liquid_nav_node`, which configures and activates itself.
 
@@ -150,13 +160,14 @@ def controller(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
     )
 
 
-def supervisor(context: Any, parameters: dict[str, Any]) -> Any:
+def supervisor(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
     """`liquid_nav_supervisor`; no vehicle flies without it, so that the launch ends with it."""
     return _node(
         context,
         "liquid_nav_supervisor",
         parameters,
         on_exit=_on_exit("supervisor"),
+        **options,
     )
 
 
@@ -167,6 +178,7 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
         "liquid_nav_sim_node",
         parameters,
         params_file="sim_params_file",
+        remappings=own_clock(context),
         on_exit=_on_exit("simulator"),
     )
 
@@ -177,6 +189,7 @@ def player(context: Any, parameters: dict[str, Any]) -> Any:
         context,
         "liquid_nav_player",
         parameters,
+        remappings=own_clock(context),
         on_exit=_on_exit("player"),
     )
 
