@@ -39,7 +39,9 @@ def setup(context):
     }
     return [
         *launching.middleware(),
-        launching.controller(context, controller, remappings=launching.own_clock(context)),
+        launching.controller(
+            context, controller, ends_all=True, remappings=launching.own_clock(context)
+        ),
         launching.player(context, played),
     ]
 
