@@ -5,7 +5,7 @@ from pathlib import Path
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("task", "target", "What to fly: a task of the simulator, which the model must know."),
+    ("task", "target", "What to fly: a task of the simulator, for which the model was trained."),
     ("seed", "0", "Scene and disturbances of the first flight; the next flights count up."),
     ("episodes", "1", "Flights until everything ends; 0 for no end."),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
@@ -62,6 +62,7 @@ def setup(context):
     recorded = {"flight_log": str(folder)} if launching.flag(context, "record") else {}
     # Simulated failsafes fill no one's home directory.
     controller = {**common, **model, **recorded, "black_box.seconds": 0.0}
+    controller["task"] = simulated["task"]
     clock = launching.own_clock(context)
     return [
         *launching.middleware(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ros.node_support import save_small_bundle
+from ros.node_support import Process, save_small_bundle
 from ros.ros_support import Spinner, private_domain
 
 pytest.importorskip("rclpy")
@@ -214,3 +214,18 @@ def test_a_service_without_a_home_says_what_it_takes_and_starts(
         bundle = save_small_bundle(tmp_path)
         errors = run_until_active(ros, bundle, service(**environment), signal.SIGTERM)
     assert [text for text in errors.splitlines() if line in text]
+
+
+@pytest.mark.parametrize(("task", "warned"), [("forest", True), ("test", False), ("", False)])
+def test_a_model_of_another_task_is_warned_of(tmp_path: Path, task: str, warned: bool) -> None:
+    bundle = save_small_bundle(tmp_path)
+    log = tmp_path / "log"
+    words = ("-p", f"model:={bundle}", "-p", f"task:='{task}'", "-p", "autostart:=true")
+    with (
+        Spinner() as ros,
+        log.open("w") as sink,
+        Process("controller", *words, stderr=sink) as controller,
+    ):
+        ros.until(lambda: "active: commands go to" in log.read_text(), what="the controller")
+        assert controller.end(ros, signal.SIGTERM) == 0
+    assert ("was trained for the task test, and is to fly forest" in log.read_text()) == warned
