@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ros.ros_support import private_domain
+from ros.ros_support import Spinner, private_domain
+
+pytest.importorskip("rclpy")
+
+from rclpy.parameter import Parameter
+
+from liquid_nav.ros.supervisor import SupervisorNode
 
 NODES = ("controller", "supervisor", "simulator", "player")
 
@@ -105,3 +111,12 @@ def test_one_topic_in_two_roles_is_refused_by_every_node() -> None:
         "simulator", "--ros-args", "-p", "sensors:=['cmd_vel']", "-p", "cmd_vel.model:=imu"
     )
     assert "sensor cmd_vel and the commands are the same topic" in one_error(status, errors)
+
+
+def test_a_supervisor_refuses_changes_that_would_have_no_effect() -> None:
+    with Spinner() as ros:
+        node = ros.add(SupervisorNode(context=ros.context))
+        for name, value in (("timeout", 0.2), ("twist.topic", "other"), ("use_sim_time", True)):
+            (result,) = node.set_parameters([Parameter(name, value=value)])
+            assert not result.successful
+            assert result.reason == f"{name} is read only when the node starts"
