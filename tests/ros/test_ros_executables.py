@@ -15,7 +15,10 @@ from ros.ros_support import Spinner, private_domain
 
 pytest.importorskip("rclpy")
 
+from rclpy.parameter import Parameter
+
 from liquid_nav.ros.heartbeat import HeartbeatReader
+from liquid_nav.ros.supervisor import SupervisorNode
 
 ROOT = Path(__file__).parents[2]
 PREFIX = ("env", "--block-signal=INT", "--block-signal=TERM")
@@ -229,3 +232,12 @@ def test_a_model_of_another_task_is_warned_of(tmp_path: Path, task: str, warned:
         ros.until(lambda: "active: commands go to" in log.read_text(), what="the controller")
         assert controller.end(ros, signal.SIGTERM) == 0
     assert ("was trained for the task test, and is to fly forest" in log.read_text()) == warned
+
+
+def test_a_supervisor_refuses_changes_that_would_have_no_effect() -> None:
+    with Spinner() as ros:
+        node = ros.add(SupervisorNode(context=ros.context))
+        for name, value in (("timeout", 0.2), ("twist.topic", "other"), ("use_sim_time", True)):
+            (result,) = node.set_parameters([Parameter(name, value=value)])
+            assert not result.successful
+            assert result.reason == f"{name} is read only when the node starts"

@@ -27,7 +27,7 @@ from liquid_nav.ros.controller.diagnostics import Monitor
 from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
 from liquid_nav.ros.controller.receiver import MessageInfo
-from liquid_nav.ros.controller.topics import Wanted
+from liquid_nav.ros.controller.topics import TF_STATIC, Wanted
 from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
@@ -154,7 +154,8 @@ class Sensors:
                 item.parameter,
                 item.topic,
                 item.type,
-                item.channel in needed,
+                # An IMU that nobody publishes transforms for is taken to be in the body's frame.
+                item.channel in needed and item.topic != TF_STATIC,
                 item.channel == Channel.GOAL,
             )
             for item in self._wanted
@@ -220,7 +221,7 @@ class Sensors:
                     "imu_from_tf",
                     Channel.IMU,
                     transforms,
-                    "/tf_static",
+                    TF_STATIC,
                     self._add_transforms,
                     QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
                     other_durability=True,
