@@ -120,9 +120,7 @@ class Recording:
             message = self._deserialized(record, damage)
             if message is not None:
                 yield message
-        if self._declared is not None:
-            damage.declared = self._declared | damage.declared
-        damage.reconcile()
+        damage.settle(self._declared)
 
     def _chosen(
         self, topics: Collection[str], damage: Damage, limit: int | None

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from liquid_nav.bags.records import Damage, Record
+from liquid_nav.bags.records import LEAP, Damage, Record
 from liquid_nav.events import SECOND
 
 WINDOW = SECOND
@@ -12,9 +12,6 @@ WINDOW = SECOND
 
 WINDOW_BYTES = 3 << 20
 """Largest size of the records that wait behind the oldest, bytes; more shorten the window."""
-
-LEAP = 60 * SECOND
-"""Nanoseconds between records next to each other above which a single one counts as broken."""
 
 
 def in_order(records: Iterable[Record], damage: Damage, window: int = WINDOW) -> Iterator[Record]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.order import LEAP, WINDOW
-from liquid_nav.bags.records import Damage, Message
+from liquid_nav.bags.order import WINDOW
+from liquid_nav.bags.records import LEAP, Damage, Message
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.decode import stamp_of

@@ -12,8 +12,8 @@ from mcap.writer import Writer as McapFileWriter
 from rosbags.rosbag2 import StoragePlugin
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.order import LEAP, WINDOW, WINDOW_BYTES, in_order
-from liquid_nav.bags.records import Damage, Message, Record, Topic
+from liquid_nav.bags.order import WINDOW, WINDOW_BYTES, in_order
+from liquid_nav.bags.records import LEAP, Damage, Message, Record, Topic
 from liquid_nav.errors import ReplayError
 from liquid_nav.events import SECOND
 from liquid_nav.onboard import Policy
@@ -266,30 +266,143 @@ def test_an_empty_flight_is_replayed(flow_policy: Policy, tmp_path: Path) -> Non
         read(tmp_path / "nothing")
 
 
-def test_rows_of_a_database_that_cannot_be_read_are_counted(
+def pages_of(data: bytes, kind: int) -> list[int]:
+    """Where the whole pages of a kind begin in a database."""
+    return [at for at in range(4096, len(data) - 4095, 4096) if data[at] == kind]
+
+
+def rows_in(data: bytes, page: int) -> int:
+    return int.from_bytes(data[page + 3 : page + 5], "big")
+
+
+def message_pages(data: bytes) -> list[int]:
+    """Pages with rows of the table of messages; those of the other tables hold fewer rows."""
+    return [page for page in pages_of(data, 13) if rows_in(data, page) >= 5]
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xaa"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_broken_page_of_a_database_costs_its_rows_only(
+    whole: dict[str, bytes], tmp_path: Path, place: str, filler: bytes
+) -> None:
+    path = tmp_path / "f.db3"
+    path.write_bytes(whole["flight.db3"])
+    complete, _ = read(path)
+    data = bytearray(whole["flight.db3"])
+    leaves = message_pages(data)
+    page = leaves[{"first": 0, "middle": len(leaves) // 2, "last": -1}[place]]
+    rows = rows_in(data, page)
+    data[page : page + 4096] = filler * 4096
+    path.write_bytes(data)
+    messages, damage = read(path)
+    assert len(messages) == len(complete) - rows
+    assert contents(messages) <= contents(complete)
+    assert damage.lost == rows
+    assert f"f.db3: {rows} messages are in pages that cannot be read" in damage.notes
+
+
+@pytest.mark.parametrize("kind", [5, 2, 10])
+def test_pages_that_only_lead_to_rows_cost_nothing(
+    whole: dict[str, bytes], tmp_path: Path, kind: int
+) -> None:
+    """The tree of the table, and the index of times."""
+    path = tmp_path / "f.db3"
+    path.write_bytes(whole["flight.db3"])
+    complete, _ = read(path)
+    data = bytearray(whole["flight.db3"])
+    for page in pages_of(data, kind):
+        data[page : page + 4096] = bytes(4096)
+    path.write_bytes(data)
+    messages, damage = read(path)
+    assert contents(messages) == contents(complete)
+    assert damage.lost == 0
+
+
+def test_a_database_without_its_beginning_is_read_by_its_pages(
     whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "f.db3"
     path.write_bytes(whole["flight.db3"])
     complete, _ = read(path)
-    with sqlite3.connect(path) as connection:
-        page = connection.execute("PRAGMA page_size").fetchone()[0]
-    connection.close()
-    data = bytearray(whole["flight.db3"])
-    pages = len(data) // page
-    for number in range(pages // 2, pages // 2 + 3):
-        data[number * page : (number + 1) * page] = b"\xaa" * page
+    path.write_bytes(bytes(4096) + whole["flight.db3"][4096:])
+    messages, damage = read(path)
+    assert contents(messages) == contents(complete)
+    assert damage.lost == 0
+    assert any("its topics are read from its pages" in note for note in damage.notes)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.95])
+def test_a_cut_database_gives_every_row_before_the_cut(
+    whole: dict[str, bytes], tmp_path: Path, fraction: float
+) -> None:
+    path = tmp_path / "f.db3"
+    data = whole["flight.db3"][: int(len(whole["flight.db3"]) * fraction)]
+    there = sum(rows_in(data, page) for page in message_pages(data))
     path.write_bytes(data)
     messages, damage = read(path)
-    assert len(complete) / 2 < len(messages) < len(complete)
-    assert damage.notes
+    # The data of one row may be behind the cut.
+    assert len(messages) >= there - 1
+    assert damage.lost > 0
+    assert any("f.db3 is cut short" in note for note in damage.notes)
+
+
+def test_rows_that_a_user_deleted_are_not_lost(whole: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "f.db3"
+    path.write_bytes(whole["flight.db3"])
+    complete, _ = read(path)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("DELETE FROM messages WHERE id % 3 = 0 OR id < 40")
+    connection.close()
+    messages, damage = read(path)
+    assert contents(messages) < contents(complete)
+    assert (damage.lost, damage.notes) == (0, [])
+    # Deleted rows are still in free pages, and stay deleted when another page breaks.
+    data = bytearray(path.read_bytes())
+    last = message_pages(data)[-1]
+    data[last : last + 4096] = bytes(4096)
+    path.write_bytes(data)
+    fewer, damage = read(path)
+    assert contents(fewer) < contents(messages)
+    assert damage.lost > 0
+
+
+def test_what_is_in_the_log_of_a_killed_recorder_is_read(
+    whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """rosbag2 with a write-ahead log: its last rows are not in the database yet."""
+    (tmp_path / "whole.db3").write_bytes(whole["flight.db3"])
+    complete, _ = read(tmp_path / "whole.db3")
+    path = tmp_path / "f.db3"
+    path.write_bytes(whole["flight.db3"])
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    with connection:
+        rows = connection.execute("SELECT topic_id, timestamp, data FROM messages").fetchall()
+        sql = "INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)"
+        connection.executemany(sql, [(topic, time + SECOND, data) for topic, time, data in rows])
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    log = (tmp_path / "f.db3-wal").read_bytes()
+    (killed / "f.db3-wal").write_bytes(log)
+    data = bytearray(path.read_bytes())
+    connection.close()
+    (killed / "f.db3").write_bytes(data)
+    messages, damage = read(killed / "f.db3")
+    assert (len(messages), damage.lost) == (2 * len(complete), 0)
+    # The same from its pages: the log holds them all but the first of the file.
+    data[:16] = bytes(16)
+    (killed / "f.db3").write_bytes(data)
+    (killed / "f.db3-wal").write_bytes(log)
+    messages, damage = read(killed / "f.db3")
+    assert (len(messages), damage.lost) == (2 * len(complete), 0)
 
 
 def imu_record(time: int) -> Record:
     return Record(Topic(IMU, "sensor_msgs/msg/Imu"), time, b"")
 
 
-def test_a_database_whose_pages_go_round_in_circles_is_read_to_an_end(
+def test_a_database_whose_rows_are_exchanged_is_read_whole(
     flow_policy: Policy, tmp_path: Path
 ) -> None:
     """A leaf of the table with its first row and its last exchanged."""
@@ -303,8 +416,9 @@ def test_a_database_whose_pages_go_round_in_circles_is_read_to_an_end(
     data[first], data[last] = data[last], data[first]
     path.write_bytes(data)
     messages, damage = read(path)
-    assert len(messages) < 8
-    assert any("out of order" in note for note in damage.notes)
+    assert len(messages) == 8
+    assert damage.lost == 0
+    assert any("rows are missing" in note for note in damage.notes)
 
 
 def test_the_window_sorts_what_it_can_and_counts_the_rest() -> None:

@@ -108,7 +108,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             expert.on_event(event)
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
-                view = world.views["camera"][event.stamp]
+                view = world.view(event)
                 visible, azimuth, elevation, inverse_range = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
