@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.records import Damage
+from liquid_nav.bags.records import LEAP, Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
@@ -46,8 +46,8 @@ _BATCH = 256
 _MANY = 0.05
 """Part of a channel's measurements above which a note says that they are missing."""
 
-_LONGEST_SILENCE = 3600 * SECOND
-"""ns; for the rest of a longer silence no command is asked for, as it is a clock that leapt."""
+_SILENCE = 3600 * SECOND
+"""ns of silences longer than `LEAP`, all together, in which commands are asked for."""
 
 
 @dataclass(eq=False)
@@ -191,8 +191,10 @@ class _Run:
         self._failsafes = FailsafeLog()
         self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
         self._changes: list[str] = []
+        self._rejections: defaultdict[Channel, Refusals] = defaultdict(Refusals)
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
+        self._silence = _SILENCE
         # Instants of the recorded commands, those commands, and ours at the same instants.
         self._recorded = array("q"), array("d"), array("d")
 
@@ -200,7 +202,11 @@ class _Run:
         """Ask for commands in the silence since the last event or change, up to `now` ns."""
         if self._period is None or self._last is None:
             return
-        end = min(now, self._last + _LONGEST_SILENCE)
+        # A long silence may be a clock that leapt, and a broken recording leaps often.
+        long = now - self._last > LEAP
+        end = min(now, self._last + self._silence) if long else now
+        if long:
+            self._silence -= end - self._last
         for instant in range(self._last + self._period, end, self._period):
             command = self.controller.command(instant)
             self._add(command, False)
@@ -221,9 +227,9 @@ class _Run:
         if cut.clock == "log":
             # A declared time that is far from all events is broken, and where the user cut the
             # recording, its own ends do not count.
-            if not cut.start and 0 < first - declared[0] < _LONGEST_SILENCE:
+            if not cut.start and 0 < first - declared[0] < _SILENCE:
                 first = declared[0]
-            if cut.duration is None and 0 < declared[1] - last < _LONGEST_SILENCE:
+            if cut.duration is None and 0 < declared[1] - last < _SILENCE:
                 last = declared[1]
         asked = len(self._times)
         self.query_until(last)
@@ -233,7 +239,11 @@ class _Run:
 
     def enter(self, event: Event) -> Command:
         """Give an event to the controller, and return the command right after it."""
+        health = self.controller.health.channels.get(event.channel)
+        rejected = health.rejected if health else 0
         self.controller.on_event(event)
+        if health and health.rejected > rejected:
+            self._rejections[event.channel].add(health.last_rejection)
         command = self.controller.command(event.arrival)
         self._channel_times[event.channel].add(event)
         self._add(command, True)
@@ -294,7 +304,11 @@ class _Run:
             channel_times={channel: self._channel_times[channel] for channel in channels},
             channels=channels,
             damage=damage,
-            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
+            notes=[
+                *self._changes,
+                *_notes(topics, self._policy, channels, decoder),
+                *_counted("rejected", self._rejections),
+            ],
             policy_faults=self.controller.health.policy_faults,
             covers=decoder.covers,
             comparison=None if topics.command is None else self._comparison(),
@@ -358,6 +372,15 @@ def _reasons(refused: Refusals) -> dict[str, int]:
     return {refused.first[kind]: count for kind, count in refused.reasons.items()}
 
 
+def _counted(what: str, channels: Mapping[Channel, Refusals]) -> list[str]:
+    """Say how many of each channel were refused or rejected, for each reason."""
+    return [
+        f"{channel.value}: {count} {what}: {reason}"
+        for channel, refused in channels.items()
+        for reason, count in _reasons(refused).items()
+    ]
+
+
 def _notes(
     topics: Topics,
     policy: Policy,
@@ -380,9 +403,7 @@ def _notes(
                 f"{figures.dropped + figures.events} measurements are missing; "
                 f"the longest silence lasted {figures.longest_gap:.3f} s"
             )
-    for channel, refused in decoder.refused.items():
-        for reason, count in _reasons(refused).items():
-            notes.append(f"{channel.value}: {count} messages refused: {reason}")
+    notes += _counted("messages refused", decoder.refused)
     adapter = decoder.adapter
     if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
         if not adapter.calibrated and not adapter.warnings:

@@ -33,6 +33,7 @@ IN_FLIGHT = (
     "recovery",
     "landing_speed",
     "minimum_rate",
+    "cross_checks",
 )
 """Parameters that may change while the node is configured, by the start of their names."""
 
@@ -154,6 +155,11 @@ SPECS = (
         )
         for channel, age in _FROZEN.items()
     ),
+    Spec(
+        "cross_checks",
+        True,
+        "Compare sensors with gravity and with each other; false takes them as they are.",
+    ),
     Spec("recovery", 0.3, "s of fresh input before a failsafe is left.", (0.0, 60.0)),
     Spec("landing_speed", 0.5, "Descent when landing, m/s; at most limits.vz.", (0.01, 10.0)),
     Spec("geofence.enabled", False, "Stay in the box; odometry becomes a needed channel."),
@@ -237,6 +243,7 @@ class Parameters:
             values["landing_speed"],
             fence,
             frozen={channel: age for channel, age in frozen.items() if age > 0},
+            cross_checks=values["cross_checks"],
         )
         try:
             rotation = rotation_of(_vector(values, "imu_rotation", 4))

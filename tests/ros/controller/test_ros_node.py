@@ -411,6 +411,19 @@ def test_liquid_state_is_published_within_its_bounds(ros: Spinner, bundle: Path)
     assert all(b - a >= 2_000_000 for a, b in itertools.pairwise(stamps))
 
 
+def test_a_policy_without_a_liquid_state_flies_and_says_so_once(
+    ros: Spinner, bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: Any) -> Any:
+        raise AttributeError("no state here")
+
+    monkeypatch.setattr("liquid_nav.onboard.policy.Policy.core_state", raising)
+    Vehicle(ros, bundle, liquid_state_rate=500.0).fly().nominal()
+    said = capfd.readouterr().err
+    assert said.count("nothing is published on ~/liquid_state") == 1
+    assert "Traceback" not in said
+
+
 def test_an_imu_that_no_transform_joins_to_the_body_is_reported(ros: Spinner, bundle: Path) -> None:
     """With or without the package of the transforms: nobody publishes any here."""
     vehicle = Vehicle(ros, bundle).fly()
