@@ -1,5 +1,6 @@
 """Write files and folders that appear complete or not at all, even after a power cut."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -47,12 +48,17 @@ def put_in_place(staging: Path, path: Path) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and put that file in place as `path` at the end.
 
-    When the body raises, the temporary file is deleted and `path` stays as it was.
+    When the body raises, the temporary file is deleted and `path` stays as it was. An OSError that
+    names no file, as that of a full disk, gets the name of `path`.
     """
     staging = staging_path(path)
     try:
         yield staging
         put_in_place(staging, path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         staging.unlink(missing_ok=True)
 
@@ -66,9 +72,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def replace_folder(staging: Path, path: Path) -> None:
     """Rename a finished folder to `path`, replacing a folder that is there.
 
-    All files in it reach the disk first. A folder cannot be renamed onto another in one step, so
-    the old one is moved to ``.<name>.old`` next to it, and deleted once the new one is in place.
-    If the process dies between these two steps, the old folder still exists under that name.
+    All files in it reach the disk first. Where two names can be exchanged in one step (Linux, on
+    most file systems), `path` is the old folder or the new one at any instant. Elsewhere the old
+    folder is moved to ``.<name>.old`` first; if the process dies before the new one is in place,
+    `restore_folder` brings it back.
 
     Args:
         staging: the new folder, on the same file system as `path`.
@@ -81,20 +88,47 @@ def replace_folder(staging: Path, path: Path) -> None:
     for file in staging.rglob("*"):
         _sync(file)
     _sync(staging)
-    retired = path.with_name(f".{path.name}.old")
-    replacing = path.exists()
-    if replacing:
-        # Left by a process that died before it could delete it.
-        shutil.rmtree(retired, ignore_errors=True)
-        path.rename(retired)
-    try:
+    retired = _retired(path)
+    restore_folder(path)
+    # Left by a process that died before it could delete it.
+    shutil.rmtree(retired, ignore_errors=True)
+    if not path.exists():
         staging.rename(path)
-    except OSError:
-        if replacing:
-            retired.rename(path)
-        raise
+    elif _exchange(staging, path):
+        retired = staging
+    else:
+        path.rename(retired)
+        try:
+            staging.rename(path)
+        except OSError:
+            restore_folder(path)
+            raise
     _sync(path.parent)
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def restore_folder(path: Path) -> None:
+    """Bring back the folder `path` that a process died replacing, see `replace_folder`.
+
+    It does nothing where there is a folder, or none to bring back.
+    """
+    if not path.exists():
+        with suppress(OSError):
+            _retired(path).rename(path)
+
+
+def _retired(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step, if the system and the file system can."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of linux/fs.h
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(renameat2(here, names[0], here, names[1], exchange) == 0)
 
 
 class WholeFile(ABC):

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from liquid_nav.files import replace_folder, staging_path, whole_file, write_whole
+from liquid_nav import files
+from liquid_nav.files import (
+    replace_folder,
+    restore_folder,
+    staging_path,
+    whole_file,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -82,6 +89,14 @@ def test_a_folder_is_on_disk_before_it_replaces_the_old_one(
     assert names(tmp_path) == ["model"]
 
 
+@pytest.fixture(params=[True, False], ids=["exchange", "two renames"])
+def exchanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the file system can exchange two names."""
+    if not request.param:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    return bool(request.param)
+
+
 def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +108,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
             raise OSError("no space")
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(OSError, match="no space"):
         replace_folder(new, path)
@@ -100,9 +116,44 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
     assert names(tmp_path) == ["model", "new"]
 
 
+@pytest.mark.usefixtures("exchanging")
 def test_a_folder_left_by_a_process_that_died_is_removed(tmp_path: Path) -> None:
     make_folder(tmp_path / ".model.old", "older")
     path = make_folder(tmp_path / "model", "old")
     replace_folder(make_folder(tmp_path / "new", "new"), path)
     assert (path / "manifest").read_text() == "new"
     assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_is_there_at_any_instant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
+) -> None:
+    """Whatever step of the replacement is the last one before the process dies."""
+    path = make_folder(tmp_path / "model", "old")
+    steps, left = ("rename", "rmdir", "unlink", "fsync"), [True]
+    for step in steps:
+
+        def watched(*arguments: object, real: object = getattr(os, step), **options: object):
+            left.append(path.is_dir())
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(os, step, watched)
+    replace_folder(make_folder(tmp_path / "new", "new"), path)
+    assert len(left) > 5
+    assert all(left) == exchanging
+    assert (path / "manifest").read_text() == "new"
+
+
+def test_a_folder_that_a_process_died_replacing_is_brought_back(tmp_path: Path) -> None:
+    make_folder(tmp_path / ".model.old", "old")
+    restore_folder(tmp_path / "model")
+    assert (tmp_path / "model/manifest").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+    restore_folder(tmp_path / "nothing")
+    assert names(tmp_path) == ["model"]
+
+
+def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with pytest.raises(OSError, match=r"No space .*result\.json"), whole_file(path):
+        raise OSError(28, "No space left on device")

@@ -32,7 +32,7 @@ ROOMS = {
         ("cli",),
     ),
     "liquid_nav_sim": (
-        ("errors", "normals", "rotation", "streams"),
+        ("errors", "normals", "quiet_import", "rotation", "streams"),
         ("toml_files",),
         ("vehicle",),
         ("air",),

@@ -20,9 +20,9 @@ import lz4.frame
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Footer, Schema, Statistics
+from mcap.records import Channel, ChunkIndex, Footer, Schema, Statistics
 
-from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.bags.records import LEAP, Damage, Record, Topic, order_of, type_name
 from liquid_nav.errors import ReplayError
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -69,9 +69,12 @@ class McapFile:
         self._channels: dict[int, Topic] = {}
         self._declared: Counter[str] | None = None
         self.span: tuple[int, int] | None = None
+        # Log times of the first and last message of each chunk, ns, in the order of the file.
+        self._chunks: list[tuple[int, int]] = []
+        self._late: int | None = None
         if not self._read_summary():
-            times = [record.time for record in self._ends()]
-            self.span = (min(times), max(times)) if times else None
+            self._chunks = []
+            self._late, self.span = order_of(record.time for record in self.records(Damage()))
         self.topics = list(self._channels.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
@@ -106,12 +109,29 @@ class McapFile:
         damage.declared.update(indexed | read if self._declared is None else self._declared)
         damage.unreadable += undeclared
 
-    def _ends(self) -> list[Record]:
-        """Read the whole file, and return its first and last message."""
-        ends: list[Record] = []
-        for record in self.records(Damage()):
-            ends[1 if ends else 0 :] = [record]
-        return ends
+    def lateness(self) -> int | None:
+        """Largest time in ns by which a message is behind one read before it; None if unknown.
+
+        After a clock has leapt it is unknown.
+        """
+        if self._late is None and self._chunks:
+            # The messages of a chunk are sorted when it is read.
+            self._late, _ = order_of(time for chunk in self._chunks for time in chunk)
+        elif self._late is None:
+            self._late, _ = order_of(self._times())
+        return self._late if self._late <= LEAP else None
+
+    def _times(self) -> Iterator[int]:
+        """Log times of the messages outside chunks, read without their content."""
+        with self._path.open("rb") as file:
+            file.seek(len(MAGIC))
+            while len(head := file.read(_HEAD.size + _MESSAGE.size)) == _HEAD.size + _MESSAGE.size:
+                opcode, length = _HEAD.unpack_from(head)
+                if opcode == Opcode.MESSAGE:
+                    yield _MESSAGE.unpack_from(head, _HEAD.size)[2]
+                elif opcode not in _KNOWN or opcode in (Opcode.DATA_END, Opcode.FOOTER):
+                    return
+                file.seek(length - _MESSAGE.size, os.SEEK_CUR)
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
         """Yield the messages in one record; a schema or a channel has none and is remembered."""
@@ -120,7 +140,10 @@ class McapFile:
             return iter(() if record is None else (record,))
         whole = len(content) == head.length
         data = _unpack_chunk(content, whole)
-        return self._in_chunk(memoryview(data), head.start)
+        records = list(self._in_chunk(memoryview(data), head.start))
+        if records and max(records, key=_time).time - min(records, key=_time).time <= LEAP:
+            records.sort(key=_time)
+        return iter(records)
 
     def _in_chunk(self, data: memoryview, start: int) -> Iterator[Record]:
         at = 0
@@ -177,7 +200,7 @@ class McapFile:
             self._damage.note(f"{channel.topic}: {self._path.name} does not declare its type")
             kind, text, encoding = "", "", ""
         else:
-            kind, encoding = schema.name, schema.encoding
+            kind, encoding = type_name(schema.name), schema.encoding
             text = schema.data.decode(errors="replace")
         self._channels[channel.id] = Topic(
             channel.topic, kind, channel.message_encoding, text, encoding == "ros2idl"
@@ -261,6 +284,7 @@ class McapFile:
 
     def _learn_summary(self, summary: bytes) -> bool:
         at, statistics = 0, None
+        chunks: list[ChunkIndex] = []
         while at + _HEAD.size <= len(summary):
             opcode, length = _HEAD.unpack_from(summary, at)
             at += _HEAD.size
@@ -270,6 +294,8 @@ class McapFile:
                 self._learn_schema(content)
             elif opcode == Opcode.CHANNEL:
                 self._learn_channel(content)
+            elif opcode == Opcode.CHUNK_INDEX:
+                chunks.append(ChunkIndex.read(ReadDataStream(BytesIO(content))))
             elif opcode == Opcode.STATISTICS:
                 statistics = Statistics.read(ReadDataStream(BytesIO(content)))
         if at != len(summary) or statistics is None:
@@ -277,6 +303,9 @@ class McapFile:
         if statistics.channel_count != len(self._channels):
             self._schemas, self._channels = {}, {}
             return False
+        chunks.sort(key=lambda chunk: chunk.chunk_start_offset)
+        if len(chunks) == statistics.chunk_count:
+            self._chunks = [(c.message_start_time, c.message_end_time) for c in chunks]
         if statistics.message_count:
             self.span = (statistics.message_start_time, statistics.message_end_time)
         self._declared = Counter()
@@ -284,6 +313,10 @@ class McapFile:
             if number in self._channels:
                 self._declared[self._channels[number].name] += count
         return True
+
+
+def _time(record: Record) -> int:
+    return record.time
 
 
 def _indexed(content: bytes) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import lz4.frame
 from rosbags.typesys.msg import normalize_msgtype
 
-from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.bags.records import LEAP, Damage, Record, Topic, order_of
 from liquid_nav.errors import ReplayError
 from liquid_nav.events import SECOND
 
@@ -45,12 +45,15 @@ class Ros1File:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise ReplayError(f"{path} does not start like a ROS 1 bag of format 2.0")
-        first = last = None
-        for record in self.records(Damage()):
-            first = record.time if first is None else min(first, record.time)
-            last = record.time if last is None else max(last, record.time)
-        self.span = None if first is None or last is None else (first, last)
+        self._late, self.span = order_of(record.time for record in self.records(Damage()))
         self.topics = list(self._topics.values())
+
+    def lateness(self) -> int | None:
+        """Largest time in ns by which a message is behind one read before it; None if unknown.
+
+        After a clock has leapt it is unknown.
+        """
+        return self._late if self._late <= LEAP else None
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Yield all messages in file order; records that cannot be read are counted in `damage`."""

@@ -57,6 +57,10 @@ class UlogFile:
         self.topics = [topic for topic, _ in self._data]
         self.span: tuple[int, int] | None = (log.start_timestamp * 1000, log.last_timestamp * 1000)
 
+    def lateness(self) -> int:
+        """Return 0, because messages are given in order of time."""
+        return 0
+
     def records(self, damage: Damage) -> Iterator[Record]:
         """Yield all messages in order of time; damage to the file is noted in `damage`."""
         if self._corrupt:

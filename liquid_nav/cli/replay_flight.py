@@ -22,6 +22,7 @@ from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.nothing import check_replayed
 from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
@@ -127,6 +128,7 @@ def run(options: ReplayOptions, model: Path) -> int:
         watches += [view.watch for view in views]
         with _bar(recording, prepared.cut) as progress:
             result = prepared.replay(recording, _together(watches), progress)
+        check_replayed(result, prepared.policy.channels, prepared.cut, recording.span)
         for view in views:
             view.finish(result)
         report = ReplayReport(str(options.flight), str(model), run_report(result))

@@ -1,5 +1,6 @@
 """``liquid-nav train``: a policy from flights in the simulator."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +8,10 @@ from typing import Annotated
 import tyro
 
 from liquid_nav.cli.choices import cell_names, one_of, task_names
-from liquid_nav.cli.quiet_import import import_pybullet
 from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations
 from liquid_nav.learning.config import TrainingConfig
+from liquid_nav_sim.quiet_import import import_pybullet
 
 
 def _default_cell() -> str:
@@ -85,13 +86,14 @@ class Train:
         )
         # An architecture that makes no sense fails here, before there is a run directory.
         PolicyNetwork(policy)
-        bundle = train(
-            out,
-            self.config,
-            policy,
-            WorldConfig(task=make_task(self.task, self.difficulty)),
-            recorded=self.recorded,
-            start=self.start,
-        )
+        world = WorldConfig(task=make_task(self.task, self.difficulty))
+        try:
+            bundle = train(
+                out, self.config, policy, world, recorded=self.recorded, start=self.start
+            )
+        except KeyboardInterrupt:
+            message = "liquid-nav: interrupted; the same command continues the training"
+            print(message, file=sys.stderr)
+            return 130
         print(f"trained: {bundle}")
         return 0

@@ -26,11 +26,12 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, load_folder
+from liquid_nav.learning.flights import Job
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.runs import Run
 from liquid_nav.learning.sequences import PieceStream, unroll
-from liquid_nav.learning.workers import Job, record_all
+from liquid_nav.learning.workers import record_all
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network

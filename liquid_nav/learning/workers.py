@@ -1,77 +1,189 @@
-"""Flights for training, flown by several processes at once and saved as they end."""
+"""Flights for training, flown by several processes at once and saved as they end.
 
-import functools
+A worker imports this module before anything else, so it is light: what flies is in
+`liquid_nav.learning.flights`.
+"""
+
+from __future__ import annotations
+
+import logging
 import multiprocessing
 import signal
+import traceback
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+from liquid_nav.errors import LiquidNavError
+from liquid_nav_sim.quiet_import import import_pybullet
 
-from liquid_nav.controller import Controller
-from liquid_nav.learning.rollout import Bursts, randomised, record
-from liquid_nav.learning.sensing import fitted
-from liquid_nav.onboard import load_policy
-from liquid_nav.onboard.encoders import Encoder
-from liquid_nav_sim.config import WorldConfig
-from liquid_nav_sim.world import World
+if TYPE_CHECKING:
+    from liquid_nav.learning.flights import Job
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 2
+"""How often a flight is begun whose process dies."""
 
 
-class Job(NamedTuple):
-    """A flight to record.
-
-    Attributes:
-        config: conditions around which those of the flight are drawn.
-        encoders: encoders that read the events of the episode.
-        bundle: model bundle of the policy that flies; None lets the expert fly.
-        seed: seed of the flight.
-        path: path of the episode's file.
-
-    """
-
-    config: WorldConfig
-    encoders: tuple[Encoder, ...]
-    bundle: Path | None
-    seed: int
-    path: Path
+class WorkerError(LiquidNavError):
+    """A process that flies for training dies again and again."""
 
 
 def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
     """Fly and save flights in `workers` processes, or in this one if one is enough.
 
-    Yields once for each flight that is saved, in any order.
+    Yields once for each flight that is saved, in any order. When a process dies, which the system
+    does to it if memory is short, a new one takes its place and begins its flight again.
+
+    Raises:
+        WorkerError: when the flight of a process that died ends its second process too.
+        LiquidNavError, OSError: what a flight raises.
+
     """
     if min(workers, len(jobs)) <= 1:
-        yield from map(_record_one, jobs)
+        from liquid_nav.learning.flights import fly
+
+        yield from map(fly, jobs)
         return
-    # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=_start_worker) as pool:
-        yield from pool.imap_unordered(_record_one, jobs)
+    waiting, begun = deque(jobs), Counter[Path]()
+    team: dict[Any, _Worker] = {}
+    try:
+        while waiting or team:
+            while waiting and len(team) < workers:
+                worker = _Worker()
+                team[worker.pipe] = worker
+                worker.fly(waiting.popleft())
+            for pipe in connection.wait(list(team)):
+                worker = team[pipe]
+                begun[worker.job.path] += 1
+                if not worker.landed():
+                    del team[pipe]
+                    _check_attempts(worker, begun[worker.job.path])
+                    waiting.appendleft(worker.job)
+                    continue
+                yield
+                if waiting:
+                    worker.fly(waiting.popleft())
+                else:
+                    team.pop(pipe).end()
+    finally:
+        for worker in team.values():
+            worker.end()
 
 
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _check_attempts(worker: _Worker, attempts: int) -> None:
+    """Report that a worker died, and raise WorkerError if its flight had its last attempt."""
+    how = f"the process that flew seed {worker.job.seed} for training died {worker.cause()}"
+    worker.end()
+    if attempts >= ATTEMPTS:
+        raise WorkerError(
+            f"{how}, as the one before it; flights that are saved are kept. If memory is short, "
+            "train with --workers 1"
+        )
+    logger.warning("%s; a new one takes its place", how)
+
+
+class _Worker:
+    """A process that flies one job after the other.
+
+    It ends when this process does, after its flight, because its end of the pipe is then alone.
+
+    Attributes:
+        pipe: becomes readable when the flight has ended, or the process.
+        job: what it flies.
+
+    """
+
+    job: Job
+
+    def __init__(self) -> None:
+        # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
+        with _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    def fly(self, job: Job) -> None:
+        """Begin a flight."""
+        self.job = job
+        # A process that has died shows in `landed`.
+        with suppress(BrokenPipeError):
+            self.pipe.send(job)
+
+    def landed(self) -> bool:
+        """Tell whether the flight has ended well; False if the process has died.
+
+        Raises:
+            LiquidNavError, OSError: what the flight raised.
+            RuntimeError: when it raised anything else, with its traceback.
+
+        """
+        try:
+            error = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return False
+        if error is not None:
+            raise error
+        return True
+
+    def cause(self) -> str:
+        """Tell in words how the process died."""
+        # A process that is about to end closes its pipe first.
+        self._process.join(10.0)
+        code = self._process.exitcode
+        return f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
+
+    def end(self) -> None:
+        """End the process, and delete the file that it has not finished."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+        for unfinished in self.job.path.parent.glob(f".{self.job.path.name}.*.part"):
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C in this thread, and in processes started in here for ever.
+
+    Ctrl-C reaches the whole process group, and a worker would answer it with a traceback, even
+    while it still imports. The parent ends the workers.
+    """
+    # Otherwise starting a worker starts this process first, which frees the signal in this thread.
+    resource_tracker.ensure_running()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _work(pipe: Any) -> None:
+    """Fly the jobs that come through the pipe until its other end closes."""
+    import_pybullet()
+
+    import torch
+
+    from liquid_nav.learning.flights import fly
+
     torch.set_num_threads(1)
-
-
-@functools.cache
-def _world() -> World:
-    return World()
-
-
-def _record_one(job: Job) -> None:
-    """Fly and save one flight."""
-    config, encoders, bundle, seed, path = job
-    rng = np.random.default_rng([seed, 7])
-    world = _world()
-    world.config = randomised(fitted(config, {encoder.channel for encoder in encoders}), rng)
-    controller = None
-    if bundle is not None:
-        controller = Controller(load_policy(bundle)[0])
-        bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
-    else:
-        bursts = Bursts(rate=0.5, rng=rng)
-    record(world, seed, controller, bursts, encoders).save(path)
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, ConnectionError):
+            return
+        error: Exception | None = None
+        try:
+            fly(job)
+        except (LiquidNavError, OSError) as raised:
+            error = raised
+        except Exception:
+            error = RuntimeError(f"the flight of seed {job.seed} failed: {traceback.format_exc()}")
+        with suppress(BrokenPipeError):
+            pipe.send(error)

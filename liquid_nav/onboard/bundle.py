@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.files import restore_folder, write_whole
 from liquid_nav.onboard import native
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import read_folded
@@ -170,6 +171,7 @@ def read_content(path: Path) -> dict[str, Any]:
         BundleError: when it is missing, not of this format, or does not match its own SHA-256.
 
     """
+    restore_folder(path)
     if not path.is_dir():
         raise BundleError(f"no model bundle at {path}: it must be a directory with a {MANIFEST}")
     try:
@@ -197,9 +199,7 @@ def read_content(path: Path) -> dict[str, Any]:
 def write_content(directory: Path, content: dict[str, Any]) -> None:
     """Write ``manifest.json`` of a bundle, with its own SHA-256, whole or not at all."""
     text = json.dumps(content | {"sha256": _digest(content)}, indent=2) + "\n"
-    staging = directory / f".{MANIFEST}"
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(directory / MANIFEST)
+    write_whole(directory / MANIFEST, text)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
+from liquid_nav.files import write_whole
 from liquid_nav.onboard import native
 from liquid_nav.onboard.cells import FoldedCell, folded_cell
 from liquid_nav.onboard.config import PolicyConfig
@@ -94,7 +95,7 @@ def write_folded(path: Path, network: FoldedNetwork, expected: NDArray[np.float6
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     # ascontiguousarray turns a scalar into a vector.
     shaped = {name: value.reshape(arrays[name].shape) for name, value in contiguous.items()}
-    save_file(shaped, path, {"form": _FORM, "core": network.core.kind})
+    write_whole(path, save(shaped, {"form": _FORM, "core": network.core.kind}))
 
 
 def read_folded(path: Path) -> tuple[FoldedNetwork, NDArray[np.float64]] | None:

@@ -64,8 +64,13 @@ class Policy:
         return self.runtime.query(memory, dt / SECOND)
 
     def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
-        """State and time constant in seconds of every neuron of the core, N each, for plots."""
-        return memory.state.tolist(), self.runtime.time_constants(memory)
+        """Return what the core's neurons show (N), and their time constants in seconds, for plots.
+
+        The first list is `RecurrentCell.read` of the state: of an LSTM the output without the
+        memory, of a transformer the newest token. The second one has N numbers too, or none if the
+        cell has no time constants, as CfC, GRU, LSTM and transformer.
+        """
+        return self.runtime.core_state(memory)
 
     def _warm_up(self) -> None:
         # TorchScript specialises its graphs over the first calls; that must not happen in flight.

@@ -53,8 +53,8 @@ class Runtime(Protocol):
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """Read the command `dt` after the last event; changes nothing."""
 
-    def time_constants(self, memory: Memory) -> list[float]:
-        """Time constant in seconds of every neuron of the core, N of them."""
+    def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
+        """See `Policy.core_state`."""
 
 
 class NativeRuntime:
@@ -105,12 +105,11 @@ class NativeRuntime:
         """See `Runtime.query`."""
         return self._read(self._flowed(memory, dt))
 
-    def time_constants(self, memory: Memory) -> list[float]:
-        """See `Runtime.time_constants`."""
+    def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
+        """See `Policy.core_state`."""
         core = self._core
         core.state[:], core.input[:] = memory.state, memory.latch
-        constants: list[float] = core.time_constants().tolist()
-        return constants
+        return memory.state.tolist(), core.time_constants().tolist()
 
     def _flowed(self, memory: Memory, dt: float) -> NDArray[np.float32]:
         """State `dt` later, and the latch, in one new array of (S + L,): what the head reads."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from liquid_nav.errors import BundleError, ConfigError
-from liquid_nav.files import replace_folder
+from liquid_nav.files import replace_folder, restore_folder, write_whole
 from liquid_nav.onboard.bundle import (
     FORMAT,
     MANIFEST,
@@ -45,6 +45,7 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
     """
     # A link is kept, and what it points to is replaced.
     path = path.resolve()
+    restore_folder(path)
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is not a model bundle; choose another path")
     try:
@@ -55,8 +56,10 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
     try:
         staging.chmod(0o755)
         scripted = torch.jit.script(network.eval())
-        scripted.save(str(staging / SCRIPT))
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, staging / WEIGHTS)
+        # Through memory: where torch and safetensors write files, a full disk is no OSError.
+        write_whole(staging / SCRIPT, scripted.save_to_buffer())
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        write_whole(staging / WEIGHTS, save(weights))
         _save_native(staging / NATIVE, manifest.config, scripted)
         content = {
             "format": FORMAT,

@@ -73,11 +73,15 @@ class ScriptedRuntime:
         return _raw(self.network.query(*_tensors(memory), _tensor([dt])))
 
     @torch.no_grad()
-    def time_constants(self, memory: Memory) -> list[float]:
-        """See `Runtime.time_constants`."""
+    def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
+        """See `Policy.core_state`."""
         state, latch = _tensors(memory)
-        constants: list[float] = self.network.core.gates(latch, state)[1][0].tolist()
-        return constants
+        core, constants = self.network.core, []
+        if hasattr(core, "gates"):
+            constants = core.gates(latch, state)[1][0].tolist()
+        # The cells of format 1 show their whole state.
+        shown = core.read(state) if hasattr(core, "read") else state
+        return shown[0].tolist(), constants
 
 
 @torch.no_grad()

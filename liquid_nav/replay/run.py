@@ -4,6 +4,7 @@ The only clock is that of the recording, so that every replay gives the same com
 """
 
 import hashlib
+import math
 import struct
 import time
 from array import array
@@ -29,7 +30,7 @@ from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
-from liquid_nav.replay.topics import Topics
+from liquid_nav.replay.topics import Topics, option_of
 from liquid_nav.safety.layer import SafetyConfig
 
 MODES = tuple(Mode)
@@ -41,8 +42,11 @@ Watch = Callable[[Event, Command, Controller], None]
 _BATCH = 256
 """Items of the timeline that are read together."""
 
-_SILENCE = 3600 * SECOND
+_LONGEST_SILENCE = 3600 * SECOND
 """ns of silences longer than `LEAP`, all together, in which commands are asked for."""
+
+_MANY = 0.05
+"""Part of a channel's measurements above which a note says that they are missing."""
 
 
 @dataclass(eq=False)
@@ -51,7 +55,9 @@ class Replay:
 
     Attributes:
         topics: the topic of each role.
-        start, end: arrivals of the first and last event, ns; both 0 without events.
+        start: arrival of the first event, ns; 0 without events.
+        end: arrival of the last event or, where the recording goes on without events, its end, ns.
+        span: arrivals, ns, between which the recording went on, whether or not events came.
         times: instants of the commands, ns, shape (N,).
         commands: (vx, vy, vz, yaw_rate) at them, m/s and rad/s, shape (N, 4).
         modes: index of each command's mode in `MODES`, uint8 (N,).
@@ -74,6 +80,7 @@ class Replay:
     topics: Topics
     start: int
     end: int
+    span: tuple[int, int]
     times: NDArray[np.int64]
     commands: NDArray[np.float64]
     modes: NDArray[np.uint8]
@@ -92,7 +99,7 @@ class Replay:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first event to the last."""
+        """Seconds from `start` to `end`."""
         return (self.end - self.start) / SECOND
 
     @property
@@ -159,7 +166,8 @@ def replay(
                 watch(item, command, run.controller)
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
-    return run.result(topics, decoder, damage, begin)
+    span = run.end_at(recording.span, cut)
+    return run.result(topics, decoder, damage, span, begin)
 
 
 class _Run:
@@ -181,7 +189,7 @@ class _Run:
         self._changes: list[str] = []
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
-        self._silence = _SILENCE
+        self._silence = _LONGEST_SILENCE
         # Instants of the recorded commands, those commands, and ours at the same instants.
         self._recorded = array("q"), array("d"), array("d")
 
@@ -198,6 +206,31 @@ class _Run:
             command = self.controller.command(instant)
             self._add(command, False)
             self._failsafes.add(command, self.controller.command)
+
+    def end_at(self, declared: tuple[int, int], cut: Cut) -> tuple[int, int]:
+        """Ask for commands in the silence after the last event, to the end of the recording.
+
+        Args:
+            declared: log times of the first message and the last, of any topic, ns.
+            cut: part of the recording that was replayed.
+
+        Returns:
+            Arrivals between which the recording went on, ns.
+
+        """
+        first, last = self._start or 0, self._end or 0
+        if cut.clock == "log":
+            # A declared time that is far from all events is broken, and where the user cut the
+            # recording, its own ends do not count.
+            if not cut.start and 0 < first - declared[0] < _LONGEST_SILENCE:
+                first = declared[0]
+            if cut.duration is None and 0 < declared[1] - last < _LONGEST_SILENCE:
+                last = declared[1]
+        asked = len(self._times)
+        self.query_until(last)
+        if len(self._times) > asked:
+            self._end = self._times[-1]
+        return first, last
 
     def enter(self, event: Event) -> Command:
         """Give an event to the controller, and return the command right after it."""
@@ -235,13 +268,24 @@ class _Run:
             self._last = change.arrival
         self._settings = settings
 
-    def result(self, topics: Topics, decoder: EventDecoder, damage: Damage, begin: float) -> Replay:
-        """Sum up the replay, which began at `begin` by `time.perf_counter`."""
-        channels = self._statistics(decoder)
+    def result(
+        self,
+        topics: Topics,
+        decoder: EventDecoder,
+        damage: Damage,
+        span: tuple[int, int],
+        begin: float,
+    ) -> Replay:
+        """Sum up the replay, which began at `begin` by `time.perf_counter`.
+
+        `span` is that of the recording, see `Replay`.
+        """
+        channels = self._statistics(decoder, span)
         return Replay(
             topics=topics,
             start=self._start or 0,
             end=self._end or 0,
+            span=span,
             times=np.frombuffer(self._times, np.int64),
             commands=np.frombuffer(self._vectors, np.float64).reshape(-1, 4),
             modes=np.frombuffer(self._modes, np.uint8),
@@ -267,10 +311,14 @@ class _Run:
             np.frombuffer(ours, np.float64).reshape(-1, 4),
         )
 
-    def _statistics(self, decoder: EventDecoder) -> dict[Channel, ChannelStatistics]:
+    def _statistics(
+        self, decoder: EventDecoder, span: tuple[int, int]
+    ) -> dict[Channel, ChannelStatistics]:
         return {
             channel: self._channel_times[channel].statistics(
                 self._start or 0,
+                span,
+                self._patience(channel),
                 health.rejected,
                 health.last_rejection,
                 health.late,
@@ -278,6 +326,11 @@ class _Run:
             )
             for channel, health in self.controller.health.channels.items()
         }
+
+    def _patience(self, channel: Channel) -> float:
+        """Seconds of silence after which a channel is stale; infinity where it may be silent."""
+        ages = self._settings.staleness.get(channel) or self._policy.staleness.get(channel)
+        return math.inf if ages is None else ages.hover
 
     def _add(self, command: Command, at_event: bool) -> None:
         self._times.append(command.stamp)
@@ -315,9 +368,19 @@ def _notes(
     notes = []
     for channel in sorted(policy.channels, key=lambda channel: channel.value):
         if topics.channels.get(channel) is None:
-            notes.append(f"no topic of the {channel.value}, which the model needs, so it hovers")
+            notes.append(
+                f"no topic of the {channel.value}, which the model needs, so it hovers; where the "
+                f"recording has one, {option_of(channel.value)} TOPIC chooses it"
+            )
         elif not statistics[channel].events:
             notes.append(f"no event of the {channel.value}, which the model needs, so it hovers")
+    for channel, figures in statistics.items():
+        if figures.events and figures.dropped_share >= _MANY:
+            notes.append(
+                f"{channel.value}: about {figures.dropped} of "
+                f"{figures.dropped + figures.events} measurements are missing; "
+                f"the longest silence lasted {figures.longest_gap:.3f} s"
+            )
     for channel, refused in decoder.refused.items():
         for reason, count in _reasons(refused).items():
             notes.append(f"{channel.value}: {count} messages refused: {reason}")

@@ -23,8 +23,21 @@ OTHERS = {
 }
 """Message types of what is not a channel."""
 
-FLAGS = {"odometry": "--odom", "command": "--cmd"}
-"""Options that are not called as the role is."""
+OPTIONS = {
+    "camera": "--camera",
+    "camera_info": "--camera-info",
+    "imu": "--imu",
+    "odometry": "--odom",
+    "goal": "--goal",
+    "range": "--range",
+    "command": "--cmd",
+}
+"""Options of the command line by role."""
+
+
+def option_of(role: str) -> str:
+    """Name what chooses the topic of a role on the command line: an option, or a file's key."""
+    return OPTIONS.get(role, f"--config (topics: {role}:)")
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,7 @@ def _one(
     if not search:
         return None
     if len(candidates) > 1:
-        flag = FLAGS.get(role, f"--{role}")
+        flag = option_of(role)
         raise ReplayError(
             f"which topic is the {role}? Choose one by {flag}, or {flag} {NONE}: {listed}"
         )

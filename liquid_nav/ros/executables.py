@@ -9,34 +9,71 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from typing import Any
+import sys
+from itertools import pairwise
+from typing import Any, NoReturn
+
+MISCONFIGURED = 2
+"""Exit status of a node that its parameters, or a missing package, keep from starting; no crash has
+it."""
 
 
 def controller() -> None:
     """Run `liquid_nav_node` until SIGINT or SIGTERM."""
-    _run("controller.node", "ControllerNode")
+    _run("liquid_nav_node", "controller.node", "ControllerNode")
 
 
 def supervisor() -> None:
     """Run `liquid_nav_supervisor` until SIGINT or SIGTERM."""
-    _run("supervisor", "SupervisorNode")
+    _run("liquid_nav_supervisor", "supervisor", "SupervisorNode")
 
 
 def simulator() -> None:
     """Run `liquid_nav_sim_node` until SIGINT or SIGTERM, or until its last flight has ended."""
-    _run("simulator.node", "SimulatorNode")
+    _run("liquid_nav_sim_node", "simulator.node", "SimulatorNode")
 
 
 def player() -> None:
     """Run `liquid_nav_player` to the end of the bag, or until SIGINT or SIGTERM."""
-    _run("player", "PlayerNode")
+    _run("liquid_nav_player", "player", "PlayerNode")
 
 
-def _run(module: str, node: str) -> None:
+def _run(name: str, module: str, node: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)
-    make = getattr(importlib.import_module(f"liquid_nav.ros.{module}"), node)
-    importlib.import_module("liquid_nav.ros.process").run(make)
+    try:
+        importlib.import_module("rclpy")
+    except ImportError as error:
+        _refuse(
+            f"{name} needs ROS 2, but rclpy cannot be imported ({error}): source the setup file "
+            "of a ROS 2 installation, or pip install 'liquid_nav[ros]'"
+        )
+    _check_arguments(name, sys.argv[1:])
+    try:
+        make = getattr(importlib.import_module(f"liquid_nav.ros.{module}"), node)
+        run = importlib.import_module("liquid_nav.ros.process").run
+    except ImportError as error:
+        _refuse(f"{name} cannot start, as a package is missing or damaged: {error}")
+    run(make)
+
+
+def _check_arguments(name: str, arguments: list[str]) -> None:
+    """Print the usage if it is asked for, and refuse arguments that ROS ignores or cannot read."""
+    own = arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
+    usage = f"usage: {name} [--ros-args [-p NAME:=VALUE] [-r FROM:=TO] [--params-file FILE] ...]"
+    if "-h" in own or "--help" in own:
+        print(f"{usage}\nIts parameters, with rclpy: ros2 param describe /{name} NAME")
+        raise SystemExit(0)
+    if own:
+        _refuse(f"{name} takes no argument {own[0]!r} before --ros-args; {usage}")
+    for option, file in pairwise(arguments):
+        if option == "--params-file" and not os.path.isfile(file):
+            _refuse(f"there is no parameter file {file}: --params-file needs the path of a file")
+
+
+def _refuse(why: str) -> NoReturn:
+    print(f"error: {why}", file=sys.stderr)
+    raise SystemExit(MISCONFIGURED)
 
 
 def _exit(*_: Any) -> None:

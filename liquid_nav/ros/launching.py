@@ -22,7 +22,7 @@ from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from liquid_nav.ros.process import MISCONFIGURED
+from liquid_nav.ros.executables import MISCONFIGURED
 
 PACKAGE = "liquid_nav"
 

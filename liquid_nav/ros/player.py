@@ -19,7 +19,14 @@ from rclpy.node import Node
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
+from liquid_nav.ros.parameters import (
+    EXECUTOR,
+    Spec,
+    declare,
+    name_fault,
+    read_checked,
+    refuse_changes,
+)
 
 CLOCK = "/clock"
 _CLOCK_PERIOD = SECOND // 200
@@ -39,7 +46,10 @@ SPECS = (
     Spec("rate", 1.0, "Seconds played in one second.", (0.01, 100.0)),
     Spec("start_offset", 0.0, "Seconds of the bag to skip.", (0.0, 1e6)),
     Spec(
-        "commands", "cmd_vel", "Topic of the recorded commands, which are played to /recorded/... ."
+        "commands",
+        "cmd_vel",
+        "Topic of the recorded commands, which are played to /recorded/... .",
+        fault=name_fault,
     ),
     Spec("wait_for_reader", True, "Begin when a topic of the bag has a subscriber, not before."),
     EXECUTOR,
@@ -65,7 +75,8 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_player", **options)
         declare(self, SPECS)
-        self._values = read(self, SPECS)
+        self._values = read_checked(self, SPECS)
+        refuse_changes(self, SPECS)
         self.sent, self.over = 0, False
         self.skipped: dict[str, int] = {}
         self._publishers_by_topic: dict[str, Any] = {}

@@ -13,14 +13,26 @@ from typing import Any, NoReturn
 
 import rclpy
 import rclpy.logging
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from liquid_nav.errors import LiquidNavError
+from liquid_nav.ros.executables import MISCONFIGURED
+from liquid_nav.ros.parameters import first_line
 
-MISCONFIGURED = 2
-"""Exit status of a node that its parameters keep from starting; no crash has it."""
+_MISUSE = (
+    LiquidNavError,
+    ParameterException,
+    NameValidationException,
+    rclpy_implementation.RCLError,
+    rclpy_implementation.RCLInvalidROSArgsError,
+    rclpy_implementation.UnknownROSArgsError,
+    ImportError,
+    OSError,
+)
+"""What ROS and this package raise on wrong arguments, parameters, names or missing packages."""
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -35,23 +47,25 @@ def run(make: Callable[[], Any]) -> NoReturn:
     somebody asked it for an impossible transition would leave its vehicle without commands.
 
     Args:
-        make: makes the node, which declares the parameter `executor`. If that raises a
-            `LiquidNavError` or an error of a parameter, one line is printed and the exit status is
+        make: makes the node, which declares the parameter `executor`. If that raises one of
+            `_MISUSE`, or ROS refuses its arguments, one line is printed and the exit status is
             `MISCONFIGURED`.
 
     """
     keep_memory()
     ended: list[int] = []
-    # rclpy's own handlers end the context at once, and with it the last command.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.append(received))
-    forward_log()
     try:
+        # rclpy's own handlers end the context at once, and with it the last command.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda received, _: ended.append(received))
+        forward_log()
         node = make()
-    except (LiquidNavError, ParameterException) as error:
+    except _MISUSE as error:
         rclpy.try_shutdown()
-        print(f"error: {error}", file=sys.stderr)
+        unknown = isinstance(error, rclpy_implementation.UnknownROSArgsError)
+        words = "unknown arguments of ROS: " if unknown else ""
+        print(f"error: {words}{first_line(error)}", file=sys.stderr)
         # A signal that comes now, for instance from a launch that shuts down, must not change the
         # exit status.
         for number in (signal.SIGINT, signal.SIGTERM):

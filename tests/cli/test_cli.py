@@ -29,6 +29,7 @@ KEYS = {
     "commands_sha256",
     "realtime_factor",
     "event_to_command_us",
+    "flights",
 }
 
 
@@ -329,6 +330,21 @@ def test_the_same_command_twice_flies_the_same_flights(bundle: Path) -> None:
         assert (result["episodes"], result["collision"], result["seed"]) == (2, 2, 5)
         assert result["event_to_command_us"]["imu"]["p99"] > 0
     assert results[0]["commands_sha256"] == results[1]["commands_sha256"]
+
+
+def test_a_flight_and_the_replay_of_its_recording_show_one_digest(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fly = ["fly", "--model", str(bundle), "--seed", "5", "--record", "out"]
+    assert main([*fly, "--episodes", "2", "--json", "two.json"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
+    flown = [f["commands_sha256"] for f in json.loads(Path("two.json").read_text())["flights"]]
+    assert [row[-1] for row in rows] == [digest[:8] for digest in flown]
+    for seed, digest in zip((5, 6), flown, strict=True):
+        assert main(["replay", f"out/flight_{seed}.mcap", "--model", str(bundle)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"commands_sha256 {digest}"
+    assert main([*fly, "--episodes", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"commands_sha256 {flown[0]}"
 
 
 @pytest.mark.parametrize("task", ["forest", "gates", "follow"])

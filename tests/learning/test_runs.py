@@ -2,18 +2,15 @@
 
 import itertools
 import multiprocessing
-import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from killed import Killed, killed_at
 from learning.killing import train_until
 from liquid_nav.errors import ConfigError
 from liquid_nav.learning.runs import Run
@@ -22,31 +19,6 @@ from liquid_nav.policy import PolicyNetwork, load_network
 from support import small_network
 
 SETTINGS = {"task": "target"}
-CHANGES = ("fsync", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink")
-"""Functions of `os` through which files get their names, lose them and reach the disk."""
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-@contextmanager
-def killed_at(call: int) -> Iterator[None]:
-    """Let the process die at a change of the file system: nothing it does later has an effect."""
-    calls = itertools.count(1)
-
-    def until_then(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any, **options: Any) -> Any:
-            if next(calls) >= call:
-                raise Killed
-            return change(*arguments, **options)
-
-        return changed
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in CHANGES:
-            patch.setattr(os, name, until_then(getattr(os, name)))
-        yield
 
 
 def keep(run: Run, round_: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import importlib.resources
+import itertools
 import json
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from killed import Killed, killed_at
+from liquid_nav import files
 from liquid_nav.errors import BundleError
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
 from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder, OdometryEncoder
@@ -372,6 +375,34 @@ def test_saving_replaces_a_bundle_whole_and_keeps_its_card(whole: Path, tmp_path
     assert read_manifest(path).training == {"seed": 3}
     assert (path / "CARD.md").read_text() == "about"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("exchanging", [True, False])
+def test_a_save_that_is_killed_leaves_the_old_bundle_or_the_new_one(
+    whole: Path, tmp_path: Path, exchanging: bool
+) -> None:
+    cuts = 0
+    for call in itertools.count(1):
+        (tmp_path / str(call)).mkdir()
+        path = copy(whole, tmp_path / str(call) / "model")
+        with pytest.MonkeyPatch.context() as patch:
+            if not exchanging:
+                patch.setattr(files, "_exchange", lambda *_: False)
+            try:
+                with killed_at(call):
+                    write(path, seed=3)
+            except Killed:
+                cuts += 1
+        policy, manifest = load_policy(path)
+        seed = manifest.training["seed"]
+        assert load_network(path)[1].training == {"seed": seed}
+        if manifest.training["seed"] == 0:
+            assert flown(policy) == flown(load_policy(whole)[0])
+        write(path, seed=4)
+        assert read_manifest(path).training == {"seed": 4}
+        if seed == 3 and cuts < call:
+            break
+    assert cuts > 10
 
 
 def test_saving_never_overwrites_what_is_no_bundle(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Geometry of a replay's charts on one time axis; the page draws them as SVG.
 
-No chart holds more points than pixels. All places are in units of the SVG: x to the right, y down.
+No chart holds more points than can be told apart when it is enlarged, see `COLUMNS`. All places are
+in units of the SVG: x to the right, y down.
 """
 
 import base64
@@ -20,6 +21,9 @@ WIDTH, LEFT, RIGHT = 1000, 64, 10
 
 INNER = WIDTH - LEFT - RIGHT
 """Width of the time axis."""
+
+COLUMNS = 8 * INNER
+"""Columns of the time axis in which points differ: a chart is sharp when enlarged eight times."""
 
 TOP, BOTTOM = 22, 18
 """Height of the margins above and below the axes."""
@@ -164,7 +168,7 @@ class Row:
     Attributes:
         name: of the channel.
         statistics: of its events.
-        image: PNG of one row, base64, as wide as the time axis: the darker, the more events.
+        image: PNG of one row, base64, of `COLUMNS` pixels: the darker, the more events.
         boxes: over the image.
 
     """
@@ -236,9 +240,11 @@ def row(
     shades: Iterable[Shade],
 ) -> Row:
     """Lay out when the events of one channel arrived, ns."""
-    columns = np.minimum((axis.x(arrivals) - LEFT).astype(np.int64), INNER - 1)
-    counts = np.bincount(columns, minlength=INNER).astype(np.float64)
-    strip = np.zeros((1, INNER, 4), np.uint8)
+    places = (axis.x(arrivals) - LEFT) * (COLUMNS / INNER)
+    columns = np.minimum(places.astype(np.int64), COLUMNS - 1)
+    # An event is as wide as a pixel, so that it is seen before the chart is enlarged.
+    counts = np.convolve(np.bincount(columns, minlength=COLUMNS), np.ones(COLUMNS // INNER), "same")
+    strip = np.zeros((1, COLUMNS, 4), np.uint8)
     strip[..., :3] = (0xA8, 0x52, 0x1B)
     strip[..., 3] = 255 * np.sqrt(counts / max(counts.max(), 1.0))
     image = base64.b64encode(cv2.imencode(".png", strip)[1].tobytes()).decode()
@@ -249,15 +255,15 @@ def _points(axis: TimeAxis, curve: Curve, y: Callable[[Values], Values]) -> str:
     keep = np.isfinite(curve.values)
     order = np.argsort(curve.times[keep], kind="stable")
     xs, values = axis.x(curve.times[keep][order]), curve.values[keep][order]
-    if len(xs) > 2 * INNER:
-        # The lowest and the highest value within each pixel, so that no spike is lost.
-        columns = np.floor(xs).astype(np.int64)
+    if len(xs) > 2 * COLUMNS:
+        # The lowest and the highest value within each column, so that no spike is lost.
+        columns = np.floor((xs - LEFT) * (COLUMNS / INNER)).astype(np.int64)
         first = np.flatnonzero(np.diff(columns, prepend=-1))
         lowest, highest = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
-        xs = np.repeat(columns[first] + 0.5, 2)
+        xs = np.repeat(LEFT + (columns[first] + 0.5) * (INNER / COLUMNS), 2)
         values = np.column_stack((lowest, highest)).ravel()
     pairs = zip(xs.tolist(), y(values).tolist(), strict=True)
-    return " ".join(f"{x:.1f},{height:.1f}" for x, height in pairs)
+    return " ".join(f"{x:.2f},{height:.1f}" for x, height in pairs)
 
 
 def _boxes(axis: TimeAxis, shades: Iterable[Shade]) -> tuple[Box, ...]:

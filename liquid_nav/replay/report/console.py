@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from liquid_nav.events import Channel
 from liquid_nav.replay.compare import AXES, Comparison
 from liquid_nav.replay.report.model import RunReport
 from liquid_nav.replay.report.text import number
+from liquid_nav.replay.statistics import ChannelStatistics
 
 _SHOWN = 20
 """Failsafes and notes that are printed; the files hold all of them."""
@@ -49,7 +51,7 @@ def _print_flight(console: Console, run: RunReport) -> None:
 
 
 def _print_channels(console: Console, run: RunReport) -> None:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in (
         "channel",
         "events",
@@ -59,24 +61,38 @@ def _print_channels(console: Console, run: RunReport) -> None:
         "latency ms\np50 p99 max",
         "gaps",
         "longest\ns",
-        "rejected",
+        "dropped\nabout",
+        "not\nused",
         "late",
     ):
         table.add_column(name, justify="left" if name == "channel" else "right", no_wrap=True)
-    for channel, c in run.channels.items():
-        latency = (c.latency_p50, c.latency_p99, c.latency_max)
-        table.add_row(
-            channel.value,
-            str(c.events),
-            number(c.rate, 1),
-            number(1e3 * c.jitter, 2),
-            " ".join(number(1e3 * value, 1) for value in latency),
-            str(c.gap_count),
-            number(c.longest_gap, 3),
-            str(c.rejected + c.refusals),
-            str(c.late),
-        )
-    console.print(table)
+    rows = [_cells(channel, c) for channel, c in run.channels.items()]
+    for row in rows:
+        table.add_row(*row)
+    if table.__rich_measure__(console, console.options).maximum <= console.width:
+        console.print(table)
+        return
+    # No figure is cut: a terminal that is too narrow for the table gets a paragraph per channel.
+    names = [" ".join(str(column.header).split()) for column in table.columns]
+    for channel, *figures in rows:
+        pairs = zip(names[1:], figures, strict=True)
+        console.print(f"{channel}: " + ", ".join(f"{name} {figure}" for name, figure in pairs))
+
+
+def _cells(channel: Channel, c: ChannelStatistics) -> list[str]:
+    latency = (c.latency_p50, c.latency_p99, c.latency_max)
+    return [
+        channel.value,
+        str(c.events),
+        number(c.rate, 1),
+        number(1e3 * c.jitter, 2),
+        " ".join(number(1e3 * value, 1) for value in latency),
+        str(c.gap_count),
+        number(c.longest_gap, 3),
+        str(c.dropped),
+        str(c.rejected + c.refusals),
+        str(c.late),
+    ]
 
 
 def _print_failsafes(console: Console, run: RunReport) -> None:

@@ -28,8 +28,9 @@ _LEVELS = {Mode.NOMINAL: 0, Mode.HOVER: 1, Mode.LAND: 2, Mode.STOP: 1}
 class ReplayOutput(WholeFile):
     """Writes the file; give `watch` to `liquid_nav.replay.run.replay`.
 
-    For every event it holds a command (``geometry_msgs/TwistStamped``), the liquid state and its
-    time constants in seconds (``std_msgs/Float32MultiArray``), and the mode in words. Log times
+    For every event it holds a command (``geometry_msgs/TwistStamped``), the liquid state and, if
+    the cell has them, its time constants in seconds (``std_msgs/Float32MultiArray``, see
+    `Policy.core_state`), and the mode in words. Log times
     are the arrivals of the recording and publish times the stamps of its messages, so that any
     viewer shows both files on one time axis.
 
@@ -62,7 +63,8 @@ class ReplayOutput(WholeFile):
         write(COMMAND, message("geometry_msgs/msg/TwistStamped", **fields), log, stamp)
         state, constants = self._policy.core_state(controller.memory)
         write(STATE, _array("state", state), log, stamp)
-        write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)
+        if constants:
+            write(TIME_CONSTANTS, _array("time_constant", constants), log, stamp)
         write(MODE, message("std_msgs/msg/String", data=_words(command)), log, stamp)
         failsafe = (command.mode, command.reason)
         if log - self._reported_at >= _PERIOD or failsafe != self._reported:

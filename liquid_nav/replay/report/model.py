@@ -91,7 +91,9 @@ class RunReport:
     Attributes:
         topics: topic by role, None where the recording has none.
         start: arrival of the first event, ns.
-        duration: seconds from the first event to the last.
+        duration: seconds from the first event to the last or, where the recording goes on without
+            events, to its end.
+        span: arrivals, ns, between which the recording went on.
         events: number of events replayed.
         commands_sha256: SHA-256 over all commands at events, hexadecimal.
         modes: seconds in each mode.
@@ -113,6 +115,7 @@ class RunReport:
     topics: Mapping[str, str | None]
     start: int
     duration: float
+    span: tuple[int, int]
     events: int
     commands_sha256: str
     modes: Mapping[Mode, float]
@@ -179,6 +182,7 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         topics=result.topics.roles,
         start=result.start,
         duration=result.duration,
+        span=result.span,
         events=result.events,
         commands_sha256=result.digest.hex(),
         modes=_modes(result),

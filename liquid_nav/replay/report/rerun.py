@@ -35,9 +35,9 @@ def command_entity(axis: str, which: str) -> str:
 class ReplayView(WholeFile):
     """Shows a replay; give `watch` to `liquid_nav.replay.run.replay`, and `finish` its result.
 
-    It shows the images and measurements that the model got, the state and the time constants in
-    seconds of every neuron, the commands, and a log of the failsafes, each at the arrival and at
-    the stamp of its event.
+    It shows the images and measurements that the model got, the state and, if the cell has them,
+    the time constants in seconds of every neuron, the commands, and a log of the failsafes, each at
+    the arrival and at the stamp of its event.
 
     Args:
         policy: the policy that is replayed.
@@ -91,7 +91,8 @@ class ReplayView(WholeFile):
             out.log(command_entity(axis, "replayed"), rr.Scalars(value))
         state, time_constants = self._policy.core_state(controller.memory)
         out.log(STATE, rr.Scalars(state))
-        out.log(TIME_CONSTANTS, rr.Scalars(time_constants))
+        if time_constants:
+            out.log(TIME_CONSTANTS, rr.Scalars(time_constants))
         words = command.mode.value
         # A nominal command has a reason where a limit or the geofence changed it: no failsafe.
         if command.mode is not Mode.NOMINAL and command.reason:

@@ -33,6 +33,13 @@ class Status(NamedTuple):
     values: Mapping[str, str]
 
 
+def level_of(mode: Mode) -> int:
+    """Level of a status that tells the mode of a command."""
+    if mode is Mode.LAND:
+        return ERROR
+    return OK if mode is Mode.NOMINAL else WARN
+
+
 @dataclass
 class MessageCounts:
     """Messages of one channel, counted before they become events.
@@ -123,9 +130,6 @@ class Monitor:
 
         """
         mode, reason = node["mode"], node["reason"]
-        level = OK if mode == Mode.NOMINAL.value else WARN
-        if mode == Mode.LAND.value:
-            level = ERROR
         values = {
             **node,
             "event_to_command_p50_us": self.percentile(50),
@@ -136,7 +140,7 @@ class Monitor:
         }
         text = f"{mode}: {reason}" if reason else mode
         return [
-            Status(level, "controller", text, values),
+            Status(level_of(Mode(mode)), "controller", text, values),
             *(
                 self.counts[channel].status(channel.value, channel_health, now, elapsed)
                 for channel, channel_health in health.channels.items()
@@ -156,17 +160,19 @@ def message(node: str, now: int, statuses: list[Status]) -> Any:
     """Make the ``diagnostic_msgs/DiagnosticArray`` of a node's statuses; `now` in ns."""
     array = message_class("diagnostic_msgs/msg/DiagnosticArray")()
     array.header.stamp.sec, array.header.stamp.nanosec = divmod(now, SECOND)
+    array.status = [status_message(node, status) for status in statuses]
+    return array
+
+
+def status_message(node: str, status: Status) -> Any:
+    """Make the ``diagnostic_msgs/DiagnosticStatus`` of a status of a node."""
     line, pair = (
         message_class(f"diagnostic_msgs/msg/{n}") for n in ("DiagnosticStatus", "KeyValue")
     )
-    for status in statuses:
-        array.status.append(
-            line(
-                level=bytes([status.level]),
-                name=f"{node}: {status.name}",
-                hardware_id=node,
-                message=status.message,
-                values=[pair(key=key, value=value) for key, value in status.values.items()],
-            )
-        )
-    return array
+    return line(
+        level=bytes([status.level]),
+        name=f"{node}: {status.name}",
+        hardware_id=node,
+        message=status.message,
+        values=[pair(key=key, value=value) for key, value in status.values.items()],
+    )

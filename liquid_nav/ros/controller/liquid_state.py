@@ -16,7 +16,8 @@ class LiquidStatePublisher:
 
     JointState is the only standard message that is a stamped list of named numbers, which every
     plotting tool can draw: `position` is the state and `effort` the time constant in seconds of
-    neuron `name`, right after the event that arrived at `header.stamp`.
+    neuron `name`, right after the event that arrived at `header.stamp`. `effort` is empty for cells
+    without time constants, see `Policy.core_state`.
 
     Args:
         node: publishes.

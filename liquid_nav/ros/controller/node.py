@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import qos_policy_name_from_kind as policy_name
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
-from liquid_nav.errors import ConfigError, LiquidNavError
+from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
@@ -36,16 +39,28 @@ from liquid_nav.ros.controller.parameters import (
 )
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
-from liquid_nav.ros.parameters import declare, read
-from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
+from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
+from liquid_nav.ros.controller.status import StatusPublisher
+from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
+from liquid_nav.ros.parameters import check_topics, declare, read
 
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_OWN_TOPICS = {
+    "the diagnostics": TOPIC,
+    "the heartbeat": "~/heartbeat",
+    "the liquid state": "~/liquid_state",
+    "the status": STATUS_TOPIC,
+}
+"""Topics of the node that no parameter names."""
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_POSE_TIMEOUT = 0.5
-"""s that a back-end which starts at the pose of the vehicle waits for odometry."""
+_POSE_TIMEOUT = 2.0
+"""s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
+
+_DISCOVERY = 1.0
+"""s before a start by itself in which another controller of this name may be discovered."""
 
 
 @dataclass
@@ -62,7 +77,7 @@ class Flight:
     recorders: list[Recorder]
 
 
-class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
+class ControllerNode(ManagedNode):
     """`liquid_nav_node`.
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
@@ -88,7 +103,6 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._flight: Flight | None = None
-        self._failure = ""  # Why the last configuration failed.
         self._active = False
         self._flight_timers: list[Any] = []
         self._pose: Odometry | None = None
@@ -98,48 +112,53 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._heartbeat_publisher = self.create_publisher(
-            message_class(HEARTBEAT_TYPE), "~/heartbeat", 1
-        )
+        self._status = StatusPublisher(self)
+        self._status.lifecycle("unconfigured", "started")
+        self._supervision = Supervision(self, self._yield_to, self._take_back)
+        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
         if self.get_parameter("autostart").value:
-            if self.trigger_configure() != SUCCESS:
-                raise ConfigError(self._failure)
-            self.trigger_activate()
+            self._start()
 
     # Lifecycle.
 
+    def _start(self) -> None:
+        """Configure and activate.
+
+        Raises:
+            ConfigError: if that fails, or another node of this name is active; the node is
+                destroyed then.
+
+        """
+        configured = self.trigger_configure() == SUCCESS
+        rival = self._supervision.await_rival(_DISCOVERY) if configured else ""
+        if rival:
+            self._failure = f"another controller of this name is active: {rival}"
+        if not configured or rival or self.trigger_activate() != SUCCESS:
+            self.close()
+            raise ConfigError(self._failure)
+
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
         """Load the model, make controller and back-end; on failure log why and change nothing."""
-        try:
-            self._flight = self._make_flight()
-        except Exception as error:  # rclpy would drop it without logging it.
-            known = isinstance(error, LiquidNavError)
-            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot configure: {self._failure}")
-            return FAILURE
-        return SUCCESS
+        result = self._transition("configure", self._configure)
+        if result == SUCCESS:
+            self._status.lifecycle("inactive", "configured")
+        else:
+            self._status.lifecycle("unconfigured", f"cannot configure: {self._failure}")
+        return result
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Start the controller afresh, and subscribe to the sensors."""
-        flight = self._flight
-        assert flight is not None
-        flight.controller.reset()
-        for recorder in flight.recorders:
-            recorder.start(flight.parameters.safety)
-        self._pose = None
-        self._activated_at = time.monotonic()
-        self._active = True
-        if self._stopped:
-            self._enter_operator_stop()
-        flight.sensors.listen()
-        self._flight_timers = [
-            self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
-            self.create_timer(HEARTBEAT_PERIOD, self._on_heartbeat, clock=self._steady_clock),
-        ]
-        self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
-        return SUCCESS
+        """Start the controller afresh, and subscribe to the sensors; on failure undo all of it.
+
+        A node of the same name that is active already keeps the vehicle: this one stays inactive.
+        """
+        result = self._transition("activate", self._begin_flight)
+        if result != SUCCESS:
+            why = f"cannot activate: {self._failure}"
+            self._end_flight(why)
+            self._status.lifecycle("inactive", why)
+        return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         """Send a zero command and unsubscribe from the sensors."""
@@ -149,17 +168,22 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
         """Close model, controller and back-end."""
         self._close_flight()
+        self._status.lifecycle("unconfigured", "cleaned up")
         return SUCCESS
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
         """As `on_deactivate` and `on_cleanup`, from any state."""
         self._end_flight("shut down")
         self._close_flight()
+        self._status.lifecycle("finalized", "shut down")
         return SUCCESS
 
     def on_error(self, state: Any) -> TransitionCallbackReturn:
         """Send a zero command, and return to the unconfigured state."""
-        return self.on_shutdown(state)
+        self._end_flight("error")
+        self._close_flight()
+        self._status.lifecycle("unconfigured", "error")
+        return SUCCESS
 
     def close(self) -> None:
         """Destroy the node, after a zero command if it is active; the context must still be up."""
@@ -168,6 +192,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self.destroy_node()
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
+
+    def _configure(self) -> None:
+        self._flight = self._make_flight()
 
     def _make_flight(self) -> Flight:
         """Everything that the parameters ask for.
@@ -199,47 +226,73 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
                 f"back-end {backend.name} needs odometry to turn velocities into the world frame, "
                 "but topics.odometry is empty: set it to the topic of the odometry"
             )
-        try:
+        with ExitStack() as made:
+            made.callback(backend.close)
             backend.configure(self)
-        except Exception:
-            backend.close()
-            raise
-        liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
-        recorders = make_recorders(self, values, camera)
+            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics_by_parameter})
+            liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
+            made.callback(liquid_state.close)
+            recorders = make_recorders(self, values, camera)
+            made.pop_all()
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
         return Flight(
             parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
         )
+
+    def _begin_flight(self) -> None:
+        flight = self._flight
+        assert flight is not None
+        if rival := self._supervision.rival():
+            raise ConfigError(f"another controller of this name is active: {rival}")
+        self._active = True
+        flight.controller.reset()
+        for recorder in flight.recorders:
+            recorder.start(flight.parameters.safety)
+        self._pose = None
+        self._activated_at = time.monotonic()
+        if self._stopped:
+            self._enter_operator_stop()
+        flight.sensors.listen()
+        self._flight_timers = [
+            self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
+            self.create_timer(PERIOD, self._on_heartbeat, clock=self._steady_clock),
+        ]
+        self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
 
     def _end_flight(self, reason: str) -> None:
         """If active: send a zero command, tell the supervisor, unsubscribe from the sensors."""
         flight = self._flight
         if not self._active or flight is None:
             return
-        now = self._now()
-        flight.sensors.close()
-        for timer in self._flight_timers:
-            self.destroy_timer(timer)
-        self._flight_timers = []
+        now, backend = self._now(), flight.backend
         command = Command(now, mode=Mode.HOVER, reason=reason)
-        flight.backend.command(command, self._pose, self._fresh(flight, now))
-        flight.backend.deactivate()
-        for recorder in flight.recorders:
-            recorder.end(command)
+        self._finish(
+            reason,
+            flight.sensors.close,
+            *(partial(self.destroy_timer, timer) for timer in self._flight_timers),
+            lambda: backend.command(command, self._pose, self._fresh(flight, now)),
+            backend.deactivate,
+            *(partial(recorder.end, command) for recorder in flight.recorders),
+        )
+        self._flight_timers = []
         self._active = False
-        self._heartbeat_publisher.publish(heartbeat(False))
+        self._status.lifecycle("inactive", reason)
+        self._supervision.end()
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
             publisher.wait_for_all_acked(Duration(seconds=0.1))
         self.get_logger().info(f"no longer active: {reason}")
 
     def _close_flight(self) -> None:
-        if self._flight is not None:
-            self._flight.liquid_state.close()
-            self._flight.backend.close()
-            for recorder in self._flight.recorders:
-                recorder.wait(_FILES_TIMEOUT / len(self._flight.recorders))
-            self._flight = None
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            timeout = _FILES_TIMEOUT / max(1, len(flight.recorders))
+            self._finish(
+                "clean up",
+                flight.liquid_state.close,
+                flight.backend.close,
+                *(partial(recorder.wait, timeout) for recorder in flight.recorders),
+            )
 
     def create_publisher(self, *args: Any, **options: Any) -> Any:
         """As the base class; reports readers of incompatible QoS, also those of back-ends."""
@@ -285,12 +338,14 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def _send(self, flight: Flight, now: int) -> None:
         command, backend = flight.controller.command(now), flight.backend
+        self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
         backend.command(command, self._pose, self._fresh(flight, now))
         for recorder in flight.recorders:
             recorder.add(command)
+        self._status.offer(command)
         self._sent_at = time.monotonic()
         if backend.fault and backend.fault != fault:
             self.get_logger().warning(
@@ -301,14 +356,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Activate the back-end where the vehicle is.
 
         An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
-        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
+        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
+        somebody to publish on it.
         """
         values, safety = flight.parameters.values, flight.parameters.safety
         pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
         if pose is not None and pose.stamp < oldest:
             pose = None
-        may_come = bool(values["topics.odometry"]) and (
+        topic = values["topics.odometry"]
+        may_come = bool(topic) and (
             time.monotonic() - self._activated_at < _POSE_TIMEOUT
+            or self.count_publishers(self.resolve_topic_name(topic)) > 0
         )
         if pose is not None or not (flight.backend.starts_at_pose and may_come):
             flight.backend.activate(pose)
@@ -339,7 +397,36 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self._send(flight, self._now())
 
     def _on_heartbeat(self) -> None:
-        self._heartbeat_publisher.publish(heartbeat(True))
+        flight = self._flight
+        if flight is not None:
+            landing_speed = flight.parameters.safety.landing_speed
+            self._supervision.send(flight.backend, self._command, landing_speed)
+
+    def _yield_to(self, rival: Heartbeat) -> None:
+        """Leave the vehicle to another controller of this name, which began before this one."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        flight.backend.deactivate()  # No zero command in the midst of the other's commands.
+        self.get_logger().error(
+            f"deactivated: another controller of this name is active, {rival.sender}"
+        )
+        self.trigger_deactivate()
+
+    def _take_back(self, supervisor: Heartbeat) -> None:
+        """Take the vehicle over from the supervisor, with what that held.
+
+        A stop by the operator, which outlived the controller that was told of it, goes on.
+        """
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        if supervisor.backend == flight.backend.name:
+            flight.backend.take_over(supervisor.handover)
+        if supervisor.mode is Mode.STOP and not self._stopped:
+            self._stopped = True
+            self.get_logger().warning("operator stop: the supervisor kept it, it is engaged again")
+            self._enter_operator_stop()
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
@@ -355,7 +442,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def _on_set_parameters(self, changed: Iterable[Any]) -> Any:
         backend = None if self._flight is None else self._flight.backend
-        reason = objection(read(self, self._specs), changed, backend)
+        reason = objection(self._specs, read(self, self._specs), changed, backend)
+        if self._active and any(parameter.name == "use_sim_time" for parameter in changed):
+            reason = "use_sim_time cannot change in flight; deactivate the node first"
         kind = message_class("rcl_interfaces/msg/SetParametersResult")
         return kind(successful=not reason, reason=reason)
 
@@ -394,10 +483,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             }
             health, fault = flight.controller.health, flight.backend.fault
             statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            supervised = self._heartbeat_publisher.get_subscription_count() > 0
-            text = "OK" if supervised else "no supervisor listens to the heartbeat"
-            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
+            statuses.append(self._supervision.status(flight.backend))
             statuses += [recorder.status() for recorder in flight.recorders]
         else:
-            statuses = [Status(WARN, "controller", "not active", {})]
+            why = f": {self._failure}" if self._failure else ""
+            statuses = [Status(WARN, "controller", f"not active{why}", {})]
         self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))

@@ -21,7 +21,7 @@ from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.ros.backends import Backend
-from liquid_nav.ros.parameters import EXECUTOR, Spec, plain
+from liquid_nav.ros.parameters import EXECUTOR, Spec, name_or_empty_fault, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 IN_FLIGHT = (
@@ -34,6 +34,9 @@ IN_FLIGHT = (
     "minimum_rate",
 )
 """Parameters that may change while the node is configured, by the start of their names."""
+
+AT_START = ("autostart", "executor")
+"""Parameters that have no effect any more once the node runs."""
 
 _STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
 _FROZEN = {"camera": 1.0, "imu": 0.1}
@@ -55,12 +58,17 @@ SPECS = (
     Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
     Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
     Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
-    Spec("topics.image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
-    Spec("topics.camera_info", "camera/camera_info", "Calibration of the images."),
-    Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
-    Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
-    Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
-    Spec("topics.range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+    *(
+        Spec(f"topics.{name}", topic, text, fault=name_or_empty_fault)
+        for name, topic, text in (
+            ("image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
+            ("camera_info", "camera/camera_info", "Calibration of the images."),
+            ("imu", "imu", "Gyro and accelerometer, see imu_type."),
+            ("goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
+            ("odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
+            ("range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+        )
+    ),
     Spec(
         "imu_type",
         _TYPES[Channel.IMU][0],
@@ -158,7 +166,8 @@ def channel_specs() -> list[Spec]:
         if channel in (Channel.CAMERA, Channel.OPERATOR):
             continue
         name, text = channel.value, " or ".join(types)
-        specs.append(Spec(f"topics.{name}", name, f"Channel {name}, {text}; empty for none."))
+        words = f"Channel {name}, {text}; empty for none."
+        specs.append(Spec(f"topics.{name}", name, words, fault=name_or_empty_fault))
         if len(types) > 1:
             specs.append(
                 Spec(f"{name}_type", types[0], f"Message of the channel {name}.", choices=types)
@@ -183,14 +192,15 @@ class Parameters:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Parameters:
-        """Check the parameters of `SPECS` one by one and together; others are kept as they are.
+        """Check the parameters one by one and together; those of back-ends are kept as they are.
 
         Raises:
             ConfigError: on a value out of its range, or values that do not fit together.
 
         """
-        for spec in SPECS:
-            spec.check(values[spec.name])
+        for spec in (*SPECS, *channel_specs()):
+            if spec.name in values:
+                spec.check(values[spec.name])
         limits = CommandLimits(**{name: values[f"limits.{name}"] for name in _LIMITS})
         staleness = {
             Channel(name): Staleness(
@@ -200,6 +210,11 @@ class Parameters:
         }
         fence = None
         if values["geofence.enabled"]:
+            if not values["topics.odometry"]:
+                raise ConfigError(
+                    "geofence.enabled needs odometry, but topics.odometry is empty: set it to the "
+                    "topic of the odometry"
+                )
             low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
             fence = Geofence(
                 (low[0], low[1], low[2]),
@@ -259,23 +274,29 @@ class Parameters:
         return bool(self.values["image_transport"] == "compressed")
 
 
-def objection(values: Mapping[str, Any], changed: Iterable[Any], backend: Backend | None) -> str:
-    """Why these parameters may not be set now; empty when they may.
+def objection(
+    specs: Iterable[Spec],
+    values: Mapping[str, Any],
+    changed: Iterable[Any],
+    backend: Backend | None,
+) -> str:
+    """Return why these parameters may not be set now; empty when they may.
 
     Args:
+        specs: the table of the node's parameters.
         values: of every parameter, by name, as they are.
         changed: the `rclpy.parameter.Parameter` that are to be set.
         backend: of the configured node; None before it is configured.
 
     """
-    values = dict(values)
-    for parameter in changed:
-        if parameter.name not in values:
-            continue
-        if backend is not None and not parameter.name.startswith(IN_FLIGHT):
-            return f"{parameter.name} can only be set before the node is configured; clean it up"
-        values[parameter.name] = plain(parameter.value)
+    values, table = dict(values), {spec.name: spec for spec in specs}
     try:
+        for name, value in ((p.name, plain(p.value)) for p in changed if p.name in table):
+            if name in AT_START:
+                return f"{name} is read only when the node starts"
+            if backend is not None and not name.startswith(IN_FLIGHT):
+                return f"{name} can only be set before the node is configured; clean it up"
+            values[name] = table[name].check(value)
         Parameters.of(values)
         if backend is not None:
             backend.check_rate("minimum_rate", values["minimum_rate"])

@@ -23,6 +23,7 @@ from liquid_nav.onboard import PolicyCamera
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import Monitor
 from liquid_nav.ros.controller.parameters import Parameters
+from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
 """Channels that every controller subscribes to: goals for the recordings, odometry for the geofence
@@ -36,8 +37,9 @@ _OTHER_DEPTH = 5
 
 
 class Subscription(NamedTuple):
-    """A topic to read: the channel it counts for, type, name, what takes messages, and QoS."""
+    """A topic to read: the parameter that names it, the channel it counts for, and the rest."""
 
+    parameter: str
     channel: Channel
     type: str
     topic: str
@@ -95,6 +97,11 @@ class Sensors:
                     f"{wanted.topic} needs the ROS package {package}, which is not installed"
                 )
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """The topics that are read, by the parameter that names each."""
+        return {wanted.parameter: wanted.topic for wanted in self._wanted}
+
     def listen(self) -> None:
         """Subscribe to every topic."""
         for wanted in self._wanted:
@@ -114,19 +121,31 @@ class Sensors:
             if topic:
                 message_type = self._parameters.message_type(channel)
                 decode = self._decode_by(message_of(channel, message_type))
-                found.append(self._sensor(channel, message_type, topic, decode))
+                found.append(self._sensor(name, channel, message_type, topic, decode))
             elif channel in channels:
                 raise ConfigError(
                     f"{name} is empty, but the policy reads {channel.value}: set it to its topic"
                 )
         if Channel.CAMERA in channels and values["use_camera_info"]:
-            info, topic = "sensor_msgs/msg/CameraInfo", values["topics.camera_info"]
-            found.append(self._sensor(Channel.CAMERA, info, topic, self._calibrate))
+            name, info = "topics.camera_info", "sensor_msgs/msg/CameraInfo"
+            if not values[name]:
+                raise ConfigError(
+                    f"{name} is empty, but use_camera_info is true: set it to the topic of the "
+                    "calibration, or use_camera_info to false"
+                )
+            found.append(self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate))
         if Channel.IMU in channels and values["imu_from_tf"]:
             qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
-                Subscription(Channel.IMU, transforms, "/tf_static", self._add_transforms, qos)
+                Subscription(
+                    "imu_from_tf",
+                    Channel.IMU,
+                    transforms,
+                    "/tf_static",
+                    self._add_transforms,
+                    qos,
+                )
             )
         return found
 
@@ -135,14 +154,19 @@ class Sensors:
         return lambda message, now: decode(message, now, setup)
 
     def _sensor(
-        self, channel: Channel, message_type: str, topic: str, on_message: OnMessage
+        self,
+        parameter: str,
+        channel: Channel,
+        message_type: str,
+        topic: str,
+        on_message: OnMessage,
     ) -> Subscription:
         reliability = ReliabilityPolicy[self._parameters.values["sensor_reliability"].upper()]
         qos = QoSProfile(depth=_DEPTH.get(channel, _OTHER_DEPTH), reliability=reliability)
-        return Subscription(channel, message_type, topic, on_message, qos)
+        return Subscription(parameter, channel, message_type, topic, on_message, qos)
 
     def _subscribe(self, wanted: Subscription) -> None:
-        channel, message_type, topic, on_message, qos = wanted
+        channel, topic, on_message = wanted.channel, wanted.topic, wanted.on_message
         counts = self._monitor.counts[channel]
         lost = 0
 
@@ -151,17 +175,21 @@ class Sensors:
             counts.lost += info.total_count - lost
             lost = info.total_count
 
-        self._subscriptions.append(
-            self._node.create_subscription(
-                message_class(message_type),
+        try:
+            subscription = self._node.create_subscription(
+                message_class(wanted.type),
                 topic,
                 lambda received: self._on_message(channel, on_message, received),
-                qos,
+                wanted.qos,
                 event_callbacks=SubscriptionEventCallbacks(
                     incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
                 ),
             )
-        )
+        except Exception as error:  # rclpy raises what it likes.
+            raise ConfigError(
+                f"{wanted.parameter}: cannot read {wanted.type} on {topic!r}: {first_line(error)}"
+            ) from error
+        self._subscriptions.append(subscription)
 
     def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
         start = time.perf_counter_ns()

@@ -403,7 +403,7 @@ def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> No
 
 def test_what_is_missing_around_the_node_is_reported(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle).fly()
-    vehicle.until_reported("supervisor", "no supervisor listens to the heartbeat")
+    vehicle.until_reported("supervisor", "no supervisor is alive: none was heard yet")
     vehicle.until_reported("camera", "nothing received yet")
 
 

@@ -29,8 +29,8 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.messages.decode import stamp_of
+from liquid_nav.ros.executables import MISCONFIGURED
 from liquid_nav.ros.parameters import read
-from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.simulator.node import SimulatorNode
 from liquid_nav.ros.simulator.parameters import SPECS
 from liquid_nav_sim.vehicle.files import load_vehicle
