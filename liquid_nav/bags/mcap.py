@@ -16,19 +16,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
-import lz4.frame
-import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Channel, ChunkIndex, Footer, Schema, Statistics
 
 from liquid_nav.bags.records import LEAP, Damage, Record, Topic, order_of, type_name
+from liquid_nav.bags.unpacking import MAX_CHUNK, unpack
 from liquid_nav.errors import ReplayError
 
 MAGIC = b"\x89MCAP0\r\n"
-MAX_CHUNK = 1 << 28
-"""Size of the largest unpacked chunk, and of the largest record outside a chunk, bytes."""
-
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
@@ -337,35 +333,14 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     data = content[at:]
     if size > MAX_CHUNK:
         raise ReplayError(f"a chunk has {size} bytes, at most {MAX_CHUNK} are read")
-    if compression == b"zstd":
-        unpacked = _decompress(zstandard.ZstdDecompressor().decompressobj(), data, whole)
-    elif compression == b"lz4":
-        unpacked = _decompress(lz4.frame.LZ4FrameDecompressor(), data, whole)
-    elif compression:
-        raise ReplayError(f"compression is {compression!r:.40}, it must be zstd or lz4")
-    else:
-        unpacked = data
+    unpacked, _, defect = unpack(compression, data)
+    if whole and defect:
+        raise ReplayError(f"a chunk cannot be unpacked: {defect}")
     if whole and len(unpacked) != size:
         raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, its header says {size}")
     if whole and crc and zlib.crc32(unpacked) != crc:
         raise ReplayError("the checksum of a chunk is wrong")
     return unpacked
-
-
-def _decompress(stream: object, data: bytes, whole: bool) -> bytes:
-    # In pieces, to keep what comes before a cut, and so that a small file cannot fill the memory.
-    unpacked = bytearray()
-    decompress: Callable[[bytes], bytes] = stream.decompress  # type: ignore[attr-defined]
-    step = 1 << 12
-    try:
-        for at in range(0, len(data), step):
-            unpacked += decompress(data[at : at + step])
-            if len(unpacked) > MAX_CHUNK:
-                raise ReplayError(f"a chunk unpacks to more than {MAX_CHUNK} bytes")
-    except (zstandard.ZstdError, RuntimeError, EOFError):
-        if whole:
-            raise
-    return bytes(unpacked)
 
 
 def _certain(file: BinaryIO, at: int, size: int) -> bool:
