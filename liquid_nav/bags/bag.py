@@ -164,6 +164,9 @@ class Recording:
             damage.undecodable[record.topic.name] += 1
             damage.note(str(error))
             return None
+        finally:
+            for note in self._deserializer.notes:
+                damage.note(note)
 
     def _open(self, path: Path) -> list[RecordFile]:
         if not path.exists():
