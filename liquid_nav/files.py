@@ -56,7 +56,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield staging
         put_in_place(staging, path)
     except OSError as error:
-        if error.filename is None:
+        # Without a number it would no longer say what went wrong.
+        if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
     finally:

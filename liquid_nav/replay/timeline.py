@@ -98,6 +98,8 @@ def timeline(
         item: Item | None = None
         if message.topic.name == topics.settings:
             item = _settings(message, damage)
+        elif message.topic.name == topics.camera_info:
+            decoder.calibrate(message.content)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
             item = _item(message, shift, topics, decoder, cut)
@@ -111,7 +113,7 @@ def timeline(
 
 def _timed(recording: Recording, topics: Topics, cut: Cut, damage: Damage) -> Iterator[Stamped]:
     """Messages by the clock of the cut, and the shifts of their stamps to that clock."""
-    names = topics.names - {topics.camera_info}
+    names = topics.names
     if cut.clock == "log":
         for message in recording.messages(names, damage, cut.window):
             yield Stamped(message, 0)
