@@ -20,6 +20,7 @@ from liquid_nav.bags.records import Damage, Message, Record, Topic
 from liquid_nav.bags.ros1 import Ros1File
 from liquid_nav.bags.ulog import UlogFile
 from liquid_nav.errors import ReplayError
+from liquid_nav.files import naming
 
 METADATA = "metadata.yaml"
 _COMPRESSED = ".zstd"
@@ -182,7 +183,7 @@ class Recording:
     def _unpack(self, path: Path) -> Path:
         """Unpack a compressed file to disk; if it is cut short, keep what can be unpacked."""
         unpacked = Path(self._unpacked.name) / path.with_suffix("").name
-        with path.open("rb") as source, unpacked.open("wb") as target:
+        with naming(unpacked), path.open("rb") as source, unpacked.open("wb") as target:
             try:
                 zstandard.ZstdDecompressor().copy_stream(source, target)
             except zstandard.ZstdError as error:
