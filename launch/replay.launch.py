@@ -11,7 +11,7 @@ ARGUMENTS = (
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
-        "Parameters of the controller; its topics must be those of the bag.",
+        "Parameters of the controller; its topics count where the bag has several of a kind.",
     ),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
     ("liquid_state_rate", "0.0", "Hz of the liquid state on liquid_nav_node/liquid_state."),
@@ -29,6 +29,7 @@ def setup(context):
     }
     controller = {
         **launching.chosen(context, "model"),
+        **launching.recorded(played["bag"]),
         "use_sim_time": True,
         "backend": "twist",
         "twist.topic": "replay/cmd_vel",

@@ -13,10 +13,19 @@ import math
 from dataclasses import dataclass, field, replace
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event, Odometry, OperatorStop
+from liquid_nav.events import (
+    SECOND,
+    TAKEN_IN,
+    Channel,
+    Event,
+    ImuSample,
+    Odometry,
+    OperatorStop,
+)
 from liquid_nav.onboard import Memory, Policy, RawCommand
+from liquid_nav.safety.checks import PACE, SensorChecks
 from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
-from liquid_nav.safety.screening import FreezeDetector, defect
+from liquid_nav.safety.screening import defect
 
 CLOCK_TOLERANCE = SECOND
 """Nanoseconds. An event that arrives up to this much behind the controller's clock is late; one
@@ -36,6 +45,8 @@ class ChannelHealth:
             of their channel.
         stamp: newest stamp accepted, ns, or None.
         latency: latency of the last one accepted, ns.
+        warnings: what may be wrong with the sensor, in sentences that name a likely cause and what
+            mends it. They change no command.
 
     """
 
@@ -45,6 +56,7 @@ class ChannelHealth:
     stamp: int | None = None
     latency: int = 0
     last_rejection: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -58,6 +70,8 @@ class Health:
         policy_faults: number of times that the policy gave an output that was not finite or raised
             an error; each time its memory was reset.
         last_policy_fault: description of the last of them.
+        unfit: why the IMU is not fit to fly, with the likely cause and what mends it; empty if it
+            is. The vehicle hovers meanwhile.
         unknown: number of events of other channels, which were ignored.
         clock_resets: number of times that the clock went back and the controller started again.
             All counters are kept then; stamps and latencies are not.
@@ -72,6 +86,7 @@ class Health:
     )
     policy_faults: int = 0
     last_policy_fault: str = ""
+    unfit: str = ""
     unknown: int = 0
     clock_resets: int = 0
 
@@ -92,13 +107,13 @@ class Controller:
         self._policy = policy
         safety = safety or SafetyConfig()
         self._safety = SafetyLayer(safety, policy.channels, policy.staleness)
-        self._freeze = FreezeDetector(safety.frozen)
+        self._checks = SensorChecks(safety)
         self.reset()
 
     def reset(self) -> None:
         """Return to the state before the first event."""
         self._safety.reset()
-        self._freeze.reset()
+        self._checks.reset()
         self._memory: Memory = self._policy.initial()
         # The arrival of the last event that the policy read.
         self._flowed_to: int | None = None
@@ -140,7 +155,8 @@ class Controller:
 
         """
         command = self._safety.reconfigure(safety, int(now), self._raw_at)
-        self._freeze.limits = safety.frozen
+        self._checks.configure(safety)
+        self._publish_checks()
         if command is not None:
             self._note(command)
 
@@ -161,13 +177,19 @@ class Controller:
         if not rejection:
             if health.time is not None and health.time - event.arrival > CLOCK_TOLERANCE:
                 self._restart()
-            rejection = self._freeze.objection(event)
+            rejection = self._checks.objection(event)
+        elif isinstance(event, ImuSample):
+            self._checks.weigh(event)
+        if self._checks.warnings.changed or self._checks.unfit != health.unfit:
+            self._publish_checks()
         if rejection:
             counters.rejected += 1
             counters.last_rejection = rejection
             return
         now = event.arrival if health.time is None else max(event.arrival, health.time)
         counters.accepted += 1
+        if not counters.accepted % PACE:
+            self._checks.measure_rate(event.channel, event.stamp, self._safety.hover_ages)
         behind = counters.stamp is not None and event.stamp < counters.stamp
         counters.late += behind or now > event.arrival
         counters.stamp = event.stamp if counters.stamp is None else max(counters.stamp, event.stamp)
@@ -202,6 +224,14 @@ class Controller:
             return defect(event) or self._policy.objection(event)
         except Exception as error:  # from a user's event or encoder: in flight nothing raises
             return f"{type(error).__name__}: {error}"
+
+    def _publish_checks(self) -> None:
+        """Take over what the checks of the sensors found."""
+        health, checks = self._health, self._checks
+        health.unfit = self._safety.unfit = checks.unfit
+        for channel in checks.warnings.changed & health.channels.keys():
+            health.channels[channel].warnings = checks.warnings.of(channel)
+        checks.warnings.changed.clear()
 
     def _note(self, command: Command) -> None:
         self._command, health = command, self._health

@@ -42,7 +42,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        # Without a number it would no longer say what went wrong.
+        if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
 

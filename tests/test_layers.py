@@ -15,7 +15,7 @@ PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
 ROOMS = {
     "liquid_nav": (
         ("errors",),
-        ("files", "registry", "rotations"),
+        ("files", "quiet_import", "registry", "rotations"),
         ("command", "events", "mp4"),
         ("captions",),
         ("safety",),
@@ -32,7 +32,7 @@ ROOMS = {
         ("cli",),
     ),
     "liquid_nav_sim": (
-        ("errors", "normals", "quiet_import", "rotation", "streams"),
+        ("errors", "normals", "rotation", "streams"),
         ("toml_files",),
         ("vehicle",),
         ("air",),

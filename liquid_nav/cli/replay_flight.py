@@ -19,7 +19,8 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
 from liquid_nav.files import check_folder, made_directories, whole_files
-from liquid_nav.messages.transforms import rotation_of
+from liquid_nav.messages.camera import ImageOptions
+from liquid_nav.messages.transforms import ImuMounting, rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
@@ -56,6 +57,7 @@ class Prepared:
         cut: which part of the recording is replayed.
         camera_info: calibration of the camera, or None.
         imu_rotation: rotation from the IMU's frame to body FLU, or None.
+        images: what the user says of the images.
         rate: Hz at which commands are asked for while no message arrives.
         notes: what was found out, for the summary.
 
@@ -70,6 +72,7 @@ class Prepared:
     cut: Cut
     camera_info: Any
     imu_rotation: Any
+    images: ImageOptions
     rate: float
     notes: tuple[str, ...]
 
@@ -92,6 +95,7 @@ class Prepared:
             cut=self.cut,
             camera_info=self.camera_info,
             imu_rotation=self.imu_rotation,
+            images=self.images,
             rate=self.rate,
             watch=watch,
             progress=progress,
@@ -197,7 +201,11 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
         )
     check_commands(recording, topics.command, topics.channels[Channel.ODOMETRY])
     info, rotation, notes = _calibration(options, file, recording, topics)
-    return Prepared(topics, policy, file.limits, cut, info, rotation, options.rate, notes)
+    if file.camera_model is not None:
+        # What the recording says of the camera does not hold then.
+        topics = replace(topics, camera_info=None)
+    images = ImageOptions(options.image_geometry, options.image_bits)
+    return Prepared(topics, policy, file.limits, cut, info, rotation, images, options.rate, notes)
 
 
 def _change(options: ReplayOptions, prepared: Prepared) -> Prepared:
@@ -312,7 +320,9 @@ def _calibration(
         return info, rotation_of(given), ("the IMU is turned as was given",)
     if topics.channels[Channel.IMU] is None:
         return info, None, ()
-    rotation, why = find_imu_rotation(recording, topics)
+    if not options.imu_from_tf:
+        return info, None, (ImuMounting(from_transforms=False).words,)
+    rotation, why = find_imu_rotation(recording, topics, options.body_frame)
     return info, rotation, (why,)
 
 

@@ -142,6 +142,7 @@ def convert(
             for path in written:
                 path.unlink(missing_ok=True)
             raise
+        tally.notes.extend(f"camera: {warning}" for warning in decoder.camera_warnings)
         tally.episodes = len(written)
         tally.refused += sum(refused.count for refused in decoder.refused.values())
     if not tally.episodes:

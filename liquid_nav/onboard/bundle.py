@@ -9,12 +9,14 @@ the SHA-256 of every file and of its own content.
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.files import restore_folder, write_whole
 from liquid_nav.onboard import native
 from liquid_nav.onboard.config import PolicyConfig
@@ -42,7 +44,8 @@ class Manifest:
     Attributes:
         task: the task that the policy was trained for.
         config: its architecture.
-        training: how it was trained: seeds, amounts of data, settings, versions; plain JSON types.
+        training: how it was trained: seeds, amounts of data, settings, versions, and as `rates` the
+            measurements per second of each channel; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
 
     """
@@ -51,6 +54,16 @@ class Manifest:
     config: PolicyConfig
     training: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+
+    @property
+    def rates(self) -> dict[Channel, float]:
+        """Measurements per second of each channel in training, Hz; empty if it does not say."""
+        rates = self.training.get("rates", {})
+        return {
+            Channel(name): float(rate)
+            for name, rate in (rates.items() if isinstance(rates, Mapping) else ())
+            if name.isidentifier() and isinstance(rate, (int, float)) and 0 < rate < math.inf
+        }
 
 
 def read_manifest(path: Path) -> Manifest:

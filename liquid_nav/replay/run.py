@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.records import Damage
+from liquid_nav.bags.records import LEAP, Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.messages.camera import ImageOptions
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
 from liquid_nav.replay.commands import RecordedCommands
@@ -46,8 +47,8 @@ _BATCH = 256
 _MANY = 0.05
 """Part of a channel's measurements above which a note says that they are missing."""
 
-_LONGEST_SILENCE = 3600 * SECOND
-"""ns; for the rest of a longer silence no command is asked for, as it is a clock that leapt."""
+_SILENCE = 3600 * SECOND
+"""ns of silences longer than `LEAP`, all together, in which commands are asked for."""
 
 
 @dataclass(eq=False)
@@ -119,6 +120,7 @@ def replay(
     cut: Cut | None = None,
     camera_info: Any | None = None,
     imu_rotation: NDArray[np.float64] | None = None,
+    images: ImageOptions = ImageOptions(),  # noqa: B008
     rate: float = 20.0,
     watch: Watch | None = None,
     progress: Callable[[int], None] | None = None,
@@ -134,8 +136,10 @@ def replay(
         safety: settings of the safety layer, until the recording changes them.
         limits: limits by name, in place of those in the settings.
         cut: part of the recording, and changes to it.
-        camera_info: calibration of the camera, see `find_camera_info`.
+        camera_info: calibration of the camera, see `find_camera_info`; a different one that is
+            recorded on the topic of `topics` takes its place from then on.
         imu_rotation: from the IMU's frame to body FLU, see `find_imu_rotation`.
+        images: what the user says of the images.
         rate: Hz at which commands are asked for in silences; it changes no other command.
         watch: called after each event.
         progress: called now and then with the newest arrival, ns.
@@ -153,7 +157,7 @@ def replay(
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
-    decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation)
+    decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation, images)
     commands = RecordedCommands()
     items = _in_batches(timeline(recording, topics, decoder, cut, damage, commands))
     for number, item in enumerate(items):
@@ -197,6 +201,7 @@ class _Run:
         self._changes: list[str] = []
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
+        self._silence = _SILENCE
         # Instants of the recorded commands, those commands, and ours at the same instants.
         self._recorded = array("q"), array("d"), array("d")
 
@@ -204,7 +209,11 @@ class _Run:
         """Ask for commands in the silence since the last event or change, up to `now` ns."""
         if self._period is None or self._last is None:
             return
-        end = min(now, self._last + _LONGEST_SILENCE)
+        # A long silence may be a clock that leapt, and a broken recording leaps often.
+        long = now - self._last > LEAP
+        end = min(now, self._last + self._silence) if long else now
+        if long:
+            self._silence -= end - self._last
         for instant in range(self._last + self._period, end, self._period):
             command = self.controller.command(instant)
             self._add(command, False)
@@ -225,9 +234,9 @@ class _Run:
         if cut.clock == "log":
             # A declared time that is far from all events is broken, and where the user cut the
             # recording, its own ends do not count.
-            if not cut.start and 0 < first - declared[0] < _LONGEST_SILENCE:
+            if not cut.start and 0 < first - declared[0] < _SILENCE:
                 first = declared[0]
-            if cut.duration is None and 0 < declared[1] - last < _LONGEST_SILENCE:
+            if cut.duration is None and 0 < declared[1] - last < _SILENCE:
                 last = declared[1]
         asked = len(self._times)
         self.query_until(last)
@@ -387,11 +396,13 @@ def _notes(
     for channel, refused in decoder.refused.items():
         for reason, count in _reasons(refused).items():
             notes.append(f"{channel.value}: {count} messages refused: {reason}")
-    if topics.channels.get(Channel.CAMERA) is not None:
-        if decoder.covers is None:
+    adapter = decoder.adapter
+    if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
+        if not adapter.calibrated and not adapter.warnings:
             notes.append(
                 "no calibration of the camera: images are used as if the model's camera took them"
             )
-        elif decoder.covers < 0.99:
-            notes.append(f"the camera covers {decoder.covers:.0%} of the model's view")
+        elif adapter.rectified or adapter.covers < 0.99:
+            notes.append(f"camera: {adapter.summary}")
+        notes.extend(f"camera: {warning}" for warning in decoder.camera_warnings)
     return notes

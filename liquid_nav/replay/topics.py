@@ -9,16 +9,14 @@ from liquid_nav.events import Channel
 from liquid_nav.messages.operator import OperatorStopMessage
 from liquid_nav.messages.plug import channel_types
 from liquid_nav.recording.recorder import SETTINGS
+from liquid_nav.recording.topics import CAMERA_INFO_TYPE, TRUTH, camera_info_beside
 from liquid_nav.replay.commands import READERS
 
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
 
-TRUTH = "/ground_truth"
-"""Namespace of what only a simulator knows; no topic in it is taken unless it is chosen."""
-
 OTHERS = {
-    "camera_info": ("sensor_msgs/msg/CameraInfo",),
+    "camera_info": (CAMERA_INFO_TYPE,),
     "command": tuple(READERS),
     "settings": ("std_msgs/msg/String",),
 }
@@ -127,7 +125,7 @@ def find(
     settings = chosen.settings or _ours(topics, SETTINGS, OTHERS["settings"])
     info, images = chosen.camera_info, channels[Channel.CAMERA]
     if info is None and images is not None:
-        info = _info_beside(topics, images)
+        info = camera_info_beside(topics, images)
     if not any(name for channel, name in channels.items() if channel != Channel.OPERATOR):
         raise ReplayError(
             "the recording holds nothing that a controller takes in whose policy reads "
@@ -179,17 +177,6 @@ def _one(
 def _ours(topics: Mapping[str, Topic], name: str, types: tuple[str, ...]) -> str:
     """The topic of our own name for it, or `NONE` where the recording has none."""
     return name if name in topics and topics[name].type in types else NONE
-
-
-def _info_beside(topics: Mapping[str, Topic], camera: str) -> str | None:
-    """Find the CameraInfo in the namespace of the images, as image_transport has it."""
-    base = camera
-    while "/" in base:
-        base = base.rpartition("/")[0]
-        name = f"{base}/camera_info"
-        if name in topics and topics[name].type in OTHERS["camera_info"]:
-            return name
-    return None
 
 
 def _of_type(topics: Mapping[str, Topic], types: tuple[str, ...]) -> list[Topic]:

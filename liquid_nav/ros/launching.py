@@ -22,6 +22,9 @@ from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from liquid_nav.bags.bag import Recording
+from liquid_nav.errors import LiquidNavError
+from liquid_nav.recording.topics import controller_parameters
 from liquid_nav.ros.executables import MISCONFIGURED
 
 PACKAGE = "liquid_nav"
@@ -105,6 +108,22 @@ def chosen(context: Any, *names: str) -> dict[str, str]:
     """Launch arguments that are not empty; the others are left to the parameter file."""
     given = {name: value(context, name) for name in names}
     return {name: text for name, text in given.items() if text}
+
+
+def recorded(bag: str) -> dict[str, Any]:
+    """Parameters by which the controller listens to the topics of a recording.
+
+    Raises:
+        RuntimeError: if the recording cannot be read.
+
+    """
+    if not bag:
+        return {}  # The player says that it needs one.
+    try:
+        with Recording(Path(bag).expanduser()) as recording:
+            return controller_parameters(recording.topics)
+    except (LiquidNavError, OSError) as error:
+        raise RuntimeError(str(error)) from None
 
 
 def middleware() -> list[Any]:

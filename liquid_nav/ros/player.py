@@ -17,7 +17,8 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND
+from liquid_nav.events import SECOND, Channel
+from liquid_nav.messages.plug import channel_types
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.parameters import (
     EXECUTOR,
@@ -79,6 +80,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         refuse_changes(self, SPECS)
         self.sent, self.over = 0, False
         self.skipped: dict[str, int] = {}
+        self._types: dict[str, str] = {}  # By topic.
         self._publishers_by_topic: dict[str, Any] = {}
         self._clock_publisher = self.create_publisher(
             message_class("rosgraph_msgs/msg/Clock"), CLOCK, _DEPTH
@@ -129,6 +131,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
             return
         commands = self.resolve_topic_name(self._values["commands"])
         name = f"/recorded{topic}" if topic == commands else topic
+        self._types[topic] = kind
         self._publishers_by_topic[topic] = self.create_publisher(definition, name, _DEPTH)
 
     def _on_timer(self) -> None:
@@ -138,6 +141,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
             if not self._may_begin():
                 return
             self._begun_at = time.monotonic()
+            self._warn_of_unread_topics()
         elapsed = (time.monotonic() - self._begun_at) * self._values["rate"]
         now = self._start + round(elapsed * SECOND)
         while self._next is not None and self._next[0] <= now:
@@ -167,6 +171,17 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
             self._first_reader_at is not None
             and time.monotonic() - self._first_reader_at >= _SETTLE
         )
+
+    def _warn_of_unread_topics(self) -> None:
+        """Log the topics that a controller could read, and that nobody reads."""
+        for channel, types in channel_types().items():
+            for topic, publisher in self._publishers_by_topic.items():
+                unread = self._types[topic] in types and not publisher.get_subscription_count()
+                if unread and channel != Channel.OPERATOR:
+                    self.get_logger().warning(
+                        f"nobody reads {topic} ({self._types[topic]}); if it is the "
+                        f"{channel.value}, the controller must listen to it, by its topics.*"
+                    )
 
     def _shut_down(self) -> None:
         """End the process, once the last messages have been delivered."""

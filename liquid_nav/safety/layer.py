@@ -10,6 +10,7 @@ hover       a needed channel has sent nothing yet        its first measurement
 hover       newest measurement of a needed channel is    `recovery` after it is fresh again
             older than `hover`
 hover       the policy's output is not finite            `recovery` after the last such output
+hover       the IMU contradicts gravity at the start     it agrees with gravity once
 land        as hover, older than `land`                  to hover, when it is fresh again
 stop        the operator engages the stop                the operator releases it
 ==========  ===========================================  ==================================
@@ -61,7 +62,10 @@ class SafetyConfig:
         geofence: the box to stay in, or None; with one, odometry becomes a needed channel.
         frozen: per channel, seconds for which its values may stay the same, bit for bit; later
             equal values are rejected, so that the channel becomes stale. A channel without an
-            entry may repeat values for ever: leave out a sensor that has no noise.
+            entry may repeat values for ever: leave out a sensor that has no noise. The entry of
+            the IMU holds for each of its axes too, where others show that it should have moved.
+        cross_checks: whether sensors are compared with gravity, with each other and with the rate
+            that `staleness` needs. False takes them as they are.
 
     Raises:
         ConfigError: on a value out of range, or a geofence that needs harder braking than the slew
@@ -75,6 +79,7 @@ class SafetyConfig:
     landing_speed: float = 0.5
     geofence: Geofence | None = None
     frozen: Mapping[Channel, float] = field(default_factory=_default_frozen)
+    cross_checks: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.recovery <= LONGEST:
@@ -114,6 +119,10 @@ class SafetyLayer:
         staleness: per channel, the staleness where the settings have none; None if the first
             measurement stays valid for ever.
 
+    Attributes:
+        config: settings.
+        unfit: why the vehicle must hover until its sensors are set up right; empty if it need not.
+
     Raises:
         ConfigError: if a needed channel has no staleness.
 
@@ -149,6 +158,7 @@ class SafetyLayer:
         self._stamps: dict[Channel, int] = {}
         self._freshness = self._freshness_of_needed()
         self._stopped = False
+        self.unfit = ""
         self._policy_trusted_from = NEVER
         self._odometry: Odometry | None = None
         self._track = Track()
@@ -206,6 +216,11 @@ class SafetyLayer:
         freshness = self._freshness.get(channel)
         if freshness is not None:
             freshness.receive(stamp, now, self._recovery)
+
+    @property
+    def hover_ages(self) -> dict[Channel, int]:
+        """Age in ns at which the vehicle hovers, for each channel that is needed."""
+        return {channel: freshness.hover for channel, freshness in self._freshness.items()}
 
     def locate(self, odometry: Odometry) -> None:
         """Note where the vehicle is, for the geofence, unless newer odometry is known."""
@@ -315,10 +330,13 @@ class SafetyLayer:
     def _failsafe(self, now: int) -> tuple[Mode, str]:
         """Find the failsafe in force at `now` and its reasons, `Mode.NOMINAL` for none."""
         states = [freshness.state(now) for freshness in self._freshness.values()]
-        if now >= self._policy_trusted_from and all(state is FRESH for state in states):
+        trusted = now >= self._policy_trusted_from and not self.unfit
+        if trusted and all(state is FRESH for state in states):
             return FRESH
         if now < self._policy_trusted_from:
             states.append((Mode.HOVER, "policy: output was not finite"))
+        if self.unfit:
+            states.append((Mode.HOVER, self.unfit))
         for mode in (Mode.LAND, Mode.HOVER):
             reasons = [why for state, why in states if state is mode]
             if reasons:

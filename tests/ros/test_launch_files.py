@@ -278,7 +278,16 @@ def test_a_bag_is_played_into_the_controller_to_its_end(ros: Spinner, tmp_path: 
 
         fly(World(), Controller(policy), 100_000, watch)
     bag = f"bag:={tmp_path / 'flight.mcap'}"
+    words: list[str] = []
+
+    def on_report(array: Any) -> None:
+        words.extend(s.message for s in array.status if s.name == "/liquid_nav_node: controller")
+
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    ros.node("listener").create_subscription(DiagnosticArray, "/diagnostics", on_report, 50)
     with Launched(tmp_path / "log", "replay.launch.py", bag, "rate:=2.0") as launched:
         ros.until(lambda: launched.popen.poll() is not None, 120, "the end of the bag")
         assert "end of the bag" in launched.text()
+        assert any(word.startswith("nominal") for word in words)
         assert "Traceback" not in launched.text()

@@ -7,7 +7,7 @@ messages, and a controller that two threads enter is no longer deterministic.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.expectations import expectations
 from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import (
@@ -42,6 +43,7 @@ from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.controller.status import StatusPublisher
 from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.controller.topics import topics_status
 from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import check_topics, declare, read
 
@@ -69,6 +71,7 @@ class Flight:
 
     parameters: Parameters
     policy: Policy
+    trained_rates: Mapping[Channel, float]
     controller: Controller
     backend: Backend
     sensors: Sensors
@@ -108,7 +111,7 @@ class ControllerNode(ManagedNode):
         self._pose: Odometry | None = None
         self._stopped = False  # By the operator.
         # On the steady clock, s.
-        self._activated_at = self._sent_at = self._reported_at = time.monotonic()
+        self._activated_at = self._sent_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
@@ -236,7 +239,15 @@ class ControllerNode(ManagedNode):
             made.pop_all()
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
         return Flight(
-            parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
+            parameters,
+            policy,
+            manifest.rates,
+            controller,
+            backend,
+            sensors,
+            liquid_state,
+            monitor,
+            recorders,
         )
 
     def _begin_flight(self) -> None:
@@ -246,6 +257,7 @@ class ControllerNode(ManagedNode):
             raise ConfigError(f"another controller of this name is active: {rival}")
         self._active = True
         flight.controller.reset()
+        flight.monitor.start(self._now())
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
         self._pose = None
@@ -470,22 +482,40 @@ class ControllerNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish the diagnostics."""
-        reported = time.monotonic()
-        elapsed, self._reported_at = reported - self._reported_at, reported
         now, flight = self._now(), self._flight
         if self._active and flight is not None:
-            command = flight.controller.command(now)
-            values = {
-                "mode": command.mode.value,
-                "reason": command.reason,
-                "fresh": str(self._fresh(flight, now)).lower(),
-                "operator_stop": str(self._stopped).lower(),
-            }
-            health, fault = flight.controller.health, flight.backend.fault
-            statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            statuses.append(self._supervision.status(flight.backend))
-            statuses += [recorder.status() for recorder in flight.recorders]
+            flight.sensors.match_publishers()
+            statuses = self._flight_statuses(flight, now)
         else:
             why = f": {self._failure}" if self._failure else ""
             statuses = [Status(WARN, "controller", f"not active{why}", {})]
         self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))
+
+    def _flight_statuses(self, flight: Flight, now: int) -> list[Status]:
+        controller, backend, monitor = flight.controller, flight.backend, flight.monitor
+        command = controller.command(now)
+        values = {
+            "mode": command.mode.value,
+            "reason": command.reason,
+            "fresh": str(self._fresh(flight, now)).lower(),
+            "operator_stop": str(self._stopped).lower(),
+        }
+        expected = expectations(
+            flight.policy,
+            flight.parameters.safety,
+            flight.trained_rates,
+            controller.health.channels,
+            backend.needs_odometry,
+        )
+        statuses = monitor.statuses(controller.health, now, backend.fault, values, expected)
+        for news in monitor.news:
+            self.get_logger().warning(news)
+        monitor.news.clear()
+        needed = {channel for channel, expectation in expected.items() if expectation.needed}
+        heartbeat = self.resolve_topic_name("~/heartbeat")
+        statuses += [
+            topics_status(self, flight.sensors.wanted(needed), backend.topics, heartbeat),
+            self._supervision.status(backend),
+            *(recorder.status() for recorder in flight.recorders),
+        ]
+        return statuses

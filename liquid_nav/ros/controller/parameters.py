@@ -17,6 +17,7 @@ import numpy as np
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
+from liquid_nav.messages.camera.calibration import GEOMETRIES, ImageOptions
 from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
@@ -32,6 +33,7 @@ IN_FLIGHT = (
     "recovery",
     "landing_speed",
     "minimum_rate",
+    "cross_checks",
 )
 """Parameters that may change while the node is configured, by the start of their names."""
 
@@ -86,16 +88,23 @@ SPECS = (
         True,
         "Refuse images until the calibration is there; false trusts the lens to be the model's.",
     ),
+    Spec(
+        "image_geometry",
+        "auto",
+        "Rectified images take P of camera_info and no D; auto goes by the topic's name.",
+        choices=GEOMETRIES,
+    ),
+    Spec("image_bits", 0, "Bits of images of 16 bits: 8, 10, 12, 14 or 16; 0 finds them.", (0, 16)),
     Spec("sensor_reliability", "best_effort", "QoS of the sensors.", choices=_RELIABILITY),
     Spec(
         "imu_rotation",
         [0.0, 0.0, 0.0, 1.0],
-        "Unit quaternion x, y, z, w that rotates the IMU's frame into body FLU.",
+        "Unit quaternion x, y, z, w from the IMU's frame to body FLU; one that turns wins over tf.",
     ),
     Spec(
         "imu_from_tf",
-        False,
-        "Rotate the IMU by /tf_static instead, from its frame_id to body_frame; needs tf2_msgs.",
+        True,
+        "Rotate the IMU by /tf_static, from its frame_id to body_frame; needs tf2_msgs.",
     ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
@@ -145,6 +154,11 @@ SPECS = (
             (0.0, 60.0),
         )
         for channel, age in _FROZEN.items()
+    ),
+    Spec(
+        "cross_checks",
+        True,
+        "Compare sensors with gravity and with each other; false takes them as they are.",
     ),
     Spec("recovery", 0.3, "s of fresh input before a failsafe is left.", (0.0, 60.0)),
     Spec("landing_speed", 0.5, "Descent when landing, m/s; at most limits.vz.", (0.01, 10.0)),
@@ -229,6 +243,7 @@ class Parameters:
             values["landing_speed"],
             fence,
             frozen={channel: age for channel, age in frozen.items() if age > 0},
+            cross_checks=values["cross_checks"],
         )
         try:
             rotation = rotation_of(_vector(values, "imu_rotation", 4))
@@ -268,6 +283,11 @@ class Parameters:
         if channel == Channel.CAMERA:
             return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
         return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
+    @property
+    def images(self) -> ImageOptions:
+        """What the images are that their messages do not say."""
+        return ImageOptions(self.values["image_geometry"], self.values["image_bits"])
 
     @property
     def _compressed(self) -> bool:

@@ -16,13 +16,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import Channel, Event
-from liquid_nav.messages.camera import CameraAdapter
-from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
-from liquid_nav.messages.transforms import StaticTransforms
+from liquid_nav.messages.camera import CameraAdapter, CameraSource
+from liquid_nav.messages.camera.depth import Depth
+from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
+from liquid_nav.messages.transforms import ImuMounting
 from liquid_nav.onboard import PolicyCamera
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import Monitor
 from liquid_nav.ros.controller.parameters import Parameters
+from liquid_nav.ros.controller.topics import Wanted
 from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
@@ -32,12 +34,26 @@ and for back-ends that command in world frames."""
 OnMessage = Callable[[Any, int], "Event | None"]
 """From a message and its arrival in ns to an event, or to None when it makes none."""
 
+_DURABILITIES = {DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL}
+
 _DEPTH = {Channel.IMU: 50, Channel.CAMERA: 2}
 _OTHER_DEPTH = 5
 
 
 class Subscription(NamedTuple):
-    """A topic to read: the parameter that names it, the channel it counts for, and the rest."""
+    """A topic to read.
+
+    Attributes:
+        parameter: the parameter that names it.
+        channel: the channel that its messages count for.
+        type, topic: its type and its name.
+        on_message: takes each message.
+        qos: of the subscription.
+        other_durability: whether publishers may be of the other durability than `qos`. A volatile
+            subscription misses what a latched publisher has published before, and a transient-local
+            one matches no volatile publisher.
+
+    """
 
     parameter: str
     channel: Channel
@@ -45,6 +61,7 @@ class Subscription(NamedTuple):
     topic: str
     on_message: OnMessage
     qos: QoSProfile
+    other_durability: bool = False
 
 
 class Sensors:
@@ -79,16 +96,25 @@ class Sensors:
         enter: Callable[[Event], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters, self._camera = node, parameters, camera
+        self._node, self._parameters = node, parameters
         self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
         self._subscriptions: list[Any] = []
-        self._transforms = StaticTransforms()
-        self._calibration: tuple[Any, ...] | None = None
-        self._setup = SensorSetup(
-            imu_rotation=self._imu_rotation, goal_frame=parameters.values["world_frame"]
+        self._to_match: list[Subscription] = []
+        values = parameters.values
+        self._mounting = ImuMounting(
+            parameters.imu_rotation, values["imu_from_tf"], values["body_frame"]
         )
-        if camera is not None and not parameters.values["use_camera_info"]:
-            self._setup.camera = CameraAdapter(camera)
+        images = parameters.images
+        self._setup = SensorSetup(
+            imu_rotation=self._mounting.rotation,
+            goal_frame=values["world_frame"],
+            depth=Depth(images.bits),
+        )
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
         self._wanted = self._find(channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
@@ -102,10 +128,43 @@ class Sensors:
         """The topics that are read, by the parameter that names each."""
         return {wanted.parameter: wanted.topic for wanted in self._wanted}
 
+    def wanted(self, needed: Collection[Channel]) -> list[Wanted]:
+        """The topics that are read, for `topics_status`; `needed`: channels that must be there."""
+        return [
+            Wanted(
+                item.parameter,
+                item.topic,
+                item.type,
+                item.channel in needed,
+                item.channel == Channel.GOAL,
+            )
+            for item in self._wanted
+        ]
+
     def listen(self) -> None:
         """Subscribe to every topic."""
         for wanted in self._wanted:
             self._subscribe(wanted)
+        self._to_match = [wanted for wanted in self._wanted if wanted.other_durability]
+        self.match_publishers()
+
+    def match_publishers(self) -> None:
+        """Subscribe a second time where a publisher is of the other durability, see `Subscription`.
+
+        What both receive comes twice. Without such a publisher there is no second subscription: it
+        would match nothing, of which the nodes of the publishers would warn.
+        """
+        for wanted in tuple(self._to_match):
+            topic = self._node.resolve_topic_name(wanted.topic)
+            offered = {
+                publisher.qos_profile.durability
+                for publisher in self._node.get_publishers_info_by_topic(topic)
+            }
+            for durability in (offered & _DURABILITIES) - {wanted.qos.durability}:
+                self._to_match.remove(wanted)
+                # Reliable, or what was published before does not come.
+                qos = QoSProfile(depth=wanted.qos.depth, durability=durability)
+                self._subscribe(wanted._replace(qos=qos), report_qos=False)
 
     def close(self) -> None:
         """Destroy the subscriptions."""
@@ -133,9 +192,9 @@ class Sensors:
                     f"{name} is empty, but use_camera_info is true: set it to the topic of the "
                     "calibration, or use_camera_info to false"
                 )
-            found.append(self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate))
-        if Channel.IMU in channels and values["imu_from_tf"]:
-            qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            calibration = self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate)
+            found.append(calibration._replace(other_durability=True))
+        if Channel.IMU in channels and values["imu_from_tf"] and self._has_transforms():
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
                 Subscription(
@@ -144,7 +203,8 @@ class Sensors:
                     transforms,
                     "/tf_static",
                     self._add_transforms,
-                    qos,
+                    QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                    other_durability=True,
                 )
             )
         return found
@@ -165,7 +225,7 @@ class Sensors:
         qos = QoSProfile(depth=_DEPTH.get(channel, _OTHER_DEPTH), reliability=reliability)
         return Subscription(parameter, channel, message_type, topic, on_message, qos)
 
-    def _subscribe(self, wanted: Subscription) -> None:
+    def _subscribe(self, wanted: Subscription, report_qos: bool = True) -> None:
         channel, topic, on_message = wanted.channel, wanted.topic, wanted.on_message
         counts = self._monitor.counts[channel]
         lost = 0
@@ -175,15 +235,18 @@ class Sensors:
             counts.lost += info.total_count - lost
             lost = info.total_count
 
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
+        )
+        if not report_qos:
+            events = SubscriptionEventCallbacks(use_default_callbacks=False)
         try:
             subscription = self._node.create_subscription(
                 message_class(wanted.type),
                 topic,
                 lambda received: self._on_message(channel, on_message, received),
                 wanted.qos,
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
-                ),
+                event_callbacks=events,
             )
         except Exception as error:  # rclpy raises what it likes.
             raise ConfigError(
@@ -209,25 +272,33 @@ class Sensors:
         if event is None:
             return
         counts.received += 1
+        if channel == Channel.CAMERA:
+            counts.warnings = self._setup.camera_warnings
+        elif channel == Channel.IMU:
+            counts.warnings = self._mounting.warnings
         self._enter(event)
         self._monitor.latencies.append(time.perf_counter_ns() - start)
 
-    def _imu_rotation(self, frame_id: str | None) -> Rotation | None:
-        if frame_id is None or not self._parameters.values["imu_from_tf"]:
-            return self._parameters.imu_rotation
-        return self._transforms.rotation(frame_id, self._parameters.values["body_frame"])
+    def _has_transforms(self) -> bool:
+        """Whether static transforms can be read."""
+        there = importlib.util.find_spec("tf2_msgs") is not None
+        if not there:
+            self._node.get_logger().info(
+                "the ROS package tf2_msgs is not installed: /tf_static is not read"
+            )
+        return there
 
     def _add_transforms(self, transforms: Any, now: int) -> None:
-        self._transforms.add(transforms)
+        self._mounting.add(transforms)
 
     def _calibrate(self, info: Any, now: int) -> None:
-        assert self._camera is not None
-        lens = (info.width, info.height, info.distortion_model, info.k.tobytes(), tuple(info.d))
-        if lens == self._calibration:
+        known = self._source.adapter is not None
+        if not self._source.calibrate(info):
             return
-        adapter = CameraAdapter(self._camera, info)
-        words = "calibrated" if self._calibration is None else "another calibration came"
-        self._setup.camera, self._calibration = adapter, lens
-        self._node.get_logger().info(
-            f"camera: {words}; it covers {adapter.covers:.0%} of the policy's view"
-        )
+        adapter = self._setup.camera = self._source.adapter
+        assert adapter is not None
+        words = "another calibration came" if known else "calibrated"
+        if adapter.calibrated:
+            self._node.get_logger().info(f"camera: {words}; {adapter.summary}")
+        else:
+            self._node.get_logger().warning(f"camera: {adapter.summary}")
