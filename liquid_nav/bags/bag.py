@@ -18,6 +18,7 @@ from liquid_nav.bags.records import LEAP, Damage, Message, Record, Topic, order_
 from liquid_nav.bags.ros1 import Ros1File
 from liquid_nav.bags.ulog import UlogFile
 from liquid_nav.errors import ReplayError
+from liquid_nav.files import naming
 
 _COMPRESSED = ".zstd"
 
@@ -237,7 +238,7 @@ class Recording:
     def _unpack(self, path: Path) -> Path:
         """Unpack a compressed file to disk; if it is cut short, keep what can be unpacked."""
         unpacked = Path(self._unpacked.name) / path.name.removesuffix(_COMPRESSED)
-        with path.open("rb") as source, unpacked.open("wb") as target:
+        with naming(unpacked), path.open("rb") as source, unpacked.open("wb") as target:
             try:
                 zstandard.ZstdDecompressor().copy_stream(source, target)
             except zstandard.ZstdError as error:

@@ -147,13 +147,13 @@ def replay(
     Raises:
         ReplayError: when nothing of the recording can be read; lesser damage is reported in
             `Replay.damage`.
-        ConfigError: when the rate is not from 0 (never) to 10000 Hz, or a limit is unknown or out
-            of range.
+        ConfigError: when the rate is neither 0 (never) nor from 0.001 to 10000 Hz, or a limit is
+            unknown or out of range.
         OSError: when the file cannot be read any more.
 
     """
-    if not 0 <= rate <= 10_000:
-        raise ConfigError(f"rate must be from 0 to 10000 Hz, got {rate}")
+    if rate and not 0.001 <= rate <= 10_000:
+        raise ConfigError(f"rate must be 0 (never) or from 0.001 to 10000 Hz, got {rate}")
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)

@@ -18,7 +18,8 @@ from liquid_nav.replay.topics import Topics
 
 CLOCKS = ("log", "stamp")
 
-_LONGEST = 1e9
+LONGEST = 1e9
+"""Seconds; no start, duration or delay may be longer."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,17 @@ class Cut:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= _LONGEST:
-            raise ConfigError(f"start must be from 0 to {_LONGEST:g} s, got {self.start}")
-        if self.duration is not None and not 0 < self.duration <= _LONGEST:
-            raise ConfigError(f"duration must be in (0, {_LONGEST:g}] s, got {self.duration}")
+        if not 0 <= self.start <= LONGEST:
+            raise ConfigError(f"start must be from 0 to {LONGEST:g} s, got {self.start}")
+        if self.duration is not None and not 0 < self.duration <= LONGEST:
+            raise ConfigError(f"duration must be in (0, {LONGEST:g}] s, got {self.duration}")
         if self.clock not in CLOCKS:
             raise ConfigError(f"clock must be {' or '.join(CLOCKS)}, got {self.clock!r}")
         if not 0 <= self.window <= LEAP:
             raise ConfigError(f"the reorder window must be from 0 to {LEAP // SECOND} s")
         for channel, delay in self.delay.items():
-            if not 0 <= delay <= _LONGEST * SECOND:
-                raise ConfigError(f"delay of {channel.value} must be from 0 to {_LONGEST:g} s")
+            if not 0 <= delay <= LONGEST * SECOND:
+                raise ConfigError(f"delay of {channel.value} must be from 0 to {LONGEST:g} s")
 
 
 class Recorded(NamedTuple):
