@@ -127,7 +127,6 @@ class MessageCounts:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
             faults.append(f"{late} late, lost or dropped")
-        faults.extend(self.warnings)
         values = {
             "rate_hz": "none" if rate is None else f"{rate:.1f}",
             "accepted": str(health.accepted),
@@ -243,6 +242,7 @@ class Monitor:
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
             "clock_resets": str(health.clock_resets),
+            "unfit": health.unfit,
         }
         return Status(level, "controller", text, values)
 
@@ -250,7 +250,7 @@ class Monitor:
         channel = expected.channel
         counts = self.counts[channel]
         rate, steady = counts.rate(now, self._started)
-        warnings = list(getattr(health, "warnings", ()))
+        warnings = [*health.warnings, *counts.warnings]
         if steady and rate and (fault := expected.rate_fault(rate)):
             warnings.append(fault)
         for text in warnings:

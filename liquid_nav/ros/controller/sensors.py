@@ -27,7 +27,7 @@ from liquid_nav.ros.controller.diagnostics import Monitor
 from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
 from liquid_nav.ros.controller.receiver import MessageInfo
-from liquid_nav.ros.controller.topics import Wanted
+from liquid_nav.ros.controller.topics import TF_STATIC, Wanted
 from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
@@ -128,12 +128,6 @@ class Sensors:
             goal_frame=values["world_frame"],
             depth=Depth(images.bits),
         )
-        camera = policy.config.camera
-        if camera is not None:
-            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
-            self._source = CameraSource(camera, topic, images)
-            if not values["use_camera_info"]:
-                self._setup.camera = CameraAdapter(camera)
         self._wanted = self._find(policy.channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
@@ -141,6 +135,12 @@ class Sensors:
                 raise ConfigError(
                     f"{wanted.topic} needs the ROS package {package}, which is not installed"
                 )
+        camera = policy.config.camera
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
 
     @property
     def topics(self) -> dict[str, str]:
@@ -154,7 +154,8 @@ class Sensors:
                 item.parameter,
                 item.topic,
                 item.type,
-                item.channel in needed,
+                # An IMU that nobody publishes transforms for is taken to be in the body's frame.
+                item.channel in needed and item.topic != TF_STATIC,
                 item.channel == Channel.GOAL,
             )
             for item in self._wanted
@@ -220,7 +221,7 @@ class Sensors:
                     "imu_from_tf",
                     Channel.IMU,
                     transforms,
-                    "/tf_static",
+                    TF_STATIC,
                     self._add_transforms,
                     QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
                     other_durability=True,
