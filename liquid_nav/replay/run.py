@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.records import Damage
+from liquid_nav.bags.records import LEAP, Damage
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
@@ -46,8 +46,8 @@ _BATCH = 256
 _MANY = 0.05
 """Part of a channel's measurements above which a note says that they are missing."""
 
-_LONGEST_SILENCE = 3600 * SECOND
-"""ns; for the rest of a longer silence no command is asked for, as it is a clock that leapt."""
+_SILENCE = 3600 * SECOND
+"""ns of silences longer than `LEAP`, all together, in which commands are asked for."""
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ class Replay:
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         covers: fraction of the model's view that the camera sees; None without calibration.
         comparison: with the recorded commands; None where that was not asked for.
         wall: seconds that the replay took, including reading and `watch`.
@@ -193,6 +193,7 @@ class _Run:
         self._changes: list[str] = []
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
+        self._silence = _SILENCE
         # Instants of the recorded commands, those commands, and ours at the same instants.
         self._recorded = array("q"), array("d"), array("d")
 
@@ -200,7 +201,11 @@ class _Run:
         """Ask for commands in the silence since the last event or change, up to `now` ns."""
         if self._period is None or self._last is None:
             return
-        end = min(now, self._last + _LONGEST_SILENCE)
+        # A long silence may be a clock that leapt, and a broken recording leaps often.
+        long = now - self._last > LEAP
+        end = min(now, self._last + self._silence) if long else now
+        if long:
+            self._silence -= end - self._last
         for instant in range(self._last + self._period, end, self._period):
             command = self.controller.command(instant)
             self._add(command, False)
@@ -221,9 +226,9 @@ class _Run:
         if cut.clock == "log":
             # A declared time that is far from all events is broken, and where the user cut the
             # recording, its own ends do not count.
-            if not cut.start and 0 < first - declared[0] < _LONGEST_SILENCE:
+            if not cut.start and 0 < first - declared[0] < _SILENCE:
                 first = declared[0]
-            if cut.duration is None and 0 < declared[1] - last < _LONGEST_SILENCE:
+            if cut.duration is None and 0 < declared[1] - last < _SILENCE:
                 last = declared[1]
         asked = len(self._times)
         self.query_until(last)

@@ -10,9 +10,9 @@ from liquid_nav.bags.order import WINDOW
 from liquid_nav.bags.records import LEAP, Damage, Message
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.messages.decode import stamp_of
 from liquid_nav.recording.settings import Reconfigured, decode
 from liquid_nav.replay.decoder import EventDecoder
+from liquid_nav.replay.stamps import SURVEYED, StampClock, Stamped
 from liquid_nav.replay.topics import Topics
 
 CLOCKS = ("log", "stamp")
@@ -30,7 +30,7 @@ class Cut:
         drop: channels that are left out.
         delay: nanoseconds by which the measurements of a channel arrive later than they did.
         clock: ``log``: arrivals are log times; ``stamp``: they are the stamps of the headers, for
-            recordings whose logger had another clock than the sensors.
+            recordings whose logger had another clock than the sensors, see `StampClock`.
         window: ns by which records may be out of order, see `in_order`.
 
     Raises:
@@ -80,10 +80,7 @@ def timeline(
     waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
     first = progress = None
-    messages = recording.messages(topics.names, damage, cut.window)
-    if cut.clock == "stamp":
-        messages = _by_stamp(messages)
-    for place, message in enumerate(messages):
+    for place, (message, shift) in enumerate(_timed(recording, topics, cut, damage)):
         now = message.time
         if first is None:
             first = progress = now
@@ -105,7 +102,7 @@ def timeline(
             decoder.calibrate(message.content)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
-            item = _item(message, topics, decoder, cut)
+            item = _item(message, shift, topics, decoder, cut)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
         while waiting and waiting[0][0] <= progress - slack:
@@ -114,17 +111,35 @@ def timeline(
         yield heapq.heappop(waiting)[2]
 
 
+def _timed(recording: Recording, topics: Topics, cut: Cut, damage: Damage) -> Iterator[Stamped]:
+    """Messages by the clock of the cut, and the shifts of their stamps to that clock."""
+    names = topics.names
+    if cut.clock == "log":
+        for message in recording.messages(names, damage, cut.window):
+            yield Stamped(message, 0)
+        return
+    early = recording.messages(names, window=cut.window, limit=SURVEYED)
+    sensors = frozenset(name for name in topics.channels.values() if name)
+    clock = StampClock(early, sensors, damage)
+    yield from clock.arrivals(recording.messages(names, damage, cut.window))
+
+
 def _item(
-    message: Message, topics: Topics, decoder: EventDecoder, cut: Cut
+    message: Message, shift: int, topics: Topics, decoder: EventDecoder, cut: Cut
 ) -> Event | Recorded | None:
     if message.topic.name == topics.command:
         return Recorded(message.time, _twist(message.content))
     channel = decoder.channel(message)
     if channel in cut.drop:
         return None
-    event = decoder.event(message)
-    if event is not None and (delay := cut.delay.get(event.channel)):
-        event = replace(event, arrival=event.arrival + delay)
+    # The decoder compares stamp and arrival, which must be of one clock.
+    event = decoder.event(message._replace(time=message.time - shift) if shift else message)
+    if event is None:
+        return None
+    delay = cut.delay.get(event.channel, 0)
+    if shift or delay:
+        arrival = event.arrival + shift + delay
+        event = replace(event, stamp=event.stamp + shift, arrival=arrival)
     return event
 
 
@@ -135,28 +150,6 @@ def _settings(message: Message, damage: Damage) -> Reconfigured | None:
         damage.undecodable[message.topic.name] += 1
         damage.note(f"{message.topic.name}: {error}")
         return None
-
-
-def _by_stamp(messages: Iterator[Message]) -> Iterator[Message]:
-    """Messages at the times of their stamps; those before the first stamp get that stamp."""
-    early: list[Message] = []
-    stamp = None
-    for message in messages:
-        stamp = _stamp(message, stamp)
-        early.append(message)
-        if stamp is not None:
-            yield from (each._replace(time=stamp) for each in early)
-            early.clear()
-
-
-def _stamp(message: Message, newest: int | None) -> int | None:
-    """Stamp of a message; for a message without one, the newest stamp before it."""
-    header = getattr(message.content, "header", None)
-    if header is not None:
-        return stamp_of(header.stamp)
-    if hasattr(message.content, "timestamp"):
-        return int(message.content.timestamp) * 1000
-    return newest
 
 
 def _twist(content: Any) -> tuple[float, float, float, float]:
