@@ -26,6 +26,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import ImageOptions
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
+from liquid_nav.replay.commands import RecordedCommands
 from liquid_nav.replay.compare import Comparison, compare, zero_order_hold
 from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
@@ -146,18 +147,19 @@ def replay(
     Raises:
         ReplayError: when nothing of the recording can be read; lesser damage is reported in
             `Replay.damage`.
-        ConfigError: when the rate is not from 0 (never) to 10000 Hz, or a limit is unknown or out
-            of range.
+        ConfigError: when the rate is neither 0 (never) nor from 0.001 to 10000 Hz, or a limit is
+            unknown or out of range.
         OSError: when the file cannot be read any more.
 
     """
-    if not 0 <= rate <= 10_000:
-        raise ConfigError(f"rate must be from 0 to 10000 Hz, got {rate}")
+    if rate and not 0.001 <= rate <= 10_000:
+        raise ConfigError(f"rate must be 0 (never) or from 0.001 to 10000 Hz, got {rate}")
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
     decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation, images)
-    items = _in_batches(timeline(recording, topics, decoder, cut, damage))
+    commands = RecordedCommands()
+    items = _in_batches(timeline(recording, topics, decoder, cut, damage, commands))
     for number, item in enumerate(items):
         run.query_until(item.arrival)
         if isinstance(item, Recorded):
@@ -171,7 +173,13 @@ def replay(
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
     span = run.end_at(recording.span, cut)
-    return run.result(topics, decoder, damage, span, begin)
+    result = run.result(topics, decoder, damage, span, begin)
+    if commands.frame:
+        result.notes.append(
+            f"the recorded commands on {topics.command} are in frame {commands.frame}: "
+            f"{commands.turned} were turned by the heading of the odometry"
+        )
+    return result
 
 
 class _Run:
@@ -191,6 +199,7 @@ class _Run:
         self._failsafes = FailsafeLog()
         self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
         self._changes: list[str] = []
+        self._rejections: defaultdict[Channel, Refusals] = defaultdict(Refusals)
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
         self._silence = _SILENCE
@@ -238,7 +247,11 @@ class _Run:
 
     def enter(self, event: Event) -> Command:
         """Give an event to the controller, and return the command right after it."""
+        health = self.controller.health.channels.get(event.channel)
+        rejected = health.rejected if health else 0
         self.controller.on_event(event)
+        if health and health.rejected > rejected:
+            self._rejections[event.channel].add(health.last_rejection)
         command = self.controller.command(event.arrival)
         self._channel_times[event.channel].add(event)
         self._add(command, True)
@@ -299,7 +312,11 @@ class _Run:
             channel_times={channel: self._channel_times[channel] for channel in channels},
             channels=channels,
             damage=damage,
-            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
+            notes=[
+                *self._changes,
+                *_notes(topics, self._policy, channels, decoder),
+                *_counted("rejected", self._rejections),
+            ],
             policy_faults=self.controller.health.policy_faults,
             covers=decoder.covers,
             comparison=None if topics.command is None else self._comparison(),
@@ -363,6 +380,15 @@ def _reasons(refused: Refusals) -> dict[str, int]:
     return {refused.first[kind]: count for kind, count in refused.reasons.items()}
 
 
+def _counted(what: str, channels: Mapping[Channel, Refusals]) -> list[str]:
+    """Say how many of each channel were refused or rejected, for each reason."""
+    return [
+        f"{channel.value}: {count} {what}: {reason}"
+        for channel, refused in channels.items()
+        for reason, count in _reasons(refused).items()
+    ]
+
+
 def _notes(
     topics: Topics,
     policy: Policy,
@@ -385,9 +411,7 @@ def _notes(
                 f"{figures.dropped + figures.events} measurements are missing; "
                 f"the longest silence lasted {figures.longest_gap:.3f} s"
             )
-    for channel, refused in decoder.refused.items():
-        for reason, count in _reasons(refused).items():
-            notes.append(f"{channel.value}: {count} messages refused: {reason}")
+    notes += _counted("messages refused", decoder.refused)
     adapter = decoder.adapter
     if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
         if not adapter.calibrated and not adapter.warnings:

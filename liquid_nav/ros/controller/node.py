@@ -261,6 +261,11 @@ class ControllerNode(ManagedNode):
             recorders = make_recorders(self, values, camera)
             made.pop_all()
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
+        if values["task"] not in ("", manifest.task):
+            self.get_logger().warning(
+                f"the model {values['model']} was trained for the task {manifest.task}, and is to "
+                f"fly {values['task']}: choose another one by the parameter model"
+            )
         return Flight(
             parameters,
             policy,

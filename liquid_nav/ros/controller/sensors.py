@@ -128,12 +128,6 @@ class Sensors:
             goal_frame=values["world_frame"],
             depth=Depth(images.bits),
         )
-        camera = policy.config.camera
-        if camera is not None:
-            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
-            self._source = CameraSource(camera, topic, images)
-            if not values["use_camera_info"]:
-                self._setup.camera = CameraAdapter(camera)
         self._wanted = self._find(policy.channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
@@ -141,6 +135,12 @@ class Sensors:
                 raise ConfigError(
                     f"{wanted.topic} needs the ROS package {package}, which is not installed"
                 )
+        camera = policy.config.camera
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
 
     @property
     def topics(self) -> dict[str, str]:
