@@ -228,7 +228,8 @@ class ControllerNode(ManagedNode):
                 cannot give the back-end what it needs.
 
         """
-        parameters = Parameters.of(read(self, self._specs))
+        own = (*SPECS, *channel_specs())
+        parameters = Parameters.of(read(self, self._specs), own)
         values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
         policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
         camera = policy.config.camera
