@@ -26,6 +26,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import ImageOptions
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured, differences, limited
+from liquid_nav.replay.commands import RecordedCommands
 from liquid_nav.replay.compare import Comparison, compare, zero_order_hold
 from liquid_nav.replay.decoder import EventDecoder, Refusals
 from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
@@ -70,7 +71,7 @@ class Replay:
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         covers: fraction of the model's view that the camera sees; None without calibration.
         comparison: with the recorded commands; None where that was not asked for.
         wall: seconds that the replay took, including reading and `watch`.
@@ -146,18 +147,19 @@ def replay(
     Raises:
         ReplayError: when nothing of the recording can be read; lesser damage is reported in
             `Replay.damage`.
-        ConfigError: when the rate is not from 0 (never) to 10000 Hz, or a limit is unknown or out
-            of range.
+        ConfigError: when the rate is neither 0 (never) nor from 0.001 to 10000 Hz, or a limit is
+            unknown or out of range.
         OSError: when the file cannot be read any more.
 
     """
-    if not 0 <= rate <= 10_000:
-        raise ConfigError(f"rate must be from 0 to 10000 Hz, got {rate}")
+    if rate and not 0.001 <= rate <= 10_000:
+        raise ConfigError(f"rate must be 0 (never) or from 0.001 to 10000 Hz, got {rate}")
     begin = time.perf_counter()
     cut, damage = cut or Cut(), Damage()
     run = _Run(policy, safety or SafetyConfig(), limits or {}, rate)
     decoder = EventDecoder(topics, policy.config.camera, camera_info, imu_rotation, images)
-    items = _in_batches(timeline(recording, topics, decoder, cut, damage))
+    commands = RecordedCommands()
+    items = _in_batches(timeline(recording, topics, decoder, cut, damage, commands))
     for number, item in enumerate(items):
         run.query_until(item.arrival)
         if isinstance(item, Recorded):
@@ -171,7 +173,13 @@ def replay(
             if progress is not None and number % 64 == 0:
                 progress(item.arrival)
     span = run.end_at(recording.span, cut)
-    return run.result(topics, decoder, damage, span, begin)
+    result = run.result(topics, decoder, damage, span, begin)
+    if commands.frame:
+        result.notes.append(
+            f"the recorded commands on {topics.command} are in frame {commands.frame}: "
+            f"{commands.turned} were turned by the heading of the odometry"
+        )
+    return result
 
 
 class _Run:

@@ -3,21 +3,23 @@
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.order import WINDOW
 from liquid_nav.bags.records import LEAP, Damage, Message
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.events import SECOND, Channel, Event, Odometry
 from liquid_nav.recording.settings import Reconfigured, decode
+from liquid_nav.replay.commands import RecordedCommands
 from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.stamps import SURVEYED, StampClock, Stamped
 from liquid_nav.replay.topics import Topics
 
 CLOCKS = ("log", "stamp")
 
-_LONGEST = 1e9
+LONGEST = 1e9
+"""Seconds; no start, duration or delay may be longer."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,24 @@ class Cut:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= _LONGEST:
-            raise ConfigError(f"start must be from 0 to {_LONGEST:g} s, got {self.start}")
-        if self.duration is not None and not 0 < self.duration <= _LONGEST:
-            raise ConfigError(f"duration must be in (0, {_LONGEST:g}] s, got {self.duration}")
+        if not 0 <= self.start <= LONGEST:
+            raise ConfigError(f"start must be from 0 to {LONGEST:g} s, got {self.start}")
+        if self.duration is not None and not 0 < self.duration <= LONGEST:
+            raise ConfigError(f"duration must be in (0, {LONGEST:g}] s, got {self.duration}")
         if self.clock not in CLOCKS:
             raise ConfigError(f"clock must be {' or '.join(CLOCKS)}, got {self.clock!r}")
         if not 0 <= self.window <= LEAP:
             raise ConfigError(f"the reorder window must be from 0 to {LEAP // SECOND} s")
         for channel, delay in self.delay.items():
-            if not 0 <= delay <= _LONGEST * SECOND:
-                raise ConfigError(f"delay of {channel.value} must be from 0 to {_LONGEST:g} s")
+            if not 0 <= delay <= LONGEST * SECOND:
+                raise ConfigError(f"delay of {channel.value} must be from 0 to {LONGEST:g} s")
 
 
 class Recorded(NamedTuple):
-    """A recorded command: its arrival, ns, and (vx, vy, vz, yaw_rate), m/s and rad/s."""
+    """A recorded command: its arrival, ns, and (vx, vy, vz, yaw_rate), m/s and rad/s.
+
+    What it does not command, or what cannot be turned to the heading frame, is NaN.
+    """
 
     arrival: int
     vector: tuple[float, float, float, float]
@@ -70,13 +75,20 @@ Item = Event | Recorded | Reconfigured
 
 
 def timeline(
-    recording: Recording, topics: Topics, decoder: EventDecoder, cut: Cut, damage: Damage
+    recording: Recording,
+    topics: Topics,
+    decoder: EventDecoder,
+    cut: Cut,
+    damage: Damage,
+    commands: RecordedCommands | None = None,
 ) -> Iterator[Item]:
     """Give events, recorded commands and settings by (arrival, place in the recording).
 
     Settings recorded before the start of the cut are given too, because they are in force after it.
-    `damage` is complete, counts included, only when the recording was read to its end.
+    `damage` is complete, counts included, only when the recording was read to its end. `commands`
+    reads the recorded commands, and then knows which frame they are in.
     """
+    commands = commands or RecordedCommands()
     waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
     first = progress = None
@@ -102,7 +114,12 @@ def timeline(
             decoder.calibrate(message.content)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
-            item = _item(message, shift, topics, decoder, cut)
+            if message.topic.name == topics.command:
+                item = _recorded(message, commands, damage)
+            else:
+                item = _event(message, shift, decoder, cut)
+                if isinstance(item, Odometry):
+                    commands.see(item)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
         while waiting and waiting[0][0] <= progress - slack:
@@ -124,11 +141,16 @@ def _timed(recording: Recording, topics: Topics, cut: Cut, damage: Damage) -> It
     yield from clock.arrivals(recording.messages(names, damage, cut.window))
 
 
-def _item(
-    message: Message, shift: int, topics: Topics, decoder: EventDecoder, cut: Cut
-) -> Event | Recorded | None:
-    if message.topic.name == topics.command:
-        return Recorded(message.time, _twist(message.content))
+def _recorded(message: Message, commands: RecordedCommands, damage: Damage) -> Recorded | None:
+    try:
+        return Recorded(message.time, commands.vector(message.topic.type, message.content))
+    except Exception as error:  # A recording may define a type otherwise than it is.
+        damage.undecodable[message.topic.name] += 1
+        damage.note(f"{message.topic.name}: not a command: {error!r:.120}")
+        return None
+
+
+def _event(message: Message, shift: int, decoder: EventDecoder, cut: Cut) -> Event | None:
     channel = decoder.channel(message)
     if channel in cut.drop:
         return None
@@ -150,8 +172,3 @@ def _settings(message: Message, damage: Damage) -> Reconfigured | None:
         damage.undecodable[message.topic.name] += 1
         damage.note(f"{message.topic.name}: {error}")
         return None
-
-
-def _twist(content: Any) -> tuple[float, float, float, float]:
-    motion = content.twist if hasattr(content, "twist") else content
-    return (motion.linear.x, motion.linear.y, motion.linear.z, motion.angular.z)

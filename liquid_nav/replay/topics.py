@@ -10,13 +10,14 @@ from liquid_nav.messages.operator import OperatorStopMessage
 from liquid_nav.messages.plug import channel_types
 from liquid_nav.recording.recorder import SETTINGS
 from liquid_nav.recording.topics import CAMERA_INFO_TYPE, TRUTH, camera_info_beside
+from liquid_nav.replay.commands import READERS
 
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
 
 OTHERS = {
     "camera_info": (CAMERA_INFO_TYPE,),
-    "command": ("geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/Twist"),
+    "command": tuple(READERS),
     "settings": ("std_msgs/msg/String",),
 }
 """Message types of what is not a channel."""
@@ -162,6 +163,9 @@ def _one(
         return choice
     if not search:
         return None
+    if role == "command":
+        # A node's own command goes before what a back-end made of it for its autopilot.
+        candidates = [c for c in candidates if c.type.startswith("geometry_msgs/")] or candidates
     if len(candidates) > 1:
         flag = option_of(role)
         raise ReplayError(

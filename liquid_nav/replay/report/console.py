@@ -121,8 +121,13 @@ def _print_comparison(console: Console, comparison: Comparison, reference: str) 
     found = f"{comparison.same} identical, RMS error {errors}"
     if comparison.identical:
         found = "identical"
-    lag = "" if comparison.lag is None else f"; lag {comparison.lag:+.2f} s"
-    console.print(f"beside {reference}, {len(comparison.times)}: {found}{lag}", soft_wrap=True)
+    if comparison.lag is not None:
+        found += f"; lag {comparison.lag:+.2f} s"
+    elif comparison.correlation is not None:
+        found += f"; no lag to be told, the correlation is {comparison.correlation:.2f}"
+    if comparison.left_out:
+        found += f"; {comparison.left_out} left out, which command nothing that is known"
+    console.print(f"beside {reference}, {len(comparison.times)}: {found}", soft_wrap=True)
 
 
 def _print_lines(console: Console, kind: str, lines: Sequence[str]) -> None:

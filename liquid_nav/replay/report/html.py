@@ -36,7 +36,7 @@ _REACH = 10.0
 """Recorded commands widen a chart up to this many times the replayed ones, as a recording may hold
 any number."""
 
-_CONSTANTS = ("WIDTH", "LEFT", "RIGHT", "INNER", "TOP", "BOTTOM", "ROW", "STRIP")
+_CONSTANTS = ("WIDTH", "STRIP")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,6 @@ def _render(report: ReplayReport, axis: TimeAxis, video: Video | None, no_video:
                 "seconds": axis.seconds,
                 "clock": video.clock if video else (),
                 "width": charts.WIDTH,
-                "left": charts.LEFT,
-                "right": charts.RIGHT,
             },
         )
     )
@@ -201,7 +199,7 @@ def _command_charts(report: ReplayReport, axis: TimeAxis) -> list[Chart]:
 
 
 def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
-    curve = _age(run.channel_times[channel], axis)
+    curve = _age(run.channel_times[channel], TimeAxis(axis.start, min(axis.end, run.span[1])))
     top = 10.0 ** math.ceil(math.log10(min(max(_largest([curve.values]), 1.0), 1e10)) + 1e-9)
     return charts.chart(
         f"{channel.value}, ms",
@@ -211,7 +209,7 @@ def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
         low=0.1,
         high=max(top, 10.0),
         logarithmic=True,
-        height=104,
+        height=charts.LOW_HEIGHT,
     )
 
 

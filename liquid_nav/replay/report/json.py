@@ -63,6 +63,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "same": comparison.same,
         "lag_s": comparison.lag,
         "correlation": comparison.correlation,
+        "left_out": comparison.left_out,
     }
 
 

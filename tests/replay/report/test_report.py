@@ -240,8 +240,9 @@ def test_charts_hold_no_more_points_than_pixels_and_lose_no_spike() -> None:
     heights = [float(pair.split(",")[1]) for pair in line.points.split(" ")]
     assert len(heights) <= 2 * (COLUMNS + 1)
     # From zero, a third of the height, up to one and up to the edge.
-    assert [round(h, 1) for h in sorted(set(heights))] == [22.0, 48.0, 74.0]
-    assert len(drawn.boxes) < 200
+    third = drawn.height / 3
+    assert [round(h, 1) for h in sorted(set(heights))] == [0.0, third, 2 * third]
+    assert len(drawn.boxes) < 1000
     empty = Curve("a", "command", times[:0], values[:0])
     assert chart("vx", TimeAxis(0, 0), [empty], low=-1, high=1).lines == ()
 
@@ -316,3 +317,65 @@ def test_report_in_a_browser(folder: Path, tmp_path: Path, camera: bool) -> None
         assert seen["played"] == pytest.approx(seen["duration"], abs=0.05)
         assert seen["colours"] > 10
         assert 0.5 < seen["place"] < 0.9
+
+
+NARROW = """
+const sizes = [...document.querySelectorAll(".plot figcaption, .plot .x span, .plot .y span")]
+  .filter(text => text.textContent.trim()).map(text => text.getBoundingClientRect().height);
+const charts = [...document.querySelectorAll("svg.axis")].map(c => c.getBoundingClientRect());
+return {
+  wide: document.documentElement.scrollWidth,
+  smallest: Math.min(...sizes),
+  chart: Math.min(...charts.map(box => box.width)),
+  texts: sizes.length,
+};
+"""
+
+PLACE = """
+scrollTo({top: document.getElementById("commands").offsetTop - 80, behavior: "instant"});
+await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+const box = document.querySelector("svg.chart").getBoundingClientRect();
+return [box.left, box.top, box.width, box.height];
+"""
+
+SEEN = """
+const charts = [...document.querySelectorAll("svg.axis")];
+const shown = charts.map(chart => chart.viewBox.baseVal).map(view => [view.x, view.width]);
+const labels = [...document.querySelectorAll(".plot .x")].pop().children;
+return {
+  shown, words: document.querySelector("#zoom output").textContent,
+  labels: [...labels].map(label => Number(label.textContent)),
+};
+"""
+
+
+@pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
+def test_a_narrow_page_is_read_without_a_magnifier(folder: Path, tmp_path: Path) -> None:
+    path = report(folder, tmp_path / "out", "--compare")
+    with browser.Browser(tmp_path / "profile") as chromium:
+        seen = chromium.open_at(400, path.as_uri(), NARROW)
+    assert seen["wide"] == 400
+    assert seen["smallest"] >= 12
+    assert seen["chart"] > 250
+    assert seen["texts"] > 30
+
+
+@pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
+def test_a_part_of_the_flight_is_enlarged_in_all_plots(folder: Path, tmp_path: Path) -> None:
+    path = report(folder, tmp_path / "out")
+    with browser.Browser(tmp_path / "profile") as chromium:
+        left, top, width, height = chromium.open(path.as_uri(), PLACE)
+        y = top + height / 2
+        chromium.drag((left + 0.25 * width, y), (left + 0.5 * width, y))
+        enlarged = chromium.run(SEEN)
+        for place, span in enlarged["shown"]:
+            assert (place, span) == (pytest.approx(250, abs=5), pytest.approx(250, abs=5))
+        assert all(0.3 < second < 0.8 for second in enlarged["labels"])
+        assert "to" in enlarged["words"]
+        chromium.run("document.querySelector('#zoom [name=in]').click()")
+        assert all(span == pytest.approx(125, abs=3) for _, span in chromium.run(SEEN)["shown"])
+        chromium.run("document.querySelector('#zoom [name=whole]').click()")
+        assert all(shown == [0, 1000] for shown in chromium.run(SEEN)["shown"])
+        opened = chromium.open(f"{path.as_uri()}#t=0.5,0.75", SEEN)
+        assert opened["words"] == "0.5 to 0.75 s"
+        assert chromium.complaints == []
