@@ -220,6 +220,11 @@ class McapFile:
                     yield _Head(opcode, start, length), file.read(length)
                     at = start + length
                     continue
+                if opcode == Opcode.CHUNK and (inner := _begin_of_records(file, start)):
+                    name = self._path.name
+                    self._damage.note(f"{name}: the chunk at byte {start} is cut, or broken")
+                    at = inner
+                    continue
                 following = self._resync(file, at + 1, size)
                 if following is None and opcode == Opcode.CHUNK and length <= MAX_CHUNK:
                     file.seek(start)
@@ -341,6 +346,13 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     if whole and crc and zlib.crc32(unpacked) != crc:
         raise ReplayError("the checksum of a chunk is wrong")
     return unpacked
+
+
+def _begin_of_records(file: BinaryIO, start: int) -> int | None:
+    """Where the records begin in a chunk that is not compressed; they read like any others."""
+    file.seek(start + _CHUNK.size)
+    empty = bytes(4)
+    return start + _CHUNK.size + 4 + 8 if file.read(4) == empty else None
 
 
 def _certain(file: BinaryIO, at: int, size: int) -> bool:

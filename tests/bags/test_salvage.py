@@ -155,6 +155,20 @@ def test_a_cut_file_gives_all_that_is_before_the_cut(
     assert any("cut short" in note for note in damage.notes)
 
 
+def test_a_cut_chunk_that_is_not_compressed_keeps_what_it_begins_with(
+    whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A small bag of rosbags is one chunk, and what its topics are stands only there."""
+    path = tmp_path / "f.mcap"
+    path.write_bytes(whole["rosbags.mcap"])
+    complete, _ = read(path)
+    path.write_bytes(whole["rosbags.mcap"][: len(whole["rosbags.mcap"]) * 3 // 4])
+    messages, damage = read(path)
+    assert contents(messages) < contents(complete)
+    assert len(messages) > len(complete) * 0.65
+    assert any("is cut, or broken" in note for note in damage.notes)
+
+
 def test_a_broken_length_costs_what_is_around_it_only(
     whole: dict[str, bytes], tmp_path: Path
 ) -> None:
