@@ -21,7 +21,7 @@ from liquid_nav.rotations import Vector, compose, inverse, rotate, to_matrix
 from liquid_nav.safety.warnings import SensorWarnings
 
 ABSURD = 1e6
-"""A sample with a larger number, rad/s or m/s^2, says nothing; its square may not even be finite."""
+"""A sample with a larger number, rad/s or m/s^2, says nothing: its square may be infinite."""
 
 Array = NDArray[Any]
 
