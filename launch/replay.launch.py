@@ -6,7 +6,7 @@ ARGUMENTS = (
     ("bag", "", "The bag: a ROS 2 folder, an mcap or db3 file."),
     ("rate", "1.0", "Seconds played in one second; the controller takes its time from the bag."),
     ("start_offset", "0.0", "Seconds of the bag to skip."),
-    ("namespace", "", "Namespace that the bag was recorded in."),
+    ("namespace", "", "Namespace that the bag was recorded in; its clock is then in it, too."),
     ("commands", "cmd_vel", "Topic of the recorded commands, played to /recorded/... ."),
     (
         "params_file",
@@ -39,7 +39,9 @@ def setup(context):
     }
     return [
         *launching.middleware(),
-        launching.controller(context, controller),
+        launching.controller(
+            context, controller, ends_all=True, remappings=launching.own_clock(context)
+        ),
         launching.player(context, played),
     ]
 

@@ -16,19 +16,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
-import lz4.frame
-import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Footer, Schema, Statistics
+from mcap.records import Channel, ChunkIndex, Footer, Schema, Statistics
 
-from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.bags.records import LEAP, Damage, Record, Topic, order_of, type_name
+from liquid_nav.bags.unpacking import MAX_CHUNK, unpack
 from liquid_nav.errors import ReplayError
 
 MAGIC = b"\x89MCAP0\r\n"
-MAX_CHUNK = 1 << 28
-"""Size of the largest unpacked chunk, and of the largest record outside a chunk, bytes."""
-
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
@@ -69,9 +65,12 @@ class McapFile:
         self._channels: dict[int, Topic] = {}
         self._declared: Counter[str] | None = None
         self.span: tuple[int, int] | None = None
+        # Log times of the first and last message of each chunk, ns, in the order of the file.
+        self._chunks: list[tuple[int, int]] = []
+        self._late: int | None = None
         if not self._read_summary():
-            times = [record.time for record in self._ends()]
-            self.span = (min(times), max(times)) if times else None
+            self._chunks = []
+            self._late, self.span = order_of(record.time for record in self.records(Damage()))
         self.topics = list(self._channels.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
@@ -106,12 +105,29 @@ class McapFile:
         damage.declared.update(indexed | read if self._declared is None else self._declared)
         damage.unreadable += undeclared
 
-    def _ends(self) -> list[Record]:
-        """Read the whole file, and return its first and last message."""
-        ends: list[Record] = []
-        for record in self.records(Damage()):
-            ends[1 if ends else 0 :] = [record]
-        return ends
+    def lateness(self) -> int | None:
+        """Largest time in ns by which a message is behind one read before it; None if unknown.
+
+        After a clock has leapt it is unknown.
+        """
+        if self._late is None and self._chunks:
+            # The messages of a chunk are sorted when it is read.
+            self._late, _ = order_of(time for chunk in self._chunks for time in chunk)
+        elif self._late is None:
+            self._late, _ = order_of(self._times())
+        return self._late if self._late <= LEAP else None
+
+    def _times(self) -> Iterator[int]:
+        """Log times of the messages outside chunks, read without their content."""
+        with self._path.open("rb") as file:
+            file.seek(len(MAGIC))
+            while len(head := file.read(_HEAD.size + _MESSAGE.size)) == _HEAD.size + _MESSAGE.size:
+                opcode, length = _HEAD.unpack_from(head)
+                if opcode == Opcode.MESSAGE:
+                    yield _MESSAGE.unpack_from(head, _HEAD.size)[2]
+                elif opcode not in _KNOWN or opcode in (Opcode.DATA_END, Opcode.FOOTER):
+                    return
+                file.seek(length - _MESSAGE.size, os.SEEK_CUR)
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
         """Yield the messages in one record; a schema or a channel has none and is remembered."""
@@ -120,7 +136,10 @@ class McapFile:
             return iter(() if record is None else (record,))
         whole = len(content) == head.length
         data = _unpack_chunk(content, whole)
-        return self._in_chunk(memoryview(data), head.start)
+        records = list(self._in_chunk(memoryview(data), head.start))
+        if records and max(records, key=_time).time - min(records, key=_time).time <= LEAP:
+            records.sort(key=_time)
+        return iter(records)
 
     def _in_chunk(self, data: memoryview, start: int) -> Iterator[Record]:
         at = 0
@@ -177,7 +196,7 @@ class McapFile:
             self._damage.note(f"{channel.topic}: {self._path.name} does not declare its type")
             kind, text, encoding = "", "", ""
         else:
-            kind, encoding = schema.name, schema.encoding
+            kind, encoding = type_name(schema.name), schema.encoding
             text = schema.data.decode(errors="replace")
         self._channels[channel.id] = Topic(
             channel.topic, kind, channel.message_encoding, text, encoding == "ros2idl"
@@ -261,6 +280,7 @@ class McapFile:
 
     def _learn_summary(self, summary: bytes) -> bool:
         at, statistics = 0, None
+        chunks: list[ChunkIndex] = []
         while at + _HEAD.size <= len(summary):
             opcode, length = _HEAD.unpack_from(summary, at)
             at += _HEAD.size
@@ -270,6 +290,8 @@ class McapFile:
                 self._learn_schema(content)
             elif opcode == Opcode.CHANNEL:
                 self._learn_channel(content)
+            elif opcode == Opcode.CHUNK_INDEX:
+                chunks.append(ChunkIndex.read(ReadDataStream(BytesIO(content))))
             elif opcode == Opcode.STATISTICS:
                 statistics = Statistics.read(ReadDataStream(BytesIO(content)))
         if at != len(summary) or statistics is None:
@@ -277,6 +299,9 @@ class McapFile:
         if statistics.channel_count != len(self._channels):
             self._schemas, self._channels = {}, {}
             return False
+        chunks.sort(key=lambda chunk: chunk.chunk_start_offset)
+        if len(chunks) == statistics.chunk_count:
+            self._chunks = [(c.message_start_time, c.message_end_time) for c in chunks]
         if statistics.message_count:
             self.span = (statistics.message_start_time, statistics.message_end_time)
         self._declared = Counter()
@@ -284,6 +309,10 @@ class McapFile:
             if number in self._channels:
                 self._declared[self._channels[number].name] += count
         return True
+
+
+def _time(record: Record) -> int:
+    return record.time
 
 
 def _indexed(content: bytes) -> tuple[int, int]:
@@ -304,35 +333,14 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     data = content[at:]
     if size > MAX_CHUNK:
         raise ReplayError(f"a chunk has {size} bytes, at most {MAX_CHUNK} are read")
-    if compression == b"zstd":
-        unpacked = _decompress(zstandard.ZstdDecompressor().decompressobj(), data, whole)
-    elif compression == b"lz4":
-        unpacked = _decompress(lz4.frame.LZ4FrameDecompressor(), data, whole)
-    elif compression:
-        raise ReplayError(f"compression is {compression!r:.40}, it must be zstd or lz4")
-    else:
-        unpacked = data
+    unpacked, _, defect = unpack(compression, data)
+    if whole and defect:
+        raise ReplayError(f"a chunk cannot be unpacked: {defect}")
     if whole and len(unpacked) != size:
         raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, its header says {size}")
     if whole and crc and zlib.crc32(unpacked) != crc:
         raise ReplayError("the checksum of a chunk is wrong")
     return unpacked
-
-
-def _decompress(stream: object, data: bytes, whole: bool) -> bytes:
-    # In pieces, to keep what comes before a cut, and so that a small file cannot fill the memory.
-    unpacked = bytearray()
-    decompress: Callable[[bytes], bytes] = stream.decompress  # type: ignore[attr-defined]
-    step = 1 << 12
-    try:
-        for at in range(0, len(data), step):
-            unpacked += decompress(data[at : at + step])
-            if len(unpacked) > MAX_CHUNK:
-                raise ReplayError(f"a chunk unpacks to more than {MAX_CHUNK} bytes")
-    except (zstandard.ZstdError, RuntimeError, EOFError):
-        if whole:
-            raise
-    return bytes(unpacked)
 
 
 def _certain(file: BinaryIO, at: int, size: int) -> bool:

@@ -1,6 +1,7 @@
 """Topics, records and messages of recordings, and a count of what a recording lost."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -106,6 +107,17 @@ class Damage:
             expected, read = self.declared[topic], self.read[topic]
             if self.declared and expected != read:
                 self.note(f"{topic}: {expected} messages declared, {read} found")
+
+
+def order_of(times: Iterable[int]) -> tuple[int, tuple[int, int] | None]:
+    """Give the largest ns by which a time is behind one before it, and the first and last time."""
+    late, first, newest = 0, None, None
+    for time in times:
+        if first is None or newest is None:
+            first = newest = time
+        late = max(late, newest - time)
+        first, newest = min(first, time), max(newest, time)
+    return late, None if first is None or newest is None else (first, newest)
 
 
 def type_name(name: str) -> str:

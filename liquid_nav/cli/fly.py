@@ -14,7 +14,7 @@ from liquid_nav.cli.choices import one_of, task_names, vehicle_names
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
-from liquid_nav.quiet_import import import_pybullet
+from liquid_nav.learning.quiet_import import import_pybullet
 
 if TYPE_CHECKING:
     from liquid_nav.evaluation.report import Evaluation

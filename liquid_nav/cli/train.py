@@ -11,7 +11,7 @@ from liquid_nav.cli.choices import cell_names, one_of, task_names
 from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.quiet_import import import_pybullet
+from liquid_nav.learning.quiet_import import import_pybullet
 
 
 def _default_cell() -> str:

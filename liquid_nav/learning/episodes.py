@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,23 +103,69 @@ class Episode:
         """Read what `save` wrote, today or when there were camera and IMU only.
 
         Raises:
-            EpisodeError: when the file is missing, damaged or not an episode.
+            EpisodeError: when the file is missing, damaged, too large for an episode or not one.
 
         """
         try:
-            # numpy leaves a file open that it opened itself and cannot read.
-            with path.open("rb") as file, np.load(file) as archive:
-                arrays = dict(archive) if "channels" in archive else _from_columns(archive)
+            arrays = _read_arrays(path)
             channels = tuple(map(Channel, arrays["channels"].tolist()))
             measured = {channel: arrays[_MEASURED + channel] for channel in channels}
             rest = {name: arrays[name] for name in _PER_EVENT}
-            return cls(channels=channels, measured=measured, **rest)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise EpisodeError(f"{path} is not a whole episode: {error}") from error
+            episode = cls(channels=channels, measured=measured, **rest)
+            defect = _defect(episode)
+        except Exception as error:  # whatever numpy and zipfile make of a damaged file
+            words = str(error) or repr(error)
+            raise EpisodeError(f"{path} is not a whole episode: {words}") from error
+        if defect:
+            raise EpisodeError(f"{path} is not a whole episode: {defect}")
+        return episode
 
+
+LARGEST = 4 * 2**30
+"""Bytes that an episode may take in memory: a small file can unpack to more than there is."""
 
 _PER_EVENT = ("channel", "dt", "age", "label", "seen", "sight", "outcome")
 _MEASURED = "measured."
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an episode's file; of a damaged one numpy and zipfile raise anything."""
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    with ZipFile(path) as members:
+        unpacked = sum(member.file_size for member in members.infolist())
+    if unpacked > LARGEST:
+        raise ValueError(f"it unpacks to {unpacked} bytes, an episode has {LARGEST} at most")
+    # numpy leaves a file open that it opened itself and cannot read.
+    with path.open("rb") as file, np.load(file) as archive:
+        return dict(archive) if "channels" in archive else _from_columns(archive)
+
+
+def _defect(episode: Episode) -> str:
+    """Tell why training cannot use an episode; empty if it can."""
+    count, channels = len(episode.channel), episode.channels
+    if not count:
+        return "it has no event"
+    if len(set(channels)) < len(channels):
+        return "two of its channels are the same"
+    frames = len(episode.measured.get(Channel.CAMERA, ()))
+    shapes = dict.fromkeys(("channel", "dt", "age", "seen"), (count,))
+    for name, shape in {**shapes, "label": (count, 4), "sight": (frames, 4)}.items():
+        array = getattr(episode, name)
+        if array.shape != shape or array.dtype.kind not in "bif":
+            return f"{name} must be numbers of shape {shape}, got {array.dtype} {array.shape}"
+    for name in ("dt", "age", "label"):
+        array = getattr(episode, name)
+        lowest = -np.inf if name == "label" else 0.0
+        if not (np.isfinite(array).all() and array.min() >= lowest):
+            return f"{name} has values that are not finite, or negative times"
+    for index, channel in enumerate(channels):
+        rows, expected = episode.measured[channel], int((episode.channel == index).sum())
+        if rows.dtype.kind not in "uif" or len(rows) != expected or np.isnan(rows).any():
+            return f"it must have {expected} measurements of the {channel}, numbers and no NaN"
+    if not np.isin(episode.channel, range(len(channels))).all():
+        return "it has events of no channel"
+    return ""
 
 
 def _from_columns(archive: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -149,7 +195,8 @@ def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
     if not paths:
         raise ConfigError(f"{folder} holds no episodes")
     episodes = [Episode.load(path) for path in paths]
-    for path, episode in zip(paths, episodes, strict=True):
+    channels = [encoder.channel for encoder in encoders]
+    for index, (path, episode) in enumerate(zip(paths, episodes, strict=True)):
         for encoder in encoders:
             rows = episode.measured.get(encoder.channel)
             if rows is None:
@@ -159,8 +206,11 @@ def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
                     f"{path} has measurements of the {encoder.channel} of shape {rows.shape[1:]}, "
                     f"the model reads {encoder.shape}"
                 )
-    channels = [encoder.channel for encoder in encoders]
-    return [episode.only(channels) for episode in episodes]
+        try:
+            episodes[index] = episode.only(channels)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    return episodes
 
 
 def rates(episodes: Sequence[Episode]) -> dict[str, float]:
@@ -197,13 +247,23 @@ class EpisodeBuilder:
         if isinstance(event, CameraFrame):
             assert sight is not None
             self._sight.append(sight)
-        elapsed = 0 if self._time is None else event.arrival - self._time
-        self._time = event.arrival
-        row = (self._ids[event.channel], elapsed / SECOND, event.latency / SECOND, label, seen)
+        # As in the controller: an event behind the clock advances nothing and is older than it was.
+        begin = event.arrival if self._time is None else self._time
+        self._time = max(begin, event.arrival)
+        elapsed, age = self._time - begin, self._time - event.stamp
+        row = (self._ids[event.channel], elapsed / SECOND, age / SECOND, label, seen)
         self._rows.append(row)
 
     def build(self, outcome: str) -> Episode:
-        """Make the episode of a flight that ended in `outcome`."""
+        """Make the episode of a flight that ended in `outcome`.
+
+        Raises:
+            EpisodeError: when no event came.
+
+        """
+        if not self._rows:
+            names = ", ".join(self._encoders)
+            raise EpisodeError(f"the flight gave no event of {names}: there is nothing to learn")
         channel, dt, age, label, seen = zip(*self._rows, strict=True)
         measured = {
             name: np.array(self._measured[name], encoder.dtype).reshape(-1, *encoder.shape)

@@ -20,6 +20,7 @@ import numpy as np
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Damage
+from liquid_nav.controller import CLOCK_TOLERANCE
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
@@ -231,15 +232,24 @@ def _episodes(
     """Cut a flight into episodes in which every event has a label."""
     piece = _Piece(encoders)
     held: dict[Channel, Event] = {}
+    newest: int | None = None
     for event, label in _labelled(items, pieces.hold, tally, encoders):
+        if event is None:
+            yield from piece.finish(pieces, tally)
+            continue
+        if newest is not None and newest - event.arrival > CLOCK_TOLERANCE:
+            # The clock went back: another flight begins, in which nothing of this one holds.
+            yield from piece.finish(pieces, tally)
+            held.clear()
+            newest = None
+        newest = event.arrival if newest is None else max(newest, event.arrival)
         if encoders[event.channel].staleness is None:
             held[event.channel] = event
         if label is None:
             tally.unlabelled += 1
             yield from piece.finish(pieces, tally)
             continue
-        # A clock that jumps back means that another flight begins.
-        if piece.events and not 0 <= event.arrival - piece.begin < pieces.longest * SECOND:
+        if piece.events and event.arrival - piece.begin >= pieces.longest * SECOND:
             yield from piece.finish(pieces, tally)
         if not piece.events:
             for old in held.values():
@@ -256,15 +266,20 @@ def _moved(event: Event, arrival: int) -> Event:
 
 def _labelled(
     items: Iterator[Item], hold: float, tally: Tally, encoders: Mapping[Channel, Encoder]
-) -> Iterator[tuple[Event, RawCommand | None]]:
-    """Pair each measurement that the model reads with the command in force then, or None."""
+) -> Iterator[tuple[Event | None, RawCommand | None]]:
+    """Pair each measurement that the model reads with the command in force then, or None.
+
+    A pair of two None tells that no command was in force for a while in which no measurement came.
+    """
     newest: Recorded | None = None
     waiting: Event | None = None
 
     def label(event: Event) -> RawCommand | None:
-        if newest is None or not 0 <= event.arrival - newest.arrival <= hold * SECOND:
+        if newest is None:
             return None
-        return newest.vector
+        # An event may come a little late, see `CLOCK_TOLERANCE`.
+        since = event.arrival - newest.arrival
+        return newest.vector if -CLOCK_TOLERANCE <= since <= hold * SECOND else None
 
     for item in items:
         if isinstance(item, Recorded):
@@ -273,6 +288,8 @@ def _labelled(
             if waiting is not None and item.arrival != waiting.arrival:
                 yield waiting, label(waiting)
                 waiting = None
+            if newest is not None and item.arrival - newest.arrival > hold * SECOND:
+                yield None, None
             newest = item
             if waiting is not None:
                 yield waiting, label(waiting)
@@ -298,10 +315,10 @@ class _Piece:
 
     def add(self, event: Event, label: RawCommand) -> None:
         if not self.events:
-            self.begin = event.arrival
+            self.begin = self._end = event.arrival
         self.events += 1
         self._frames += event.channel == Channel.CAMERA
-        self._end = event.arrival
+        self._end = max(self._end, event.arrival)
         sight = UNKNOWN_SIGHT if event.channel == Channel.CAMERA else None
         self._builder.add(event, label, True, sight)
 

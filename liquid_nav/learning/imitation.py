@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
-from liquid_nav.learning.episodes import Episode, load_folder, rates
+from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder, rates
 from liquid_nav.learning.flights import Job
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.progress import progress_bar
-from liquid_nav.learning.runs import Run
+from liquid_nav.learning.runs import Run, locked
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.learning.workers import record_all
 from liquid_nav.onboard import Manifest, PolicyConfig
@@ -66,18 +66,30 @@ def train(
 
     Raises:
         BundleError: when `start` cannot be read.
-        ConfigError: when `out` holds a run with other settings, `recorded` holds no episodes of the
-            policy's channels, or `start` has another architecture than `policy`.
-        EpisodeError: when an episode file of the run is damaged.
+        ConfigError: when `out` holds a run with other settings, another process is training there,
+            `recorded` holds no episodes of the policy's channels, or `start` has another
+            architecture than `policy`.
+        EpisodeError: when an episode file of the run is damaged, or one is missing that cannot be
+            flown again.
+        WorkerError: when processes that fly die again and again.
 
     """
     flights = [] if recorded is None else load_folder(recorded, policy.encoders)
-    trainer = _Trainer(
-        out, config, policy, world or WorldConfig(), console or Console(), flights, start
-    )
-    for round_ in range(config.rounds + 1):
-        trainer.round(round_)
-    trainer.log.close()
+    network, origin = _initial_network(policy, config.seed, start)
+    with locked(out):
+        trainer = _Trainer(
+            out,
+            config,
+            policy,
+            world or WorldConfig(),
+            console or Console(),
+            flights,
+            network,
+            origin,
+        )
+        for round_ in range(config.rounds + 1):
+            trainer.round(round_)
+    trainer.conclude()
     return trainer.run.bundle
 
 
@@ -92,9 +104,10 @@ class _Trainer:
         world: WorldConfig,
         console: Console,
         recorded: list[Episode],
-        start: Path | None,
+        network: PolicyNetwork,
+        start: Mapping[str, Any],
     ) -> None:
-        self.network, self.start = _initial_network(policy, config.seed, start)
+        self.network, self.start = network, start
         self.config, self.policy, self.world = config, policy, world
         self.console = console
         self.recorded = recorded
@@ -107,46 +120,92 @@ class _Trainer:
         self.outcomes: list[dict[str, int]] = []
         self.episodes = list(recorded)
         self._continue()
-        self.log = SummaryWriter(str(out / "tensorboard"), purge_step=self.step)
 
     def round(self, number: int) -> None:
-        """Record the flights of a round and train on all flights so far."""
-        count = self.config.episodes if number else self.config.demonstrations
-        self._record(number, count)
+        """Record the flights of a round, and train on all flights so far.
+
+        Of a round that was finished before, the flights are loaded and nothing else is done. What
+        an attempt that was interrupted has logged is replaced by what this one logs.
+        """
         if number < self.finished_rounds:
+            self._load(number)
             return
-        last = number == self.config.rounds
-        epochs = self.config.epochs if number else self.config.first_epochs
-        self._train(number, self.config.last_epochs if last else epochs, decay=last)
+        folder, suffix = self.run.log(number), self.run.log_suffix(number)
+        with SummaryWriter(str(folder), filename_suffix=suffix) as self.log:
+            self._record(number)
+            last = number == self.config.rounds
+            epochs = self.config.epochs if number else self.config.first_epochs
+            self._train(number, self.config.last_epochs if last else epochs, decay=last)
         self.finished_rounds = number + 1
         manifest = Manifest(self.world.task.name, self.policy, self._provenance(), {})
         self.run.keep(number, self.network, manifest, self._state())
 
+    def conclude(self) -> None:
+        """Tell what is not known about the trained policy."""
+        self.console.print(
+            f"{self.run.bundle} holds the policy of round {self.config.rounds}, which has not flown"
+            f" yet: liquid-nav fly --model {self.run.bundle}",
+            soft_wrap=True,
+        )
+
     def _parameters(self) -> list[nn.Parameter]:
         return [*self.network.parameters(), *self.sight_head.parameters()]
 
-    def _record(self, number: int, count: int) -> None:
-        """Fly the flights of a round that are not on disk yet, and load all of them."""
+    def _flights(self, number: int) -> dict[int, Path]:
+        """Give the file of each flight of a round, by its seed."""
+        count = self.config.episodes if number else self.config.demonstrations
         seeds = range(number * ROUND_SEEDS, number * ROUND_SEEDS + count)
-        paths = {seed: self.run.episode(number, seed) for seed in seeds}
+        return {seed: self.run.episode(number, seed) for seed in seeds}
+
+    def _record(self, number: int) -> None:
+        """Fly the flights of a round that are not on disk yet, and load all of them."""
+        paths = self._flights(number)
+        there = sum(path.exists() for path in paths.values())
+        if paths[min(paths)].parent.exists():
+            self.console.print(
+                f"round {number} was interrupted and starts again; "
+                f"{there} of its {len(paths)} flights are there"
+            )
+        self._load(number)
+        outcomes = self.outcomes[-1]
+        self.console.print(
+            f"round {number}: {sum(map(len, self.episodes))} events in all; flights of the "
+            f"{_pilot(number)}: "
+            + ", ".join(f"{name} {times}/{len(paths)}" for name, times in outcomes.items())
+        )
+        success = outcomes[Outcome.SUCCESS.value] / len(paths)
+        if number:
+            # A point is at the round that made the policy, not at the one that flew it.
+            self.log.add_scalar("flights/success_of_policy", success, number - 1)
+        else:
+            self.log.add_scalar("flights/success_of_expert", success, 0)
+
+    def _load(self, number: int) -> None:
+        """Load the flights of a round, fly those that are missing, and count the outcomes."""
+        paths = self._flights(number)
+        missing = {seed: path for seed, path in paths.items() if not path.exists()}
+        # The policy that flew the flights of a finished round is gone.
+        once = 0 < number < self.finished_rounds
+        advice = "choose another folder for a new run" if once else "delete it to fly it again"
+        if missing and once:
+            path = next(iter(missing.values()))
+            raise EpisodeError(f"{path} is missing, and cannot be flown again: {advice}")
         bundle = self.run.bundle if number else None
         jobs = [
             Job(self.world, self.policy.encoders, bundle, seed, path)
-            for seed, path in paths.items()
-            if not path.exists()
+            for seed, path in missing.items()
         ]
-        with progress_bar(self.console, f"round {number}: flights", len(jobs)) as advance:
-            for _ in record_all(jobs, self.config.workers):
-                advance()
-        flown = [Episode.load(path) for path in paths.values()]
+        if jobs:
+            with progress_bar(self.console, f"round {number}: flights", len(jobs)) as advance:
+                for _ in record_all(jobs, self.config.workers):
+                    advance()
+        try:
+            flown = [Episode.load(path) for path in paths.values()]
+        except EpisodeError as error:
+            raise EpisodeError(f"{error}; {advice}") from error
         self.episodes += flown
         tally = Counter(str(episode.outcome) for episode in flown)
         self.outcomes.append({outcome.value: tally[outcome.value] for outcome in Outcome})
-        self.console.print(
-            f"round {number}: {sum(map(len, self.episodes))} events in all; flights: "
-            + ", ".join(f"{name} {times}/{count}" for name, times in self.outcomes[-1].items())
-        )
-        self.log.add_scalar("flights/success", tally[Outcome.SUCCESS.value] / count, number)
 
     def _train(self, number: int, epochs: float, decay: bool) -> None:
         """Pass over all flights so far; with `decay` the learning rate falls to zero."""
@@ -182,6 +241,7 @@ class _Trainer:
                 self.log.add_scalar("loss/imitation", imitation.item(), self.step)
                 self.log.add_scalar("loss/sight", sight.item(), self.step)
                 self.log.add_scalar("gradient_norm", norm.item(), self.step)
+                _check_finite(number, imitation, norm)
                 running += (imitation.item() - running) * max(0.02, 1 / (index + 1))
                 advance(f"loss {running:.4f}")
         self.seconds += time.perf_counter() - begin
@@ -217,13 +277,19 @@ class _Trainer:
         kept = self.run.newest()
         if kept is None:
             return
-        self.network.load_state_dict(kept.network.state_dict())
-        self.sight_head.load_state_dict(kept.state["sight_head"])
-        self.optimiser.load_state_dict(kept.state["optimiser"])
-        self.rng.bit_generator.state = kept.state["rng"]
-        torch.set_rng_state(kept.state["torch_rng"])
-        self.finished_rounds = kept.state["finished_rounds"]
-        self.step, self.seconds = kept.state["step"], kept.state["seconds"]
+        try:
+            self.network.load_state_dict(kept.network.state_dict())
+            self.sight_head.load_state_dict(kept.state["sight_head"])
+            self.optimiser.load_state_dict(kept.state["optimiser"])
+            self.rng.bit_generator.state = kept.state["rng"]
+            torch.set_rng_state(kept.state["torch_rng"])
+            self.finished_rounds = kept.state["finished_rounds"]
+            self.step, self.seconds = kept.state["step"], kept.state["seconds"]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{self.run.path} holds a training state of another version, which cannot be "
+                f"continued: {error!r}"
+            ) from error
         self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
 
     def _provenance(self) -> Mapping[str, Any]:
@@ -242,6 +308,8 @@ class _Trainer:
             "optimiser_steps": self.step,
             "training_seconds": round(self.seconds),
             "outcomes_by_round": self.outcomes,
+            # Whose outcomes these are: the policy of this bundle has not flown.
+            "flown_by": [_pilot(number) for number in range(len(self.outcomes))],
             "flight_seeds": f"below {SEED_LIMIT}",
             "versions": {
                 "liquid_nav": __version__,
@@ -273,6 +341,20 @@ def _initial_network(
         "weights_sha256": sha256(start / WEIGHTS),
         "training": dict(manifest.training),
     }
+
+
+def _check_finite(round_: int, loss: Tensor, norm: Tensor) -> None:
+    """Raise ConfigError if training has diverged; it would go on with weights that are NaN."""
+    if not (loss.isfinite() and norm.isfinite()):
+        raise ConfigError(
+            f"training diverged in round {round_}: the loss is {loss.item():g} and the norm of its "
+            f"gradient {norm.item():g}; a lower --learning-rate may help"
+        )
+
+
+def _pilot(number: int) -> str:
+    """Tell who flies the flights of a round."""
+    return f"policy of round {number - 1}" if number else "expert"
 
 
 def _task(world: WorldConfig) -> dict[str, Any]:

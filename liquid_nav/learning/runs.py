@@ -6,27 +6,31 @@ The folder of a run holds::
     data/round2/17.npz    flights, one episode a file
     rounds/002/model/     the model bundle after round 2
     rounds/002/state.pt   the rest of the training state after round 2: optimiser, random numbers
+    rounds/002/state.sha256
     model -> rounds/002/model
-    tensorboard/          logs
+    tensorboard/          logs, a file for each round
 
-A round is written to a hidden folder, flushed to disk and renamed, so it is there as a whole or not
-at all: bundle and state always belong together. Then the link ``model`` is replaced in one step,
-and the round before is deleted. A run continues from the newest round on disk, after it has
-repaired the link.
+One process at a time trains in a folder, see `locked`. A round is written to a hidden folder,
+flushed to disk and renamed, so it is there as a whole or not at all: bundle and state always belong
+together. Then the link ``model`` is replaced in one step, and the round before is deleted. A run
+continues from the newest round on disk, after it has repaired the link.
 """
 
+import fcntl
+import io
 import json
 import logging
-import pickle
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import put_in_place, replace_folder, staging_path, write_whole
 from liquid_nav.onboard import Manifest
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
@@ -35,6 +39,37 @@ from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
 logger = logging.getLogger(__name__)
 
 MODEL, STATE, SETTINGS, ROUNDS = "model", "state.pt", "settings.json", "rounds"
+STATE_SHA256 = "state.sha256"
+FREE = "training.workers"
+"""The setting that a run may be continued with another value of: no result depends on it."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from training in the folder `path`, which is created if need be.
+
+    The lock is the system's, on the folder itself: it leaves no file, and goes with the process.
+
+    Raises:
+        ConfigError: when another process is training there.
+        OSError: when the folder cannot be created or opened.
+
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another process is training in {path}: wait until it ends, or choose another "
+                "folder"
+            ) from error
+        except OSError as error:
+            logger.warning("the file system of %s has no locks: %s", path, error)
+        yield
+    finally:
+        os.close(folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +121,18 @@ class Run:
         """Return the path of the file of one flight."""
         return self.path / "data" / f"round{round_}" / f"{seed}.npz"
 
+    def log(self, round_: int) -> Path:
+        """Return the folder of the logs, without what an interrupted round has left there."""
+        folder = self.path / "tensorboard"
+        for cut in folder.glob(f"*{self.log_suffix(round_)}"):
+            cut.unlink()
+        return folder
+
+    @staticmethod
+    def log_suffix(round_: int) -> str:
+        """Return the end of the name of a round's log."""
+        return f".round{round_:03d}"
+
     def newest(self) -> KeptRound | None:
         """Read the newest round, or return None if there is none yet.
 
@@ -98,15 +145,25 @@ class Run:
         if not kept:
             return None
         self._publish(kept[-1])
-        path = kept[-1] / STATE
-        advice = f"delete {kept[-1]} to train again on the flights in {self.path / 'data'}"
+        place = kept[-1]
+        advice = f"delete {place} to train again on the flights in {self.path / 'data'}"
         try:
-            state = torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            network, _ = load_network(place / MODEL)
+        except BundleError as error:
+            raise BundleError(f"{error}; {advice}") from error
+        path = place / STATE
+        try:
+            content = path.read_bytes()
+            state = torch.load(io.BytesIO(content), weights_only=True)
+            weights_sha256 = state.pop("weights_sha256", None)
+        except Exception as error:  # whatever torch makes of a damaged file
             raise ConfigError(f"{path} is damaged; {advice}") from error
-        if state.pop("weights_sha256", None) != sha256(kept[-1] / MODEL / WEIGHTS):
+        if weights_sha256 != sha256(place / MODEL / WEIGHTS):
             raise ConfigError(f"{path} does not belong to the bundle next to it; {advice}")
-        network, _ = load_network(kept[-1] / MODEL)
+        # Runs that an earlier version began have no such file.
+        expected = place / STATE_SHA256
+        if expected.exists() and expected.read_text(errors="replace").strip() != sha256(path):
+            raise ConfigError(f"{path} is damaged: its SHA-256 is not the one kept; {advice}")
         return KeptRound(network, state)
 
     def keep(
@@ -131,7 +188,11 @@ class Run:
         try:
             save_bundle(staging / MODEL, network, manifest)
             weights_sha256 = sha256(staging / MODEL / WEIGHTS)
-            torch.save({**state, "weights_sha256": weights_sha256}, staging / STATE)
+            # Through memory: where torch writes the file, a full disk is no OSError.
+            content = io.BytesIO()
+            torch.save({**state, "weights_sha256": weights_sha256}, content)
+            write_whole(staging / STATE, content.getvalue())
+            write_whole(staging / STATE_SHA256, sha256(staging / STATE) + "\n")
             replace_folder(staging, place)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -160,11 +221,16 @@ class Run:
             write_whole(path, text)
             return
         try:
-            begun = json.loads(path.read_text())
-        except ValueError as error:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
-        if begun != json.loads(text):
-            raise ConfigError(f"{self.path} holds a run with other settings, see {path}")
+        others = _differences("", begun, json.loads(text))
+        if others:
+            raise ConfigError(
+                f"{self.path} holds a run with other settings, see {path}: "
+                f"{'; '.join(others[:5])}{f' and {len(others) - 5} more' if others[5:] else ''}. "
+                "Give the same ones to continue it, or choose another folder"
+            )
 
     def _remove_leftovers(self) -> None:
         """Delete unfinished files of a process that was killed."""
@@ -174,3 +240,17 @@ class Run:
                 shutil.rmtree(unfinished)
             else:
                 unfinished.unlink()
+
+
+def _differences(name: str, begun: Any, asked: Any) -> list[str]:
+    """Tell in words where two trees of settings differ, but for `FREE`."""
+    if isinstance(begun, dict) and isinstance(asked, dict):
+        return [
+            words
+            for key in dict.fromkeys((*begun, *asked))
+            for words in _differences(
+                f"{name}.{key}" if name else key, begun.get(key), asked.get(key)
+            )
+        ]
+    same = begun == asked or name == FREE
+    return [] if same else [f"{name} is {begun!r} there and {asked!r} here"]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.episodes import Episode
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
@@ -104,7 +105,8 @@ class PieceStream:
         encoders: of the network, in its order; events of other channels are left out.
 
     Raises:
-        ConfigError: when an episode does not hold a channel that the network reads.
+        ConfigError: when there is no episode, or one does not hold a channel that the network
+            reads.
 
     """
 
@@ -117,6 +119,8 @@ class PieceStream:
         augment: bool = True,
         encoders: Sequence[Encoder] = CAMERA_AND_IMU,
     ) -> None:
+        if not episodes:
+            raise ConfigError("there is no episode to learn from")
         channels = [encoder.channel for encoder in encoders]
         self._episodes = [episode.only(channels) for episode in episodes]
         self._lanes = lanes

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liquid_nav.errors import LiquidNavError
-from liquid_nav.quiet_import import import_pybullet
+from liquid_nav.learning.quiet_import import import_pybullet
 
 if TYPE_CHECKING:
     from liquid_nav.learning.flights import Job

@@ -73,7 +73,7 @@ class Replay:
         channels: statistics per channel.
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         covers: fraction of the model's view that the camera sees; None without calibration.
         comparison: with the recorded commands; None where that was not asked for.
         wall: seconds that the replay took, including reading and `watch`.
@@ -202,6 +202,7 @@ class _Run:
         self._failsafes, self._warnings = FailsafeLog(), WarningLog()
         self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
         self._changes: list[str] = []
+        self._rejections: defaultdict[Channel, Refusals] = defaultdict(Refusals)
         self._period = round(SECOND / rate) if rate else None
         self._last: int | None = None
         self._silence = _SILENCE
@@ -249,7 +250,11 @@ class _Run:
 
     def enter(self, event: Event) -> Command:
         """Give an event to the controller, and return the command right after it."""
+        health = self.controller.health.channels.get(event.channel)
+        rejected = health.rejected if health else 0
         self.controller.on_event(event)
+        if health and health.rejected > rejected:
+            self._rejections[event.channel].add(health.last_rejection)
         command = self.controller.command(event.arrival)
         self._channel_times[event.channel].add(event)
         self._add(command, True)
@@ -313,7 +318,11 @@ class _Run:
             channel_times={channel: self._channel_times[channel] for channel in channels},
             channels=channels,
             damage=damage,
-            notes=[*self._changes, *_notes(topics, self._policy, channels, decoder)],
+            notes=[
+                *self._changes,
+                *_notes(topics, self._policy, channels, decoder),
+                *_counted("rejected", self._rejections),
+            ],
             policy_faults=self.controller.health.policy_faults,
             covers=decoder.covers,
             comparison=None if topics.command is None else self._comparison(),
@@ -377,6 +386,15 @@ def _reasons(refused: Refusals) -> dict[str, int]:
     return {refused.first[kind]: count for kind, count in refused.reasons.items()}
 
 
+def _counted(what: str, channels: Mapping[Channel, Refusals]) -> list[str]:
+    """Say how many of each channel were refused or rejected, for each reason."""
+    return [
+        f"{channel.value}: {count} {what}: {reason}"
+        for channel, refused in channels.items()
+        for reason, count in _reasons(refused).items()
+    ]
+
+
 def _notes(
     topics: Topics,
     policy: Policy,
@@ -399,9 +417,7 @@ def _notes(
                 f"{figures.dropped + figures.events} measurements are missing; "
                 f"the longest silence lasted {figures.longest_gap:.3f} s"
             )
-    for channel, refused in decoder.refused.items():
-        for reason, count in _reasons(refused).items():
-            notes.append(f"{channel.value}: {count} messages refused: {reason}")
+    notes += _counted("messages refused", decoder.refused)
     adapter = decoder.adapter
     if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
         if not adapter.calibrated and not adapter.warnings:

@@ -164,10 +164,13 @@ def declare(node: Node, specs: Sequence[Spec]) -> None:
 
 
 def refuse_changes(node: Node, specs: Iterable[Spec]) -> None:
-    """Refuse every later change of these parameters: the node reads them only at its start."""
+    """Refuse every later change of these parameters, which the node reads only at its start.
+
+    `use_sim_time` is refused as well: the times that the node has noted are of the other clock.
+    """
     from rcl_interfaces.msg import SetParametersResult
 
-    names = {spec.name for spec in specs}
+    names = {"use_sim_time", *(spec.name for spec in specs)}
 
     def check(changed: Iterable[Any]) -> Any:
         late = [parameter.name for parameter in changed if parameter.name in names]

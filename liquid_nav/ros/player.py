@@ -20,6 +20,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.messages.plug import channel_types
 from liquid_nav.ros.backends.messages import message_class
+from liquid_nav.ros.clock import CLOCK_TYPE, ClockPublisher
 from liquid_nav.ros.parameters import (
     EXECUTOR,
     Spec,
@@ -29,7 +30,6 @@ from liquid_nav.ros.parameters import (
     refuse_changes,
 )
 
-CLOCK = "/clock"
 _CLOCK_PERIOD = SECOND // 200
 """ns of the recording, the longest time between two messages on ``/clock``."""
 
@@ -82,9 +82,8 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         self.skipped: dict[str, int] = {}
         self._types: dict[str, str] = {}  # By topic.
         self._publishers_by_topic: dict[str, Any] = {}
-        self._clock_publisher = self.create_publisher(
-            message_class("rosgraph_msgs/msg/Clock"), CLOCK, _DEPTH
-        )
+        self._clock = ClockPublisher(self, _DEPTH)
+        self._obstacle = ""
         self._reader: Any = _open(self._values["bag"])
         self._messages = self._recorded()
         self._next = next(self._messages, None)
@@ -121,7 +120,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
                 self.skipped[connection.topic] += 1
 
     def _advertise(self, topic: str, kind: str) -> None:
-        if topic == CLOCK or topic in self._publishers_by_topic:
+        if kind == CLOCK_TYPE or topic in self._publishers_by_topic:
             return  # This node publishes the clock itself.
         try:
             definition = message_class(kind)
@@ -161,6 +160,13 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
             self._publish_clock(now)
 
     def _may_begin(self) -> bool:
+        if not self._clock.settled:
+            return False
+        before, self._obstacle = self._obstacle, self._clock.obstacle()
+        if self._obstacle:
+            if self._obstacle != before:
+                self.get_logger().error(f"playing does not begin: {self._obstacle}")
+            return False
         if not self._values["wait_for_reader"]:
             return True
         publishers = self._publishers_by_topic.values()
@@ -190,9 +196,7 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         self.context.try_shutdown()
 
     def _publish_clock(self, now: int) -> None:
-        clock = self._clock_publisher.msg_type()
-        clock.clock.sec, clock.clock.nanosec = divmod(now, SECOND)
-        self._clock_publisher.publish(clock)
+        self._clock.publish(now)
         self._clock_time = now
 
 

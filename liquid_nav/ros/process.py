@@ -40,6 +40,11 @@ _LARGEST_KEPT = 32 << 20
 """Bytes, the largest value that glibc accepts: images of up to 11 million pixels."""
 
 
+_SWITCH_INTERVAL = 0.0005
+"""s after which a thread that computes lets another one go on; Python's default is ten times that.
+An operator's stop takes several such changes when measurements keep the other thread busy."""
+
+
 def run(make: Callable[[], Any]) -> NoReturn:
     """Run a node on one thread until SIGINT or SIGTERM, call its `close` and exit.
 
@@ -109,15 +114,17 @@ def keep_memory() -> None:
 
 
 def settle() -> None:
-    """Avoid two kinds of pauses in a process that has made its node.
+    """Avoid three kinds of pauses in a process that has made its node.
 
     The garbage collector no longer visits what exists now and stays to the end, which takes
-    milliseconds. And OpenCV, where it is loaded, works on one thread: other threads may have to
-    wait for a core, and for such small images one thread is as fast (measured: the 99th percentile
-    of the controller's latency at 400 Hz is a third lower, on two cores that four processes share).
+    milliseconds. Threads take turns quickly. And OpenCV, where it is loaded, works on one thread:
+    other threads may have to wait for a core, and for such small images one thread is as fast
+    (measured: the 99th percentile of the controller's latency at 400 Hz is a third lower, on two
+    cores that four processes share).
     """
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     opencv = sys.modules.get("cv2")
     if opencv is not None:
         opencv.setNumThreads(1)

@@ -25,6 +25,10 @@ PACE = 16
 """Measurements over which a rate is measured."""
 
 
+ABSURD = 1e6
+"""rad/s and m/s^2. What exceeds it is no measurement in any unit, not even raw counts."""
+
+
 class SensorChecks:
     """Finds sensors that are frozen, dead in part, or set up wrongly.
 
@@ -96,7 +100,7 @@ class SensorChecks:
         if not self._config.cross_checks:
             return
         numbers = sample.angular_velocity.tolist() + sample.specific_force.tolist()
-        if all(map(math.isfinite, numbers)):
+        if all(abs(number) <= ABSURD for number in numbers):
             self._gravity.add(numbers, sample.stamp)
             self.unfit = self._gravity.unfit
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from liquid_nav.command import Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel
+from liquid_nav.values import check_number
 
 NEVER = -(2**63)
 """A time before all others, ns: clocks may start below zero."""
@@ -36,6 +37,8 @@ class Staleness:
     land: float
 
     def __post_init__(self) -> None:
+        for name, age in vars(self).items():
+            check_number(f"staleness {name}", age, ConfigError)
         if not 0 < self.hover <= self.land <= LONGEST:
             raise ConfigError(f"staleness needs 0 < hover <= land <= {LONGEST:g} s, got {self}")
 

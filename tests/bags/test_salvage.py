@@ -2,6 +2,7 @@
 
 import sqlite3
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,16 @@ from liquid_nav.events import SECOND
 from liquid_nav.onboard import Policy
 from replay.replay_support import (
     events,
+    raw,
     record,
     replayed,
     rewrite_bag,
     rewrite_mcap,
     split_bag,
+    write_bag,
+    write_mcap,
     write_metadata,
+    write_ros1,
 )
 from support import sample
 
@@ -441,6 +446,90 @@ def test_a_large_image_is_held_until_the_next() -> None:
     out = list(in_order(records, damage := Damage()))
     assert [r.time for r in out] == sorted(r.time for r in records)
     assert damage.unreadable == 0
+
+
+def large(time: int) -> Record:
+    return Record(Topic(IMAGES, "sensor_msgs/msg/Image"), time, bytes(6 << 20))
+
+
+def test_the_order_of_large_images_is_that_of_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1080p: an IMU sample that is 35 ms late has five images of 6 MiB before it."""
+    start, period = 10**18, SECOND // 140
+    late = SECOND * 35 // 1000
+    records = [large(start + k * period) for k in range(20)]
+    records.insert(12, imu_record(records[11].time - late))
+    for lateness in (None, late):
+        out = list(in_order(records, damage := Damage(), WINDOW, lambda known=lateness: known))
+        assert [r.time for r in out] == sorted(r.time for r in records)
+        assert (damage.unreadable, damage.notes) == (0, [])
+    # Where the memory is too small for the window, the note says so.
+    monkeypatch.setattr("liquid_nav.bags.order.HELD_BYTES", 10 << 20)
+    out = list(in_order(records, damage := Damage()))
+    assert damage.unreadable == len(records) - len(out) == 1
+    note = "messages out of order, behind more than 10 MiB of others, were dropped"
+    assert damage.notes == [note]
+
+
+def test_what_the_index_says_bounds_the_memory() -> None:
+    """Images that are in order are not held for a whole window."""
+    start, alive = 10**18, []
+
+    def records() -> Iterator[Record]:
+        for k in range(30):
+            alive.append(k)
+            yield large(start + k * SECOND // 30)
+
+    most = 0
+    for _ in in_order(records(), Damage(), WINDOW, lambda: 0):
+        alive.pop(0)
+        most = max(most, len(alive))
+    assert most <= 2
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "flight.bag"])
+def test_files_tell_how_far_they_are_out_of_order(
+    whole: dict[str, bytes], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "f.mcap"
+    path.write_bytes(whole["chunked.mcap"])
+    entries = list(raw(path))
+    entries[9], entries[60] = entries[60], entries[9]
+    late = max(entries[9][2] - entry[2] for entry in entries[10:61])
+    written = write_as(kind, entries, tmp_path)
+    with Recording(written) as recording:
+        found = recording._files[0].lateness()
+        order = [record.time for record in recording._files[0].records(Damage())]
+        times = [m.time for m in recording.messages(set(recording.topics))]
+    assert times == sorted(times)
+    assert found is not None
+    # Within a chunk, messages are sorted; the file tells of those in others.
+    newest, real = 0, 0
+    for time in order:
+        newest = max(newest, time)
+        real = max(real, newest - time)
+    assert real <= found <= late
+
+
+def write_as(kind: str, entries: list[tuple[str, str, int, bytes]], folder: Path) -> Path:
+    """Write entries as the kind of file that has this name, in their order."""
+    path = folder / kind
+    if kind == "flight.bag":
+        write_ros1(path, entries)
+    elif kind == "flight.db3" or kind == "rosbags.mcap":
+        plugin = StoragePlugin.SQLITE3 if kind == "flight.db3" else StoragePlugin.MCAP
+        write_bag(folder / "bag", entries, plugin)
+        path = next(file for file in (folder / "bag").iterdir() if file.suffix != ".yaml")
+    else:
+        compression = {"zstd.mcap": CompressionType.ZSTD, "lz4.mcap": CompressionType.LZ4}
+        write_mcap(
+            path,
+            entries,
+            compression.get(kind, CompressionType.NONE),
+            use_chunking=kind != "unchunked.mcap",
+        )
+    return path
 
 
 def test_one_time_out_of_all_order_is_not_believed_but_a_leap_is() -> None:

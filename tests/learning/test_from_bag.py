@@ -32,7 +32,7 @@ from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
 from replay.replay_support import events
-from support import small_network
+from support import sample, small_network
 
 CAMERA = PolicyCamera()
 EVERY = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.RANGE, Channel.ODOMETRY)
@@ -180,6 +180,34 @@ def test_a_silence_of_the_commands_parts_a_flight(tmp_path: Path) -> None:
     assert float(first.dt.sum()) == pytest.approx(2.1, abs=0.02)
     assert float(second.dt.sum()) == pytest.approx(2.0, abs=0.05)
     assert (first.dt[0], second.dt[0]) == (0, 0)
+
+
+@pytest.mark.parametrize("leap", [-64.5, -61.0, 2.0, 61.0, 3600.0])
+def test_a_clock_that_leaps_parts_a_flight(tmp_path: Path, leap: float) -> None:
+    """Back to before the first measurement or after it, and ahead."""
+    encoders = PolicyConfig.of_channels(("imu", "goal")).encoders
+    flight: list[Event | Command] = [Goal(99 * SECOND, 99 * SECOND, np.array([4.0, 5.0, 6.0]))]
+    for k in range(1000):
+        event = sample(100.0 + k / 15 + (leap if k >= 960 else 0.0), 0.0, k)
+        flight += [event, Command(event.arrival, 0.5)]
+    pieces = converted(write(tmp_path / "a.mcap", flight), tmp_path / "out", encoders)
+    first, second = pieces
+    assert [len(piece.measured[Channel.IMU]) for piece in pieces] == [960, 40]
+    for piece in pieces:
+        assert piece.dt.min() >= 0
+        assert piece.dt.max() < 0.1
+    assert len(first.measured[Channel.GOAL]) == 1
+    # A goal holds for ever, but not into the flight that another clock begins.
+    assert len(second.measured[Channel.GOAL]) == (leap > 0)
+
+
+def test_an_event_that_comes_late_takes_no_time_back(tmp_path: Path) -> None:
+    builder = EpisodeBuilder(PolicyConfig.of_channels(("imu",)).encoders)
+    for stamp, latency in ((1.0, 0.0), (1.1, 0.1), (1.0, 0.1), (1.3, 0.0)):
+        builder.add(sample(stamp, latency), (0.0,) * 4, True)
+    episode = builder.build("recorded")
+    np.testing.assert_allclose(episode.dt, [0.0, 0.2, 0.0, 0.1], atol=1e-6)
+    np.testing.assert_allclose(episode.age, [0.0, 0.1, 0.2, 0.0], atol=1e-6)
 
 
 def test_a_long_flight_is_cut(flown: Flown, tmp_path: Path) -> None:

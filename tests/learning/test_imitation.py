@@ -192,6 +192,8 @@ def test_every_task_can_be_learnt(tmp_path: Path, task: Task) -> None:
     manifest = read_manifest(bundle)
     assert manifest.task == task.name
     assert manifest.training["task"] == {"name": task.name, "difficulty": 0.0}
+    assert 150 < manifest.rates[Channel.IMU] < 210
+    assert 10 < manifest.rates[Channel.CAMERA] < 40
     with pytest.raises(ConfigError, match="other settings"):
         train(tmp_path / "run", config, small_network()[0], SHORT, QUIET)
 

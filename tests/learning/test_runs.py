@@ -2,18 +2,27 @@
 
 import itertools
 import multiprocessing
+import os
 import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
 from killed import Killed, killed_at
-from learning.killing import train_until
-from liquid_nav.errors import ConfigError
-from liquid_nav.learning.runs import Run
+from learning.killing import CONFIG, train_until
+from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.learning.imitation import train
+from liquid_nav.learning.runs import Run, locked
 from liquid_nav.onboard import Manifest
 from liquid_nav.policy import PolicyNetwork, load_network
 from support import small_network
@@ -114,11 +123,88 @@ def test_a_run_of_an_older_version_is_one_clear_error(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_other_settings_are_refused(tmp_path: Path) -> None:
-    Run(tmp_path, SETTINGS)
-    Run(tmp_path, dict(SETTINGS))
-    with pytest.raises(ConfigError, match=r"other settings, see .*settings\.json"):
-        Run(tmp_path, {"task": "gates"})
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(where=st.floats(0, 1), patch=st.binary(min_size=1, max_size=20))
+def test_no_damage_of_the_training_state_goes_unseen(
+    tmp_path_factory: pytest.TempPathFactory, where: float, patch: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("run")
+    keep(Run(path, SETTINGS), 0)
+    state = path / "rounds/000/state.pt"
+    whole = state.read_bytes()
+    begin = int(where * len(whole))
+    state.write_bytes(whole[:begin] + patch + whole[begin + len(patch) :])
+    if state.read_bytes() != whole:
+        with pytest.raises(ConfigError, match=r"state\.pt (is damaged|does not belong)"):
+            Run(path, SETTINGS).newest()
+
+
+def test_a_damaged_bundle_of_a_round_says_how_to_go_on(tmp_path: Path) -> None:
+    keep(Run(tmp_path, SETTINGS), 0)
+    weights = tmp_path / "rounds/000/model/weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"weights\.safetensors .*; delete .*rounds/000 to train"):
+        Run(tmp_path, SETTINGS).newest()
+    shutil.rmtree(tmp_path / "rounds/000")
+    assert Run(tmp_path, SETTINGS).newest() is None
+
+
+def test_a_training_state_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+    class Program:
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, ...]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    keep(Run(tmp_path, SETTINGS), 0)
+    torch.save({"round": Program()}, tmp_path / "rounds/000/state.pt")
+    with pytest.raises(ConfigError, match=r"state\.pt is damaged"):
+        Run(tmp_path, SETTINGS).newest()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+    begun = {"task": "target", "training": {"seed": 0, "lanes": 16, "workers": 2}}
+    Run(tmp_path, begun)
+    Run(tmp_path, {**begun, "training": {**begun["training"], "workers": 8}})
+    asked = {"task": "gates", "training": {"seed": 9, "lanes": 16, "workers": 2}, "start": {"x": 1}}
+    with pytest.raises(ConfigError, match=r"other settings, see .*settings\.json") as raised:
+        Run(tmp_path, asked)
+    assert (
+        "task is 'target' there and 'gates' here; training.seed is 0 there and 9 here; "
+        "start is None there and {'x': 1} here. Give the same ones to continue"
+    ) in str(raised.value)
+    with pytest.raises(ConfigError, match=r"a is None there and 1 here; .* and 1 more\. Give"):
+        Run(tmp_path, {**begun, **dict.fromkeys("abcdef", 1)})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"5", b"\xff", b"[" * 100_000, b'{"task": '])
+def test_settings_that_are_none_are_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"settings\.json"):
+        Run(tmp_path, SETTINGS)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from liquid_nav.learning.runs import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(ConfigError, match=f"another process is training in {path}"):
+            train(path, CONFIG, small_network()[0], console=Console(quiet=True))
+        assert list(path.iterdir()) == []
+        holder.kill()
+    with locked(path):
+        assert list(path.iterdir()) == []
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_path: Path) -> None:

@@ -129,3 +129,18 @@ def test_a_px4_log_is_turned_to_flu(flow_policy: Policy, tmp_path: Path) -> None
     (tmp_path / "flight.ulg").write_bytes(ulog(500)[:-3000])
     cut = replayed(tmp_path / "flight.ulg", flow_policy, comparing=False)
     assert 400 < cut.events < 500
+    assert any("ends within a message" in note for note in cut.damage.notes)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_broken_px4_log_says_so_and_prints_nothing(
+    flow_policy: Policy, tmp_path: Path, place: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(ulog(500))
+    begin = int(len(data) * place)
+    data[begin : begin + 300] = b"\xff" * 300
+    (tmp_path / "flight.ulg").write_bytes(data)
+    broken = replayed(tmp_path / "flight.ulg", flow_policy, comparing=False)
+    assert broken.events < 500
+    assert any("flight.ulg" in note for note in broken.damage.notes)
+    assert capsys.readouterr() == ("", "")

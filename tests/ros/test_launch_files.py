@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,59 @@ def test_an_argument_that_is_nearly_one_is_pointed_out(ros: Spinner, tmp_path: P
     with Launched(tmp_path / "log", "drone.launch.py", *wrong) as launched:
         ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
         assert "there is no argument modle:=; did you mean model:=?" in launched.text()
+
+
+@with_launch
+def test_a_model_of_another_task_is_warned_of(ros: Spinner, tmp_path: Path) -> None:
+    flight = ("sim.launch.py", "task:=forest", "model:=target")
+    with Launched(tmp_path / "log", *flight) as launched:
+        warning = "the model target was trained for the task target, and is to fly forest"
+        ros.until(lambda: warning in launched.text(), what="the warning")
+        ends_cleanly(ros, launched)
+
+
+@with_launch
+def test_a_launch_ends_and_fails_when_the_supervisor_is_killed(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    with Launched(tmp_path / "log", "drone.launch.py") as launched:
+        ros.until(lambda: "supervised" in launched.text(), what="the supervisor")
+        name = "lib/liquid_nav/liquid_nav_supervisor"
+        found = ["pgrep", "--session", str(launched.popen.pid), "--full", name]
+        os.kill(int(subprocess.check_output(found).split()[0]), signal.SIGKILL)
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        assert "the supervisor has died with status -9" in launched.text()
+        assert launched.popen.returncode == 1
+
+
+@with_launch
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4])
+def test_ctrl_c_while_everything_starts_prints_no_traceback(
+    ros: Spinner, tmp_path: Path, delay: float
+) -> None:
+    with Launched(tmp_path / "log", "sim.launch.py") as launched:
+        ros.until(lambda: "process started" in launched.text(), what="the first process")
+        threading.Event().wait(delay)
+        os.killpg(launched.popen.pid, signal.SIGINT)
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        # A process that was not even `env` yet may have died of it, silently.
+        assert "Traceback" not in launched.text()
+
+
+@with_launch
+def test_two_simulations_in_one_domain_fly_by_their_own_clocks(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    logs = [tmp_path / name for name in ("one", "two")]
+    flights = [
+        Launched(log, "sim.launch.py", f"namespace:={log.name}", "seed:=99001") for log in logs
+    ]
+    with flights[0], flights[1]:
+        for launched in flights:
+            ros.until(lambda one=launched: one.popen.poll() is not None, 300, "the end of a flight")
+            assert "success" in launched.text()
+            assert "went back" not in launched.text()
+            assert launched.popen.returncode == 0
 
 
 @with_launch

@@ -141,6 +141,20 @@ def test_nothing_is_played_to_nobody(ros: Spinner, bag: Path) -> None:
     assert not player.over
 
 
+def test_nothing_is_played_while_another_clock_is_there(ros: Spinner, bag: Path) -> None:
+    listener = ros.node("listener")
+    samples: list[Imu] = []
+    listener.create_subscription(Imu, "/imu", samples.append, QoSProfile(depth=1000))
+    other = ros.node("simulator")
+    other.create_publisher(Clock, "/clock", 1)
+    player = play(ros, bag=str(bag))
+    ros.until(lambda: "/simulator publishes /clock, too" in player._obstacle, what="the reason")
+    assert player.sent == 0
+    ros.executor.remove_node(other)
+    other.destroy_node()
+    ros.until(lambda: player.over, what="the end of the bag")
+
+
 @pytest.mark.parametrize("bag_name", ["", "/nowhere/at/all"])
 def test_a_bag_that_cannot_be_read_is_one_error(ros: Spinner, bag_name: str) -> None:
     with pytest.raises(ConfigError, match=r"bag|/nowhere"):

@@ -121,7 +121,7 @@ class RunReport:
         warnings: about sensors, in the order in which they came.
         comparison: with the recorded commands, or of a changed replay with the one before; None
             where neither was asked for.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         losses: messages lost by the recording.
         notes: what a reader must know to judge these figures.
         wall: seconds that the replay took, reading included.

@@ -18,6 +18,7 @@ from liquid_nav.controller import ChannelHealth, Health
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.expectations import Expectation
+from liquid_nav.ros.controller.losses import Losses
 
 TOPIC = "/diagnostics"
 """One topic for all robots (REP-107): the name of a status begins with that of its node."""
@@ -56,19 +57,26 @@ class MessageCounts:
         received: all messages.
         rejected: messages that could not be made an event, or whose event the controller rejected;
             `last_rejection` says why the last one was.
-        lost: messages that the middleware reports as lost.
+        dropped: messages that were dropped because the controller could not keep up.
+        losses: by topic, the messages that were sent and never came.
         warnings: what is unusual about what its messages say, in plain sentences.
 
     """
 
     received: int = 0
     rejected: int = 0
-    lost: int = 0
+    dropped: int = 0
+    losses: defaultdict[str, Losses] = field(default_factory=lambda: defaultdict(Losses))
     last_rejection: str = ""
     warnings: tuple[str, ...] = ()
     _reported: tuple[int, int] = (0, 0)
     # Times on the controller's clock, ns, and messages received by then, of the last reports.
     _history: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+
+    @property
+    def lost(self) -> int:
+        """Messages that were sent and never came, on all topics of the channel."""
+        return sum(losses.lost for losses in self.losses.values())
 
     def reject(self, why: str) -> None:
         """Count a message that cannot be used."""
@@ -112,19 +120,19 @@ class MessageCounts:
             faults: what is wrong beside what is counted here.
 
         """
-        totals = (self.rejected, health.late + self.lost)
+        totals = (self.rejected, health.late + self.lost + self.dropped)
         rejected, late = (a - b for a, b in zip(totals, self._reported, strict=True))
         self._reported, faults = totals, list(faults)
         if rejected > 0:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
-            faults.append(f"{late} late or lost")
-        faults.extend(self.warnings)
+            faults.append(f"{late} late, lost or dropped")
         values = {
             "rate_hz": "none" if rate is None else f"{rate:.1f}",
             "accepted": str(health.accepted),
             "late": str(health.late),
             "lost": str(self.lost),
+            "dropped": str(self.dropped),
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
@@ -187,7 +195,7 @@ class Monitor:
 
     def percentile(self, q: float) -> str:
         """The `q`-th percentile of the latencies in us, as text; "none" without latencies."""
-        return f"{np.percentile(self.latencies, q) / 1000:.0f}" if self.latencies else "none"
+        return f"{np.percentile(list(self.latencies), q) / 1000:.0f}" if self.latencies else "none"
 
     def statuses(
         self,
@@ -234,6 +242,7 @@ class Monitor:
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
             "clock_resets": str(health.clock_resets),
+            "unfit": health.unfit,
         }
         return Status(level, "controller", text, values)
 
@@ -241,7 +250,7 @@ class Monitor:
         channel = expected.channel
         counts = self.counts[channel]
         rate, steady = counts.rate(now, self._started)
-        warnings = list(getattr(health, "warnings", ()))
+        warnings = [*health.warnings, *counts.warnings]
         if steady and rate and (fault := expected.rate_fault(rate)):
             warnings.append(fault)
         for text in warnings:

@@ -1,15 +1,18 @@
 """The controller as a managed ROS 2 node: messages become events, a back-end sends the commands.
 
-One thread does all of it, in the order in which messages arrive: MultiThreadedExecutor loses IMU
-messages, and a controller that two threads enter is no longer deterministic.
+Two threads share the controller under one lock. One receives the measurements and enters their
+events in the order in which they arrive. The other one, which spins the node's executor, serves all
+that must not wait for measurements: the operator's stop, the lifecycle, parameters, heartbeats and
+the command timer. So a flood of measurements, or a slow one, delays none of these, and the events
+still enter in one order, which a recording keeps.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,10 +30,12 @@ from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.clock import ClockWatch
+from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
 from liquid_nav.ros.controller.expectations import expectations
 from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
+from liquid_nav.ros.controller.lock import FairLock
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
     SPECS,
@@ -38,6 +43,7 @@ from liquid_nav.ros.controller.parameters import (
     channel_specs,
     objection,
 )
+from liquid_nav.ros.controller.receiver import Receiver
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
 from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
@@ -57,6 +63,9 @@ _OWN_TOPICS = {
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
+
+_HANGS = 0.2
+"""s to wait for the controller, after which it counts as hanging; it takes milliseconds."""
 
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
@@ -99,6 +108,8 @@ class ControllerNode(ManagedNode):
         # Needed by `create_publisher`, which the constructor of the base class calls.
         self._qos_faults: dict[str, str] = {}
         self._all_publishers: list[Any] = []
+        self._lock = FairLock()  # Of the controller and all that its events and commands pass.
+        self._receiver = Receiver(self._lock, self._answer, self._log_error)
         super().__init__("liquid_nav_node", **options)
         self._specs = (*SPECS, *channel_specs(), *backend_specs())
         declare(self, self._specs)
@@ -110,8 +121,12 @@ class ControllerNode(ManagedNode):
         self._flight_timers: list[Any] = []
         self._pose: Odometry | None = None
         self._stopped = False  # By the operator.
-        # On the steady clock, s.
-        self._activated_at = self._sent_at = time.monotonic()
+        self._stop_pending = False  # Whether the controller has yet to learn of that.
+        self._clock_watch = ClockWatch()
+        self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
+        # On the steady clock, s; `_timed_at` is when the executor's thread last told the controller
+        # the time.
+        self._timed_at = self._activated_at = self._sent_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
@@ -121,6 +136,7 @@ class ControllerNode(ManagedNode):
         self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
+        self._receiver.start(self.context)
         if self.get_parameter("autostart").value:
             self._start()
 
@@ -196,6 +212,11 @@ class ControllerNode(ManagedNode):
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
 
+    def destroy_node(self) -> None:
+        """As the base class, after the end of the thread that receives measurements."""
+        self._receiver.close(_HANGS)
+        super().destroy_node()
+
     def _configure(self) -> None:
         self._flight = self._make_flight()
 
@@ -214,12 +235,13 @@ class ControllerNode(ManagedNode):
         controller = Controller(policy, parameters.safety)
         sensors = Sensors(
             self,
+            self._receiver.group,
             parameters,
-            policy.channels,
-            camera,
+            policy,
             monitor,
             self._now,
-            self._enter,
+            self._on_event,
+            self._answer_events,
             self._on_qos_fault,
         )
         backend = selected_backend(values)
@@ -238,6 +260,11 @@ class ControllerNode(ManagedNode):
             recorders = make_recorders(self, values, camera)
             made.pop_all()
         self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
+        if values["task"] not in ("", manifest.task):
+            self.get_logger().warning(
+                f"the model {values['model']} was trained for the task {manifest.task}, and is to "
+                f"fly {values['task']}: choose another one by the parameter model"
+            )
         return Flight(
             parameters,
             policy,
@@ -260,10 +287,12 @@ class ControllerNode(ManagedNode):
         flight.monitor.start(self._now())
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
-        self._pose = None
+        self._pose = self._entered = None
+        self._clock_watch = ClockWatch()
         self._activated_at = time.monotonic()
-        if self._stopped:
-            self._enter_operator_stop()
+        self._stop_pending = self._stopped
+        with self._lock:
+            self._tell_stop()
         flight.sensors.listen()
         self._flight_timers = [
             self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
@@ -276,18 +305,18 @@ class ControllerNode(ManagedNode):
         flight = self._flight
         if not self._active or flight is None:
             return
-        now, backend = self._now(), flight.backend
-        command = Command(now, mode=Mode.HOVER, reason=reason)
-        self._finish(
-            reason,
-            flight.sensors.close,
-            *(partial(self.destroy_timer, timer) for timer in self._flight_timers),
-            lambda: backend.command(command, self._pose, self._fresh(flight, now)),
-            backend.deactivate,
-            *(partial(recorder.end, command) for recorder in flight.recorders),
-        )
+        with self._lock.within(_HANGS):  # And without it, if the controller hangs.
+            self._active, now, backend = False, self._now(), flight.backend
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+            self._finish(
+                reason,
+                flight.sensors.close,
+                *(partial(self.destroy_timer, timer) for timer in self._flight_timers),
+                lambda: backend.command(command, self._pose, self._fresh(flight, now)),
+                backend.deactivate,
+                *(partial(recorder.end, command) for recorder in flight.recorders),
+            )
         self._flight_timers = []
-        self._active = False
         self._status.lifecycle("inactive", reason)
         self._supervision.end()
         for publisher in self._all_publishers:
@@ -323,15 +352,79 @@ class ControllerNode(ManagedNode):
             self._all_publishers.remove(publisher)
         return bool(super().destroy_publisher(publisher))
 
-    # From events to commands.
+    @property
+    def subscriptions(self) -> Iterator[Any]:
+        """Those that an executor serves: not those of the `Receiver`."""
+        return (s for s in super().subscriptions if s.callback_group is not self._receiver.group)
+
+    @property
+    def waitables(self) -> Iterator[Any]:
+        """Those that an executor serves: not the QoS events of the `Receiver`'s subscriptions."""
+        return (w for w in super().waitables if w.callback_group is not self._receiver.group)
+
+    def create_subscription(self, *args: Any, **options: Any) -> Any:
+        """As the base class; simulated time is received together with the measurements."""
+        if args[1:2] == ("/clock",):
+            options["callback_group"] = self._receiver.group
+        subscription = super().create_subscription(*args, **options)
+        if subscription.callback_group is self._receiver.group:
+            self._receiver.add(subscription)
+        return subscription
+
+    def destroy_subscription(self, subscription: Any) -> bool:
+        """As the base class."""
+        self._receiver.remove(subscription)
+        return bool(super().destroy_subscription(subscription))
+
+    def _log_error(self, text: str) -> None:
+        self.get_logger().error(text, throttle_duration_sec=1.0)
+
+    # From events to commands, in either thread.
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enter(self, event: Event) -> None:
-        """Give an event to the controller, and send the command that follows from it."""
+    def _time(self) -> int:
+        """Now, for the thread of the executor; events that were taken up before arrive later."""
+        self._timed_at = time.monotonic()
+        return self._now()
+
+    def _on_event(self, event: Event, taken_up: float) -> None:
+        """Enter an event of the sensors, whose message was taken up then, s on the steady clock."""
+        with self._lock:
+            flight = self._flight
+            if flight is None or not self._active:
+                return
+            self._tell_stop()
+            if self._timed_at > taken_up:
+                # While the message was decoded the controller was told a later time.
+                event = replace(event, arrival=max(event.arrival, self._now()))
+            self._enter(flight, event)
+
+    def _answer(self) -> None:
+        """Answer the events of the receiver's last turn."""
         flight = self._flight
-        assert flight is not None
+        if flight is not None:
+            flight.sensors.answer()
+
+    def _answer_events(self) -> None:
+        with self._lock:
+            if self._flight is not None and self._active and self._entered is not None:
+                self._send(self._flight, self._entered)
+
+    # What follows, down to `_fresh`, is called by one who holds the lock.
+
+    def _tell_stop(self) -> None:
+        """Tell the controller of the operator's stop, if it does not know yet."""
+        flight = self._flight
+        if flight is None or not self._active or not self._stop_pending:
+            return
+        self._stop_pending, now = False, self._time()
+        self._enter(flight, OperatorStop(now, now, self._stopped))
+        self._send(flight, now)
+
+    def _enter(self, flight: Flight, event: Event) -> None:
+        """Give an event to the controller; the command that follows from it is still to be sent."""
         counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
         for recorder in flight.recorders:
@@ -341,20 +434,26 @@ class ControllerNode(ManagedNode):
             flight.monitor.counts[event.channel].reject(counters.last_rejection)
         elif isinstance(event, Odometry) and event.stamp == counters.stamp:
             self._pose = event  # The newest one: not one that came late.
-        self._send(flight, event.arrival)
+        self._entered = event.arrival
         flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
 
-    def _enter_operator_stop(self) -> None:
-        now = self._now()
-        self._enter(OperatorStop(now, now, self._stopped))
+    def _command_at(self, flight: Flight, now: int) -> tuple[Command, bool]:
+        """The command at `now`, and whether inference is fresh."""
+        command, clock_fault = flight.controller.command(now), self._clock_watch.fault(now)
+        fresh = not clock_fault and self._fresh(flight, now)
+        if command.mode is Mode.NOMINAL and not fresh:
+            reason = clock_fault or "policy: inference is not fresh"
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+        return command, fresh
 
     def _send(self, flight: Flight, now: int) -> None:
-        command, backend = flight.controller.command(now), flight.backend
+        self._entered = None
+        (command, fresh), backend = self._command_at(flight, now), flight.backend
         self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
-        backend.command(command, self._pose, self._fresh(flight, now))
+        backend.command(command, self._pose, fresh)
         for recorder in flight.recorders:
             recorder.add(command)
         self._status.offer(command)
@@ -401,25 +500,37 @@ class ControllerNode(ManagedNode):
                 return False
         return True
 
+    # In the thread of the executor, which must not wait for a controller that hangs.
+
     def _on_timer(self) -> None:
         # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
         # is not, see `Backend.command`.
-        flight = self._flight
-        if flight is not None and time.monotonic() - self._sent_at >= self._timer_period(flight):
-            self._send(flight, self._now())
+        with self._lock.within(_HANGS) as held:
+            flight = self._flight
+            if not held or flight is None or not self._active:
+                return
+            if time.monotonic() - self._sent_at >= self._timer_period(flight):
+                self._send(flight, self._time())
 
     def _on_heartbeat(self) -> None:
-        flight = self._flight
-        if flight is not None:
-            landing_speed = flight.parameters.safety.landing_speed
-            self._supervision.send(flight.backend, self._command, landing_speed)
+        """Tell the supervisor that the controller is alive, unless it hangs."""
+        with self._lock.within(_HANGS) as held:
+            flight = self._flight
+            if not held:
+                self._log_error(f"the controller hangs: no answer for {_HANGS:g} s")
+            elif flight is not None:
+                landing_speed = flight.parameters.safety.landing_speed
+                self._supervision.send(flight.backend, self._command, landing_speed)
 
     def _yield_to(self, rival: Heartbeat) -> None:
         """Leave the vehicle to another controller of this name, which began before this one."""
         flight = self._flight
         if not self._active or flight is None:
             return
-        flight.backend.deactivate()  # No zero command in the midst of the other's commands.
+        flight.sensors.close()
+        with self._lock.within(_HANGS):
+            self._entered = None
+            flight.backend.deactivate()  # No zero command in the midst of the other's commands.
         self.get_logger().error(
             f"deactivated: another controller of this name is active, {rival.sender}"
         )
@@ -433,20 +544,27 @@ class ControllerNode(ManagedNode):
         flight = self._flight
         if not self._active or flight is None:
             return
-        if supervisor.backend == flight.backend.name:
-            flight.backend.take_over(supervisor.handover)
+        with self._lock.within(_HANGS) as held:
+            if held and supervisor.backend == flight.backend.name:
+                flight.backend.take_over(supervisor.handover)
         if supervisor.mode is Mode.STOP and not self._stopped:
-            self._stopped = True
             self.get_logger().warning("operator stop: the supervisor kept it, it is engaged again")
-            self._enter_operator_stop()
+            self._stop(True)
+
+    def _stop(self, engaged: bool) -> bool:
+        """Engage or release the operator's stop; return whether the controller knows of it yet."""
+        self._stopped, self._stop_pending = engaged, True
+        with self._lock.within(_HANGS) as held:
+            if held:
+                self._tell_stop()
+        return held
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
-        self._stopped = bool(request.data)
-        if self._active:
-            self._enter_operator_stop()
-        response.success = True
+        response.success = self._stop(bool(request.data))
         response.message = "stopped" if self._stopped else "released"
+        if not response.success:
+            response.message += " once the controller answers again: it hangs"
         self.get_logger().warning(f"operator stop: {response.message}")
         return response
 
@@ -465,13 +583,14 @@ class ControllerNode(ManagedNode):
         if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
         parameters = Parameters.of(read(self, self._specs))
-        if parameters.safety != flight.parameters.safety:
-            now = self._now()
-            if self._active:
-                for recorder in flight.recorders:
-                    recorder.add(Reconfigured(now, parameters.safety))
-            flight.controller.reconfigure(parameters.safety, now)
-        flight.parameters = parameters
+        with self._lock:
+            if parameters.safety != flight.parameters.safety:
+                now = self._time()
+                if self._active:
+                    for recorder in flight.recorders:
+                        recorder.add(Reconfigured(now, parameters.safety))
+                flight.controller.reconfigure(parameters.safety, now)
+            flight.parameters = parameters
         if self._active:
             self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 
@@ -482,40 +601,42 @@ class ControllerNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish the diagnostics."""
-        now, flight = self._now(), self._flight
+        flight = self._flight
         if self._active and flight is not None:
-            flight.sensors.match_publishers()
-            statuses = self._flight_statuses(flight, now)
+            statuses = self._flight_statuses(flight)
         else:
             why = f": {self._failure}" if self._failure else ""
             statuses = [Status(WARN, "controller", f"not active{why}", {})]
-        self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))
+        name = self.get_fully_qualified_name()
+        self._diagnostics_publisher.publish(message(name, self._now(), statuses))
 
-    def _flight_statuses(self, flight: Flight, now: int) -> list[Status]:
+    def _flight_statuses(self, flight: Flight) -> list[Status]:
         controller, backend, monitor = flight.controller, flight.backend, flight.monitor
-        command = controller.command(now)
-        values = {
-            "mode": command.mode.value,
-            "reason": command.reason,
-            "fresh": str(self._fresh(flight, now)).lower(),
-            "operator_stop": str(self._stopped).lower(),
-        }
-        expected = expectations(
-            flight.policy,
-            flight.parameters.safety,
-            flight.trained_rates,
-            controller.health.channels,
-            backend.needs_odometry,
-        )
-        statuses = monitor.statuses(controller.health, now, backend.fault, values, expected)
+        flight.sensors.match_publishers()
+        with self._lock.within(_HANGS) as held:
+            if not held:
+                return [Status(ERROR, "controller", "hangs: it does not answer", {})]
+            now = self._now()
+            command, fresh = self._command_at(flight, now)
+            values = {
+                "mode": command.mode.value,
+                "reason": command.reason,
+                "fresh": str(fresh).lower(),
+                "operator_stop": str(self._stopped).lower(),
+            }
+            expected = expectations(
+                flight.policy,
+                flight.parameters.safety,
+                flight.trained_rates,
+                controller.health.channels,
+                backend.needs_odometry,
+            )
+            statuses = monitor.statuses(controller.health, now, backend.fault, values, expected)
+            statuses += [recorder.status() for recorder in flight.recorders]
         for news in monitor.news:
             self.get_logger().warning(news)
         monitor.news.clear()
         needed = {channel for channel, expectation in expected.items() if expectation.needed}
         heartbeat = self.resolve_topic_name("~/heartbeat")
-        statuses += [
-            topics_status(self, flight.sensors.wanted(needed), backend.topics, heartbeat),
-            self._supervision.status(backend),
-            *(recorder.status() for recorder in flight.recorders),
-        ]
-        return statuses
+        topics = topics_status(self, flight.sensors.wanted(needed), backend.topics, heartbeat)
+        return [*statuses, topics, self._supervision.status(backend)]

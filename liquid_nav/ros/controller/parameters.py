@@ -59,6 +59,7 @@ _LIMITS = {
 SPECS = (
     Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
     Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
+    Spec("task", "", "Task to be flown; a model of another one is warned of. Empty: the model's."),
     Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
     *(
         Spec(f"topics.{name}", topic, text, fault=name_or_empty_fault)

@@ -10,21 +10,24 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
-from liquid_nav.events import Channel, Event
+from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import CameraAdapter, CameraSource
 from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
 from liquid_nav.messages.transforms import ImuMounting
-from liquid_nav.onboard import PolicyCamera
+from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import Monitor
+from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
-from liquid_nav.ros.controller.topics import Wanted
+from liquid_nav.ros.controller.receiver import MessageInfo
+from liquid_nav.ros.controller.topics import TF_STATIC, Wanted
 from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
@@ -36,8 +39,11 @@ OnMessage = Callable[[Any, int], "Event | None"]
 
 _DURABILITIES = {DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL}
 
-_DEPTH = {Channel.IMU: 50, Channel.CAMERA: 2}
-_OTHER_DEPTH = 5
+_DEPTH = {Channel.IMU: 2000, Channel.CAMERA: 4}
+"""Messages that wait in the middleware, at most; of others, `_OTHER_DEPTH`. Some drivers hold their
+samples back and send hundreds at once. Images are large, and only the newest ones count."""
+
+_OTHER_DEPTH = 200
 
 
 class Subscription(NamedTuple):
@@ -51,7 +57,8 @@ class Subscription(NamedTuple):
         qos: of the subscription.
         other_durability: whether publishers may be of the other durability than `qos`. A volatile
             subscription misses what a latched publisher has published before, and a transient-local
-            one matches no volatile publisher.
+            one matches no volatile publisher. So it is with what is published once and stays, such
+            as a calibration, and not with measurements.
 
     """
 
@@ -67,16 +74,22 @@ class Subscription(NamedTuple):
 class Sensors:
     """Subscriptions of a controller, and the decoding of what comes.
 
-    A message that cannot become an event is counted in the monitor, with its reason.
+    A message that cannot become an event is counted in the monitor, with its reason; and so is one
+    that never came, or came and had to be dropped because the machine could not keep up.
+
+    A thread of the node receives the messages (`Receiver`), and calls `answer` after each turn.
 
     Args:
         node: subscribes.
+        group: callback group of the subscriptions, that of the node's `Receiver`.
         parameters: topics, frames, rotations.
-        channels: that the policy reads; those in `ALWAYS` are added.
-        camera: the policy's, into which every image is turned; None for a policy without one.
+        policy: whose channels are read; those in `ALWAYS` are added. Every image is turned into
+            that of its camera.
         monitor: counts.
         now: reads the controller's clock, ns.
-        enter: gives each event to the controller; the time it takes counts as event to command.
+        enter: gives an event to the controller; the second argument is when its message was taken
+            up, s on the steady clock.
+        send: sends the command that follows from the events entered since the last one.
         on_qos: called with a topic and the publishers whose QoS is incompatible.
 
     Raises:
@@ -88,16 +101,21 @@ class Sensors:
     def __init__(
         self,
         node: Node,
+        group: CallbackGroup,
         parameters: Parameters,
-        channels: Collection[Channel],
-        camera: PolicyCamera | None,
+        policy: Policy,
         monitor: Monitor,
         now: Callable[[], int],
-        enter: Callable[[Event], None],
+        enter: Callable[[Event, float], None],
+        send: Callable[[], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters = node, parameters
-        self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
+        self._node, self._group, self._parameters, self._policy = node, group, parameters, policy
+        self._monitor, self._now, self._on_qos = monitor, now, on_qos
+        self._enter, self._send = enter, send
+        self._backlog = Backlog()
+        # When the oldest message was taken up that no command has answered, s on the steady clock.
+        self._unanswered: float | None = None
         self._subscriptions: list[Any] = []
         self._to_match: list[Subscription] = []
         values = parameters.values
@@ -110,18 +128,19 @@ class Sensors:
             goal_frame=values["world_frame"],
             depth=Depth(images.bits),
         )
-        if camera is not None:
-            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
-            self._source = CameraSource(camera, topic, images)
-            if not values["use_camera_info"]:
-                self._setup.camera = CameraAdapter(camera)
-        self._wanted = self._find(channels)
+        self._wanted = self._find(policy.channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(
                     f"{wanted.topic} needs the ROS package {package}, which is not installed"
                 )
+        camera = policy.config.camera
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
 
     @property
     def topics(self) -> dict[str, str]:
@@ -135,7 +154,8 @@ class Sensors:
                 item.parameter,
                 item.topic,
                 item.type,
-                item.channel in needed,
+                # An IMU that nobody publishes transforms for is taken to be in the body's frame.
+                item.channel in needed and item.topic != TF_STATIC,
                 item.channel == Channel.GOAL,
             )
             for item in self._wanted
@@ -201,7 +221,7 @@ class Sensors:
                     "imu_from_tf",
                     Channel.IMU,
                     transforms,
-                    "/tf_static",
+                    TF_STATIC,
                     self._add_transforms,
                     QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
                     other_durability=True,
@@ -227,16 +247,21 @@ class Sensors:
 
     def _subscribe(self, wanted: Subscription, report_qos: bool = True) -> None:
         channel, topic, on_message = wanted.channel, wanted.topic, wanted.on_message
-        counts = self._monitor.counts[channel]
-        lost = 0
+        counts, measured = self._monitor.counts[channel], not wanted.other_durability
+        losses = counts.losses[topic] if measured else Losses()
+        losses.start()
+        may_drop = measured and self._may_drop(channel)
 
-        def count_loss(info: Any) -> None:
-            nonlocal lost
-            counts.lost += info.total_count - lost
-            lost = info.total_count
+        def take(message: Any, info: MessageInfo) -> None:
+            losses.receive(info.number, subscription.get_publisher_count)
+            if may_drop and self._backlog.drops(info.received, info.newest):
+                counts.dropped += 1
+            else:
+                self._on_message(channel, on_message, message)
 
         events = SubscriptionEventCallbacks(
-            incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
+            incompatible_qos=lambda info: self._on_qos(topic, info),
+            message_lost=lambda info: losses.report(info.total_count),
         )
         if not report_qos:
             events = SubscriptionEventCallbacks(use_default_callbacks=False)
@@ -244,8 +269,9 @@ class Sensors:
             subscription = self._node.create_subscription(
                 message_class(wanted.type),
                 topic,
-                lambda received: self._on_message(channel, on_message, received),
+                take,
                 wanted.qos,
+                callback_group=self._group,
                 event_callbacks=events,
             )
         except Exception as error:  # rclpy raises what it likes.
@@ -254,8 +280,12 @@ class Sensors:
             ) from error
         self._subscriptions.append(subscription)
 
+    def _may_drop(self, channel: Channel) -> bool:
+        """Whether a newer message of the channel makes up for an older one: not so for goals."""
+        return channel is Channel.ODOMETRY or self._policy.staleness.get(channel) is not None
+
     def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
-        start = time.perf_counter_ns()
+        start = time.monotonic()
         if not self._subscriptions:  # A message that was waiting when they were closed.
             return
         counts = self._monitor.counts[channel]
@@ -276,8 +306,16 @@ class Sensors:
             counts.warnings = self._setup.camera_warnings
         elif channel == Channel.IMU:
             counts.warnings = self._mounting.warnings
-        self._enter(event)
-        self._monitor.latencies.append(time.perf_counter_ns() - start)
+        self._enter(event, start)
+        if self._unanswered is None:
+            self._unanswered = start
+
+    def answer(self) -> None:
+        """Send the command that follows from the events of this turn, if there were any."""
+        start, self._unanswered = self._unanswered, None
+        if start is not None:
+            self._send()
+            self._monitor.latencies.append(round((time.monotonic() - start) * SECOND))
 
     def _has_transforms(self) -> bool:
         """Whether static transforms can be read."""

@@ -9,8 +9,8 @@ from rclpy.node import Node
 
 from liquid_nav.ros.controller.diagnostics import OK, WARN, Status
 
-_SHARED = ("/tf_static",)
-"""Topics that several nodes publish on by their nature."""
+TF_STATIC = "/tf_static"
+"""Static transforms; several nodes publish them by their nature."""
 
 
 class Wanted(NamedTuple):
@@ -57,7 +57,7 @@ def topics_status(
             for other in others
         ]
         rest = [_name(p) for p in publishers if p.topic_type == topic.type]
-        if len(rest) > 1 and not topic.shared and name not in _SHARED:
+        if len(rest) > 1 and not topic.shared and name != TF_STATIC:
             faults.append(
                 f"{name} has {len(rest)} publishers ({', '.join(rest)}): the measurements of "
                 f"{topic.parameter} must come from one"

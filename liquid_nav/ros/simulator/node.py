@@ -134,6 +134,14 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         self._outputs.begin()
 
     def _may_begin(self) -> bool:
+        """Whether the flight may begin now; logs what it waits for."""
+        clock = self._outputs.clock
+        if not clock.settled:
+            return False
+        if obstacle := clock.obstacle():
+            if self._is_first(obstacle):
+                self.get_logger().error(f"no flight begins: {obstacle}")
+            return False
         if not self._settings.values["wait_for_controller"]:
             return True
         if not self._has_controller():
@@ -192,6 +200,11 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
     # Time.
 
     def _on_timer(self) -> None:
+        clock = self._outputs.clock
+        if self._phase is Phase.FLYING and (obstacle := clock.obstacle()):
+            self._warn(f"the time may leap to and fro: {obstacle}")
+            if clock.young:
+                self._begin_flight()  # The other one was here first.
         if self._phase is Phase.WAITING and self._may_begin():
             self._take_off()
         elif self._phase is not Phase.FLYING:

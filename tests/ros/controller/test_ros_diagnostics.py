@@ -5,14 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ros.node_support import LOUD, OK, Vehicle, save_small_bundle
+from ros.node_support import LOUD, OK, PICTURE, Vehicle, save_small_bundle
 from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
@@ -230,6 +232,50 @@ def test_another_source_of_commands_is_told(ros: Spinner, bundle: Path) -> None:
         WARN,
         "/drone/cmd_vel, where the commands go, is published by /teleop too",
     )
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "mono8"])
+def test_a_grey_camera_is_told_before_take_off(
+    ros: Spinner, bundle: Path, capfd: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    vehicle = Vehicle(ros, bundle).fly()
+    count = itertools.count()
+
+    def sense() -> None:
+        grey = np.roll(PICTURE[:, :, :1], next(count))
+        pixels = np.repeat(grey, 3, 2) if encoding == "rgb8" else grey
+        data = array("B", pixels.tobytes())
+        vehicle.image.publish(
+            vehicle.picture(encoding=encoding, step=64 * pixels.shape[2], data=data)
+        )
+        vehicle.imu.publish(vehicle.sample())
+
+    timer = vehicle.world.create_timer(0.02, sense)
+    message = until_level(vehicle, "camera", WARN, "grey")
+    assert "topics.image" in message
+    vehicle.diagnostics.clear()
+    until_level(vehicle, "camera", WARN, "grey")
+    log = [line for line in capfd.readouterr().err.splitlines() if "pictures are grey" in line]
+    assert len(log) == 1
+    timer.cancel()
+    vehicle.sensing = True
+    until_level(vehicle, "camera", b"\x00", "OK")
+
+
+def test_an_imu_in_units_of_g_is_told_with_what_mends_it(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle).fly()
+    vehicle.world.create_timer(0.02, lambda: vehicle.image.publish(vehicle.picture()))
+    vehicle.world.create_timer(
+        0.02, lambda: vehicle.imu.publish(vehicle.sample(force=1.0, rate=0.0))
+    )
+    assert "looks like g" in until_level(vehicle, "imu", WARN, "looks like g")
+    vehicle.until_reported("controller", "unfit=imu: ")
+    assert vehicle.last("mode") == "hover"
+
+
+def test_static_transforms_are_not_missed(ros: Spinner, bundle: Path) -> None:
+    vehicle = Vehicle(ros, bundle, imu_from_tf=True).fly().nominal()
+    assert until_level(vehicle, "topics", b"\x00", "OK") == "OK"
 
 
 def calibration() -> CameraInfo:

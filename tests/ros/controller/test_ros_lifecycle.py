@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -324,3 +325,44 @@ def test_changes_of_parameters_that_cannot_take_effect_are_refused(
     vehicle.nominal()
     assert node.trigger_deactivate() == OK
     assert node.set_parameters_atomically(overrides(use_sim_time=True)).successful
+
+
+def test_two_hundred_random_requests_while_sensors_stream(ros: Spinner, bundle: Path) -> None:
+    """Each is answered as the state allows, and nothing is left behind."""
+    vehicle = Asking(ros, bundle)
+    allowed = {
+        "unconfigured": {Transition.TRANSITION_CONFIGURE: "inactive"},
+        "inactive": {
+            Transition.TRANSITION_CLEANUP: "unconfigured",
+            Transition.TRANSITION_ACTIVATE: "active",
+        },
+        "active": {Transition.TRANSITION_DEACTIVATE: "inactive"},
+    }
+    requests = [1, 1, 2, 3, 3, 4, 99]
+    random, state = Random(7), "unconfigured"
+    vehicle.sensing = True
+    before = endpoints(vehicle)
+    for _ in range(200):
+        number = random.choice(requests)
+        expected = allowed[state].get(number)
+        assert vehicle.ask(number) == (expected is not None)
+        state = expected or state
+        assert vehicle.node._state_machine.current_state[1] == state
+    while state != "unconfigured":
+        number, state = next(iter(allowed[state].items()))
+        assert vehicle.ask(number)
+    assert endpoints(vehicle) == before
+    vehicle.fly().nominal()
+
+
+def endpoints(vehicle: Vehicle) -> dict[str, list[str]]:
+    """Topics of the node's publishers and subscriptions in the graph, and its timers."""
+    node = vehicle.node
+    name, namespace = node.get_name(), node.get_namespace()
+    published = node.get_publisher_names_and_types_by_node(name, namespace)
+    read = node.get_subscriber_names_and_types_by_node(name, namespace)
+    return {
+        "published": sorted(topic for topic, _ in published),
+        "read": sorted(topic for topic, _ in read),
+        "timers": sorted(str(timer.timer_period_ns) for timer in node.timers),
+    }

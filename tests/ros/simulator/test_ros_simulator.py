@@ -47,6 +47,12 @@ def ros() -> Iterator[Spinner]:
         yield spinner
 
 
+@pytest.fixture(autouse=True)
+def no_other_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No simulator here waits to discover the clock of another one: a domain has one node."""
+    monkeypatch.setattr("liquid_nav.ros.clock._DISCOVERY", 0.0)
+
+
 class Drone:
     """A simulator node, and a pilot that answers every message of /clock with one command."""
 
