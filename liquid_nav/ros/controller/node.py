@@ -67,6 +67,9 @@ _FILES_TIMEOUT = 4.0
 _HANGS = 0.2
 """s to wait for the controller, after which it counts as hanging; it takes milliseconds."""
 
+_THREAD_TIMEOUT = 2.0
+"""s that the end of the node waits for the thread that receives measurements."""
+
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
@@ -214,7 +217,7 @@ class ControllerNode(ManagedNode):
 
     def destroy_node(self) -> None:
         """As the base class, after the end of the thread that receives measurements."""
-        self._receiver.close(_HANGS)
+        self._receiver.close(_THREAD_TIMEOUT)
         super().destroy_node()
 
     def _configure(self) -> None:
