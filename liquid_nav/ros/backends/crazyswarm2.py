@@ -41,7 +41,7 @@ LONGEST_GAP = 1.0
 """Seconds; after a longer gap the vehicle may be anywhere, and odometry says where."""
 
 LARGEST_LAG, LAG_TIME = 0.4, 0.5
-"""How far a vehicle may be from its height setpoint before it counts as being elsewhere: metres, and
+"""How far a vehicle may be from its height setpoint before it counts as elsewhere: metres, and
 in addition seconds of the present climb or descent."""
 
 SETTLING = 1.5
