@@ -15,6 +15,9 @@ from liquid_nav.messages.plug import ImageAdapter, SensorSetup, WritableMessage
 MAX_PIXELS = 4096 * 4096
 """Number of pixels of the largest image that is decoded."""
 
+_PAGE = 4096
+"""Bytes; drivers round their buffers up to whole pages and send all of them."""
+
 
 class Encoding(NamedTuple):
     """Layout of the pixels of an encoding of sensor_msgs/image_encodings.
@@ -128,7 +131,7 @@ def decode_image(
 
     Raises:
         MessageError: on an unknown encoding, a size of zero or above `max_pixels`, or a step or a
-            length of data that does not fit the size.
+            length of data that does not fit the size; up to a page or a row may follow the image.
 
     """
     width, height, step = message.width, message.height, message.step
@@ -143,7 +146,8 @@ def decode_image(
             f"image step is {step}, {width} pixels of {message.encoding} need "
             f"{width * encoding.size}"
         )
-    if len(message.data) != step * height:
+    surplus = len(message.data) - step * height
+    if not 0 <= surplus <= max(step, _PAGE):
         raise MessageError(
             f"image has {len(message.data)} bytes, {height} rows of {step} are {step * height}"
         )

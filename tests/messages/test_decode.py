@@ -338,11 +338,20 @@ def test_an_orientation_tag_does_not_turn_the_image() -> None:
         ({"step": 2**32 - 1}, "7200 bytes"),
         ({"height": 41}, "7200 bytes, 41 rows of 180 are 7380"),
         ({"data": array("B")}, "0 bytes"),
+        ({"data": array("B", bytes(7199))}, "7199 bytes"),
+        ({"data": array("B", bytes(7200 + 4097))}, "11297 bytes"),
     ],
 )
 def test_broken_images(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(MessageError, match=reason):
         decode_image(image(PICTURE, "rgb8", **fields))
+
+
+@pytest.mark.parametrize("surplus", [1, 992, 4096])
+def test_what_a_buffer_holds_after_an_image_is_ignored(surplus: int) -> None:
+    message = image(PICTURE, "rgb8")
+    message.data += array("B", b"\x63" * surplus)
+    assert_array_equal(decode_image(message), PICTURE)
 
 
 @pytest.mark.parametrize("encoding", ["32FC1", "", "rgb8" * 1000])
@@ -554,7 +563,7 @@ def test_an_image_header_is_believed_or_refused(
         return
     assert decoded.shape == (height, width, 3)
     assert width <= step
-    assert step * height == len(data)
+    assert step * height <= len(data)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.sampled_from([*DEPTHS]))
@@ -672,6 +681,8 @@ def test_goal() -> None:
     assert goal(message, NOW).position.tolist() == [1, -2, 3]
     with pytest.raises(MessageError, match="'odom', the odometry is in 'map'"):
         goal(message, NOW, "map")
+    message.header.frame_id = "/odom"
+    assert goal(message, NOW + 2, "odom").position.tolist() == [1, -2, 3]
 
 
 def test_range() -> None:
@@ -684,6 +695,10 @@ def test_range() -> None:
 )
 def test_a_range_out_of_its_limits_says_on_which_side(distance: float, meaning: float) -> None:
     assert range_sample(ranging(distance, min_range=0.25), NOW).distance == meaning
+
+
+def test_limits_of_a_range_that_were_never_filled_in_say_nothing() -> None:
+    assert range_sample(ranging(2.5, min_range=0.0, max_range=0.0), NOW).distance == 2.5
 
 
 def test_a_range_that_is_not_a_number_is_for_the_controller() -> None:
