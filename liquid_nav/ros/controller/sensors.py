@@ -148,7 +148,7 @@ class Sensors:
         return {wanted.parameter: wanted.topic for wanted in self._wanted}
 
     def wanted(self, needed: Collection[Channel]) -> list[Wanted]:
-        """The topics that are read, for `topics_status`; `needed`: channels that must be there."""
+        """The topics that are read, for `topics_status`; `needed`: channels that must flow."""
         return [
             Wanted(
                 item.parameter,
