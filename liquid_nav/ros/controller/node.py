@@ -228,7 +228,8 @@ class ControllerNode(ManagedNode):
                 cannot give the back-end what it needs.
 
         """
-        parameters = Parameters.of(read(self, self._specs))
+        own = (*SPECS, *channel_specs())
+        parameters = Parameters.of(read(self, self._specs), own)
         values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
         policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
         camera = policy.config.camera
@@ -491,12 +492,19 @@ class ControllerNode(ManagedNode):
         return 0.5 / float(flight.parameters.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
-        """Whether the controller still receives everything that the policy needs."""
-        staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
+        """Whether the policy still receives everything that it needs, and still answers to it."""
+        staleness, health = flight.parameters.safety.staleness, flight.controller.health
+        if health.unfit or health.inferred is None:
+            return False
         for channel in flight.policy.channels:
-            stamp = channels[channel].stamp
+            stamp = health.channels[channel].stamp
             ages = staleness.get(channel) or flight.policy.staleness[channel]
-            if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
+            if stamp is None:
+                return False
+            if ages is None:  # A goal is valid for ever, and so is what was inferred from it.
+                continue
+            oldest = now - round(ages.hover * SECOND)
+            if stamp < oldest or health.inferred < oldest or stamp > 2 * now - oldest:
                 return False
         return True
 
