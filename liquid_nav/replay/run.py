@@ -346,8 +346,7 @@ class _Run:
                 self._start or 0,
                 span,
                 self._patience(channel),
-                health.rejected,
-                health.last_rejection,
+                _reasons(self._rejections[channel]),
                 health.late,
                 _reasons(decoder.refused[channel]),
             )
