@@ -415,11 +415,10 @@ class ControllerNode(EndpointNode):
         with self._lock.within(HANGS):
             self._entered = None
             flight.backend.deactivate()  # No zero command in the midst of the other's commands.
-        self.get_logger().error(
-            f"deactivated: another controller of this name is active, {rival.sender}"
-        )
+        self._failure = f"another controller of this name is active: {rival.sender}"
+        self.get_logger().error(f"deactivated: {self._failure}")
         self.trigger_deactivate()
-        self._status.lifecycle("inactive", f"another controller is active: {rival.sender}")
+        self._status.lifecycle("inactive", self._failure)
 
     def _take_back(self, supervisor: Heartbeat) -> None:
         """Take the vehicle over from the supervisor, with what that held.
