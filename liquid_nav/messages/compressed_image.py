@@ -24,6 +24,9 @@ _REDUCED = (
     cv2.IMREAD_REDUCED_COLOR_8,
 )
 
+_DISTANCES = ("16UC1", "32FC1")
+"""Encodings of depth images (REP-118)."""
+
 _BROKEN = re.compile("Corrupt JPEG data|Premature end|libpng error")
 _EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 _STRAY = 4
@@ -45,10 +48,8 @@ class CompressedImageMessage(EventMessage):
 
         """
         stamp, camera = stamp_at(message, arrival), adapter_of(setup)
-        decoded, halved = decode_compressed(message, camera.halvings, setup.depth)
-        image = camera.adapt(decoded, halved)
-        setup.see(image)
-        return CameraFrame(stamp, arrival, image)
+        image, halved = decode_compressed(message, camera.halvings, setup.depth)
+        return CameraFrame(stamp, arrival, camera.adapt(image, halved))
 
 
 def decode_compressed(
@@ -79,7 +80,7 @@ def decode_compressed(
 
     """
     name, _, compression = message.format.partition(";")
-    if "compressedDepth" in compression:
+    if "compressedDepth" in compression or name.strip() in _DISTANCES:
         raise MessageError(
             f"compressed image is in the format {message.format[:64]!r}: distances, not a picture"
         )
