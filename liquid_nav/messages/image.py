@@ -85,9 +85,7 @@ class ImageMessage(WritableMessage):
 
         """
         stamp, camera = stamp_at(message, arrival), adapter_of(setup)
-        image = camera.adapt(decode_image(message, setup.depth))
-        setup.see(image)
-        return CameraFrame(stamp, arrival, image)
+        return CameraFrame(stamp, arrival, camera.adapt(decode_image(message, setup.depth)))
 
     def encode(self, event: CameraFrame) -> Fields:
         """Give the fields: rgb8."""
@@ -158,10 +156,11 @@ def decode_image(
     rows = np.lib.stride_tricks.as_strided(
         data, (height, width * encoding.size), (step, 1), writeable=False
     )
+    shape = height, width, encoding.channels
     if encoding.number is np.uint16:
         deep = np.ascontiguousarray(rows).view(number).astype(np.uint16)
-        rows = (depth or Depth()).reduce(deep)
-    return to_rgb(rows.reshape(height, width, encoding.channels), encoding)
+        rows = (depth or Depth()).reduce(deep.reshape(shape))
+    return to_rgb(rows.reshape(shape), encoding)
 
 
 def to_rgb(pixels: NDArray[np.uint8], encoding: Encoding) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ class ChannelStatistics:
     Attributes:
         events: measurements handed to the controller.
         rejected: how many of these the controller rejected.
-        last_rejection: why it rejected the last one.
+        rejections: how many of them for each reason; a reason reads as the first one did.
         late: how many of these came behind the controller's clock or behind a newer one.
         refused: how many messages became no event, by reason; a reason reads as the first one did.
         rate: events per second, from the first stamp to the last.
@@ -53,7 +53,7 @@ class ChannelStatistics:
 
     events: int
     rejected: int
-    last_rejection: str
+    rejections: dict[str, int]
     late: int
     refused: dict[str, int]
     rate: float
@@ -117,8 +117,7 @@ class ChannelTimes:
         start: int,
         span: tuple[int, int],
         patience: float,
-        rejected: int,
-        last_rejection: str,
+        rejections: dict[str, int],
         late: int,
         refused: dict[str, int],
     ) -> ChannelStatistics:
@@ -129,7 +128,7 @@ class ChannelTimes:
             span: arrivals, ns, from which and until which the channel should have sent.
             patience: longest silence, s, at an end of the span that is no gap where the channel has
                 too few events to show its own period; infinity for a channel that may be silent.
-            rejected, last_rejection, late, refused: see `ChannelStatistics`.
+            rejections, late, refused: see `ChannelStatistics`.
 
         """
         p50, p99, top = self._latency()
@@ -146,8 +145,8 @@ class ChannelTimes:
         flown = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
         return ChannelStatistics(
             events=len(stamps),
-            rejected=rejected,
-            last_rejection=last_rejection,
+            rejected=sum(rejections.values()),
+            rejections=rejections,
             late=late,
             refused=refused,
             rate=float((len(stamps) - 1) / flown) if flown else float("nan"),
