@@ -107,8 +107,7 @@ def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bu
         (images, lambda: v.picture(width=0, height=0, step=0, data=array("B")), "0x0"),
         (images, lambda: v.picture(step=1), "image step is 1"),
         (images, lambda: v.picture(encoding="32FC1"), "'32FC1'"),
-        (images, lambda: v.picture(height=47), "aspect ratio"),
-        (images, lambda: v.picture(data=array("B", bytes(100))), "bytes"),
+        (images, lambda: v.picture(height=49), "bytes"),
         (images, lambda: v.picture(offset=60), "in the future"),
         (images, lambda: v.picture(offset=-60), "old"),
         (images, lambda: Image(encoding="rgb8", width=64, height=48, step=192), "old"),
@@ -126,7 +125,7 @@ def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bu
         v.tell(publisher, build(), channel)
         assert counts.rejected == rejected + 1, reason
         assert reason in counts.last_rejection
-    v.until_reported("camera", "rejected=8")
+    v.until_reported("camera", "rejected=7")
     v.until_reported("imu", "rejected=5")
     v.nominal()
     magnitude = CommandLimits().magnitude
