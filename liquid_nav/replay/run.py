@@ -419,11 +419,11 @@ def _notes(
     notes += _counted("messages refused", decoder.refused)
     adapter = decoder.adapter
     if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
+        if adapter.calibrated and (adapter.rectified or adapter.covers < 0.99):
+            notes.append(f"camera: {adapter.summary}")
         if not adapter.calibrated and not adapter.warnings:
             notes.append(
                 "no calibration of the camera: images are used as if the model's camera took them"
             )
-        elif adapter.rectified or adapter.covers < 0.99:
-            notes.append(f"camera: {adapter.summary}")
         notes.extend(f"camera: {warning}" for warning in decoder.camera_warnings)
     return notes
