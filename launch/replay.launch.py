@@ -3,7 +3,7 @@
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("bag", "", "The bag: a ROS 2 folder, an mcap or db3 file."),
+    ("bag", "", "The recording: a ROS 2 folder, or a file .mcap, .db3, .bag or .ulg."),
     ("rate", "1.0", "Seconds played in one second; the controller takes its time from the bag."),
     ("start_offset", "0.0", "Seconds of the bag to skip."),
     ("namespace", "", "Namespace that the bag was recorded in; its clock is then in it, too."),

@@ -10,7 +10,7 @@ from typing import Protocol
 import zstandard
 
 from liquid_nav.bags.db3 import Db3File
-from liquid_nav.bags.deserializing import Deserializer
+from liquid_nav.bags.deserializing import Deserializer, to_cdr
 from liquid_nav.bags.folder import METADATA, check_one, follows, read_folder
 from liquid_nav.bags.mcap import McapFile
 from liquid_nav.bags.order import WINDOW, in_order
@@ -130,13 +130,41 @@ class Recording:
 
         """
         damage = damage if damage is not None else Damage()
-        for note in self._notes:
-            damage.note(note)
-        chosen = self._chosen(topics, damage, limit)
-        for record in in_order(chosen, damage, window, self._lateness):
+        for record in self._ordered(topics, damage, window, limit):
             message = self._deserialized(record, damage)
             if message is not None:
                 yield message
+
+    def serialized(self, topics: Collection[str], damage: Damage) -> Iterator[Record]:
+        """Yield the records of `topics` in order of log time, as ROS 2 would send them.
+
+        The data of a record is in CDR, or, for a log of PX4, an object with the message's fields.
+        Records that are not a message of their type are left out.
+
+        Args:
+            topics: names of the topics.
+            damage: counts what is lost; complete when the iterator has ended.
+
+        """
+        for record in self._ordered(topics, damage, WINDOW, None):
+            if self._deserialized(record, damage) is None:
+                continue
+            if record.topic.encoding == "object":
+                yield record
+                continue
+            try:
+                yield record._replace(data=to_cdr(record))
+            except ReplayError as error:
+                damage.undecodable[record.topic.name] += 1
+                damage.note(str(error))
+
+    def _ordered(
+        self, topics: Collection[str], damage: Damage, window: int, limit: int | None
+    ) -> Iterator[Record]:
+        for note in self._notes:
+            damage.note(note)
+        chosen = self._chosen(topics, damage, limit)
+        yield from in_order(chosen, damage, window, self._lateness)
         damage.settle(self._declared)
 
     def _lateness(self) -> int | None:

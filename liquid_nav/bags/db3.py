@@ -14,11 +14,10 @@ from liquid_nav.bags.records import LEAP, Damage, Record, Topic, type_name
 from liquid_nav.bags.sqlite_pages import Cell, Pages, is_blob, is_integer, is_text
 from liquid_nav.errors import ReplayError
 
-_BATCH = 256
-"""Largest number of rows that one query returns."""
-
 _FIRST = 1
 """Number of the first row that SQLite gives; each further row has the next number."""
+
+_ROWS = "SELECT id, topic_id, timestamp, data FROM messages ORDER BY id"
 
 _LATENESS = """
     SELECT max(newest - timestamp)
@@ -97,17 +96,17 @@ class Db3File:
 
     def _rows(self, damage: Damage) -> Iterator[_Row]:
         """Yield all rows in the order of their numbers."""
-        last, count = _FIRST - 1, 0
+        last, count, intact = _FIRST - 1, 0, None
         try:
             with closing(self._connect()) as connection:
-                while rows := _after(connection, last):
-                    for row in rows:
-                        # A recorder numbers the rows one by one, and a user may delete some.
-                        if row[0] <= last or (row[0] > last + 1 and not _is_intact(connection)):
-                            raise sqlite3.DatabaseError("rows are missing")
-                        yield row
-                        last = row[0]
-                        count += 1
+                for row in connection.execute(_ROWS):
+                    if row[0] > last + 1 and intact is None:
+                        # A recorder numbers the rows one by one, but a user may delete some.
+                        intact = _is_intact(connection)
+                    if row[0] <= last or (row[0] > last + 1 and not intact):
+                        raise sqlite3.DatabaseError("rows are missing")
+                    yield row
+                    last, count = row[0], count + 1
                 if _count_by_index(connection) > count and not _is_intact(connection):
                     raise sqlite3.DatabaseError("rows are missing")
         except sqlite3.Error as error:
@@ -148,14 +147,6 @@ class Db3File:
         # Without this, SQLite refuses a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
         return connection
-
-
-def _after(connection: sqlite3.Connection, last: int) -> list[_Row]:
-    """Return the next rows after number `last`, at most `_BATCH`."""
-    return connection.execute(
-        "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT ?",
-        (last, _BATCH),
-    ).fetchall()
 
 
 def _is_intact(connection: sqlite3.Connection) -> bool:

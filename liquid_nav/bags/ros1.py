@@ -8,6 +8,7 @@ record reading goes on at the next header. http://wiki.ros.org/Bags/Format/2.0
 import mmap
 import re
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -70,6 +71,9 @@ class Ros1File:
         # Messages by topic, as the indices after the chunks count them, and those at the end.
         self._indexed: Counter[int] = Counter()
         self._listed: Counter[int] = Counter()
+        # Length and checksum of each chunk so far, and whether the last one is a copy.
+        self._chunks: set[tuple[int, int]] = set()
+        self._is_copy = False
         with path.open("rb") as file:
             begin = file.read(1 << 16)
         # The first bytes may be broken, too.
@@ -89,6 +93,7 @@ class Ros1File:
         """Yield all messages in file order; records that cannot be read are counted in `damage`."""
         self._damage, read = damage, Counter[int]()
         self._indexed, self._listed = Counter(), Counter()
+        self._chunks.clear()
         with (
             self._path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -136,6 +141,8 @@ class Ros1File:
             try:
                 if operation == _CHUNK:
                     yield from self._in_chunk(fields, data[start:end], at)
+                elif self._is_copy and operation == _INDEX:
+                    pass
                 elif operation == _MESSAGE:
                     seconds, fraction = _TWO.unpack(fields[b"time"])
                     number = _LENGTH.unpack(fields[b"conn"])[0]
@@ -149,6 +156,12 @@ class Ros1File:
 
     def _in_chunk(self, fields: _Fields, data: bytes, at: int) -> Iterator[_Message]:
         """Yield the messages in a chunk, as far as it can be unpacked."""
+        key = len(data), zlib.crc32(data)
+        self._is_copy = key in self._chunks
+        self._chunks.add(key)
+        if self._is_copy:
+            self._damage.note(f"{self._path.name}: a chunk is there twice, and is read once")
+            return
         unpacked, _, defect = unpack(fields[b"compression"], data)
         if defect:
             self._damage.note(f"{self._path.name}: the chunk at byte {at} is broken: {defect}")

@@ -60,7 +60,7 @@ class ReplayOptions:
     image_bits: Literal[0, 8, 10, 12, 14, 16] = 0
     """Bits that images of 16 bits use; 0 finds them."""
     clock: Literal["log", "stamp"] = "log"
-    """Arrival times: those of the log, or the stamps, for a logger that ran on another clock."""
+    """Arrival times: those of the log, or the stamps, for a logger or sensors on another clock."""
     start: Annotated[float, tyro.conf.arg(metavar="S")] = 0.0
     """Seconds after the first message at which the replay begins."""
     duration: Annotated[

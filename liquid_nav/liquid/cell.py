@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.options import check_counts
+from liquid_nav.liquid.precision import clamp_input
 from liquid_nav.onboard.cells import FoldedCell
+
+__all__ = ["LiquidCell", "RecurrentCell", "clamp_input", "exponential_flow", "folded_arrays"]
 
 
 def exponential_flow(v: Tensor, v_inf: Tensor, time_constant: Tensor, dt: Tensor) -> Tensor:
@@ -19,9 +23,10 @@ def exponential_flow(v: Tensor, v_inf: Tensor, time_constant: Tensor, dt: Tensor
     at dt = 0. The result never leaves [min(v, v_inf), max(v, v_inf)], in floating point too:
     `torch.lerp` starts from the nearer end and adds at most half the distance, so no rounding can
     overshoot, and it meets both ends exactly. expm1 keeps the digits of a dt far below the time
-    constant.
+    constant. The result has the type of v, also where autocast gives the gates another one.
     """
-    return torch.lerp(v, v_inf, -torch.expm1(-dt.unsqueeze(1) / time_constant))
+    share = -torch.expm1(-dt.unsqueeze(1) / time_constant)
+    return torch.lerp(v, v_inf.to(v.dtype), share.to(v.dtype))
 
 
 class RecurrentCell(nn.Module):
@@ -30,7 +35,9 @@ class RecurrentCell(nn.Module):
     Between two events the input u (B, I) is held. A subclass implements `initial_state` and
     `step`, exports both to TorchScript by `torch.jit.export`, and overrides `read` if its state
     holds more than it shows. Scripted and eager cells give the same numbers. Values of u must not
-    be NaN.
+    be NaN. Tensors have the floating-point type and the device of the cell's parameters; under
+    `torch.autocast` u, v and dt may have any floating-point type. docs/liquid.md tells what each
+    type is good for.
 
     Attributes:
         continuous: whether the state flows continuously in time, so that dt = 0 changes nothing.
@@ -47,20 +54,18 @@ class RecurrentCell(nn.Module):
         state_size: the length S of the state, if it is not N.
 
     Raises:
-        ConfigError: if a size is below 1. In eager mode `step` and `forward` raise it too, if a
-            shape is wrong or a dt is negative or not finite. Scripted cells do not check.
+        ConfigError: if a size is not a whole number from 1 to `options.MOST`. In eager mode `step`
+            and `forward` raise it too, if an argument is not a tensor of the right shape, type and
+            device, or a dt is negative or not finite. Scripted cells do not check.
     """
 
     continuous: ClassVar[bool] = False
 
     def __init__(self, input_size: int, units: int, state_size: int = 0) -> None:
         super().__init__()
-        if input_size < 1 or units < 1:
-            raise ConfigError(
-                f"input_size and units must be at least 1, got {input_size} and {units}"
-            )
-        self.input_size = input_size
-        self.units = units
+        check_counts(input_size=input_size, units=units)
+        self.input_size = int(input_size)
+        self.units = int(units)
         self.state_size = state_size or units
 
     def initial_state(self, batch: int) -> Tensor:
@@ -117,6 +122,8 @@ class RecurrentCell(nn.Module):
 
     def _begin(self, u: Tensor, dt: Tensor, v: Tensor | None) -> Tensor:
         """Check the arguments of `forward`, and give the state (B, S) that it starts from."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            _size("u", u, 0)
         if v is None:
             v = self.initial_state(u.shape[0])
         self.check_sequence(u, dt, v)
@@ -127,22 +134,24 @@ class RecurrentCell(nn.Module):
     def check_gates(self, u: Tensor, v: Tensor) -> None:
         """Raise ConfigError unless u is (B, I) and v is (B, S)."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            _require("v", v, (_size(v, 0), self.state_size))
-            _require("u", u, (v.shape[0], self.input_size))
+            of = next(self.parameters(), None)
+            _require("v", v, (_size("v", v, 0), self.state_size), of)
+            _require("u", u, (v.shape[0], self.input_size), of)
 
     def check_step(self, u: Tensor, v: Tensor, dt: Tensor) -> None:
         """Raise ConfigError unless u, v and dt suit `step`."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self.check_gates(u, v)
-            _require("dt", dt, (v.shape[0],))
+            _require("dt", dt, (v.shape[0],), v)
             _require_durations(dt)
 
     def check_sequence(self, u: Tensor, dt: Tensor, v: Tensor) -> None:
         """Raise ConfigError unless u, dt and v suit `forward`."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            _require("v", v, (_size(v, 0), self.state_size))
-            _require("u", u, (v.shape[0], max(1, _size(u, 1)), self.input_size))
-            _require("dt", dt, tuple(u.shape[:2]))
+            of = next(self.parameters(), None)
+            _require("v", v, (_size("v", v, 0), self.state_size), of)
+            _require("u", u, (v.shape[0], max(1, _size("u", u, 1)), self.input_size), of)
+            _require("dt", dt, tuple(u.shape[:2]), v)
             _require_durations(dt)
 
 
@@ -175,11 +184,6 @@ class LiquidCell(RecurrentCell):
         raise NotImplementedError
 
 
-def clamp_input(u: Tensor) -> Tensor:
-    """Clamp u to +-1e6, so that a weighted sum of it cannot be infinity minus infinity."""
-    return u.clamp(-1e6, 1e6)
-
-
 @torch.no_grad()
 def folded_arrays(parts: dict[str, Tensor | float | None]) -> dict[str, NDArray[Any]]:
     """Copy parameters to numpy for a `FoldedCell`; None leaves a name out.
@@ -202,13 +206,27 @@ def folded_arrays(parts: dict[str, Tensor | float | None]) -> dict[str, NDArray[
     return arrays
 
 
-def _size(value: Tensor, axis: int) -> int:
+def _size(name: str, value: Any, axis: int) -> int:
+    if not isinstance(value, Tensor):
+        raise ConfigError(f"{name} must be a tensor, got {value!r}")
     return value.shape[axis] if value.ndim > axis else 1
 
 
-def _require(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+def _require(name: str, value: Any, shape: tuple[int, ...], of: Tensor | None) -> None:
+    """Raise ConfigError unless a value is a tensor of this shape, of the type and place of `of`."""
+    if not isinstance(value, Tensor):
+        advice = f": torch.full({shape}, {value!r})" if name == "dt" else ""
+        raise ConfigError(f"{name} must be a tensor of shape {shape}, got {value!r}{advice}")
     if value.shape != shape:
         raise ConfigError(f"{name} must have shape {shape}, got {tuple(value.shape)}")
+    if of is None or (value.dtype == of.dtype and value.device == of.device):
+        return
+    mixed = value.is_floating_point() and torch.is_autocast_enabled(value.device.type)
+    if not mixed or value.device != of.device:
+        raise ConfigError(
+            f"{name} must be in {of.dtype} on {of.device} as the cell, got {value.dtype} on "
+            f"{value.device}; convert one of them with .to()"
+        )
 
 
 def _require_durations(dt: Tensor) -> None:

@@ -41,5 +41,7 @@ def make_cell(name: str, input_size: int, units: int, **options: Any) -> Recurre
     kind = CELLS.get(name)
     try:
         return kind(input_size, units, **options)
-    except TypeError as error:
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
         raise ConfigError(f"cell {name!r}: {error}") from error

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import RecurrentCell, clamp_input
+from liquid_nav.liquid.options import check_choice, check_counts, check_flags
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
 MODES = ("default", "no_gate", "pure")
@@ -84,17 +85,13 @@ class CfC(RecurrentCell):
         activation: str = "lecun_tanh",
         wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
+        check_counts(units=units)
         super().__init__(input_size, units, 2 * units if mixed_memory else units)
-        if mode not in MODES:
-            raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if activation not in ACTIVATIONS:
-            known = ", ".join(sorted(ACTIVATIONS))
-            raise ConfigError(f"activation must be one of {known}, got {activation!r}")
-        if backbone_layers < 0 or backbone_units < 1:
-            raise ConfigError(
-                "backbone_layers must be at least 0 and backbone_units at least 1, got "
-                f"{backbone_layers} and {backbone_units}"
-            )
+        check_choice(MODES, mode=mode)
+        check_choice(ACTIVATIONS, activation=activation)
+        check_flags(mixed_memory=mixed_memory)
+        check_counts(0, 100, backbone_layers=backbone_layers)
+        check_counts(backbone_units=backbone_units)
         if wiring is not None and (backbone_layers or mixed_memory):
             raise ConfigError("a wired CfC takes backbone_layers=0 and mixed_memory=False")
         self.pure = mode == "pure"

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, clamp_input, exponential_flow
+from liquid_nav.liquid.options import check_counts, check_numbers, check_seconds
 from liquid_nav.liquid.solvers.substeps import count_substeps, substep
 from liquid_nav.liquid.wiring import Wiring, wiring_masks
 
@@ -52,12 +53,11 @@ class CTRNN(LiquidCell):
         wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(input_size, units)
+        check_numbers(tau_min=tau_min, tau_max=tau_max)
+        check_seconds(max_step=max_step)
+        check_counts(most=10**6, max_substeps=max_substeps)
         if not 0.0 < tau_min < tau_max < math.inf:
             raise ConfigError(f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}")
-        if not 0.0 < max_step < math.inf:
-            raise ConfigError(f"max_step must be positive and finite seconds, got {max_step}")
-        if max_substeps < 1:
-            raise ConfigError(f"max_substeps must be at least 1, got {max_substeps}")
         self.log_min, self.log_range = math.log(tau_min), math.log(tau_max / tau_min)
         self.max_step = max_step
         self.max_substeps = max_substeps

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow, folded_arrays
+from liquid_nav.liquid.options import check_choice, check_counts, check_flags, check_numbers
+from liquid_nav.liquid.precision import clamp_input, widened
 from liquid_nav.liquid.resonance import growth, into_disc, oscillation, resonant_flow
 from liquid_nav.liquid.scans import kernel_for, usable
 from liquid_nav.liquid.scans.flow import flow_scan
@@ -93,10 +95,15 @@ class LiquidFlow(LiquidCell):
         wiring: Wiring | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(input_size, units)
+        check_numbers(tau_min=tau_min, tau_max=tau_max, max_frequency=max_frequency)
+        check_counts(0, hidden=hidden)
+        check_choice(GATES, gates=gates)
+        if parallel is not None:
+            check_flags(parallel=parallel)
+        if lipschitz is not None:
+            check_numbers(lipschitz=lipschitz)
         if not 0.0 < tau_min < tau_max < math.inf:
             raise ConfigError(f"need 0 < tau_min < tau_max < inf, got {tau_min} and {tau_max}")
-        if gates not in GATES:
-            raise ConfigError(f"gates must be one of {', '.join(GATES)}, got {gates!r}")
         if not 0.0 <= max_frequency * tau_max <= 1e4:
             raise ConfigError(
                 f"max_frequency must be from 0 to 1e4 / tau_max = {1e4 / tau_max:g} Hz, got "
@@ -306,7 +313,7 @@ class LiquidFlow(LiquidCell):
 
     def _drive(self, u: Tensor) -> Tensor:
         """Compute the share (..., 2N) of the input u (..., I) in the gates."""
-        u = u.clamp(-self.input_limit, self.input_limit)
+        u = clamp_input(u, self.input_limit)
         return functional.linear(u, self._weights()[0], self.bias)
 
     def _gates(self, drive: Tensor, v: Tensor) -> Tensor:
@@ -352,14 +359,18 @@ class LiquidFlow(LiquidCell):
             # The steepest slope of each head: 1 / 2 for tanh(y / 2), and a fourth of its range
             # log(tau_max / tau_min) for the logistic function.
             slopes = (0.5, 0.25 * self.log_range)
+            wide = widened(whole)
             norms = (
-                torch.linalg.matrix_norm(whole[:n], 2) * slopes[0],
-                torch.linalg.matrix_norm(whole[n:], 2) * slopes[1],
+                torch.linalg.matrix_norm(wide[:n], 2) * slopes[0],
+                torch.linalg.matrix_norm(wide[n:], 2) * slopes[1],
             )
-            # Slightly less, for the rounding of the norm itself.
-            goal = limit * (1.0 - 1e-5)
+            # Slightly less, for the rounding of the norm itself, and that of the product in half
+            # precision: its norm grows by at most its rounding times the root of the rank.
+            rounding = 1e-5 if whole.dtype == wide.dtype else 2.0**-8 * math.sqrt(n)
+            goal = limit / (1.0 + rounding)
             factors = (goal / norms[0].clamp(min=goal), goal / norms[1].clamp(min=goal))
             factor = torch.cat((factors[0].expand(n), factors[1].expand(n))).unsqueeze(1)
+            factor = factor.to(whole.dtype)
             inputs = inputs * factor
             if states is not None:
                 states = states * factor

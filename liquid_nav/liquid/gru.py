@@ -1,12 +1,10 @@
 """GRU: a baseline that reads the elapsed time as one more input."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import RecurrentCell, clamp_input
+from liquid_nav.liquid.options import check_seconds
 
 
 class GRU(RecurrentCell):
@@ -60,6 +58,5 @@ def with_time(u: Tensor, dt: Tensor, time_unit: float) -> Tensor:
 
 def checked_time_unit(time_unit: float) -> float:
     """Return a time unit in seconds. Raises ConfigError unless it is positive and finite."""
-    if not 0.0 < time_unit < math.inf:
-        raise ConfigError(f"time_unit must be positive and finite seconds, got {time_unit}")
-    return time_unit
+    check_seconds(time_unit=time_unit)
+    return float(time_unit)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from liquid_nav.liquid.cell import RecurrentCell
 from liquid_nav.liquid.gru import checked_time_unit, with_time
+from liquid_nav.liquid.options import check_counts
 
 
 class LSTM(RecurrentCell):
@@ -23,6 +24,7 @@ class LSTM(RecurrentCell):
     """
 
     def __init__(self, input_size: int, units: int, time_unit: float = 0.02) -> None:
+        check_counts(units=units)
         super().__init__(input_size, units, 2 * units)
         self.time_unit = checked_time_unit(time_unit)
         self.rnn = nn.LSTMCell(input_size + 1, units)

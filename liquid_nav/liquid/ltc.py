@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow, folded_arrays
+from liquid_nav.liquid.precision import epsilon
 from liquid_nav.liquid.solvers import SolverOptions, make_solver
 from liquid_nav.liquid.synapses import (
     Interval,
@@ -250,9 +251,7 @@ class LTC(LiquidCell):
         # The potential of a synapse that does not exist must not widen the interval.
         reversal = torch.where(weight > 0.0, reversal, v_leak)
         v_leak = v_leak.squeeze(1)
-        # TorchScript does not know torch.finfo.
-        epsilon = 2.0**-52 if weight.dtype == torch.float64 else 2.0**-23
-        slack = (weight.shape[1] + 8) * epsilon
+        slack = (weight.shape[1] + 8) * epsilon(weight.dtype)
         margin = slack * torch.maximum(reversal.abs().amax(1), v_leak.abs())
         low = -highest_target(leak, -v_leak, weight, -reversal) - margin
         return low, highest_target(leak, v_leak, weight, reversal) + margin

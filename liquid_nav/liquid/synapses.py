@@ -5,6 +5,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from liquid_nav.liquid.precision import full_precision
+
 Synapses: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Slope sigma and offset -sigma mu, (N, J, 1) each, and gains w and w E, (N, 2, J)."""
 
@@ -43,6 +45,10 @@ def add_synapses(total: Tensor, x: Tensor, synapses: Synapses) -> Tensor:
     slope, offset, gains = synapses
     # Sources before the batch: the product runs several times faster than in the other order.
     opening = torch.sigmoid(torch.addcmul(offset, slope, x.t()))
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        # Autocast would round the sums whose ratio must stay between the reversal potentials.
+        with full_precision(total):
+            return torch.baddbmm(total, gains, opening)
     return torch.baddbmm(total, gains, opening)
 
 

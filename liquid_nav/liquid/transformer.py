@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import RecurrentCell, clamp_input
+from liquid_nav.liquid.options import check_counts, check_numbers
 
 
 class Transformer(RecurrentCell):
@@ -48,11 +49,10 @@ class Transformer(RecurrentCell):
         shortest: float = 0.01,
         longest: float = 20.0,
     ) -> None:
-        super().__init__(input_size, units, window * (input_size + 1))
-        if window < 1 or layers < 1 or heads < 1:
-            raise ConfigError(
-                f"window, layers and heads must be at least 1, got {window}, {layers} and {heads}"
-            )
+        check_counts(input_size=input_size, window=window, heads=heads)
+        check_counts(most=100, layers=layers)
+        super().__init__(input_size, units, int(window * (input_size + 1)))
+        check_numbers(shortest=shortest, longest=longest)
         if units % heads:
             raise ConfigError(f"heads must divide units, got {heads} and {units}")
         if not 0.0 < shortest < longest < math.inf:

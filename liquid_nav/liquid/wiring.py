@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.options import check_counts, check_flags, check_numbers
 
 Polarities: TypeAlias = tuple[NDArray[np.int8], NDArray[np.int8]]
 """Sensory (N, I) and recurrent (N, N), both target by source."""
@@ -64,7 +65,9 @@ class FullyConnected(Wiring):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(1, units=self.units)
+        check_counts(units=self.units)
+        check_flags(self_connections=self.self_connections)
+        _check_seed(self.seed)
 
     @property
     def size(self) -> int:
@@ -73,7 +76,7 @@ class FullyConnected(Wiring):
 
     def synapses(self, inputs: int) -> Polarities:
         """See `Wiring.synapses`."""
-        _at_least(1, inputs=inputs)
+        check_counts(inputs=inputs)
         random = RandomState(self.seed)
         sensory = _signs(random, (self.units, inputs))
         recurrent = _signs(random, (self.units, self.units))
@@ -97,7 +100,9 @@ class Random(Wiring):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(1, units=self.units)
+        check_counts(units=self.units)
+        _check_seed(self.seed)
+        check_numbers(sparsity=self.sparsity)
         if not 0.0 <= self.sparsity < 1.0:
             raise ConfigError(f"sparsity must be in [0, 1), got {self.sparsity}")
 
@@ -108,7 +113,7 @@ class Random(Wiring):
 
     def synapses(self, inputs: int) -> Polarities:
         """See `Wiring.synapses`."""
-        _at_least(1, inputs=inputs)
+        check_counts(inputs=inputs)
         random = RandomState(self.seed)
         sensory = self._draw(random, inputs)
         for source in np.flatnonzero(~sensory.any(0)):
@@ -156,8 +161,9 @@ class NCP(Wiring):
 
     def __post_init__(self) -> None:
         counts = {name: value for name, value in asdict(self).items() if name != "seed"}
-        _at_least(0, recurrent_command=counts.pop("recurrent_command"))
-        _at_least(1, **counts)
+        check_counts(0, recurrent_command=counts.pop("recurrent_command"))
+        check_counts(**counts)
+        _check_seed(self.seed)
         for fan, layer in (
             ("sensory_fanout", "inter"),
             ("inter_fanout", "command"),
@@ -185,7 +191,7 @@ class NCP(Wiring):
 
     def synapses(self, inputs: int) -> Polarities:
         """See `Wiring.synapses`."""
-        _at_least(1, inputs=inputs)
+        check_counts(inputs=inputs)
         random = RandomState(self.seed)
         sensory = np.zeros((self.size, inputs), np.int8)
         recurrent = np.zeros((self.size, self.size), np.int8)
@@ -222,10 +228,12 @@ class AutoNCP(Wiring):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(sparsity=self.sparsity)
         if not 0.0 <= self.sparsity < 1.0:
             raise ConfigError(f"sparsity must be in [0, 1), got {self.sparsity}")
-        _at_least(1, motor=self.motor)
-        _at_least(self.motor + 2, units=self.units)
+        check_counts(motor=self.motor)
+        check_counts(self.motor + 2, units=self.units)
+        _check_seed(self.seed)
 
     @property
     def size(self) -> int:
@@ -270,9 +278,11 @@ def wiring_from_dict(data: Mapping[str, Any]) -> Wiring:
     Raises:
         ConfigError: if `WIRINGS` does not have its kind, or a field is missing, unknown or invalid.
     """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"a wiring must be a Wiring, or what its to_dict gives, got {data!r}")
     fields = dict(data)
     kind = fields.pop("kind", None)
-    if kind not in WIRINGS:
+    if not isinstance(kind, str) or kind not in WIRINGS:
         raise ConfigError(
             f"there is no wiring of kind {kind!r}; choose one of {', '.join(sorted(WIRINGS))}"
         )
@@ -326,7 +336,5 @@ def _signs(random: RandomState, shape: tuple[int, int]) -> NDArray[np.int8]:
     return signs
 
 
-def _at_least(least: int, **counts: int) -> None:
-    for name, count in counts.items():
-        if count < least:
-            raise ConfigError(f"{name} must be at least {least}, got {count}")
+def _check_seed(seed: Any) -> None:
+    check_counts(0, 2**32 - 1, seed=seed)

@@ -15,6 +15,9 @@ from liquid_nav.messages.plug import ImageAdapter, SensorSetup, WritableMessage
 MAX_PIXELS = 4096 * 4096
 """Number of pixels of the largest image that is decoded."""
 
+_PAGE = 4096
+"""Bytes; drivers round their buffers up to whole pages and send all of them."""
+
 
 class Encoding(NamedTuple):
     """Layout of the pixels of an encoding of sensor_msgs/image_encodings.
@@ -82,9 +85,7 @@ class ImageMessage(WritableMessage):
 
         """
         stamp, camera = stamp_at(message, arrival), adapter_of(setup)
-        image = camera.adapt(decode_image(message, setup.depth))
-        setup.see(image)
-        return CameraFrame(stamp, arrival, image)
+        return CameraFrame(stamp, arrival, camera.adapt(decode_image(message, setup.depth)))
 
     def encode(self, event: CameraFrame) -> Fields:
         """Give the fields: rgb8."""
@@ -128,7 +129,7 @@ def decode_image(
 
     Raises:
         MessageError: on an unknown encoding, a size of zero or above `max_pixels`, or a step or a
-            length of data that does not fit the size.
+            length of data that does not fit the size; up to a page or a row may follow the image.
 
     """
     width, height, step = message.width, message.height, message.step
@@ -143,7 +144,8 @@ def decode_image(
             f"image step is {step}, {width} pixels of {message.encoding} need "
             f"{width * encoding.size}"
         )
-    if len(message.data) != step * height:
+    surplus = len(message.data) - step * height
+    if not 0 <= surplus <= max(step, _PAGE):
         raise MessageError(
             f"image has {len(message.data)} bytes, {height} rows of {step} are {step * height}"
         )
@@ -154,10 +156,11 @@ def decode_image(
     rows = np.lib.stride_tricks.as_strided(
         data, (height, width * encoding.size), (step, 1), writeable=False
     )
+    shape = height, width, encoding.channels
     if encoding.number is np.uint16:
         deep = np.ascontiguousarray(rows).view(number).astype(np.uint16)
-        rows = (depth or Depth()).reduce(deep)
-    return to_rgb(rows.reshape(height, width, encoding.channels), encoding)
+        rows = (depth or Depth()).reduce(deep.reshape(shape))
+    return to_rgb(rows.reshape(shape), encoding)
 
 
 def to_rgb(pixels: NDArray[np.uint8], encoding: Encoding) -> NDArray[np.uint8]:

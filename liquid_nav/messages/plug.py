@@ -27,11 +27,6 @@ from liquid_nav.registry import Registry
 Rotation = NDArray[np.float64]
 """Rotation matrix, shape (3, 3)."""
 
-_GREY = (
-    "all images so far are grey: a policy that looks for a colour cannot see it; use a colour "
-    "camera, or a policy that was trained on grey images"
-)
-
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +60,6 @@ class SensorSetup:
             nothing to rotate, and may raise `MessageError`.
         goal_frame: ``frame_id`` that goals must have; empty accepts any.
         depth: how many bits images of 16 bits use.
-        colour: whether any image so far had a colour; None before the first image.
 
     """
 
@@ -73,19 +67,12 @@ class SensorSetup:
     imu_rotation: Callable[[str | None], Rotation | None] = aligned
     goal_frame: str = ""
     depth: Depth = field(default_factory=Depth)
-    colour: bool | None = None
-
-    def see(self, image: NDArray[np.uint8]) -> None:
-        """Note whether the policy's image, uint8 RGB (H, W, 3), has a colour."""
-        if not self.colour:
-            self.colour = bool((image != image[..., :1]).any())
 
     @property
     def camera_warnings(self) -> tuple[str, ...]:
-        """What is unusual about the images so far, in plain sentences."""
-        grey = "" if self.colour is not False else _GREY
+        """What had to be assumed about the images so far, in plain sentences."""
         found = () if self.camera is None else self.camera.warnings
-        return (*found, *filter(None, (self.depth.warning, grey)))
+        return (*found, self.depth.warning) if self.depth.warning else found
 
 
 class EventMessage(ABC):

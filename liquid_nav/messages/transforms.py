@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from liquid_nav.messages.decode import MessageError
-from liquid_nav.messages.fields import BODY
+from liquid_nav.messages.fields import BODY, plain_frame
 from liquid_nav.messages.plug import Rotation
 from liquid_nav.rotations import to_matrix
 
@@ -51,13 +51,13 @@ class StaticTransforms:
         """
         refused = ""
         for transform in message.transforms:
-            q, child = transform.transform.rotation, _plain(transform.child_frame_id)
+            q, child = transform.transform.rotation, plain_frame(transform.child_frame_id)
             try:
                 rotation = rotation_of((q.x, q.y, q.z, q.w))
             except MessageError as error:
                 refused = f"transform to {child[:64]!r}: {error}"
                 continue
-            self._parents[child] = (_plain(transform.header.frame_id), rotation)
+            self._parents[child] = (plain_frame(transform.header.frame_id), rotation)
         self._found.clear()
         if refused:
             raise MessageError(refused)
@@ -72,7 +72,7 @@ class StaticTransforms:
         """
         known = self._found.get((frame, body))
         if known is None:
-            known = self._found[(frame, body)] = self._find(_plain(frame), _plain(body))
+            known = self._found[(frame, body)] = self._find(plain_frame(frame), plain_frame(body))
         return known
 
     def _find(self, frame: str, body: str) -> Rotation:
@@ -179,11 +179,6 @@ class ImuMounting:
             return None
         self.words = f"the IMU is turned from {frame!r} to {self._body} by /tf_static"
         return rotation
-
-
-def _plain(frame: str) -> str:
-    """Return the name of a frame as tf2 has it: tf of ROS 1 began it with a slash."""
-    return frame.lstrip("/")
 
 
 def _same(a: str, b: str) -> bool:

@@ -32,12 +32,18 @@ class Refusals:
 
     def add(self, why: str) -> None:
         """Count one."""
-        kind = "".join("#" if c.isdigit() else c for c in why)
-        while "##" in kind:
-            kind = kind.replace("##", "#")
+        kind = kind_of(why)
         self.count += 1
         self.reasons[kind] = self.reasons.get(kind, 0) + 1
         self.first.setdefault(kind, why)
+
+
+def kind_of(text: str) -> str:
+    """Replace the numbers in a text by `#`, so that texts that differ in them alone are one."""
+    kind = "".join("#" if c.isdigit() else c for c in text)
+    while "##" in kind:
+        kind = kind.replace("##", "#")
+    return kind
 
 
 class EventDecoder:

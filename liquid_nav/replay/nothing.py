@@ -76,13 +76,16 @@ def _cause(result: Replay, channel: Channel, cut: Cut) -> str:
         why = f"{figures.refusals} messages were refused, the most because: {reason}"
         mends = _remedy(reason, cut) or mends
     elif figures is not None and figures.events:
-        why = f"all {figures.events} measurements were rejected: {figures.last_rejection}"
+        reasons = ", ".join(figures.rejections)
+        why = f"all {figures.events} measurements were rejected: {reasons}"
     elif undecodable := result.damage.undecodable[topic]:
         why = f"none of {undecodable} messages could be decoded"
     elif cut.start or cut.duration is not None:
         why, mends = "no message in this part", "choose another part by --start and --duration"
     else:
         why = "no message"
+        if result.damage.lost:
+            why += f" left of a damaged recording: {'; '.join(result.damage.notes[:3])}"
     return f"{channel.value} ({topic}): {why}; {mends}"
 
 

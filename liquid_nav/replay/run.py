@@ -33,6 +33,7 @@ from liquid_nav.replay.failsafes import Failsafe, FailsafeLog
 from liquid_nav.replay.statistics import ChannelStatistics, ChannelTimes
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
 from liquid_nav.replay.topics import Topics, option_of
+from liquid_nav.replay.warnings import SensorWarning, WarningLog
 from liquid_nav.safety.layer import SafetyConfig
 
 MODES = tuple(Mode)
@@ -67,6 +68,7 @@ class Replay:
             for in silences.
         digest: SHA-256 over the commands at events, computed as `evaluation.flight.Flight.digest`.
         failsafes: every time in a failsafe.
+        warnings: what may be wrong with the sensors.
         channel_times: stamps and arrivals per channel.
         channels: statistics per channel.
         damage: what the recording lost.
@@ -89,6 +91,7 @@ class Replay:
     at_event: NDArray[np.bool_]
     digest: bytes
     failsafes: list[Failsafe]
+    warnings: list[SensorWarning]
     channel_times: dict[Channel, ChannelTimes]
     channels: dict[Channel, ChannelStatistics]
     damage: Damage
@@ -196,7 +199,7 @@ class _Run:
         self._times, self._vectors = array("q"), array("d")
         self._modes, self._at_event = array("B"), array("B")
         self._digest = hashlib.sha256()
-        self._failsafes = FailsafeLog()
+        self._failsafes, self._warnings = FailsafeLog(), WarningLog()
         self._channel_times: defaultdict[Channel, ChannelTimes] = defaultdict(ChannelTimes)
         self._changes: list[str] = []
         self._rejections: defaultdict[Channel, Refusals] = defaultdict(Refusals)
@@ -256,6 +259,7 @@ class _Run:
         self._channel_times[event.channel].add(event)
         self._add(command, True)
         self._failsafes.add(command)
+        self._warnings.add(event.arrival, self.controller.health.channels)
         self._digest.update(struct.pack("<q4d", command.stamp, *command.vector))
         if self._start is None:
             self._start = event.arrival
@@ -298,6 +302,7 @@ class _Run:
         `span` is that of the recording, see `Replay`.
         """
         channels = self._statistics(decoder, span)
+        self._warnings.close(self._end or 0)
         return Replay(
             topics=topics,
             start=self._start or 0,
@@ -309,6 +314,7 @@ class _Run:
             at_event=np.frombuffer(self._at_event, np.bool_),
             digest=self._digest.digest(),
             failsafes=self._failsafes.entries,
+            warnings=self._warnings.entries,
             channel_times={channel: self._channel_times[channel] for channel in channels},
             channels=channels,
             damage=damage,
@@ -340,8 +346,7 @@ class _Run:
                 self._start or 0,
                 span,
                 self._patience(channel),
-                health.rejected,
-                health.last_rejection,
+                _reasons(self._rejections[channel]),
                 health.late,
                 _reasons(decoder.refused[channel]),
             )
@@ -414,11 +419,11 @@ def _notes(
     notes += _counted("messages refused", decoder.refused)
     adapter = decoder.adapter
     if topics.channels.get(Channel.CAMERA) is not None and adapter is not None:
+        if adapter.calibrated and (adapter.rectified or adapter.covers < 0.99):
+            notes.append(f"camera: {adapter.summary}")
         if not adapter.calibrated and not adapter.warnings:
             notes.append(
                 "no calibration of the camera: images are used as if the model's camera took them"
             )
-        elif adapter.rectified or adapter.covers < 0.99:
-            notes.append(f"camera: {adapter.summary}")
         notes.extend(f"camera: {warning}" for warning in decoder.camera_warnings)
     return notes

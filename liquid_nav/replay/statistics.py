@@ -35,7 +35,7 @@ class ChannelStatistics:
     Attributes:
         events: measurements handed to the controller.
         rejected: how many of these the controller rejected.
-        last_rejection: why it rejected the last one.
+        rejections: how many of them for each reason; a reason reads as the first one did.
         late: how many of these came behind the controller's clock or behind a newer one.
         refused: how many messages became no event, by reason; a reason reads as the first one did.
         rate: events per second, from the first stamp to the last.
@@ -53,7 +53,7 @@ class ChannelStatistics:
 
     events: int
     rejected: int
-    last_rejection: str
+    rejections: dict[str, int]
     late: int
     refused: dict[str, int]
     rate: float
@@ -117,8 +117,7 @@ class ChannelTimes:
         start: int,
         span: tuple[int, int],
         patience: float,
-        rejected: int,
-        last_rejection: str,
+        rejections: dict[str, int],
         late: int,
         refused: dict[str, int],
     ) -> ChannelStatistics:
@@ -129,7 +128,7 @@ class ChannelTimes:
             span: arrivals, ns, from which and until which the channel should have sent.
             patience: longest silence, s, at an end of the span that is no gap where the channel has
                 too few events to show its own period; infinity for a channel that may be silent.
-            rejected, last_rejection, late, refused: see `ChannelStatistics`.
+            rejections, late, refused: see `ChannelStatistics`.
 
         """
         p50, p99, top = self._latency()
@@ -146,8 +145,8 @@ class ChannelTimes:
         flown = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
         return ChannelStatistics(
             events=len(stamps),
-            rejected=rejected,
-            last_rejection=last_rejection,
+            rejected=sum(rejections.values()),
+            rejections=rejections,
             late=late,
             refused=refused,
             rate=float((len(stamps) - 1) / flown) if flown else float("nan"),
@@ -222,13 +221,27 @@ def _are_gaps(intervals: Seconds, period: float) -> NDArray[np.bool_]:
     gaps = np.zeros(len(intervals), np.bool_)
     if math.isnan(period):
         return gaps
+    long = np.flatnonzero(intervals > _threshold(intervals, period))
+    # Equal stamps are no neighbours: what counts is the next interval that is not zero.
     moving = np.flatnonzero(intervals > 0)
-    periods = intervals[moving] / period
-    whole = periods[periods < DROP]
-    # By the median, as it is not moved by the few intervals that are far off.
-    spread = 1.4826 * float(np.median(np.abs(whole - 1))) if len(whole) else 0.0
-    beside = np.pad(periods, 1, constant_values=1.0)
-    shorter = np.minimum(beside[:-2], beside[2:])
-    long = (periods > GAP) | ((periods > DROP) & (periods + shorter > GAP))
-    gaps[moving] = long & (periods > 1 + SPREAD * spread)
+    place = np.searchsorted(moving, long)
+    before = np.where(place > 0, intervals[moving[place - 1]], period)
+    after = np.where(
+        place + 1 < len(moving), intervals[moving[np.minimum(place + 1, len(moving) - 1)]], period
+    )
+    missing = intervals[long] + np.minimum(before, after) > GAP * period
+    gaps[long] = missing | (intervals[long] > GAP * period)
     return gaps
+
+
+def _threshold(intervals: Seconds, period: float) -> float:
+    """Return the length above which an interval may be a gap, from how much the others vary.
+
+    The arrays are changed in place, because those of a long flight take megabytes.
+    """
+    whole = intervals[(intervals > 0) & (intervals < DROP * period)]
+    whole -= period
+    np.abs(whole, out=whole)
+    # By the median, which the few intervals that are far off do not move.
+    spread = 1.4826 * float(np.median(whole, overwrite_input=True)) if len(whole) else 0.0
+    return max(DROP * period, period + SPREAD * spread)

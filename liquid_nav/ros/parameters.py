@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 
-_TOPIC = re.compile(r"(~(/|$)|/)?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?", re.ASCII)
+_TOPIC = re.compile(r"~|(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _SUBSTITUTION = re.compile(r"\{(node|ns|namespace)\}")
-_LONGEST_NAME = 200
-"""Characters. DDS allows 247, and the namespace comes before the name."""
+_LONGEST_NAME = 247
+"""Characters that DDS allows, with the namespace before the name."""
 
 
 def name_fault(value: str) -> str:
@@ -42,7 +42,7 @@ def namespace_fault(value: str) -> str:
 def name_or_empty_fault(value: str) -> str:
     """As `name_fault`, for a name that may be left empty."""
     name = _SUBSTITUTION.sub("x", value)
-    if value and (not _TOPIC.fullmatch(name) or len(value) > _LONGEST_NAME or value == "/"):
+    if value and (not _TOPIC.fullmatch(name) or len(value) > _LONGEST_NAME):
         return (
             f"must be a valid name in ROS 2, got {value!r}: letters, digits and underscores, a "
             "single '/' between the parts, and no part that begins with a digit"

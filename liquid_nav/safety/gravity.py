@@ -20,6 +20,9 @@ from liquid_nav.events import SECOND, Channel, Odometry
 from liquid_nav.rotations import Vector, compose, inverse, rotate, to_matrix
 from liquid_nav.safety.warnings import SensorWarnings
 
+ABSURD = 1e6
+"""A sample with a larger number, rad/s or m/s^2, says nothing: its square may be infinite."""
+
 Array = NDArray[Any]
 
 GRAVITY = 9.80665
@@ -126,6 +129,8 @@ class GravityCheck:
 
     def add(self, sample: list[float], stamp: int) -> None:
         """Look at a sample: angular velocity x, y, z, then specific force x, y, z; stamp in ns."""
+        if not all(abs(value) < ABSURD for value in sample):
+            return
         if self._from is not None:
             self._rates.append((stamp, sample))
         if self._agreed:

@@ -150,3 +150,13 @@ def test_broken_first_bytes_do_not_matter(entries: list[Entry], tmp_path: Path) 
     messages, damage = read(tmp_path / "broken.bag")
     assert contents(messages) == complete
     assert damage.lost == 0
+
+
+def test_a_chunk_that_is_there_twice_is_read_once(entries: list[Entry], tmp_path: Path) -> None:
+    data, complete = bag(tmp_path / "whole.bag", entries, None)
+    first, second = chunks(data)[:2]
+    (tmp_path / "twice.bag").write_bytes(data[:second] + data[first:second] + data[second:])
+    messages, damage = read(tmp_path / "twice.bag")
+    assert contents(messages) == complete
+    assert damage.lost == 0
+    assert damage.notes == ["twice.bag: a chunk is there twice, and is read once"]

@@ -155,6 +155,59 @@ def test_a_cut_file_gives_all_that_is_before_the_cut(
     assert any("cut short" in note for note in damage.notes)
 
 
+def records_of(data: bytes) -> list[tuple[int, int, int]]:
+    """Type, begin and end of every record of an MCAP file outside chunks."""
+    found, at = [], 8
+    while at < len(data) - 8:
+        opcode, length = struct.unpack_from("<BQ", data, at)
+        found.append((opcode, at, at + 9 + length))
+        at += 9 + length
+    return found
+
+
+@pytest.mark.parametrize("kind", ["chunked.mcap", "zstd.mcap", "lz4.mcap"])
+def test_a_chunk_that_is_there_twice_is_read_once(
+    whole: dict[str, bytes], tmp_path: Path, kind: str
+) -> None:
+    data = whole[kind]
+    (tmp_path / kind).write_bytes(data)
+    complete, _ = read(tmp_path / kind)
+    first, second = [begin for opcode, begin, _ in records_of(data) if opcode == 6][:2]
+    (tmp_path / kind).write_bytes(data[:second] + data[first:second] + data[second:])
+    messages, damage = read(tmp_path / kind)
+    assert len(messages) == len(complete)
+    assert damage.lost == 0
+    assert f"{kind}: a chunk is there twice, and is read once" in damage.notes
+
+
+def test_records_that_were_cut_out_are_missed(whole: dict[str, bytes], tmp_path: Path) -> None:
+    """The file reads well, but its summary counts more, and is not where the end says."""
+    data = whole["unchunked.mcap"]
+    path = tmp_path / "f.mcap"
+    path.write_bytes(data)
+    complete, _ = read(path)
+    messages = [(begin, end) for opcode, begin, end in records_of(data) if opcode == 5]
+    path.write_bytes(data[: messages[100][0]] + data[messages[110][0] :])
+    rest, damage = read(path)
+    assert len(rest) == len(complete) - 10
+    assert damage.lost == 10
+    assert any("its summary is not where" in n or "checksum" in n for n in damage.notes)
+
+
+def test_a_cut_chunk_that_is_not_compressed_keeps_what_it_begins_with(
+    whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A small bag of rosbags is one chunk, and what its topics are stands only there."""
+    path = tmp_path / "f.mcap"
+    path.write_bytes(whole["rosbags.mcap"])
+    complete, _ = read(path)
+    path.write_bytes(whole["rosbags.mcap"][: len(whole["rosbags.mcap"]) * 3 // 4])
+    messages, damage = read(path)
+    assert contents(messages) < contents(complete)
+    assert len(messages) > len(complete) * 0.65
+    assert any("is cut, or broken" in note for note in damage.notes)
+
+
 def test_a_broken_length_costs_what_is_around_it_only(
     whole: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -530,6 +583,16 @@ def write_as(kind: str, entries: list[tuple[str, str, int, bytes]], folder: Path
             use_chunking=kind != "unchunked.mcap",
         )
     return path
+
+
+@pytest.mark.parametrize("nonsense", [2**64 - 1, 2**63, -1])
+def test_times_that_no_clock_shows_are_counted(nonsense: int) -> None:
+    """Two in a row are no leap."""
+    times = [10**18, nonsense, nonsense, 10**18 + 1]
+    out = list(in_order(map(imu_record, times), damage := Damage()))
+    assert [record.time for record in out] == [10**18, 10**18 + 1]
+    assert damage.unreadable == 2
+    assert damage.notes == [f"{IMU}: its time is far from those of its neighbours"]
 
 
 def test_one_time_out_of_all_order_is_not_believed_but_a_leap_is() -> None:

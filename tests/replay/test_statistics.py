@@ -32,7 +32,7 @@ def statistics(
         times.add(CameraFrame(stamp, stamp + SECOND // 100, image))
     first, last = span or (float(stamps.min()), float(stamps.max()) + 0.01)
     start = round(first * SECOND)
-    return times.statistics(start, (start, round(last * SECOND)), patience, 0, "", 0, NONE)
+    return times.statistics(start, (start, round(last * SECOND)), patience, NONE, 0, NONE)
 
 
 GRID = 5 + np.arange(600) / 20

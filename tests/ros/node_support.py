@@ -148,9 +148,11 @@ class Vehicle:
         return self.stamp(message, offset)
 
     def sample(self, offset: float = 0.0, force: float = 9.81, rate: float = 0.1) -> Imu:
-        message = Imu()
-        message.linear_acceleration.z, message.angular_velocity.x = force, rate
-        message.angular_velocity.z = next(self._count) * 1e-6
+        message, noise = Imu(), next(self._count) * 1e-6
+        turned, felt = message.angular_velocity, message.linear_acceleration
+        turned.x, turned.y, turned.z = rate + noise, noise, noise
+        if force:  # Without any, the accelerometer is not there.
+            felt.x, felt.y, felt.z = noise, noise, force + noise
         return self.stamp(message, offset)
 
     def sense(self) -> None:

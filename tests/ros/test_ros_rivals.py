@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,24 +62,23 @@ class Listener:
         return {heartbeat.process.split()[0] for heartbeat in alive if heartbeat.active}
 
 
-def test_a_second_controller_of_one_name_does_not_start_and_names_the_first(
-    ros: Spinner, bundle: Path
+def test_a_second_controller_of_one_name_does_not_fly_and_names_the_first(
+    ros: Spinner, bundle: Path, tmp_path: Path
 ) -> None:
-    listener = Listener(ros)
+    """It does not start; or, on a machine too busy to discover the first in time, it yields."""
+    listener, log = Listener(ros), tmp_path / "log"
     words = ("-p", f"model:={bundle}", "-p", "autostart:=true")
-    with Process("controller", *words) as first:
+    with Process("controller", *words) as first, log.open("w") as sink:
         ros.until(lambda: listener.active() == {str(first.popen.pid)}, what="the first")
-        with Process("controller", *words, stderr=subprocess.PIPE) as second:
-            assert second.popen.wait(60) == MISCONFIGURED
-            assert second.popen.stderr is not None
-            text = second.popen.stderr.read().decode()
-        assert re.search(
-            rf"^error: another controller of this name is active: /liquid_nav_node "
-            rf"\(process {first.popen.pid} on .*\)$",
-            text,
-            re.MULTILINE,
-        ), text
-        ros.until(lambda: listener.active() == {str(first.popen.pid)}, what="the first")
+        reason = re.compile(
+            r"another controller of this name is active: /liquid_nav_node "
+            rf"\(process {first.popen.pid} on .*\)"
+        )
+        with Process("controller", *words, stderr=sink) as second:
+            ros.until(lambda: reason.search(log.read_text()), what="the reason")
+            if "deactivated" not in log.read_text():
+                assert second.popen.wait(60) == MISCONFIGURED
+            ros.until(lambda: listener.active() == {str(first.popen.pid)}, what="the first alone")
 
 
 def test_of_two_active_controllers_the_later_one_yields_and_hides_no_death(
@@ -102,7 +100,7 @@ def test_of_two_active_controllers_the_later_one_yields_and_hides_no_death(
         with Process("controller", *words, stderr=sink) as second:
             ros.until(lambda: listener.active() == {str(second.popen.pid)}, what="the second")
             first.popen.send_signal(signal.SIGCONT)
-            listener.said("not active", NODE)
+            listener.said("not active: another controller of this name is active", NODE)
             ros.until(lambda: listener.active() == {str(second.popen.pid)}, what="the second")
             listener.said("alive")
             second.popen.send_signal(signal.SIGKILL)
@@ -132,7 +130,9 @@ def test_the_heartbeat_of_another_hides_no_death(ros: Spinner) -> None:
     ticks: list[None] = []
     listener.world.create_timer(0.05, lambda: (ticks.append(None), other.send(False)))
     with Process("supervisor"):
-        ros.until_matched(active.publisher, other.publisher, listener.reader)
+        ros.until_matched(other.publisher, listener.reader)
+        # The supervisor, and the listener itself.
+        ros.until(lambda: active.publisher.get_subscription_count() == 2, what="the supervisor")
         active.send(True)
         ros.until(lambda: listener.commands, what="the zero command")
         listener.said("dead")
@@ -165,6 +165,14 @@ def test_a_supervisor_that_is_killed_is_missed(ros: Spinner, bundle: Path) -> No
             3.0,
             "the diagnostics of a controller without a supervisor",
         )
+
+
+def test_two_supervisors_are_told(ros: Spinner, bundle: Path) -> None:
+    listener = Listener(ros)
+    with Process("controller", "-p", f"model:={bundle}"):
+        bring_up(ros, listener.world)
+        with Process("supervisor"), Process("supervisor"):
+            listener.said("2 supervisors would take over at once", SUPERVISOR)
 
 
 def test_a_supervisor_that_would_command_elsewhere_is_told_by_both(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from liquid_nav.liquid.precision import full_precision
 from liquid_nav.liquid.scans import kernel_for
 from liquid_nav.liquid.synapses import Membrane, Synapses
 from liquid_nav.onboard import native
@@ -43,10 +44,11 @@ def ltc_scan(
 
     """
     tensors = (u, dt, v, *membrane, *sensory, *recurrent)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        states: Tensor = _LtcScan.apply(max_step, max_substeps, *tensors)  # type: ignore[no-untyped-call]
-        return states
-    return _forward(max_step, max_substeps, tensors, keep=False)[0]
+    with full_precision(v):
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            states: Tensor = _LtcScan.apply(max_step, max_substeps, *tensors)  # type: ignore[no-untyped-call]
+            return states
+        return _forward(max_step, max_substeps, tensors, keep=False)[0]
 
 
 class _LtcScan(torch.autograd.Function):
@@ -64,7 +66,8 @@ class _LtcScan(torch.autograd.Function):
         needs_u = ctx.needs_input_grad[2]
         if ctx.native is None:
             backward = _TorchBackward(tensors, saved, ctx.max_step, ctx.max_substeps)
-            return (None, None, *backward(states, grad, needs_u))
+            with full_precision(states):
+                return (None, None, *backward(states, grad, needs_u))
         tensors = [tensor.contiguous() for tensor in tensors]
         outputs: list[Tensor | None] = [torch.empty_like(tensor) for tensor in tensors]
         if not needs_u:

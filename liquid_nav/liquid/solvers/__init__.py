@@ -1,6 +1,6 @@
 """How an LTC is advanced over an interval: one solver a file."""
 
-from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.options import check_choice
 from liquid_nav.liquid.solvers.base import Solver, SolverOptions
 from liquid_nav.liquid.solvers.dopri5 import Dopri5
 from liquid_nav.liquid.solvers.exponential import Exponential
@@ -25,6 +25,5 @@ def make_solver(name: str, options: SolverOptions) -> Solver:
         ConfigError: if there is no such solver, or it refuses the options.
 
     """
-    if name not in SOLVERS:
-        raise ConfigError(f"solver must be one of {', '.join(SOLVERS)}, got {name!r}")
+    check_choice(SOLVERS, solver=name)
     return SOLVERS[name](options)

@@ -1,6 +1,5 @@
 """What every solver of the LTC does."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.liquid.options import check_counts, check_flags, check_numbers, check_seconds
 from liquid_nav.liquid.solvers.substeps import count_substeps
 from liquid_nav.liquid.synapses import Interval, Membrane, Neurons, Synapses
 
@@ -34,10 +34,10 @@ class SolverOptions:
     adjoint: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.max_step < math.inf:
-            raise ConfigError(f"max_step must be positive and finite seconds, got {self.max_step}")
-        if self.max_substeps < 1:
-            raise ConfigError(f"max_substeps must be at least 1, got {self.max_substeps}")
+        check_seconds(max_step=self.max_step)
+        check_counts(most=10**6, max_substeps=self.max_substeps)
+        check_numbers(tolerance=self.tolerance)
+        check_flags(adjoint=self.adjoint)
         if not 0.0 < self.tolerance < 1.0:
             raise ConfigError(f"tolerance must be between 0 and 1, got {self.tolerance}")
 

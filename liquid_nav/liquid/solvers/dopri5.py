@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import exponential_flow
+from liquid_nav.liquid.precision import widened
 from liquid_nav.liquid.solvers.base import Solver, SolverOptions
 from liquid_nav.liquid.synapses import (
     Interval,
@@ -61,10 +62,16 @@ class Dopri5(Solver):
     @torch.jit.unused
     def solve(self, neurons: Neurons, v: Tensor, dt: Tensor, count: int) -> Tensor:
         """See `Solver.solve`."""
-        assert neurons.interval is not None
+        interval = neurons.interval
+        assert interval is not None
+        # Half precision cannot meet any tolerance.
+        low, high, state, dt = map(widened, (*interval, v, dt))
+        first, second, third = map(widened, neurons.recurrent)
+        capacitance = widened(neurons.capacitance)
+        wide = Neurons(widened(neurons.drive), (first, second, third), capacitance, None)
         solved = dt.clamp(max=self.max_step * self.max_substeps)
-        v = self._integrate(neurons, v, solved).clamp(*neurons.interval)
-        return exponential_flow(v, *gates(neurons, v), dt - solved)
+        state = self._integrate(wide, state, solved).clamp(low, high)
+        return exponential_flow(state, *gates(wide, state), dt - solved).to(v.dtype)
 
     def scan(
         self,

@@ -29,5 +29,6 @@ class Fused(Solver):
         for _ in range(count):
             v_inf, time_constant = gates(neurons, v)
             h = (dt / self.unfolds).unsqueeze(1)
-            v = torch.lerp(v, v_inf, h / (time_constant + h))
+            share = h / (time_constant + h)
+            v = torch.lerp(v, v_inf.to(v.dtype), share.to(v.dtype))
         return v

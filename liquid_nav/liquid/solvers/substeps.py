@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from liquid_nav.liquid.precision import widened
+
 
 def count_substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[int]:
     """Count the substeps that the longest of dt (B, T) needs, for each of T intervals.
@@ -13,7 +15,7 @@ def count_substeps(dt: Tensor, max_step: float, max_substeps: int) -> list[int]:
     # A compiled graph cannot depend on values, and surplus substeps are identities.
     if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
         return [max_substeps] * dt.shape[1]
-    longest: list[float] = dt.detach().amax(0).tolist()
+    longest: list[float] = widened(dt.detach()).amax(0).tolist()
     # NaN fails the comparison, and so costs no more than the longest gap.
     return [
         int(t / max_step) + 1 if t < max_step * (max_substeps - 1) else max_substeps

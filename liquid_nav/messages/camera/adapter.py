@@ -92,7 +92,7 @@ class CameraAdapter:
     def summary(self) -> str:
         """What the images are made of, in a few words."""
         if not self.calibrated:
-            return "; ".join(self._warnings) or "no calibration: images are only scaled"
+            return "no calibration: images are only scaled"
         rectified = "; its images are taken as rectified: P holds, not D" if self.rectified else ""
         return f"it covers {self.covers:.0%} of the policy's view{rectified}"
 

@@ -45,9 +45,12 @@ class Depth:
         )
 
     def reduce(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Return `pixels` scaled to 8 bits; those brighter than the bits allow are white."""
+        """Return `pixels`, shape (H, W, channels), scaled to 8 bits; brighter ones are white.
+
+        A fourth channel is opacity, which drivers fill with its largest value: it does not count.
+        """
         if not self._given and self._bits < 16:
-            self._bits = max(self._bits, _bits_of(pixels))
+            self._bits = max(self._bits, _bits_of(pixels[..., :3]))
         scaled = pixels >> (max(self._bits, 8) - 8)
         if self._given and self._given < 16:
             scaled = np.minimum(scaled, 255)

@@ -35,6 +35,7 @@ class _Captured:
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018  In other libraries the variable is a constant.
         libc.fdopen.restype = ctypes.c_void_p
         libc.setvbuf.argtypes = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
         self._variable = ctypes.c_void_p.in_dll(libc, "stderr")

@@ -48,6 +48,16 @@ def _print_flight(console: Console, run: RunReport) -> None:
     spent = ", ".join(f"{mode.value} {seconds:.3f} s" for mode, seconds in run.modes.items())
     console.print(f"modes: {spent}", soft_wrap=True)
     _print_failsafes(console, run)
+    for warning in run.warnings[:_SHOWN]:
+        end = "the end" if warning.open else f"{warning.end:.3f} s"
+        console.print(
+            f"warning: {warning.channel.value}, {warning.start:.3f} s to {end}: {warning.text}",
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
+    if len(run.warnings) > _SHOWN:
+        console.print(f"warning: and {len(run.warnings) - _SHOWN} more")
 
 
 def _print_channels(console: Console, run: RunReport) -> None:

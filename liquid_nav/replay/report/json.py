@@ -43,6 +43,16 @@ def _run(run: RunReport) -> dict[str, Any]:
             }
             for failsafe in run.failsafes
         ],
+        "warnings": [
+            {
+                "channel": warning.channel.value,
+                "start_s": warning.start,
+                "end_s": warning.end,
+                "text": warning.text,
+                "open": warning.open,
+            }
+            for warning in run.warnings
+        ],
         "comparison": None if run.comparison is None else _comparison(run.comparison),
         "policy_faults": run.policy_faults,
         "lost": run.losses.total,

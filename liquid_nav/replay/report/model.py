@@ -42,6 +42,25 @@ class FailsafeSpan:
 
 
 @dataclass(frozen=True)
+class WarningSpan:
+    """A span of time in which a sensor gave reason to doubt it.
+
+    Attributes:
+        channel: of the sensor.
+        start, end: seconds after the first event of the flight.
+        text: what may be wrong, with the likely cause and what mends it.
+        open: whether it lasted until the replay ended.
+
+    """
+
+    channel: Channel
+    start: float
+    end: float
+    text: str
+    open: bool
+
+
+@dataclass(frozen=True)
 class TopicLosses:
     """Messages of one topic that lost some.
 
@@ -99,6 +118,7 @@ class RunReport:
         modes: seconds in each mode.
         channels: statistics of the channels that had messages.
         failsafes: in order of time.
+        warnings: about sensors, in the order in which they came.
         comparison: with the recorded commands, or of a changed replay with the one before; None
             where neither was asked for.
         policy_faults: errors of the policy, and outputs that were not finite.
@@ -121,6 +141,7 @@ class RunReport:
     modes: Mapping[Mode, float]
     channels: Mapping[Channel, ChannelStatistics]
     failsafes: tuple[FailsafeSpan, ...]
+    warnings: tuple[WarningSpan, ...]
     comparison: Comparison | None
     policy_faults: int
     losses: Losses
@@ -188,6 +209,16 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         modes=_modes(result),
         channels={c: figures for c, figures in result.channels.items() if figures.present},
         failsafes=failsafes,
+        warnings=tuple(
+            WarningSpan(
+                warning.channel,
+                (warning.start - result.start) / SECOND,
+                (warning.end - result.start) / SECOND,
+                warning.text,
+                warning.open,
+            )
+            for warning in result.warnings
+        ),
         comparison=comparison or result.comparison,
         policy_faults=result.policy_faults,
         losses=_losses(result.damage),

@@ -40,8 +40,12 @@ LONGEST_STEP = 0.2
 LONGEST_GAP = 1.0
 """Seconds; after a longer gap the vehicle may be anywhere, and odometry says where."""
 
-LARGEST_LAG = 0.75
-"""Metres that the vehicle may be away from its height setpoint; it is elsewhere if it is more."""
+LARGEST_LAG, LAG_TIME = 0.4, 0.5
+"""How far a vehicle may be from its height setpoint before it counts as elsewhere: metres, and
+in addition seconds of the present climb or descent."""
+
+SETTLING = 1.5
+"""m/s^2; how fast a climb or descent that has ended stops to count in that."""
 
 
 def climb(height: float, vz: float, elapsed: float, low: float, high: float) -> float:
@@ -83,7 +87,7 @@ class Crazyswarm2Backend(Backend):
 
     Where the vehicle may have moved without the setpoint, the setpoint begins once more at the
     height that odometry gives: at the first odometry after an activation without one, after a
-    landing, after a gap or a leap of the clock, and when the two differ by `LARGEST_LAG`.
+    landing, after a gap or a leap of the clock, and when the two differ by more than a lag.
     """
 
     name = "crazyswarm2"
@@ -123,6 +127,7 @@ class Crazyswarm2Backend(Backend):
         self._height: float = values["height"]
         self._last: Command | None = None
         self._doubtful = False  # Whether the next odometry sets the height.
+        self._climbing = 0.0  # Recent speed of climb or descent, m/s.
         if not values["lowest"] <= self._height <= values["highest"]:
             raise ConfigError(
                 "back-end crazyswarm2: heights must be lowest <= height <= highest, got "
@@ -146,7 +151,7 @@ class Crazyswarm2Backend(Backend):
         if not math.isfinite(height):
             height = values["height"]
         self._height = min(max(height, values["lowest"]), values["highest"])
-        self._last, self._doubtful = None, pose is None
+        self._last, self._doubtful, self._climbing = None, pose is None, 0.0
 
     def handover(self) -> dict[str, str]:
         """The height setpoint, metres."""
@@ -174,6 +179,8 @@ class Crazyswarm2Backend(Backend):
         landing = command.mode is Mode.LAND
         if not 0 <= elapsed <= LONGEST_GAP or (last.mode is Mode.LAND and not landing):
             self._doubtful = True
+        calmed = self._climbing - SETTLING * max(elapsed, 0.0)
+        self._climbing = max(abs(command.vz), calmed, 0.0)
         self._follow_odometry(command)
         lowest = 0.0 if landing else self.values["lowest"]
         self._height = climb(self._height, command.vz, elapsed, lowest, self.values["highest"])
@@ -190,7 +197,8 @@ class Crazyswarm2Backend(Backend):
             return
         height = float(self._pose.position[2])
         # The vehicle may have climbed or sunk since the odometry was measured.
-        moved = abs(command.vz) * abs(command.stamp - self._pose.stamp) / SECOND
-        lost = abs(height - self._height) > LARGEST_LAG + moved and command.mode is not Mode.LAND
+        behind = LAG_TIME + abs(command.stamp - self._pose.stamp) / SECOND
+        lag = LARGEST_LAG + behind * self._climbing
+        lost = abs(height - self._height) > lag and command.mode is not Mode.LAND
         if (self._doubtful or lost) and math.isfinite(height):
             self._height, self._doubtful = min(max(height, 0.0), self.values["highest"]), False

@@ -24,19 +24,24 @@ class ClockWatch:
 
     def __init__(self) -> None:
         self._newest: int | None = None
-        self._advanced_at = time.monotonic()
+        # Of the last look and of the last progress, s on the steady clock.
+        self._looked_at = self._advanced_at = time.monotonic()
 
     def fault(self, now: int) -> str:
         """Note that the node's clock reads `now`, ns; return what is wrong with it, or nothing.
 
-        To be called several times in `_STANDSTILL`, for the clock may advance only in between.
+        To be called several times in `_STANDSTILL`. After a longer pause, in which the process was
+        stopped, a clock that advanced by less than the pause counts as one that stopped in it.
         """
-        steady = time.monotonic()
+        looked_at, self._looked_at = self._looked_at, time.monotonic()
         behind = 0 if self._newest is None else self._newest - now
-        if self._newest is None or behind < 0 or behind > CLOCK_TOLERANCE:
-            self._newest, self._advanced_at = now, steady
-        elif behind > _JITTER:
+        if self._newest is None or behind > CLOCK_TOLERANCE:
+            self._newest, self._advanced_at = now, self._looked_at
+        elif behind < 0:
+            self._newest = now
+            self._advanced_at = min(looked_at - behind / SECOND, self._looked_at)
+        if _JITTER < behind <= CLOCK_TOLERANCE:
             return "clock: went back"
-        elif steady - self._advanced_at > _STANDSTILL:
+        if self._looked_at - self._advanced_at > _STANDSTILL:
             return "clock: stands still"
         return ""

@@ -10,32 +10,27 @@ still enter in one order, which a recording keeps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.qos import qos_policy_name_from_kind as policy_name
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
-from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured
-from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
+from liquid_nav.ros.backends import backend_specs
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.clock import ClockWatch
 from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
-from liquid_nav.ros.controller.expectations import expectations
-from liquid_nav.ros.controller.lifecycle import SUCCESS, ManagedNode
-from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
-from liquid_nav.ros.controller.lock import FairLock
+from liquid_nav.ros.controller.endpoints import HANGS, EndpointNode
+from liquid_nav.ros.controller.flight import Flight, make_flight
+from liquid_nav.ros.controller.lifecycle import SUCCESS
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
     SPECS,
@@ -43,29 +38,15 @@ from liquid_nav.ros.controller.parameters import (
     channel_specs,
     objection,
 )
-from liquid_nav.ros.controller.receiver import Receiver
-from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
-from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.controller.status import StatusPublisher
 from liquid_nav.ros.controller.supervision import Supervision
 from liquid_nav.ros.controller.topics import topics_status
 from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
-from liquid_nav.ros.parameters import check_topics, declare, read
-
-_OWN_TOPICS = {
-    "the diagnostics": TOPIC,
-    "the heartbeat": "~/heartbeat",
-    "the liquid state": "~/liquid_state",
-    "the status": STATUS_TOPIC,
-}
-"""Topics of the node that no parameter names."""
+from liquid_nav.ros.parameters import declare, read
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
-
-_HANGS = 0.2
-"""s to wait for the controller, after which it counts as hanging; it takes milliseconds."""
 
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
@@ -74,22 +55,7 @@ _DISCOVERY = 1.0
 """s before a start by itself in which another controller of this name may be discovered."""
 
 
-@dataclass
-class Flight:
-    """What a configured node holds, from its configuration to its cleanup."""
-
-    parameters: Parameters
-    policy: Policy
-    trained_rates: Mapping[Channel, float]
-    controller: Controller
-    backend: Backend
-    sensors: Sensors
-    liquid_state: LiquidStatePublisher
-    monitor: Monitor
-    recorders: list[Recorder]
-
-
-class ControllerNode(ManagedNode):
+class ControllerNode(EndpointNode):
     """`liquid_nav_node`.
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
@@ -105,11 +71,6 @@ class ControllerNode(ManagedNode):
     """
 
     def __init__(self, **options: Any) -> None:
-        # Needed by `create_publisher`, which the constructor of the base class calls.
-        self._qos_faults: dict[str, str] = {}
-        self._all_publishers: list[Any] = []
-        self._lock = FairLock()  # Of the controller and all that its events and commands pass.
-        self._receiver = Receiver(self._lock, self._answer, self._log_error)
         super().__init__("liquid_nav_node", **options)
         self._specs = (*SPECS, *channel_specs(), *backend_specs())
         declare(self, self._specs)
@@ -212,28 +173,12 @@ class ControllerNode(ManagedNode):
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
 
-    def destroy_node(self) -> None:
-        """As the base class, after the end of the thread that receives measurements."""
-        self._receiver.close(_HANGS)
-        super().destroy_node()
-
     def _configure(self) -> None:
-        self._flight = self._make_flight()
+        values = read(self, self._specs)
+        self._flight = make_flight(self, values, self._qos_faults, self._make_sensors)
 
-    def _make_flight(self) -> Flight:
-        """Everything that the parameters ask for.
-
-        Raises:
-            LiquidNavError: on parameters or a bundle that cannot fly, for one because the policy
-                cannot give the back-end what it needs.
-
-        """
-        parameters = Parameters.of(read(self, self._specs))
-        values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
-        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
-        camera = policy.config.camera
-        controller = Controller(policy, parameters.safety)
-        sensors = Sensors(
+    def _make_sensors(self, parameters: Parameters, policy: Policy, monitor: Monitor) -> Sensors:
+        return Sensors(
             self,
             self._receiver.group,
             parameters,
@@ -243,38 +188,6 @@ class ControllerNode(ManagedNode):
             self._on_event,
             self._answer_events,
             self._on_qos_fault,
-        )
-        backend = selected_backend(values)
-        backend.check_rate("minimum_rate", values["minimum_rate"])
-        if backend.needs_odometry and not values["topics.odometry"]:
-            raise ConfigError(
-                f"back-end {backend.name} needs odometry to turn velocities into the world frame, "
-                "but topics.odometry is empty: set it to the topic of the odometry"
-            )
-        with ExitStack() as made:
-            made.callback(backend.close)
-            backend.configure(self)
-            check_topics(self, {**_OWN_TOPICS, **sensors.topics, **backend.topics_by_parameter})
-            liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
-            made.callback(liquid_state.close)
-            recorders = make_recorders(self, values, camera)
-            made.pop_all()
-        self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
-        if values["task"] not in ("", manifest.task):
-            self.get_logger().warning(
-                f"the model {values['model']} was trained for the task {manifest.task}, and is to "
-                f"fly {values['task']}: choose another one by the parameter model"
-            )
-        return Flight(
-            parameters,
-            policy,
-            manifest.rates,
-            controller,
-            backend,
-            sensors,
-            liquid_state,
-            monitor,
-            recorders,
         )
 
     def _begin_flight(self) -> None:
@@ -305,7 +218,7 @@ class ControllerNode(ManagedNode):
         flight = self._flight
         if not self._active or flight is None:
             return
-        with self._lock.within(_HANGS):  # And without it, if the controller hangs.
+        with self._lock.within(HANGS):  # And without it, if the controller hangs.
             self._active, now, backend = False, self._now(), flight.backend
             command = Command(now, mode=Mode.HOVER, reason=reason)
             self._finish(
@@ -334,50 +247,6 @@ class ControllerNode(ManagedNode):
                 flight.backend.close,
                 *(partial(recorder.wait, timeout) for recorder in flight.recorders),
             )
-
-    def create_publisher(self, *args: Any, **options: Any) -> Any:
-        """As the base class; reports readers of incompatible QoS, also those of back-ends."""
-        topic = options.get("topic", args[1] if len(args) > 1 else "")
-        options.setdefault(
-            "event_callbacks",
-            PublisherEventCallbacks(incompatible_qos=lambda info: self._on_qos_fault(topic, info)),
-        )
-        publisher = super().create_publisher(*args, **options)
-        self._all_publishers.append(publisher)
-        return publisher
-
-    def destroy_publisher(self, publisher: Any) -> bool:
-        """As the base class."""
-        if publisher in self._all_publishers:
-            self._all_publishers.remove(publisher)
-        return bool(super().destroy_publisher(publisher))
-
-    @property
-    def subscriptions(self) -> Iterator[Any]:
-        """Those that an executor serves: not those of the `Receiver`."""
-        return (s for s in super().subscriptions if s.callback_group is not self._receiver.group)
-
-    @property
-    def waitables(self) -> Iterator[Any]:
-        """Those that an executor serves: not the QoS events of the `Receiver`'s subscriptions."""
-        return (w for w in super().waitables if w.callback_group is not self._receiver.group)
-
-    def create_subscription(self, *args: Any, **options: Any) -> Any:
-        """As the base class; simulated time is received together with the measurements."""
-        if args[1:2] == ("/clock",):
-            options["callback_group"] = self._receiver.group
-        subscription = super().create_subscription(*args, **options)
-        if subscription.callback_group is self._receiver.group:
-            self._receiver.add(subscription)
-        return subscription
-
-    def destroy_subscription(self, subscription: Any) -> bool:
-        """As the base class."""
-        self._receiver.remove(subscription)
-        return bool(super().destroy_subscription(subscription))
-
-    def _log_error(self, text: str) -> None:
-        self.get_logger().error(text, throttle_duration_sec=1.0)
 
     # From events to commands, in either thread.
 
@@ -491,12 +360,19 @@ class ControllerNode(ManagedNode):
         return 0.5 / float(flight.parameters.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
-        """Whether the controller still receives everything that the policy needs."""
-        staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
+        """Whether the policy still receives everything that it needs, and still answers to it."""
+        staleness, health = flight.parameters.safety.staleness, flight.controller.health
+        if health.unfit or health.inferred is None:
+            return False
         for channel in flight.policy.channels:
-            stamp = channels[channel].stamp
+            stamp = health.channels[channel].stamp
             ages = staleness.get(channel) or flight.policy.staleness[channel]
-            if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
+            if stamp is None:
+                return False
+            if ages is None:  # A goal is valid for ever, and so is what was inferred from it.
+                continue
+            oldest = now - round(ages.hover * SECOND)
+            if stamp < oldest or health.inferred < oldest or stamp > 2 * now - oldest:
                 return False
         return True
 
@@ -505,7 +381,7 @@ class ControllerNode(ManagedNode):
     def _on_timer(self) -> None:
         # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
         # is not, see `Backend.command`.
-        with self._lock.within(_HANGS) as held:
+        with self._lock.within(HANGS) as held:
             flight = self._flight
             if not held or flight is None or not self._active:
                 return
@@ -514,10 +390,10 @@ class ControllerNode(ManagedNode):
 
     def _on_heartbeat(self) -> None:
         """Tell the supervisor that the controller is alive, unless it hangs."""
-        with self._lock.within(_HANGS) as held:
+        with self._lock.within(HANGS) as held:
             flight = self._flight
             if not held:
-                self._log_error(f"the controller hangs: no answer for {_HANGS:g} s")
+                self._log_error(f"the controller hangs: no answer for {HANGS:g} s")
             elif flight is not None:
                 landing_speed = flight.parameters.safety.landing_speed
                 self._supervision.send(flight.backend, self._command, landing_speed)
@@ -528,13 +404,13 @@ class ControllerNode(ManagedNode):
         if not self._active or flight is None:
             return
         flight.sensors.close()
-        with self._lock.within(_HANGS):
+        with self._lock.within(HANGS):
             self._entered = None
             flight.backend.deactivate()  # No zero command in the midst of the other's commands.
-        self.get_logger().error(
-            f"deactivated: another controller of this name is active, {rival.sender}"
-        )
+        self._failure = f"another controller of this name is active: {rival.sender}"
+        self.get_logger().error(f"deactivated: {self._failure}")
         self.trigger_deactivate()
+        self._status.lifecycle("inactive", self._failure)
 
     def _take_back(self, supervisor: Heartbeat) -> None:
         """Take the vehicle over from the supervisor, with what that held.
@@ -544,7 +420,7 @@ class ControllerNode(ManagedNode):
         flight = self._flight
         if not self._active or flight is None:
             return
-        with self._lock.within(_HANGS) as held:
+        with self._lock.within(HANGS) as held:
             if held and supervisor.backend == flight.backend.name:
                 flight.backend.take_over(supervisor.handover)
         if supervisor.mode is Mode.STOP and not self._stopped:
@@ -554,7 +430,7 @@ class ControllerNode(ManagedNode):
     def _stop(self, engaged: bool) -> bool:
         """Engage or release the operator's stop; return whether the controller knows of it yet."""
         self._stopped, self._stop_pending = engaged, True
-        with self._lock.within(_HANGS) as held:
+        with self._lock.within(HANGS) as held:
             if held:
                 self._tell_stop()
         return held
@@ -594,11 +470,6 @@ class ControllerNode(ManagedNode):
         if self._active:
             self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 
-    def _on_qos_fault(self, topic: str, info: Any) -> None:
-        policy = policy_name(info.last_policy_kind)
-        self._qos_faults[topic] = f"{policy}, {info.total_count} endpoints"
-        self.get_logger().warning(f"incompatible QoS on {topic}: {policy}; no messages will pass")
-
     def _report(self) -> None:
         """Publish the diagnostics."""
         flight = self._flight
@@ -611,9 +482,9 @@ class ControllerNode(ManagedNode):
         self._diagnostics_publisher.publish(message(name, self._now(), statuses))
 
     def _flight_statuses(self, flight: Flight) -> list[Status]:
-        controller, backend, monitor = flight.controller, flight.backend, flight.monitor
-        flight.sensors.match_publishers()
-        with self._lock.within(_HANGS) as held:
+        backend, monitor, sensors = flight.backend, flight.monitor, flight.sensors
+        sensors.match_publishers()
+        with self._lock.within(HANGS) as held:
             if not held:
                 return [Status(ERROR, "controller", "hangs: it does not answer", {})]
             now = self._now()
@@ -624,19 +495,15 @@ class ControllerNode(ManagedNode):
                 "fresh": str(fresh).lower(),
                 "operator_stop": str(self._stopped).lower(),
             }
-            expected = expectations(
-                flight.policy,
-                flight.parameters.safety,
-                flight.trained_rates,
-                controller.health.channels,
-                backend.needs_odometry,
-            )
-            statuses = monitor.statuses(controller.health, now, backend.fault, values, expected)
-            statuses += [recorder.status() for recorder in flight.recorders]
+            statuses = flight.statuses(now, values)
         for news in monitor.news:
             self.get_logger().warning(news)
         monitor.news.clear()
-        needed = {channel for channel, expectation in expected.items() if expectation.needed}
+        streams = {
+            channel
+            for channel, expected in flight.expected().items()
+            if expected.needed and expected.staleness is not None
+        }
         heartbeat = self.resolve_topic_name("~/heartbeat")
-        topics = topics_status(self, flight.sensors.wanted(needed), backend.topics, heartbeat)
+        topics = topics_status(self, sensors.wanted(streams), backend.topics, heartbeat)
         return [*statuses, topics, self._supervision.status(backend)]

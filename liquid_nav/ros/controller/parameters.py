@@ -206,43 +206,26 @@ class Parameters:
     imu_rotation: Rotation | None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Parameters:
-        """Check the parameters one by one and together; those of back-ends are kept as they are.
+    def of(cls, values: Mapping[str, Any], specs: Iterable[Spec] = SPECS) -> Parameters:
+        """Check the parameters of `specs` one by one, and those of `SPECS` together.
+
+        The others are kept as they are.
 
         Raises:
             ConfigError: on a value out of its range, or values that do not fit together.
 
         """
-        for spec in (*SPECS, *channel_specs()):
-            if spec.name in values:
-                spec.check(values[spec.name])
+        for spec in specs:
+            spec.check(values[spec.name])
         limits = CommandLimits(**{name: values[f"limits.{name}"] for name in _LIMITS})
-        staleness = {
-            Channel(name): Staleness(
-                values[f"staleness.{name}.hover"], values[f"staleness.{name}.land"]
-            )
-            for name in _STALE
-        }
-        fence = None
-        if values["geofence.enabled"]:
-            if not values["topics.odometry"]:
-                raise ConfigError(
-                    "geofence.enabled needs odometry, but topics.odometry is empty: set it to the "
-                    "topic of the odometry"
-                )
-            low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
-            fence = Geofence(
-                (low[0], low[1], low[2]),
-                (high[0], high[1], high[2]),
-                values["geofence.deceleration"],
-            )
+        staleness = {Channel(name): _staleness(values, name) for name in _STALE}
         frozen = {Channel(name): values[f"frozen.{name}"] for name in _FROZEN}
         safety = SafetyConfig(
             limits,
             staleness,
             values["recovery"],
             values["landing_speed"],
-            fence,
+            _geofence(values),
             frozen={channel: age for channel, age in frozen.items() if age > 0},
             cross_checks=values["cross_checks"],
         )
@@ -324,6 +307,31 @@ def objection(
     except ConfigError as error:
         return str(error)
     return ""
+
+
+def _staleness(values: Mapping[str, Any], channel: str) -> Staleness:
+    name = f"staleness.{channel}"
+    try:
+        return Staleness(values[f"{name}.hover"], values[f"{name}.land"])
+    except ConfigError as error:
+        raise ConfigError(f"{name}.hover and {name}.land: {error}") from error
+
+
+def _geofence(values: Mapping[str, Any]) -> Geofence | None:
+    if not values["geofence.enabled"]:
+        return None
+    if not values["topics.odometry"]:
+        raise ConfigError(
+            "geofence.enabled needs odometry, but topics.odometry is empty: set it to the topic of "
+            "the odometry"
+        )
+    low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
+    try:
+        return Geofence(
+            (low[0], low[1], low[2]), (high[0], high[1], high[2]), values["geofence.deceleration"]
+        )
+    except ConfigError as error:
+        raise ConfigError(f"geofence.low and geofence.high: {error}") from error
 
 
 def _vector(values: Mapping[str, Any], name: str, size: int) -> list[float]:

@@ -148,7 +148,7 @@ class Sensors:
         return {wanted.parameter: wanted.topic for wanted in self._wanted}
 
     def wanted(self, needed: Collection[Channel]) -> list[Wanted]:
-        """The topics that are read, for `topics_status`; `needed`: channels that must be there."""
+        """The topics that are read, for `topics_status`; `needed`: channels that must flow."""
         return [
             Wanted(
                 item.parameter,
@@ -338,5 +338,5 @@ class Sensors:
         words = "another calibration came" if known else "calibrated"
         if adapter.calibrated:
             self._node.get_logger().info(f"camera: {words}; {adapter.summary}")
-        else:
-            self._node.get_logger().warning(f"camera: {adapter.summary}")
+        # What is unusual about it is logged with the diagnostics.
+        self._monitor.counts[Channel.CAMERA].warnings = self._setup.camera_warnings

@@ -3,18 +3,20 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 
 from liquid_nav.cli.main import main
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
-from liquid_nav.events import SECOND, CameraFrame, Event
+from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav.onboard import Manifest, Policy
 from liquid_nav.policy import save_bundle
 from liquid_nav.recording.recorder import FlightRecorder
@@ -28,7 +30,7 @@ from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
 from replay import browser
-from replay.replay_support import events, record, replayed
+from replay.replay_support import events, record, replayed, rewrite_bag, rewrite_mcap
 from support import frame, small_network
 
 SECTIONS = [
@@ -178,13 +180,61 @@ def test_a_file_name_that_holds_html_is_shown_as_text(folder: Path, tmp_path: Pa
     assert printable("a\x00\udcff<\n\U0001f681") == "a\ufffd\ufffd<\n\U0001f681"
 
 
+def db3(source: Path, folder: Path) -> Path:
+    """The flight as SQLite, without its end."""
+    rewrite_bag(source, folder / "bag", StoragePlugin.SQLITE3)
+    file = next((folder / "bag").glob("*.db3"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+    return folder / "bag"
+
+
+def flipped(source: Path, folder: Path) -> Path:
+    """The flight in many chunks, one of which is noise."""
+    rewrite_mcap(source, folder / "flipped.mcap")
+    content = bytearray((folder / "flipped.mcap").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(range(200))
+    (folder / "flipped.mcap").write_bytes(content)
+    return folder / "flipped.mcap"
+
+
+@pytest.mark.parametrize("damaged", [db3, flipped])
+def test_what_a_reader_tells_of_losses_is_in_the_page(
+    folder: Path, tmp_path: Path, damaged: Callable[[Path, Path], Path]
+) -> None:
+    flight = damaged(folder / "flight.mcap", tmp_path)
+    page = Page(report(folder, tmp_path / "out", flight=str(flight)))
+    check(page)
+    figures = json.loads((tmp_path / "out" / "replay.json").read_text())["replay"]
+    assert figures["damage"]
+    assert all(note in page.words for note in figures["damage"])
+    assert "hold all that was recorded" not in page.words
+    assert f"{figures['lost']} messages are known to be lost" in page.words
+
+
+def test_rejected_measurements_are_told_with_their_reasons(
+    folder: Path, tmp_path: Path, flow_policy: Policy
+) -> None:
+    flight = events(0.5)
+    for k, event in enumerate(flight):
+        if isinstance(event, ImuSample) and k % 10 == 0:
+            flight[k] = replace(event, specific_force=np.full(3, np.nan))
+    record(tmp_path / "nan.mcap", flow_policy, flight)
+    page = Page(report(folder, tmp_path / "out", flight=str(tmp_path / "nan.mcap")))
+    channels = json.loads((tmp_path / "out" / "replay.json").read_text())["replay"]["channels"]
+    count = channels["imu"]["rejections"]["not finite"]
+    assert count > 5
+    assert channels["imu"]["rejected"] == sum(channels["imu"]["rejections"].values())
+    assert f"imu: {count} rejected: not finite" in page.words
+
+
 @pytest.fixture
 def hostile(flow_policy: Policy, tmp_path: Path) -> Path:
     """A page in which each text that comes from outside is script."""
     record(tmp_path / "flight.mcap", flow_policy, events(0.5))
     run = run_report(replayed(tmp_path / "flight.mcap", flow_policy))
     channels = {
-        channel: replace(c, last_rejection=HOSTILE, refused={HOSTILE: 1}, gaps=[(0.1, 0.1)])
+        channel: replace(c, rejections={HOSTILE: 1}, refused={HOSTILE: 1}, gaps=[(0.1, 0.1)])
         for channel, c in run.channels.items()
     }
     run = replace(

@@ -107,7 +107,7 @@ def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bu
         (images, lambda: v.picture(width=0, height=0, step=0, data=array("B")), "0x0"),
         (images, lambda: v.picture(step=1), "image step is 1"),
         (images, lambda: v.picture(encoding="32FC1"), "'32FC1'"),
-        (images, lambda: v.picture(height=47), "bytes"),
+        (images, lambda: v.picture(height=49), "bytes"),
         (images, lambda: v.picture(offset=60), "in the future"),
         (images, lambda: v.picture(offset=-60), "old"),
         (images, lambda: Image(encoding="rgb8", width=64, height=48, step=192), "old"),
@@ -179,7 +179,7 @@ def test_camera_info_comes_first(ros: Spinner, bundle: Path) -> None:
 
 
 def test_what_the_camera_lacks_is_reported(ros: Spinner, bundle: Path) -> None:
-    """Rectified images by their topic, first without a calibration and without colour."""
+    """Rectified images by their topic, first without a calibration."""
     rectified = {"topics__image": "camera/image_rect", "use_camera_info": True}
     vehicle = Vehicle(ros, bundle, **rectified)
     vehicle.image = vehicle.world.create_publisher(Image, "camera/image_rect", LOUD)
@@ -187,15 +187,8 @@ def test_what_the_camera_lacks_is_reported(ros: Spinner, bundle: Path) -> None:
     infos = vehicle.world.create_publisher(CameraInfo, "camera/camera_info", 1)
     ros.until_matched(infos)
     infos.publish(CameraInfo())
-    grey = array("B", bytes([90, 90, 90] * (64 * 48)))
-    vehicle.until(
-        lambda: (
-            vehicle.image.publish(vehicle.picture(data=grey))
-            or "K is zero" in vehicle.words("camera")
-        ),
-        "a camera without calibration",
-    )
-    assert "all images so far are grey" in vehicle.words("camera")
+    vehicle.sensing = True
+    vehicle.until_reported("camera", "K is zero")
     calibration = {"width": 64, "height": 48, "distortion_model": "plumb_bob"}
     k = [50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]
     p = [32.0, 0, 31.5, 0, 0, 32, 23.5, 0, 0, 0, 1, 0]
