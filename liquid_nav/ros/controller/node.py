@@ -48,6 +48,9 @@ from liquid_nav.ros.parameters import declare, read
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
+_STOP_TIMEOUT = 1.0
+"""s after which a stop is answered although the controller has not taken note of it."""
+
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
@@ -430,7 +433,7 @@ class ControllerNode(EndpointNode):
     def _stop(self, engaged: bool) -> bool:
         """Engage or release the operator's stop; return whether the controller knows of it yet."""
         self._stopped, self._stop_pending = engaged, True
-        with self._lock.within(HANGS) as held:
+        with self._lock.within(_STOP_TIMEOUT) as held:
             if held:
                 self._tell_stop()
         return held
