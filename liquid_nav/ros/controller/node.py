@@ -173,8 +173,6 @@ class ControllerNode(EndpointNode):
         self._end_flight("node ends")
         self._close_flight()
         self.destroy_node()
-        # rclpy does not destroy this one, and with it the node stays in the graph for a while.
-        self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
         values = read(self, self._specs)
