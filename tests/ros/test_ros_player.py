@@ -15,11 +15,11 @@ pytest.importorskip("rosbags")
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import CameraInfo, Imu
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Damage
@@ -57,6 +57,11 @@ def message(kind: str, stamp: int, **fields: Any) -> bytes:
     elif kind == "geometry_msgs/msg/TwistStamped":
         twist = types["geometry_msgs/msg/Twist"](vector(1, 0, 0), vector(0, 0, 0))
         built = types[kind](header, twist)
+    elif kind == "sensor_msgs/msg/CameraInfo":
+        nine, region = np.zeros(9), types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+        built = types[kind](
+            header, 480, fields["width"], "", np.zeros(0), nine, nine, np.zeros(12), 0, 0, region
+        )
     else:
         built = types[kind](types["builtin_interfaces/msg/Time"](seconds, rest))
     return bytes(STORE.serialize_cdr(built, kind))
@@ -135,6 +140,32 @@ def test_the_start_can_be_skipped(ros: Spinner, bag: Path) -> None:
     assert samples[0].angular_velocity.x == COUNT // 2
 
 
+def test_a_calibration_from_before_the_start_is_played_and_kept_for_late_readers(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    kind = "sensor_msgs/msg/Imu"
+    entries = [
+        ("/imu", kind, START + k * PERIOD, message(kind, START + k * PERIOD, x=float(k)))
+        for k in range(COUNT)
+    ]
+    for when, width in ((START, 640), (START + 3 * PERIOD, 320)):
+        said = message("sensor_msgs/msg/CameraInfo", when, width=width)
+        entries.append(("/camera_info", "sensor_msgs/msg/CameraInfo", when, said))
+    entries.sort(key=lambda entry: entry[2])
+    write_mcap(tmp_path / "once.mcap", entries)
+    listener = ros.node("listener")
+    samples: list[Imu] = []
+    listener.create_subscription(Imu, "/imu", samples.append, QoSProfile(depth=1000))
+    player = play(ros, bag=str(tmp_path / "once.mcap"), start_offset=0.1)
+    ros.until(lambda: player.over, what="the end of the bag")
+    ros.until(lambda: len(samples) == COUNT // 2, what="the second half")
+    infos: list[CameraInfo] = []
+    latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    listener.create_subscription(CameraInfo, "/camera_info", infos.append, latched)
+    ros.until(lambda: infos, what="the calibration")
+    assert [info.width for info in infos] == [320]
+
+
 def damaged(bag: Path, way: str) -> Path:
     """Break the bag in one of the ways that happen; return what is to be played."""
     file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
@@ -183,6 +214,20 @@ def test_a_ros1_bag_is_played_in_the_form_of_ros2(ros: Spinner, bag: Path, tmp_p
     ros.until(lambda: len(samples) == COUNT, what="all messages")
     assert [sample.angular_velocity.x for sample in samples] == list(range(COUNT))
     assert [stamp_of(s.header.stamp) for s in samples] == [START + i * PERIOD for i in range(COUNT)]
+
+
+def test_what_ros2_has_no_name_for_is_skipped(ros: Spinner, tmp_path: Path) -> None:
+    kind = "sensor_msgs/msg/Imu"
+    entries = [
+        ("/imu", kind, START, message(kind, START, x=1.0)),
+        ("/imu raw#1", kind, START, message(kind, START, x=2.0)),
+        ("imu.left", kind, START, message(kind, START, x=3.0)),
+    ]
+    write_mcap(tmp_path / "odd.mcap", entries)
+    player = play(ros, bag=str(tmp_path / "odd.mcap"), wait_for_reader=False)
+    ros.until(lambda: player.over, what="the end of the bag")
+    assert player.skipped == {"/imu raw#1": 1, "imu.left": 1}
+    assert player.sent == 1
 
 
 def test_a_clock_that_leaps_does_not_hold_the_player_up(ros: Spinner, tmp_path: Path) -> None:

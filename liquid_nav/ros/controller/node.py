@@ -48,9 +48,6 @@ from liquid_nav.ros.parameters import declare, read
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_THREAD_TIMEOUT = 2.0
-"""s that the end of the node waits for the thread that receives measurements."""
-
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
@@ -175,11 +172,6 @@ class ControllerNode(EndpointNode):
         self.destroy_node()
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
-
-    def destroy_node(self) -> None:
-        """As the base class, after the end of the thread that receives measurements."""
-        self._receiver.close(_THREAD_TIMEOUT)
-        super().destroy_node()
 
     def _configure(self) -> None:
         values = read(self, self._specs)
