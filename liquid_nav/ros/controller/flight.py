@@ -10,7 +10,7 @@ from typing import Any
 from rclpy.node import Node
 
 from liquid_nav.controller import Controller
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.ros.backends import Backend, selected_backend
@@ -91,7 +91,10 @@ def make_flight(
     """
     parameters = Parameters.of(values, (*SPECS, *channel_specs()))
     monitor, log = Monitor(qos_faults=qos_faults), node.get_logger()
-    policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+    try:
+        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+    except BundleError as error:
+        raise ConfigError(f"model: {error}") from error
     controller = Controller(policy, parameters.safety)
     sensors = make_sensors(parameters, policy, monitor)
     backend = selected_backend(values)
