@@ -28,9 +28,9 @@ _DISTANCES = ("16UC1", "32FC1")
 """Encodings of depth images (REP-118)."""
 
 _BROKEN = re.compile("Corrupt JPEG data|Premature end|libpng error")
-_EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+_EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(d\d)")
 _STRAY = 4
-"""Bytes between the coded data of a JPEG and its end that some encoders leave there."""
+"""Bytes that the firmware of webcams leaves between coded data of a JPEG and the next marker."""
 
 
 class CompressedImageMessage(EventMessage):
@@ -126,9 +126,10 @@ def _decoded(file: ImageFile, halved: int) -> NDArray[Any]:
 
 
 def _is_padding(data: memoryview, complaint: str) -> bool:
-    """Whether libjpeg only complains about bytes that fill the file before its end marker."""
+    """Whether libjpeg only complains about bytes that fill the file before a marker."""
     found = _EXTRANEOUS.match(complaint)
     if found is None:
         return False
     count = int(found[1])
-    return count <= _STRAY or not bytes(data[-2 - count : -2]).strip(b"\0\xff")
+    at_end = found[2] == "d9"
+    return count <= _STRAY or (at_end and not bytes(data[-2 - count : -2]).strip(b"\0\xff"))

@@ -15,6 +15,9 @@ from liquid_nav.replay.commands import READERS
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
 
+_DISTANCES = "/compressedDepth"
+"""How image_transport ends the topic of a depth image, which is no picture."""
+
 OTHERS = {
     "camera_info": (CAMERA_INFO_TYPE,),
     "command": tuple(READERS),
@@ -183,7 +186,9 @@ def _of_type(topics: Mapping[str, Topic], types: tuple[str, ...]) -> list[Topic]
     return [
         topic
         for topic in topics.values()
-        if topic.type in types and not topic.name.startswith(f"{TRUTH}/")
+        if topic.type in types
+        and not topic.name.startswith(f"{TRUTH}/")
+        and not topic.name.endswith(_DISTANCES)
     ]
 
 

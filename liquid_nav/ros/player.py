@@ -18,8 +18,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from liquid_nav.bags.records import LEAP, Damage
+from liquid_nav.bags.records import LEAP, Damage, Record
 from liquid_nav.errors import ConfigError, LiquidNavError, ReplayError
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.messages.plug import channel_types
@@ -49,8 +50,17 @@ _TICK = 0.002
 _DEPTH = 100
 """Depth of the publishers' queues: after a pause of this process many messages are due at once."""
 
+_LATCHED = QoSProfile(
+    depth=_DEPTH,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    reliability=ReliabilityPolicy.RELIABLE,
+)
+"""Of what a flight may say only once: calibrations and static transforms."""
+
 _SETTLE = 0.5
 """s of real time after the first subscriber in which the others may come."""
+
+_CALIBRATION, _TRANSFORMS = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 
 SPECS = (
     Spec("bag", "", "The recording: a ROS 2 folder, or a file .mcap, .db3, .bag or .ulg."),
@@ -135,32 +145,45 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
         names = {*self._publishers_by_topic, *self.skipped}
         skip = round(self._values["start_offset"] * SECOND)
         start = None
+        # What was said once, before the start, by topic; of transforms all.
+        early: dict[tuple[str, int], Record] = {}
         for record in self._recording.serialized(names, self.damage):
             start = record.time + skip if start is None else start
             if record.time < start:
+                if _is_latched(record.topic.name, record.topic.type):
+                    number = len(early) if record.topic.type == _TRANSFORMS else 0
+                    early[record.topic.name, number] = record
                 continue
-            topic = record.topic
-            publisher = self._publishers_by_topic.get(topic.name)
-            # A topic may have another type in another part of the recording.
-            if publisher is None or topic.type != self._types[topic.name]:
-                self.skipped[topic.name] = self.skipped.get(topic.name, 0) + 1
-            elif topic.encoding == "object":
-                try:
-                    yield record.time, publisher, filled(publisher.msg_type(), record.data)
-                # The installed type may have other fields than the logged one.
-                except (AssertionError, TypeError, ValueError) as error:
-                    self.damage.undecodable[topic.name] += 1
-                    self.damage.note(f"{topic.name}: {error}")
-            else:
-                yield record.time, publisher, record.data
+            for said in early.values():
+                yield from self._playable(said._replace(time=record.time))
+            early.clear()
+            yield from self._playable(record)
+
+    def _playable(self, record: Record) -> Iterator[tuple[int, Any, Any]]:
+        """Give a record as `_recorded` does, or nothing if it cannot be published."""
+        topic = record.topic
+        publisher = self._publishers_by_topic.get(topic.name)
+        # A topic may have another type in another part of the recording.
+        if publisher is None or topic.type != self._types[topic.name]:
+            self.skipped[topic.name] = self.skipped.get(topic.name, 0) + 1
+        elif topic.encoding == "object":
+            try:
+                yield record.time, publisher, filled(publisher.msg_type(), record.data)
+            # The installed type may have other fields than the logged one.
+            except (AssertionError, TypeError, ValueError) as error:
+                self.damage.undecodable[topic.name] += 1
+                self.damage.note(f"{topic.name}: {error}")
+        else:
+            yield record.time, publisher, record.data
 
     def _advertise(self, topic: str, kind: str) -> None:
         if kind == CLOCK_TYPE or topic in self._publishers_by_topic:
             return  # This node publishes the clock itself.
         commands = self.resolve_topic_name(self._values["commands"])
         name = f"/recorded{topic}" if topic == commands else topic
+        qos = _LATCHED if _is_latched(topic, kind) else _DEPTH
         try:
-            publisher = self.create_publisher(message_class(kind), name, _DEPTH)
+            publisher = self.create_publisher(message_class(kind), name, qos)
         # A recording may hold any type, and names that ROS 2 does not allow.
         except (ImportError, AttributeError, ValueError, NameValidationException) as error:
             self.skipped.setdefault(topic, 0)
@@ -244,6 +267,11 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
     def _publish_clock(self, now: int) -> None:
         self._clock.publish(now)
         self._clock_time = now
+
+
+def _is_latched(topic: str, kind: str) -> bool:
+    """Whether a topic says what holds from then on: a calibration, or static transforms."""
+    return kind == _CALIBRATION or (kind == _TRANSFORMS and topic.endswith("/tf_static"))
 
 
 def filled(message: Any, content: Any) -> Any:

@@ -31,8 +31,11 @@ FEW = 3
 LONGER = 10
 """How many times longer than ever before an axis must stand still to be stuck."""
 
-COARSE = SECOND
-"""ns for which an axis that repeats values now and then must stand still to be stuck."""
+COARSE = 0.2
+"""Fraction of samples that repeat the value of an axis, from which it is coarse."""
+
+SLOW = SECOND
+"""ns for which a coarse axis must stand still to be stuck."""
 
 CALM = 0.25
 """A vehicle whose readings change by less than this fraction of what is usual may have landed."""
@@ -139,6 +142,8 @@ class ImuLiveness:
 
     def _examine(self, sample: list[float], stamp: int, limit: float) -> str:
         last, previous = self._last or sample, self._stamp
+        if sample == self._last and stamp == previous:
+            return ""  # delivered twice
         allowed = round(limit * SECOND)
         standing = self._follow(last, sample, previous) if self._last else []
         self._last, self._stamp = sample, stamp
@@ -210,13 +215,17 @@ class ImuLiveness:
             return True
         longest, changes = self._longest[axis], self._changes(axis)
         if changes > FEW:
-            # A coarse axis repeats values; it stands for long where a slow motion turns round.
-            coarse = longest > 0 or changes < KNOWN
-            if self._calm or age <= LONGER * longest or (coarse and age <= COARSE):
+            whole = _whole(quantity) <= set(standing)
+            # A coarse axis often repeats values, and stands for long where a slow motion turns
+            # round; three axes hardly do so at once.
+            coarse = changes < KNOWN or self._repeats[axis] > COARSE * self._samples
+            if whole:
+                longest = min(self._longest[i] for i in _whole(quantity))
+            if self._calm or age <= LONGER * longest or (coarse and not whole and age <= SLOW):
                 return False
             # Some drivers give zero for all that is small: one axis may then rest there.
             usual_zero = self._last[axis] == 0.0 and self._zeros[axis] > 2
-            return not usual_zero or _whole(quantity) <= set(standing)
+            return whole or not usual_zero
         # Where there is no noise, axes of both quantities stand still together.
         others = [i for i in _AXES if i not in standing]
         return (

@@ -156,9 +156,10 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
     for name in ("start", "duration", "magnitude"):
         if not is_number(entry.get(name, 0.0)):
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
-    if not 0 <= entry["start"] < math.inf:
+    if not 0 <= entry["start"] < 1e9:
         raise SimulationError(
-            f"{where}: start must be finite and at least 0 s, got {entry['start']!r}"
+            f"{where}: start must be finite and at least 0 s, and below 1e9 s, got "
+            f"{entry['start']!r}"
         )
     direction = entry.get("direction", (1.0, 0.0, 0.0))
     if not (

@@ -418,6 +418,14 @@ def test_a_jpeg_whose_data_are_complete_needs_no_end(options: list[int]) -> None
         assert_array_equal(unpacked(compressed(data[:-2] + filling + data[-2:])), whole)
 
 
+@pytest.mark.usefixtures("silent")
+def test_stray_bytes_before_a_restart_are_no_fault() -> None:
+    data = encode_by(".jpg", RESTARTS)
+    at = data.index(b"\xff\xd1")
+    message = compressed(data[:at] + b"\x12\x34" + data[at:])
+    assert_array_equal(unpacked(message), unpacked(compressed(data)))
+
+
 @KINDS
 @pytest.mark.usefixtures("silent")
 def test_a_cut_file_is_refused(kind: str, options: list[int]) -> None:

@@ -161,3 +161,15 @@ def test_broken_jpegs_are_counted_by_their_reason_and_nothing_else_is_printed(
     assert count == 2
     assert "premature end of data segment" in reason
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_compressed_depth_image_is_not_taken_for_the_camera(
+    flow_policy: Policy, tmp_path: Path
+) -> None:
+    with McapWriter(tmp_path / "a.mcap") as writer:
+        writer.write("/camera/depth/image_raw/compressedDepth", jpeg(START, b""), START)
+        writer.write("/camera/camera_info", info(64.0), START)
+        writer.write("/camera/image_raw", rgb(START), START)
+    result, images = replayed(tmp_path / "a.mcap", flow_policy)
+    assert len(images) == 1
+    assert result.topics.channels[Channel.CAMERA] == "/camera/image_raw"

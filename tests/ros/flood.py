@@ -43,7 +43,9 @@ class Stream:
 
 def vary_imu(message: Any, index: int) -> None:
     """No two samples are alike, or they would count as frozen."""
-    message.angular_velocity.x = 0.1 + 0.01 * (index % 7)
+    turned, felt, noise = message.angular_velocity, message.linear_acceleration, index % 7 * 1e-3
+    turned.x, turned.y, turned.z = 0.1 + noise, noise, noise
+    felt.x, felt.y, felt.z = noise, noise, 9.81 + noise
 
 
 def vary_image(pictures: list[array]) -> Any:

@@ -15,11 +15,11 @@ pytest.importorskip("rosbags")
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import CameraInfo, Imu
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Damage
@@ -57,6 +57,11 @@ def message(kind: str, stamp: int, **fields: Any) -> bytes:
     elif kind == "geometry_msgs/msg/TwistStamped":
         twist = types["geometry_msgs/msg/Twist"](vector(1, 0, 0), vector(0, 0, 0))
         built = types[kind](header, twist)
+    elif kind == "sensor_msgs/msg/CameraInfo":
+        nine, region = np.zeros(9), types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+        built = types[kind](
+            header, 480, fields["width"], "", np.zeros(0), nine, nine, np.zeros(12), 0, 0, region
+        )
     else:
         built = types[kind](types["builtin_interfaces/msg/Time"](seconds, rest))
     return bytes(STORE.serialize_cdr(built, kind))
@@ -133,6 +138,32 @@ def test_the_start_can_be_skipped(ros: Spinner, bag: Path) -> None:
     ros.until(lambda: player.over, what="the end of the bag")
     ros.until(lambda: len(samples) == COUNT // 2, what="the second half")
     assert samples[0].angular_velocity.x == COUNT // 2
+
+
+def test_a_calibration_from_before_the_start_is_played_and_kept_for_late_readers(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    kind = "sensor_msgs/msg/Imu"
+    entries = [
+        ("/imu", kind, START + k * PERIOD, message(kind, START + k * PERIOD, x=float(k)))
+        for k in range(COUNT)
+    ]
+    for when, width in ((START, 640), (START + 3 * PERIOD, 320)):
+        said = message("sensor_msgs/msg/CameraInfo", when, width=width)
+        entries.append(("/camera_info", "sensor_msgs/msg/CameraInfo", when, said))
+    entries.sort(key=lambda entry: entry[2])
+    write_mcap(tmp_path / "once.mcap", entries)
+    listener = ros.node("listener")
+    samples: list[Imu] = []
+    listener.create_subscription(Imu, "/imu", samples.append, QoSProfile(depth=1000))
+    player = play(ros, bag=str(tmp_path / "once.mcap"), start_offset=0.1)
+    ros.until(lambda: player.over, what="the end of the bag")
+    ros.until(lambda: len(samples) == COUNT // 2, what="the second half")
+    infos: list[CameraInfo] = []
+    latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    listener.create_subscription(CameraInfo, "/camera_info", infos.append, latched)
+    ros.until(lambda: infos, what="the calibration")
+    assert [info.width for info in infos] == [320]
 
 
 def damaged(bag: Path, way: str) -> Path:

@@ -71,7 +71,7 @@ def test_a_second_controller_of_one_name_does_not_fly_and_names_the_first(
     with Process("controller", *words) as first, log.open("w") as sink:
         ros.until(lambda: listener.active() == {str(first.popen.pid)}, what="the first")
         reason = re.compile(
-            r"another controller of this name is active[:,] /liquid_nav_node "
+            r"another controller of this name is active: /liquid_nav_node "
             rf"\(process {first.popen.pid} on .*\)"
         )
         with Process("controller", *words, stderr=sink) as second:
@@ -100,7 +100,7 @@ def test_of_two_active_controllers_the_later_one_yields_and_hides_no_death(
         with Process("controller", *words, stderr=sink) as second:
             ros.until(lambda: listener.active() == {str(second.popen.pid)}, what="the second")
             first.popen.send_signal(signal.SIGCONT)
-            listener.said("not active", NODE)
+            listener.said("not active: another controller of this name is active", NODE)
             ros.until(lambda: listener.active() == {str(second.popen.pid)}, what="the second")
             listener.said("alive")
             second.popen.send_signal(signal.SIGKILL)
@@ -165,6 +165,14 @@ def test_a_supervisor_that_is_killed_is_missed(ros: Spinner, bundle: Path) -> No
             3.0,
             "the diagnostics of a controller without a supervisor",
         )
+
+
+def test_two_supervisors_are_told(ros: Spinner, bundle: Path) -> None:
+    listener = Listener(ros)
+    with Process("controller", "-p", f"model:={bundle}"):
+        bring_up(ros, listener.world)
+        with Process("supervisor"), Process("supervisor"):
+            listener.said("2 supervisors would take over at once", SUPERVISOR)
 
 
 def test_a_supervisor_that_would_command_elsewhere_is_told_by_both(

@@ -110,6 +110,25 @@ def test_a_coarse_sensor_is_not_dead(flow_policy: Policy, change: Change, noise:
     assert controller.health.mode is Mode.NOMINAL
 
 
+@pytest.mark.parametrize(
+    ("dead", "latest"), [("gyro zero", 0.5), ("accelerometer stuck", 0.5), ("its up axis stuck", 2)]
+)
+def test_a_dead_part_of_a_coarse_sensor_is_refused_too(
+    flow_policy: Policy, dead: str, latest: float
+) -> None:
+    coarse, (change, reason) = rounded(0.001, 0.005), DEAD[dead]
+    controller = Controller(flow_policy)
+    modes = fly(
+        controller,
+        imu_samples(
+            4.0,
+            lambda w, f, t: change(*coarse(w, f, t), t) if t > 1.0 else coarse(w, f, t),
+        ),
+    )
+    assert controller.health.channels[Channel.IMU].last_rejection.startswith(reason)
+    assert 1.0 < next(t for t, mode in modes if mode == "hover" and t > 0.5) < 1.0 + latest
+
+
 @pytest.mark.parametrize("still", [(0, 2, 4), (1, 2, 3), (0, 1, 3, 4), (0, 1, 3, 4, 5)])
 def test_without_noise_an_axis_that_does_not_move_is_not_dead(still: tuple[int, ...]) -> None:
     """A simulator that flies straight or turns in place, in a plane."""

@@ -15,6 +15,9 @@ from liquid_nav.ros.controller.receiver import Receiver
 HANGS = 0.2
 """s to wait for the controller, after which it counts as hanging; it takes milliseconds."""
 
+_THREAD_TIMEOUT = 2.0
+"""s that the end of the node waits for the thread that receives measurements."""
+
 
 class EndpointNode(ManagedNode):
     """The node's executor serves everything but measurements and simulated time.
@@ -42,7 +45,7 @@ class EndpointNode(ManagedNode):
 
     def destroy_node(self) -> None:
         """As the base class, after the end of the thread that receives measurements."""
-        self._receiver.close(HANGS)
+        self._receiver.close(_THREAD_TIMEOUT)
         super().destroy_node()
 
     def create_publisher(self, *args: Any, **options: Any) -> Any:

@@ -48,9 +48,6 @@ from liquid_nav.ros.parameters import declare, read
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_THREAD_TIMEOUT = 2.0
-"""s that the end of the node waits for the thread that receives measurements."""
-
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
@@ -175,11 +172,6 @@ class ControllerNode(EndpointNode):
         self.destroy_node()
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
-
-    def destroy_node(self) -> None:
-        """As the base class, after the end of the thread that receives measurements."""
-        self._receiver.close(_THREAD_TIMEOUT)
-        super().destroy_node()
 
     def _configure(self) -> None:
         values = read(self, self._specs)
@@ -415,11 +407,10 @@ class ControllerNode(EndpointNode):
         with self._lock.within(HANGS):
             self._entered = None
             flight.backend.deactivate()  # No zero command in the midst of the other's commands.
-        self.get_logger().error(
-            f"deactivated: another controller of this name is active, {rival.sender}"
-        )
+        self._failure = f"another controller of this name is active: {rival.sender}"
+        self.get_logger().error(f"deactivated: {self._failure}")
         self.trigger_deactivate()
-        self._status.lifecycle("inactive", f"another controller is active: {rival.sender}")
+        self._status.lifecycle("inactive", self._failure)
 
     def _take_back(self, supervisor: Heartbeat) -> None:
         """Take the vehicle over from the supervisor, with what that held.

@@ -130,4 +130,7 @@ class Supervision:
             )
         elif newest.active:
             level, text = WARN, "the supervisor commands the vehicle"
+        elif len(alive) > 1:
+            names = " and ".join(supervisor.sender for supervisor in alive)
+            level, text = WARN, f"{len(alive)} supervisors would take over at once: {names}"
         return Status(level, "supervisor", text, values)
