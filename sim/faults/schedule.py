@@ -94,13 +94,13 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
             raise SimulationError(
                 f"faults {path}: unknown table {name}; each fault must be a [[fault]]"
             )
-    if not script:
-        raise SimulationError(f"faults {path}: it holds no [[fault]]")
     entries = script.get("fault", [])
     if not isinstance(entries, list):
         raise SimulationError(
             f"faults {path}: each fault must be a table [[fault]], got {entries!r}"
         )
+    if not entries:
+        raise SimulationError(f"faults {path}: it holds no [[fault]]")
     try:
         return faults_of(entries)
     except SimulationError as error:
