@@ -99,8 +99,6 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
         raise SimulationError(
             f"faults {path}: each fault must be a table [[fault]], got {entries!r}"
         )
-    if not entries:
-        raise SimulationError(f"faults {path}: it holds no [[fault]]")
     try:
         return faults_of(entries)
     except SimulationError as error:
