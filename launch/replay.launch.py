@@ -3,15 +3,15 @@
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("bag", "", "The bag: a ROS 2 folder, an mcap or db3 file."),
+    ("bag", "", "The recording: a ROS 2 folder, or a file .mcap, .db3, .bag or .ulg."),
     ("rate", "1.0", "Seconds played in one second; the controller takes its time from the bag."),
     ("start_offset", "0.0", "Seconds of the bag to skip."),
-    ("namespace", "", "Namespace that the bag was recorded in."),
+    ("namespace", "", "Namespace that the bag was recorded in; its clock is then in it, too."),
     ("commands", "cmd_vel", "Topic of the recorded commands, played to /recorded/... ."),
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
-        "Parameters of the controller; its topics must be those of the bag.",
+        "Parameters of the controller; its topics count where the bag has several of a kind.",
     ),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
     ("liquid_state_rate", "0.0", "Hz of the liquid state on liquid_nav_node/liquid_state."),
@@ -29,6 +29,7 @@ def setup(context):
     }
     controller = {
         **launching.chosen(context, "model"),
+        **launching.recorded(played["bag"]),
         "use_sim_time": True,
         "backend": "twist",
         "twist.topic": "replay/cmd_vel",
@@ -38,7 +39,9 @@ def setup(context):
     }
     return [
         *launching.middleware(),
-        launching.controller(context, controller),
+        launching.controller(
+            context, controller, ends_all=True, remappings=launching.own_clock(context)
+        ),
         launching.player(context, played),
     ]
 

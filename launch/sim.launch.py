@@ -5,7 +5,7 @@ from pathlib import Path
 from liquid_nav.ros import launching
 
 ARGUMENTS = (
-    ("task", "target", "What to fly: a task of the simulator, which the model must know."),
+    ("task", "target", "What to fly: a task of the simulator, for which the model was trained."),
     ("seed", "0", "Scene and disturbances of the first flight; the next flights count up."),
     ("episodes", "1", "Flights until everything ends; 0 for no end."),
     ("model", "", "Shipped model by name, or path of a bundle; empty: as params_file says."),
@@ -23,7 +23,7 @@ ARGUMENTS = (
         "Record each flight to an MCAP that `liquid-nav replay` reads, see record_to.",
     ),
     ("record_to", "liquid_nav_flights", "Folder of the recordings."),
-    ("namespace", "", "Namespace of the drone."),
+    ("namespace", "", "Namespace of the drone; its clock is then NAMESPACE/clock."),
     (
         "params_file",
         launching.share("config", "liquid_nav.yaml"),
@@ -60,12 +60,15 @@ def setup(context):
     # A process may have another folder than the launch that starts it.
     folder = Path(launching.value(context, "record_to")).expanduser().absolute()
     recorded = {"flight_log": str(folder)} if launching.flag(context, "record") else {}
+    # Simulated failsafes fill no one's home directory.
+    controller = {**common, **model, **recorded, "black_box.seconds": 0.0}
+    controller["task"] = simulated["task"]
+    clock = launching.own_clock(context)
     return [
         *launching.middleware(),
         launching.simulator(context, simulated),
-        # Simulated failsafes fill no one's home directory.
-        launching.controller(context, {**common, **model, **recorded, "black_box.seconds": 0.0}),
-        launching.supervisor(context, common),
+        launching.controller(context, controller, remappings=clock),
+        launching.supervisor(context, common, remappings=clock),
     ]
 
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import CommandError, ConfigError
+from liquid_nav.values import check_number, is_number, whole_nanoseconds
 
 
 class Mode(str, Enum):
@@ -31,6 +32,10 @@ class Command:
         reason: why the mode is not nominal, or why the command is not the one the policy asked for
             (which may happen in nominal mode: a limit or the geofence); empty otherwise.
 
+    Raises:
+        CommandError: on a stamp that is not a whole number, a speed that is not a number (it may
+            be infinite or NaN, which back-ends refuse), or a mode or reason of another type.
+
     """
 
     stamp: int
@@ -40,6 +45,25 @@ class Command:
     yaw_rate: float = 0.0
     mode: Mode = Mode.NOMINAL
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        # The common case comes first, because this runs for every event.
+        if (
+            type(self.stamp) is int
+            and type(self.vx) is type(self.vy) is type(self.vz) is type(self.yaw_rate) is float
+            and type(self.mode) is Mode
+            and type(self.reason) is str
+        ):
+            return
+        stamp = whole_nanoseconds("Command.stamp", self.stamp, CommandError)
+        object.__setattr__(self, "stamp", stamp)
+        for name in ("vx", "vy", "vz", "yaw_rate"):
+            check_number(f"Command.{name}", getattr(self, name), CommandError)
+        if not isinstance(self.mode, Mode):
+            modes = ", ".join(f"Mode.{mode.name}" for mode in Mode)
+            raise CommandError(f"Command.mode must be one of {modes}, got {self.mode!r}")
+        if not isinstance(self.reason, str):
+            raise CommandError(f"Command.reason must be text, got {self.reason!r}")
 
     @property
     def vector(self) -> tuple[float, float, float, float]:
@@ -71,7 +95,7 @@ class CommandLimits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+            if not (is_number(value) and math.isfinite(value) and value > 0):
                 raise ConfigError(
                     f"command limit {name} must be positive and finite, got {value!r}"
                 )

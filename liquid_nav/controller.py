@@ -10,13 +10,25 @@ goes back, the times in memory cannot be compared with new ones: see `CLOCK_TOLE
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event, Odometry, OperatorStop
+from liquid_nav.errors import CommandError, ConfigError
+from liquid_nav.events import (
+    SECOND,
+    TAKEN_IN,
+    Channel,
+    Event,
+    ImuSample,
+    Odometry,
+    OperatorStop,
+)
 from liquid_nav.onboard import Memory, Policy, RawCommand
+from liquid_nav.safety.checks import PACE, SensorChecks
 from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
-from liquid_nav.safety.screening import FreezeDetector, defect
+from liquid_nav.safety.screening import defect
+from liquid_nav.values import whole_nanoseconds
 
 CLOCK_TOLERANCE = SECOND
 """Nanoseconds. An event that arrives up to this much behind the controller's clock is late; one
@@ -36,6 +48,8 @@ class ChannelHealth:
             of their channel.
         stamp: newest stamp accepted, ns, or None.
         latency: latency of the last one accepted, ns.
+        warnings: what may be wrong with the sensor, in sentences that name a likely cause and what
+            mends it. They change no command.
 
     """
 
@@ -45,6 +59,7 @@ class ChannelHealth:
     stamp: int | None = None
     latency: int = 0
     last_rejection: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -55,10 +70,18 @@ class Health:
         time: arrival of the last event, ns, or None before the first.
         mode, reason: mode and reason of the command right after that event.
         channels: counters for each channel in `TAKEN_IN` and each channel that the policy reads.
-        policy_faults: number of times that the policy gave an output that was not finite or raised
-            an error; each time its memory was reset.
+        policy_faults: number of times that the policy raised an error or gave an output that was
+            not finite. At an event its memory was reset then. At a query nothing was, and the
+            number depends on how often somebody asked; a healthy policy adds nothing to it.
         last_policy_fault: description of the last of them.
-        unknown: number of events of other channels, which were ignored.
+        inferred: arrival of the last event at which the policy was evaluated without a fault, ns
+            on the controller's clock, or None; whatever the sensors send, a policy that always
+            fails leaves it behind.
+        unfit: why the IMU is not fit to fly, with the likely cause and what mends it; empty if it
+            is. The vehicle hovers meanwhile.
+        unknown: number of events of other channels, and of objects that are no events, which were
+            ignored.
+        last_unknown: what the last of them was.
         clock_resets: number of times that the clock went back and the controller started again.
             All counters are kept then; stamps and latencies are not.
 
@@ -72,7 +95,10 @@ class Health:
     )
     policy_faults: int = 0
     last_policy_fault: str = ""
+    inferred: int | None = None
+    unfit: str = ""
     unknown: int = 0
+    last_unknown: str = ""
     clock_resets: int = 0
 
 
@@ -84,22 +110,30 @@ class Controller:
 
     Args:
         policy: the policy to fly.
-        safety: settings of the safety layer.
+        safety: settings of the safety layer, or None for its defaults.
+
+    Raises:
+        ConfigError: on a policy or settings of another type, or if a channel that is needed has no
+            staleness.
 
     """
 
     def __init__(self, policy: Policy, safety: SafetyConfig | None = None) -> None:
+        _check_policy(policy)
+        safety = SafetyConfig() if safety is None else safety
+        _check_settings(safety)
         self._policy = policy
-        safety = safety or SafetyConfig()
         self._safety = SafetyLayer(safety, policy.channels, policy.staleness)
-        self._freeze = FreezeDetector(safety.frozen)
+        self._checks = SensorChecks(safety)
         self.reset()
 
     def reset(self) -> None:
         """Return to the state before the first event."""
         self._safety.reset()
-        self._freeze.reset()
+        self._checks.reset()
         self._memory: Memory = self._policy.initial()
+        # Why the policy gave no command at the present query.
+        self._query_fault = ""
         # The arrival of the last event that the policy read.
         self._flowed_to: int | None = None
         self._raw: RawCommand = (0.0, 0.0, 0.0, 0.0)
@@ -135,12 +169,17 @@ class Controller:
         among the events give the same flight.
 
         Raises:
-            ConfigError: if a channel that is needed under `safety` has no staleness; nothing is
-                changed then.
+            ConfigError: if a channel that is needed under `safety` has no staleness, or `safety`
+                is of another type; nothing is changed then.
+            CommandError: if `now` is not a whole number.
 
         """
-        command = self._safety.reconfigure(safety, int(now), self._raw_at)
-        self._freeze.limits = safety.frozen
+        _check_settings(safety)
+        now = _whole(now)
+        command = self._safety.reconfigure(safety, now, self._raw_at)
+        self._count_query_fault()
+        self._checks.configure(safety)
+        self._publish_checks()
         if command is not None:
             self._note(command)
 
@@ -149,25 +188,33 @@ class Controller:
 
         An event behind the clock does not advance the state; it enters the latch with its age. An
         event that is behind by more than `CLOCK_TOLERANCE` starts the controller again, as `reset`
-        does, but the operator's stop and the counters of `health` are kept.
+        does, but the operator's stop and the counters of `health` are kept. What is no event, or of
+        a channel that nobody reads, is counted in `health.unknown`.
         """
         health = self._health
         channel = getattr(event, "channel", None)
         if not isinstance(event, Event) or channel not in health.channels:
             health.unknown += 1
+            health.last_unknown = _describe(event)
             return
         counters = health.channels[event.channel]
         rejection = self._defect(event)
         if not rejection:
             if health.time is not None and health.time - event.arrival > CLOCK_TOLERANCE:
                 self._restart()
-            rejection = self._freeze.objection(event)
+            rejection = self._checks.objection(event)
+        elif isinstance(event, ImuSample):
+            self._checks.weigh(event)
+        if self._checks.warnings.changed or self._checks.unfit != health.unfit:
+            self._publish_checks()
         if rejection:
             counters.rejected += 1
             counters.last_rejection = rejection
             return
         now = event.arrival if health.time is None else max(event.arrival, health.time)
         counters.accepted += 1
+        if not counters.accepted % PACE:
+            self._checks.measure_rate(event.channel, event.stamp, self._safety.hover_ages)
         behind = counters.stamp is not None and event.stamp < counters.stamp
         counters.late += behind or now > event.arrival
         counters.stamp = event.stamp if counters.stamp is None else max(counters.stamp, event.stamp)
@@ -180,16 +227,30 @@ class Controller:
         elif isinstance(event, OperatorStop):
             self._safety.operator_stop(event.engaged)
         self._note(self._safety.commit(now, self._raw_at))
+        self._count_query_fault()
 
     def command(self, now: int) -> Command:
-        """Return the command at `now` ns. This changes nothing, however often it is called.
+        """Return the command at `now` ns, however often it is called: the flight stays the same.
 
-        A time before the last event gives the command at that event. A time that is earlier by more
-        than `CLOCK_TOLERANCE` gives a hover, or the operator's stop.
+        A time before the last event gives the command at that event, with the stamp of that event.
+        While a clock has gone back by at most `CLOCK_TOLERANCE` this command is therefore answered
+        for that long, whether it is nominal or not; nothing can be said about ages then, so that a
+        caller who needs fresh inference compares arrivals on a clock that never goes back. A time
+        that is earlier by more than `CLOCK_TOLERANCE` gives a hover, or the operator's stop.
+
+        A query changes the counters of `health` only, and only if the policy fails.
+
+        Raises:
+            CommandError: if `now` is not a whole number of nanoseconds within 64 bits. Seconds are
+                converted by `liquid_nav.events.nanoseconds`.
+
         """
-        now, last = int(now), self._command
+        now = _whole(now)
+        last = self._command
         if last is None or now > last.stamp:
-            return self._safety.command(now, self._raw_at)
+            command = self._safety.command(now, self._raw_at)
+            self._count_query_fault()
+            return command
         if last.stamp - now <= CLOCK_TOLERANCE:
             return last
         if last.mode is Mode.STOP:
@@ -201,7 +262,15 @@ class Controller:
         try:
             return defect(event) or self._policy.objection(event)
         except Exception as error:  # from a user's event or encoder: in flight nothing raises
-            return f"{type(error).__name__}: {error}"
+            return _in_words(error)
+
+    def _publish_checks(self) -> None:
+        """Take over what the checks of the sensors found."""
+        health, checks = self._health, self._checks
+        health.unfit = self._safety.unfit = checks.unfit
+        for channel in checks.warnings.changed & health.channels.keys():
+            health.channels[channel].warnings = checks.warnings.of(channel)
+        checks.warnings.changed.clear()
 
     def _note(self, command: Command) -> None:
         self._command, health = command, self._health
@@ -214,7 +283,7 @@ class Controller:
         self._safety.operator_stop(stopped)
         for counters in health.channels.values():
             counters.stamp, counters.latency = None, 0
-        health.time = None
+        health.time = health.inferred = None
         health.clock_resets += 1
         self._health = health
 
@@ -222,17 +291,28 @@ class Controller:
         elapsed = 0 if self._flowed_to is None else now - self._flowed_to
         try:
             memory, raw = self._policy.on_event(self._memory, event, elapsed, now - event.stamp)
-            fault = "" if all(map(math.isfinite, raw)) else "not finite"
+            fault = "" if all(map(math.isfinite, raw)) else "output was not finite"
         except Exception as error:  # torch may raise anything, the controller nothing
-            fault = f"{type(error).__name__}: {error}"
+            fault = _in_words(error)
         if fault:
-            self._health.policy_faults += 1
-            self._health.last_policy_fault = fault
-            self._safety.policy_failed(now)
+            self._count_fault(fault)
+            self._safety.policy_failed(now, fault)
             memory, raw = self._fresh_memory(now), (0.0, 0.0, 0.0, 0.0)
-        elif self._policy.staleness[event.channel] is None:
-            self._lasting[event.channel] = event
+        else:
+            self._health.inferred = now
+            if self._policy.staleness[event.channel] is None:
+                self._lasting[event.channel] = event
         self._memory, self._raw, self._flowed_to = memory, raw, now
+
+    def _count_fault(self, fault: str) -> None:
+        self._health.policy_faults += 1
+        self._health.last_policy_fault = fault
+
+    def _count_query_fault(self) -> None:
+        """Count once what went wrong in a query, however many times of the policy it asked for."""
+        if self._query_fault:
+            self._count_fault(self._query_fault)
+            self._query_fault = ""
 
     def _fresh_memory(self, now: int) -> Memory:
         """Return the initial memory, with the measurements latched that stay valid for ever."""
@@ -244,10 +324,52 @@ class Controller:
             return self._policy.initial()
         return memory
 
-    def _raw_at(self, now: int) -> RawCommand:
+    def _raw_at(self, now: int) -> RawCommand | str:
+        """Return the policy's command at `now`, or in words why it has none."""
         if self._flowed_to is None or now <= self._flowed_to:
             return self._raw
         try:
-            return self._policy.query(self._memory, now - self._flowed_to)
-        except Exception:  # the safety layer refuses what is not finite
-            return (math.nan, math.nan, math.nan, math.nan)
+            raw = self._policy.query(self._memory, now - self._flowed_to)
+            fault = "" if all(map(math.isfinite, raw)) else "output is not finite"
+        except Exception as error:  # as in `_infer`
+            fault = _in_words(error)
+        self._query_fault = fault or self._query_fault
+        return fault or raw
+
+
+def _whole(now: int) -> int:
+    return whole_nanoseconds("now", now, CommandError)
+
+
+def _in_words(error: Exception) -> str:
+    """Name an error in one line that fits into a reason."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]:.200}"
+
+
+def _describe(event: object) -> str:
+    """Say why an object is not an event of any channel that is read."""
+    if not isinstance(event, Event):
+        return f"{type(event).__name__} is no event"
+    return f"{type(event).__name__} is of a channel that the policy does not read"
+
+
+def _check_policy(policy: object) -> None:
+    """Raise ConfigError unless an object can fly."""
+    needed = ("channels", "staleness", "initial", "objection", "on_event", "query")
+    if all(hasattr(policy, name) for name in needed):
+        return
+    pair = isinstance(policy, Sequence) and any(isinstance(part, Policy) for part in policy)
+    hint = (
+        "load_policy returns the policy and its manifest: policy, manifest = load_policy(path)"
+        if pair
+        else "load_policy and make_policy give one"
+    )
+    raise ConfigError(f"a controller needs a Policy, got {type(policy).__name__}; {hint}")
+
+
+def _check_settings(safety: object) -> None:
+    if not isinstance(safety, SafetyConfig):
+        raise ConfigError(
+            f"settings of the safety layer must be a SafetyConfig, got {type(safety).__name__}"
+        )

@@ -13,6 +13,10 @@ class EventError(LiquidNavError, ValueError):
     """A measurement that cannot be an event: wrong shape, wrong type, arrival before its stamp."""
 
 
+class CommandError(LiquidNavError, ValueError):
+    """A command whose fields are of the wrong type, or a time at which none can be asked for."""
+
+
 class ConfigError(LiquidNavError, ValueError):
     """A configuration value out of its range, or a combination that makes no sense."""
 

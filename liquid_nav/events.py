@@ -17,14 +17,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liquid_nav.errors import EventError
+from liquid_nav.values import INT64, SECOND, is_number, nanoseconds, whole_nanoseconds
 
-SECOND = 1_000_000_000
-"""Nanoseconds in one second."""
+__all__ = [
+    "NOT_FINITE",
+    "SECOND",
+    "TAKEN_IN",
+    "CameraFrame",
+    "Channel",
+    "Event",
+    "Goal",
+    "ImuSample",
+    "Odometry",
+    "OperatorStop",
+    "RangeSample",
+    "bits",
+    "measured",
+    "nanoseconds",
+]
 
 NOT_FINITE = "not finite"
 """What `Event.defect` returns for a number that is infinite or NaN."""
-
-_INT64 = range(-(2**63), 2**63)
 
 
 class Channel(str):
@@ -52,9 +65,9 @@ class Channel(str):
 
     def __new__(cls, name: str) -> "Channel":
         """Return the channel of this name, which is made on first use."""
-        known = _CHANNELS.get(name)
+        known = _CHANNELS.get(name) if isinstance(name, str) else None
         if known is None:
-            if not name.isidentifier():
+            if not (isinstance(name, str) and name.isidentifier()):
                 raise EventError(f"the name of a channel must be an identifier, got {name!r}")
             known = _CHANNELS.setdefault(name, super().__new__(cls, name))
         return known
@@ -87,11 +100,15 @@ TAKEN_IN = (Channel.CAMERA, Channel.IMU, Channel.GOAL, Channel.ODOMETRY, Channel
 
 def _vector(name: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
     try:
-        vector = np.array(value, dtype=np.float64)
+        given = np.asarray(value)
+        # Text and booleans would become numbers, and complex numbers would lose a part.
+        vector = given.astype(np.float64) if given.dtype.kind in "fiu" else None
     except (TypeError, ValueError, OverflowError) as error:
         raise EventError(f"{name} must be {size} numbers: {error}") from error
-    if vector.shape != (size,):
-        raise EventError(f"{name} must have shape ({size},), got {vector.shape}")
+    if given.shape != (size,):
+        raise EventError(f"{name} must have shape ({size},), got {given.shape}")
+    if vector is None:
+        raise EventError(f"{name} must be {size} numbers, got {value!r:.120}")
     vector.setflags(write=False)
     return vector
 
@@ -123,19 +140,12 @@ class Event:
     def __post_init__(self) -> None:
         # The common case comes first, because this runs for every event.
         if type(self.stamp) is type(self.arrival) is int and (
-            _INT64.start <= self.stamp <= self.arrival < _INT64.stop
+            INT64.start <= self.stamp <= self.arrival < INT64.stop
         ):
             return
         for name in ("stamp", "arrival"):
-            time = getattr(self, name)
-            if type(time) is int and time in _INT64:
-                continue
-            if not isinstance(time, (int, np.integer)) or int(time) not in _INT64:
-                raise EventError(
-                    f"{type(self).__name__}.{name} must be int nanoseconds within 64 bits, "
-                    f"got {time!r}"
-                )
-            object.__setattr__(self, name, int(time))
+            time = whole_nanoseconds(f"{type(self).__name__}.{name}", getattr(self, name))
+            object.__setattr__(self, name, time)
         if self.arrival < self.stamp:
             raise EventError(
                 f"{type(self).__name__} arrives {self.stamp - self.arrival} ns before its stamp; "
@@ -315,7 +325,7 @@ class RangeSample(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.distance, (int, float, np.integer, np.floating)):
+        if not is_number(self.distance):
             raise EventError(f"RangeSample.distance must be a number, got {self.distance!r}")
         object.__setattr__(self, "distance", ctypes.c_float(float(self.distance)).value)
 
@@ -338,3 +348,10 @@ class OperatorStop(Event):
     channel: ClassVar[Channel] = Channel.OPERATOR
 
     engaged: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.engaged, (bool, np.bool_)):
+            # "off" and 0.0 look like an answer, and an answer must not be guessed here.
+            raise EventError(f"OperatorStop.engaged must be True or False, got {self.engaged!r}")
+        object.__setattr__(self, "engaged", bool(self.engaged))

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -17,12 +18,34 @@ from liquid_nav.errors import ConfigError
 VIDEO, PLOT, RESULT = "flights.mp4", "flights.png", "result.json"
 """Names of the files in an output directory."""
 
+_STAGED = re.compile(r"\.(.+)\.\d+\.part")
+
 _Self = TypeVar("_Self", bound="WholeFile")
 
 
 def staging_path(path: Path) -> Path:
     """Name the temporary file that will become `path`: in the same folder, hidden, per process."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def final_name(path: str | Path) -> str:
+    """Return the name of the file that a temporary one would have become, for texts."""
+    name = Path(path)
+    while match := _STAGED.fullmatch(name.name):
+        name = name.with_name(match[1])
+    return str(name)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file, as that of a full disk, the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        # Without a number it would no longer say what went wrong.
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def put_in_place(staging: Path, path: Path) -> None:
@@ -48,19 +71,43 @@ def put_in_place(staging: Path, path: Path) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and put that file in place as `path` at the end.
 
-    When the body raises, the temporary file is deleted and `path` stays as it was. An OSError that
-    names no file, as that of a full disk, gets the name of `path`.
+    When the body raises, the temporary file is deleted and `path` stays as it was. An OSError names
+    `path`, see `naming`.
     """
     staging = staging_path(path)
     try:
-        yield staging
-        put_in_place(staging, path)
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
+        with naming(path):
+            yield staging
+            put_in_place(staging, path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files(*paths: Path) -> Iterator[list[Path]]:
+    """Give a temporary path for each of several files, and put all in place at the end, or none.
+
+    A file that the body did not make is left out. When the body raises, or a file cannot be written
+    to disk, all temporary files are deleted, and all of `paths` stay as they were.
+    """
+    stagings = [staging_path(path) for path in paths]
+    try:
+        yield stagings
+        made = [
+            (staging, path)
+            for staging, path in zip(stagings, paths, strict=True)
+            if staging.exists()
+        ]
+        for staging, path in made:
+            with naming(path):
+                _sync(staging)
+        for staging, path in made:
+            staging.replace(path)
+        for folder in {path.parent for path in paths}:
+            _sync(folder)
+    finally:
+        for staging in stagings:
+            staging.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -184,6 +231,24 @@ def made_directories(*paths: Path) -> Iterator[None]:
             with suppress(OSError):
                 directory.rmdir()
         raise
+
+
+def check_folder(option: str, path: Path | None, *made: Path | None) -> None:
+    """Check that the folder of a file is there, or is one that the command makes for other files.
+
+    Raises:
+        ConfigError: when it is not; it names the option.
+
+    """
+    if path is None or path.parent.exists():
+        return
+    folder = path.parent.resolve()
+    if not any(each is not None and folder in _with_parents(each) for each in made):
+        raise ConfigError(f"{option} {path}: the folder {path.parent} is not there, make it first")
+
+
+def _with_parents(path: Path) -> tuple[Path, ...]:
+    return (path.resolve(), *path.resolve().parents)
 
 
 def check_destinations(out: Path | None, json: Path | None) -> None:

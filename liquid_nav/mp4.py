@@ -1,12 +1,13 @@
 """Writes MP4 files that play in a browser, frame by frame."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.files import WholeFile, put_in_place, staging_path
+from liquid_nav.files import WholeFile, naming, put_in_place, staging_path
 
 
 class Mp4Writer(WholeFile):
@@ -34,8 +35,13 @@ class Mp4Writer(WholeFile):
         # Fast and good enough; one thread leaves the other cores to a flight in progress.
         self._stream.options = {"preset": "veryfast", "crf": "22"}
         self._stream.codec_context.thread_count = 1
-        self._container.start_encoding()
         self._open = True
+        try:
+            with naming(path):
+                self._container.start_encoding()
+        except OSError:
+            self.discard()
+            raise
 
     @property
     def size(self) -> int:
@@ -45,7 +51,8 @@ class Mp4Writer(WholeFile):
     def write(self, image: NDArray[np.uint8]) -> None:
         """Append a frame: uint8 RGB, shape (height, width, 3)."""
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        self._container.mux(self._stream.encode(frame))
+        with naming(self.path):
+            self._container.mux(self._stream.encode(frame))
         self.frames += 1
 
     def close(self) -> None:
@@ -58,16 +65,22 @@ class Mp4Writer(WholeFile):
         if not self.frames:
             self.discard()
             return
-        self._container.mux(self._stream.encode())
-        self._finish()
-        put_in_place(self._staging, self.path)
+        try:
+            with naming(self.path):
+                self._container.mux(self._stream.encode())
+                self._finish()
+                put_in_place(self._staging, self.path)
+        finally:
+            self.discard()
 
     def discard(self) -> None:
         """Delete the unfinished file; does nothing after `close`."""
-        if self._open:
+        # What is still buffered cannot be written to a full disk, and is not wanted.
+        with suppress(OSError):
             self._finish()
-            self._staging.unlink(missing_ok=True)
+        self._staging.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        self._open = False
-        self._container.close()
+        if self._open:
+            self._open = False
+            self._container.close()

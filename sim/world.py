@@ -2,7 +2,11 @@
 
 import os
 import sys
+from collections.abc import MutableMapping
+from dataclasses import replace
 from enum import Enum
+from typing import Any, NoReturn
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 import pybullet
@@ -19,6 +23,7 @@ from liquid_nav_sim.scenes.bodies import add_scene, place_target
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.sensors.frames import View
 from liquid_nav_sim.sensors.model import SensorContext
+from liquid_nav_sim.sensors.shutter import Stage
 from liquid_nav_sim.sensors.sources import Sensors, Source
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.tasks.base import Attempt
@@ -37,12 +42,20 @@ class Outcome(str, Enum):
     TIMEOUT = "timeout"
 
 
+FIRST_LOOK = SECOND
+"""Nanoseconds. A sensor that has measured nothing by then is not in `World.first_look`."""
+
+
 class World:
     """One vehicle in one PyBullet client, flown flight after flight.
 
     `reset` begins a flight. Then `next_event` returns one measurement at a time, in order of
     arrival, and `command` takes a setpoint, until `outcome` is set. Scene and disturbances
     (vehicle, wind, sensor noise, timing) draw from separate random streams of the seed.
+
+    Its physics live in PyBullet, so it can be neither copied nor pickled: make another world with
+    the same `config`, and `reset` it with the same seed. The client ends with `close`, or when
+    nothing refers to the world any more.
 
     Args:
         config: configuration of the world; the default one if None.
@@ -55,7 +68,6 @@ class World:
         scene: scene of the flight.
         attempt: progress of the flight at its task.
         vehicle: parameters drawn for the vehicle of this flight.
-        views: `View` of each frame that is not lost, by name of the camera and stamp, ns.
 
     Raises:
         SimulationError: if PyBullet cannot start, or has no display for its window.
@@ -69,6 +81,7 @@ class World:
         self.client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         if self.client < 0:
             raise SimulationError("PyBullet could not start; is one of its windows open already?")
+        self._disconnect = finalize(self, pybullet.disconnect, self.client)
         if gui:
             # The panes of the window cover the view, and show raw renders instead of frames.
             for pane in (
@@ -84,10 +97,16 @@ class World:
 
     def close(self) -> None:
         """Disconnect the PyBullet client. The world cannot be used after that."""
-        if self.client >= 0:
-            pybullet.disconnect(self.client)
-            self.client = -1
-            self._flying = False
+        self._disconnect()
+        self.client = -1
+        self._flying = False
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse to be copied or pickled, see the class."""
+        raise SimulationError(
+            "a world cannot be copied or pickled, because PyBullet holds its physics: make another "
+            "World(config) and reset it with the same seed"
+        )
 
     def reset(self, seed: int) -> None:
         """Begin the flight of `seed`; the same seed and commands give the same flight.
@@ -100,7 +119,8 @@ class World:
         if not (isinstance(seed, (int, np.integer)) and seed >= 0):
             raise SimulationError(f"seed must be a whole number >= 0, got {seed!r}")
         config = self.config
-        draws = Streams(seed)
+        self._seed = int(seed)
+        draws = Streams(self._seed)
         self.scene: Scene = config.task.sample(
             draws["scene"], config.appearance, config.vehicle.collision_radius
         )
@@ -117,19 +137,13 @@ class World:
         self._vehicle.reset(self.scene.start_position, self.scene.start_yaw)
         self._autopilot = Autopilot(config.vehicle)
         self._wind = Wind(config.wind, draws["wind"])
-        self._faults = Faults(draws["faults"])
-        for fault in config.faults:
-            self._faults.add(fault)
-        if config.random_faults is not None:
-            limit = config.task.time_limit
-            for fault in config.random_faults.draw(draws["random_faults"], limit):
-                self._faults.add(fault)
+        self._faults = self._planned_faults(draws)
         self._mass = 1.0
-        self.views: dict[str, dict[int, View]] = {}
+        self._views: MutableMapping[Event, View] = WeakKeyDictionary()
         self.time = 0
         self._kinematics = self._vehicle.observe(config.step / SECOND)
         self._state: VehicleState | None = None
-        sources = {sensor.name: self._source(sensor, draws) for sensor in config.sensors}
+        sources = {s.name: self._source(s, draws, self._stage) for s in config.sensors}
         self._sensors = Sensors(sources, self._faults)
         self._setpoint: Setpoint = Command(0)
         self.outcome = None
@@ -166,9 +180,45 @@ class World:
         return self._faults.all
 
     def view(self, frame: CameraFrame) -> View:
-        """The truth at the exposure of a frame, also if a fault has changed its stamp."""
-        camera = self.sensor_of(frame)
-        return self.views[camera][self._faults.measured_at(frame, camera)]
+        """The truth at the exposure of a frame, also if a fault has changed its stamp.
+
+        Raises:
+            SimulationError: on a frame that is not of this flight. A copy of a frame is not.
+        """
+        view = self._views.get(self._sensors.measured(frame))
+        if view is None:
+            raise SimulationError("no view is known of a frame that is not of this flight")
+        return view
+
+    def first_look(self) -> list[Event]:
+        """What each sensor sees at the start of the flight, with stamp and arrival 0.
+
+        It stands for what the sensors of a vehicle measured before the flight began. It is not part
+        of the flight: `next_event` does not return it, and the flight is the same without it.
+
+        Returns:
+            One measurement of each sensor, in the order in which they are fitted; none of a sensor
+            that would measure nothing in a vehicle at rest, or whose faults let nothing through.
+
+        Raises:
+            SimulationError: unless the flight has just begun.
+        """
+        if not self._flying or self.time > 0:
+            raise SimulationError("first_look() is possible between reset() and the first event")
+        # The same draws as in the flight: a sensor has the same bias in both.
+        draws = Streams(self._seed)
+        faults, rest, step = self._planned_faults(draws), self._kinematics, self.config.step
+        seen = []
+        for sensor in self.config.sensors:
+            source = self._source(sensor, draws, lambda _: self._stage(0))
+            steps = (Motion(rest, rest, t, t + step) for t in range(0, FIRST_LOOK, step))
+            measured = next((event for motion in steps for event in source.advance(motion)), None)
+            event = None if measured is None else faults.measured(measured, sensor.name)
+            if measured is not None and event is not None:
+                event = replace(event, stamp=0, arrival=0)
+                self._sensors.note(event, sensor.name, measured)
+                seen.append(event)
+        return seen
 
     def sensor_of(self, event: Event) -> str:
         """Name of the sensor that an event of this flight came from.
@@ -250,9 +300,19 @@ class World:
         place_target(self.client, self._bodies, self.scene, time / SECOND)
         return self.attempt.goal
 
-    def _source(self, sensor: FittedSensor, streams: Streams) -> Source:
-        """Build the source of a sensor for this flight."""
-        self.views[sensor.name] = {}
+    def _planned_faults(self, draws: Streams) -> Faults:
+        """The faults of the configuration, and those drawn for this flight."""
+        faults = Faults(draws["faults"])
+        for fault in self.config.faults:
+            faults.add(fault)
+        if self.config.random_faults is not None:
+            limit = self.config.task.time_limit
+            for fault in self.config.random_faults.draw(draws["random_faults"], limit):
+                faults.add(fault)
+        return faults
+
+    def _source(self, sensor: FittedSensor, streams: Streams, stage: Stage) -> Source:
+        """Build the source of a sensor."""
         return sensor.model.source(
             SensorContext(
                 name=sensor.name,
@@ -264,7 +324,7 @@ class World:
                 bodies=self._bodies,
                 renderer=self.config.renderer,
                 start=self.state,
-                stage=self._stage,
-                views=self.views[sensor.name],
+                stage=stage,
+                views=self._views,
             )
         )

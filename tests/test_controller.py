@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from liquid_nav.command import CommandLimits, Mode
 from liquid_nav.controller import Controller
+from liquid_nav.errors import CommandError, ConfigError
 from liquid_nav.events import (
     SECOND,
     CameraFrame,
@@ -21,6 +23,7 @@ from liquid_nav.events import (
     Odometry,
     OperatorStop,
     RangeSample,
+    nanoseconds,
 )
 from liquid_nav.onboard import Policy
 from liquid_nav.policy import make_policy
@@ -261,25 +264,107 @@ def test_a_policy_that_breaks_is_distrusted_and_comes_back() -> None:
     assert policy.initial() is not None
 
 
+def fail(*_: object) -> None:
+    raise RuntimeError("out of memory\non device 0")
+
+
 def test_an_error_in_the_policy_hovers_and_does_not_raise(
     flow_policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     controller = flown(flow_policy, [frame(0.0), sample(0.0), sample(0.005)])
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("out of memory")
-
     with monkeypatch.context() as broken:
-        broken.setattr(flow_policy, "query", fail)
-        asked = controller.command(SECOND // 100)
-        assert (asked.mode, asked.reason) == (Mode.HOVER, "policy: output is not finite")
         broken.setattr(flow_policy, "on_event", fail)
         controller.on_event(sample(0.01))
-    assert controller.health.mode is Mode.HOVER
-    assert controller.health.policy_faults == 1
-    assert controller.health.last_policy_fault == "RuntimeError: out of memory"
+    health = controller.health
+    assert (health.mode, health.reason) == (Mode.HOVER, "policy: RuntimeError: out of memory")
+    assert health.policy_faults == 1
+    assert health.last_policy_fault == "RuntimeError: out of memory"
     controller.on_event(sample(1.0))
     assert controller.health.mode is Mode.NOMINAL
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        (fail, "RuntimeError: out of memory"),
+        (lambda *_: (0.0, np.nan, 0.0, 0.0), "output is not finite"),
+    ],
+)
+def test_a_fault_at_a_query_is_counted_and_named(
+    flow_policy: Policy, monkeypatch: pytest.MonkeyPatch, query: object, fault: str
+) -> None:
+    log = [frame(0.0), sample(0.0), sample(0.005)]
+    asked, silent = flown(flow_policy, log), flown(flow_policy, log)
+    with monkeypatch.context() as broken:
+        broken.setattr(flow_policy, "query", query)
+        for times in (1, 2):
+            command = asked.command(SECOND // 100)
+            assert (command.mode, command.reason) == (Mode.HOVER, f"policy: {fault}")
+            assert asked.health.policy_faults == times
+            assert asked.health.last_policy_fault == fault
+        # Events of other channels ask too; the policy reads its command off its own.
+        asked.on_event(Goal(10_000_000, 10_000_000, np.ones(3)))
+        assert asked.health.policy_faults == 3
+        assert asked.health.reason == f"policy: {fault}"
+    # The counters are all that the queries changed.
+    silent.on_event(Goal(10_000_000, 10_000_000, np.ones(3)))
+    assert np.array_equal(asked.memory.state, silent.memory.state)
+    later = SECOND // 50
+    assert asked.command(later).mode is Mode.NOMINAL
+    for controller in (asked, silent):
+        controller.on_event(sample(0.1))
+    assert asked.command(SECOND // 10) == silent.command(SECOND // 10)
+    assert silent.health.policy_faults == 0
+
+
+def test_only_inference_that_succeeds_is_fresh(
+    flow_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = Controller(flow_policy, TRANSPARENT)
+    assert controller.health.inferred is None
+    controller.on_event(frame(0.0))
+    controller.on_event(sample(0.1))
+    assert controller.health.inferred == SECOND // 10
+    controller.on_event(Goal(SECOND // 5, SECOND // 5, np.ones(3)))
+    assert controller.health.inferred == SECOND // 10
+    controller.on_event(sample(0.05, latency=0.01))  # late: at the time of the clock
+    assert controller.health.inferred == SECOND // 5
+    with monkeypatch.context() as broken:
+        broken.setattr(flow_policy, "on_event", fail)
+        for k in range(3, 10):
+            controller.on_event(sample(k / 10, 0.0, k))
+    assert controller.health.inferred == SECOND // 5
+    assert controller.health.channels[Channel.IMU].stamp == 9 * SECOND // 10
+    controller.on_event(sample(1.0))
+    assert controller.health.inferred == SECOND
+    # Nothing of the time before a clock that went back can be compared with the new time.
+    controller.on_event(Goal(-10 * SECOND, -10 * SECOND, np.ones(3)))
+    assert controller.health.inferred is None
+
+
+@pytest.mark.parametrize("now", [0.5, 1.0, 1.7e9, "1", None, True, np.float64(5.0), 2**63])
+def test_a_time_that_is_not_whole_nanoseconds_is_refused(flow_policy: Policy, now: Any) -> None:
+    controller = flown(flow_policy, [frame(0.0), sample(0.0)])
+    with pytest.raises(CommandError, match="nanoseconds converts seconds"):
+        controller.command(now)
+    with pytest.raises(CommandError, match="must be int nanoseconds"):
+        controller.reconfigure(SafetyConfig(), now)
+    assert controller.command(nanoseconds(0.5)).stamp == SECOND // 2
+
+
+def test_a_controller_needs_a_policy_and_settings(flow_policy: Policy) -> None:
+    for policy, words in (
+        (None, "got NoneType"),
+        ("target", "got str"),
+        ((flow_policy, None), r"policy, manifest = load_policy\(path\)"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            Controller(policy)  # type: ignore[arg-type]
+    for safety in ({"recovery": 0.1}, {}, 3, CommandLimits()):
+        with pytest.raises(ConfigError, match="must be a SafetyConfig, got"):
+            Controller(flow_policy, safety)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="must be a SafetyConfig, got"):
+            Controller(flow_policy).reconfigure(safety, 0)  # type: ignore[arg-type]
 
 
 def test_events_of_an_unknown_kind_are_counted(policy: Policy) -> None:
@@ -296,6 +381,11 @@ def test_events_of_an_unknown_kind_are_counted(policy: Policy) -> None:
         controller.on_event(event)  # type: ignore[arg-type]
     assert (controller.memory, controller.command(1)) == (before, asked)
     assert controller.health.unknown == 5
+    assert controller.health.last_unknown == "str is no event"
+    controller.on_event(RangeSample(0, 1, 2.0))
+    assert "RangeSample is of a channel that the policy does not read" in (
+        controller.health.last_unknown
+    )
     assert controller.health.channels[Channel.CAMERA].last_rejection == (
         "the policy does not read Thermal"
     )

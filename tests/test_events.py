@@ -7,18 +7,24 @@ import pickle
 import numpy as np
 import pytest
 
-from liquid_nav.command import CommandLimits
-from liquid_nav.errors import ConfigError, EventError
+from liquid_nav.command import Command, CommandLimits
+from liquid_nav.errors import CommandError, ConfigError, EventError
 from liquid_nav.events import (
+    SECOND,
     CameraFrame,
     Channel,
     Event,
     Goal,
     ImuSample,
     Odometry,
+    OperatorStop,
     RangeSample,
     bits,
+    nanoseconds,
 )
+from liquid_nav.onboard import PolicyConfig
+from liquid_nav.onboard.encoders import ImuEncoder
+from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 
 def test_latency_is_arrival_less_stamp() -> None:
@@ -74,7 +80,28 @@ def test_a_range_has_the_precision_of_its_message() -> None:
         (lambda: Goal(0, 0, [1j, 0, 0]), "Goal.position must be 3 numbers"),
         (lambda: Goal(0, 0, [10**400, 0, 0]), "Goal.position must be 3 numbers"),
         (lambda: Goal(0, 0, None), "Goal.position must have shape"),
+        (lambda: Goal(0, 0, ["1", "2", "3"]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, [True, False, True]), "Goal.position must be 3 numbers"),
+        (lambda: Goal(0, 0, np.zeros(3, "m8[s]")), "Goal.position must be 3 numbers"),
+        (lambda: Goal(True, 1, np.zeros(3)), "Goal.stamp must be int nanoseconds"),
+        (lambda: Goal(0, 1.7e9, np.zeros(3)), "events.nanoseconds converts seconds"),
+        (lambda: Goal(0, np.float32(1), np.zeros(3)), "Goal.arrival must be int nanoseconds"),
+        (lambda: Goal("0", 1, np.zeros(3)), "Goal.stamp must be int nanoseconds"),
+        (lambda: Goal(None, 1, np.zeros(3)), "Goal.stamp must be int nanoseconds"),
+        (lambda: Goal(float("nan"), 1, np.zeros(3)), "Goal.stamp must be int nanoseconds"),
+        (lambda: CameraFrame(0, 0, np.zeros((4, 4, 3), np.int8)), "uint8"),
+        (lambda: CameraFrame(0, 0, np.zeros((3, 4, 4), np.uint8)), r"\(H, W, 3\)"),
+        (lambda: CameraFrame(0, 0, [[[0, 0, 0]]]), "uint8 array, got list"),
         (lambda: RangeSample(0, 0, "far"), "RangeSample.distance must be a number"),  # type: ignore[arg-type]
+        (lambda: RangeSample(0, 0, True), "RangeSample.distance must be a number"),
+        (lambda: RangeSample(0, 0, None), "RangeSample.distance must be a number"),
+        (lambda: OperatorStop(0, 0, "off"), "OperatorStop.engaged must be True or False"),
+        (lambda: OperatorStop(0, 0, "true"), "OperatorStop.engaged must be True or False"),
+        (lambda: OperatorStop(0, 0, 0), "OperatorStop.engaged must be True or False"),
+        (lambda: OperatorStop(0, 0, None), "OperatorStop.engaged must be True or False"),
+        (lambda: Channel(5), "must be an identifier"),
+        (lambda: Channel(None), "must be an identifier"),
+        (lambda: Channel(["imu"]), "must be an identifier"),
         (
             lambda: Odometry(0, 0, np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)),
             "Odometry.orientation",
@@ -84,6 +111,85 @@ def test_a_range_has_the_precision_of_its_message() -> None:
 def test_what_cannot_be_an_event_is_refused(make, message) -> None:
     with pytest.raises(EventError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.5, SECOND // 2),
+        (2, 2 * SECOND),
+        (-0.25, -SECOND // 4),
+        (np.float32(0.5), SECOND // 2),
+        (np.int32(3), 3 * SECOND),
+        (1_700_000_000, 1_700_000_000 * SECOND),
+    ],
+)
+def test_seconds_become_whole_nanoseconds(seconds: float, expected: int) -> None:
+    assert nanoseconds(seconds) == expected
+    assert type(nanoseconds(seconds)) is int
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e10, 10**10, "1", None, True])
+def test_seconds_that_are_no_time_are_refused(seconds: float) -> None:
+    with pytest.raises(EventError, match="seconds must be a finite number"):
+        nanoseconds(seconds)
+
+
+def test_an_operators_stop_takes_the_booleans_of_numpy() -> None:
+    assert OperatorStop(0, 0, np.bool_(True)).engaged is True
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Command(0.5), CommandError, "Command.stamp must be int nanoseconds"),
+        (lambda: Command(True), CommandError, "Command.stamp must be int nanoseconds"),
+        (lambda: Command(0, "1"), CommandError, "Command.vx must be a number"),
+        (lambda: Command(0, yaw_rate=True), CommandError, "Command.yaw_rate must be a number"),
+        (lambda: Command(0, vz=None), CommandError, "Command.vz must be a number"),
+        (lambda: Command(0, vy=np.zeros(1)), CommandError, "Command.vy must be a number"),
+        (lambda: Command(0, mode="hover"), CommandError, "Command.mode must be one of Mode.NOM"),
+        (lambda: Command(0, reason=None), CommandError, "Command.reason must be text"),
+        (lambda: CommandLimits(vx="3"), ConfigError, "command limit vx"),
+        (lambda: CommandLimits(vx=True), ConfigError, "command limit vx"),
+        (lambda: CommandLimits(acceleration=None), ConfigError, "command limit acceleration"),
+        (lambda: Staleness("1", 2), ConfigError, "staleness hover must be a number"),
+        (lambda: Staleness(0.1, True), ConfigError, "staleness land must be a number"),
+        (lambda: Staleness(float("nan"), 1), ConfigError, "0 < hover <= land"),
+        (lambda: Geofence((0, 0), (1, 1)), ConfigError, "geofence low must be three numbers"),
+        (lambda: Geofence((0, 0, 0), 5), ConfigError, "geofence high must be three numbers"),
+        (lambda: Geofence((0, 0, "0"), (1, 1, 1)), ConfigError, "geofence low must be a number"),
+        (lambda: Geofence((0, 0, float("nan")), (1, 1, 1)), ConfigError, "low < high"),
+        (lambda: Geofence((0, 0, 0), (1, 1, 1), "2"), ConfigError, "deceleration must be a number"),
+        (lambda: SafetyConfig(limits={"vx": 1.0}), ConfigError, "limits must be a CommandLimits"),
+        (lambda: SafetyConfig(staleness=0.5), ConfigError, "staleness must be a Mapping"),
+        (lambda: SafetyConfig(staleness={Channel.IMU: 0.1}), ConfigError, "must be a Staleness"),
+        (lambda: SafetyConfig(staleness={"imu": Staleness(1, 2)}), ConfigError, "be Channel"),
+        (lambda: SafetyConfig(frozen={3: 0.1}), ConfigError, "keys must be Channel"),
+        (lambda: SafetyConfig(frozen={Channel.IMU: "1"}), ConfigError, "frozen.imu must be a num"),
+        (lambda: SafetyConfig(recovery="0.3"), ConfigError, "recovery must be a number"),
+        (lambda: SafetyConfig(recovery=float("nan")), ConfigError, "recovery must be in"),
+        (lambda: SafetyConfig(landing_speed=None), ConfigError, "landing_speed must be a number"),
+        (lambda: SafetyConfig(geofence=((0, 0, 0), (1, 1, 1))), ConfigError, "geofence must be"),
+        (lambda: SafetyConfig(cross_checks="no"), ConfigError, "cross_checks must be a bool"),
+        (lambda: PolicyConfig(units=3.5), ConfigError, "units of a policy must be a whole number"),
+        (lambda: PolicyConfig(units=True), ConfigError, "units of a policy must be a whole number"),
+        (lambda: PolicyConfig(cell=None), ConfigError, "cell of a policy must be a str"),
+        (lambda: PolicyConfig(cell_options=[]), ConfigError, "cell_options of a policy must be a"),
+        (lambda: PolicyConfig(limits=3), ConfigError, "limits of a policy must be a CommandLimits"),
+        (lambda: PolicyConfig(("imu",)), ConfigError, "must be a tuple of encoders"),
+        (lambda: PolicyConfig(ImuEncoder()), ConfigError, "must be a tuple of encoders"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_its_name(make, error, words) -> None:
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_a_command_takes_the_numbers_of_numpy_and_those_that_back_ends_refuse() -> None:
+    command = Command(np.int64(5), np.float64(1.0), np.float32(2.0), 3, float("nan"))
+    assert type(command.stamp) is int
+    assert command.vector[:3] == (1.0, 2.0, 3)
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])

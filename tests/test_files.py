@@ -1,16 +1,20 @@
 """Files and folders appear whole, reach the disk before their name does, or leave no trace."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from liquid_nav import files
 from liquid_nav.files import (
+    final_name,
     replace_folder,
     restore_folder,
     staging_path,
     whole_file,
+    whole_files,
     write_whole,
 )
 
@@ -157,3 +161,68 @@ def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     with pytest.raises(OSError, match=r"No space .*result\.json"), whole_file(path):
         raise OSError(28, "No space left on device")
+
+
+def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    one, other, unmade = (tmp_path / name for name in ("one", "other", "unmade"))
+    other.write_text("old")
+
+    def write(fault: OSError | None) -> None:
+        with whole_files(one, other, unmade) as stagings:
+            for staging in stagings[:2]:
+                staging.write_text("new")
+            if fault is not None:
+                raise fault
+
+    with pytest.raises(OSError, match="No space"):
+        write(OSError(28, "No space left on device"))
+    assert (names(tmp_path), other.read_text()) == (["other"], "old")
+    write(None)
+    assert names(tmp_path) == ["one", "other"]
+    assert (one.read_text(), other.read_text()) == ("new", "new")
+
+
+def test_a_temporary_file_is_told_by_the_name_that_it_would_get(tmp_path: Path) -> None:
+    path = tmp_path / "replay.mcap"
+    assert final_name(staging_path(staging_path(path))) == str(path)
+    assert final_name(tmp_path / ".part") == str(tmp_path / ".part")
+
+
+@pytest.mark.parametrize("limit", [1, 300, 20_000])
+def test_a_writer_on_a_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
+    """Each writer in a process whose files can be no longer than `limit` bytes."""
+    script = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from liquid_nav.mp4 import Mp4Writer
+from liquid_nav.recording.writer import McapWriter, message
+
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+noise = np.random.default_rng(0)
+
+def film():
+    with Mp4Writer(Path("film.mp4"), 320, 240, 10) as writer:
+        for _ in range(60):
+            writer.write(noise.integers(0, 255, (240, 320, 3), dtype=np.uint8))
+
+def log():
+    with McapWriter(Path("log.mcap")) as writer:
+        for k in range(60):
+            text = noise.bytes(20_000).hex()
+            writer.write("/text", message("std_msgs/msg/String", data=text), k)
+
+for write, name in ((film, "film.mp4"), (log, "log.mcap")):
+    try:
+        write()
+    except OSError as error:
+        assert name in str(error.filename), error
+    else:
+        sys.exit(f"{name} was written")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(limit)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert names(tmp_path) == []

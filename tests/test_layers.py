@@ -15,7 +15,7 @@ PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
 ROOMS = {
     "liquid_nav": (
         ("errors",),
-        ("files", "registry", "rotations"),
+        ("files", "registry", "rotations", "values"),
         ("command", "events", "mp4"),
         ("captions",),
         ("safety",),

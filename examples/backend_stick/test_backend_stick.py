@@ -12,12 +12,11 @@ from ros.ros_support import Spinner
 pytest.importorskip("rclpy")
 
 from geometry_msgs.msg import Twist
-from lifecycle_msgs.msg import State
 
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
 from liquid_nav.ros.backends import make_backend
-from liquid_nav.ros.supervisor import heartbeat
+from liquid_nav.ros.heartbeat import HeartbeatSender
 
 
 @pytest.fixture(autouse=True)
@@ -69,10 +68,10 @@ def test_the_supervisor_sends_its_zero_commands(ros: Spinner) -> None:
     world = ros.node("world")
     sticks: list[Twist] = []
     driver = world.create_subscription(Twist, "stick", sticks.append, 50)
-    alive = world.create_publisher(State, "liquid_nav_node/heartbeat", 1)
+    controller = HeartbeatSender(world, "liquid_nav_node/heartbeat")
     with Process("supervisor", "-p", "backend:=stick", "-p", "stick.topic:=stick"):
-        ros.until_matched(driver, alive)
-        alive.publish(heartbeat(True))
+        ros.until_matched(driver, controller.publisher)
+        controller.send(True)
         ros.until(lambda: len(sticks) > 2, what="zero commands")
     assert not any(any(parts(stick)) for stick in sticks)
 

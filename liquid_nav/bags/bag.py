@@ -1,28 +1,31 @@
 """A recorded flight in any format: its topics and, in order of log time, its messages."""
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import zstandard
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from liquid_nav.bags.db3 import Db3File
-from liquid_nav.bags.deserializing import Deserializer
+from liquid_nav.bags.deserializing import Deserializer, to_cdr
+from liquid_nav.bags.folder import METADATA, check_one, follows, read_folder
 from liquid_nav.bags.mcap import McapFile
 from liquid_nav.bags.order import WINDOW, in_order
-from liquid_nav.bags.records import Damage, Message, Record, Topic
+from liquid_nav.bags.records import LEAP, Damage, Message, Record, Topic, order_of
 from liquid_nav.bags.ros1 import Ros1File
 from liquid_nav.bags.ulog import UlogFile
 from liquid_nav.errors import ReplayError
+from liquid_nav.files import naming
 
-METADATA = "metadata.yaml"
 _COMPRESSED = ".zstd"
+
+_ACTIVE = ".active"
+"""End of the name of a ROS 1 bag that its recorder did not close."""
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class RecordFile(Protocol):
@@ -30,6 +33,9 @@ class RecordFile(Protocol):
 
     topics: list[Topic]
     span: tuple[int, int] | None
+
+    def lateness(self) -> int | None:
+        """Largest ns by which a record is behind one before it; None if the file cannot tell."""
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Yield all records in file order; records that cannot be read are counted in `damage`."""
@@ -42,6 +48,16 @@ FORMATS: dict[str, Callable[[Path], RecordFile]] = {
     ".ulg": UlogFile,
 }
 """Readers by the suffix of the file; a further suffix ``.zstd`` means that it is compressed."""
+
+MAGICS = {
+    b"\x89MCAP0\r\n": ".mcap",
+    b"SQLite f": ".db3",
+    b"#ROSBAG ": ".bag",
+    b"ULog\x01\x12\x35\x01": ".ulg",
+}
+"""Formats by the first bytes of a file."""
+
+_MAGIC_SIZE = 8
 
 
 class Recording:
@@ -114,15 +130,50 @@ class Recording:
 
         """
         damage = damage if damage is not None else Damage()
-        for note in self._notes:
-            damage.note(note)
-        for record in in_order(self._chosen(topics, damage, limit), damage, window):
+        for record in self._ordered(topics, damage, window, limit):
             message = self._deserialized(record, damage)
             if message is not None:
                 yield message
-        if self._declared is not None:
-            damage.declared = self._declared | damage.declared
-        damage.reconcile()
+
+    def serialized(self, topics: Collection[str], damage: Damage) -> Iterator[Record]:
+        """Yield the records of `topics` in order of log time, as ROS 2 would send them.
+
+        The data of a record is in CDR, or, for a log of PX4, an object with the message's fields.
+        Records that are not a message of their type are left out.
+
+        Args:
+            topics: names of the topics.
+            damage: counts what is lost; complete when the iterator has ended.
+
+        """
+        for record in self._ordered(topics, damage, WINDOW, None):
+            if self._deserialized(record, damage) is None:
+                continue
+            if record.topic.encoding == "object":
+                yield record
+                continue
+            try:
+                yield record._replace(data=to_cdr(record))
+            except ReplayError as error:
+                damage.undecodable[record.topic.name] += 1
+                damage.note(str(error))
+
+    def _ordered(
+        self, topics: Collection[str], damage: Damage, window: int, limit: int | None
+    ) -> Iterator[Record]:
+        for note in self._notes:
+            damage.note(note)
+        chosen = self._chosen(topics, damage, limit)
+        yield from in_order(chosen, damage, window, self._lateness)
+        damage.settle(self._declared)
+
+    def _lateness(self) -> int | None:
+        """Largest ns by which a record is behind one before it; None if the files cannot tell."""
+        spans = [file.span for file in self._files if file.span is not None]
+        late, _ = order_of(time for span in spans for time in span)
+        known = [file.lateness() for file in self._files]
+        numbers = [each for each in known if each is not None]
+        return max(late, *numbers) if len(numbers) == len(known) and late <= LEAP else None
 
     def _chosen(
         self, topics: Collection[str], damage: Damage, limit: int | None
@@ -142,22 +193,53 @@ class Recording:
             damage.undecodable[record.topic.name] += 1
             damage.note(str(error))
             return None
+        finally:
+            for note in self._deserializer.notes:
+                damage.note(note)
 
     def _open(self, path: Path) -> list[RecordFile]:
         if not path.exists():
             raise ReplayError(f"{path} does not exist")
-        paths = self._files_of(path) if path.is_dir() else [path]
-        if not paths:
-            raise ReplayError(
-                f"{path} holds no recording: it has no file that ends in {', '.join(FORMATS)}"
-            )
-        outcomes = [self._attempt(file) for file in paths]
-        files = [outcome for outcome in outcomes if not isinstance(outcome, str)]
-        self._notes += [outcome for outcome in outcomes if isinstance(outcome, str)]
+        files = self._open_folder(path) if path.is_dir() else self._opened([path])
         if not files:
             raise ReplayError("; ".join(self._notes))
-        if not any(file.topics for file in files):
+        if not any(file.topics for _, file in files):
             raise ReplayError(f"{path} holds no topic that can be read: it is empty or broken")
+        return [file for _, file in files]
+
+    def _open_folder(self, path: Path) -> list[tuple[Path, RecordFile]]:
+        """Open the files of a rosbag2 directory: those in its metadata, and parts beside them."""
+        there = [file for file in path.iterdir() if file.is_file() and _suffix(file)]
+        if not there:
+            below = sorted(f.parent.name for f in path.glob("*/*") if f.is_file() and _suffix(f))
+            raise ReplayError(
+                f"{path} holds no recording: it has no file that ends in {', '.join(FORMATS)}"
+                + (f". Its folders {', '.join(dict.fromkeys(below))} do" if below else "")
+            )
+        folder = read_folder(path, there)
+        self._notes += folder.notes
+        self._declared = folder.declared
+        files, others = self._opened(folder.named), self._opened(folder.others)
+        if not files:
+            check_one(path, [(name, file.span) for name, file in others])
+            return others
+        for name, file in others:
+            if follows(files[-1][0], files[-1][1].span, name, file.span):
+                files.append((name, file))
+                self._notes.append(f"{METADATA} does not name {name.name}, which was read too")
+            else:
+                self._notes.append(f"{METADATA} does not name {name.name}, which was left out")
+        return files
+
+    def _opened(self, paths: list[Path]) -> list[tuple[Path, RecordFile]]:
+        """Open files, and note why others cannot be read."""
+        files = []
+        for path in paths:
+            outcome = self._attempt(path)
+            if isinstance(outcome, str):
+                self._notes.append(outcome)
+            else:
+                files.append((path, outcome))
         return files
 
     def _attempt(self, path: Path) -> RecordFile | str:
@@ -168,63 +250,36 @@ class Recording:
             return str(error)
 
     def _open_file(self, path: Path) -> RecordFile:
-        suffix = path.suffix
-        if suffix == _COMPRESSED:
-            suffix = path.with_suffix("").suffix
-        if suffix not in FORMATS:
+        if not path.is_file():
+            raise ReplayError(f"{path} is not a file")
+        if path.stat().st_size == 0:
+            raise ReplayError(f"{path} has no bytes")
+        file = self._unpack(path) if _begin(path).startswith(_ZSTD) else path
+        # Names may lie, and the beginning of a file may be broken.
+        suffix = MAGICS.get(_begin(file)[:_MAGIC_SIZE]) or _suffix(path)
+        if not suffix:
             raise ReplayError(
                 f"{path}: unknown format of recording, the known ones are {', '.join(FORMATS)}"
             )
-        if path.stat().st_size == 0:
-            raise ReplayError(f"{path} has no bytes")
-        if path.suffix == _COMPRESSED:
-            path = self._unpack(path)
-        return FORMATS[suffix](path)
+        return FORMATS[suffix](file)
 
     def _unpack(self, path: Path) -> Path:
         """Unpack a compressed file to disk; if it is cut short, keep what can be unpacked."""
-        unpacked = Path(self._unpacked.name) / path.with_suffix("").name
-        with path.open("rb") as source, unpacked.open("wb") as target:
+        unpacked = Path(self._unpacked.name) / path.name.removesuffix(_COMPRESSED)
+        with naming(unpacked), path.open("rb") as source, unpacked.open("wb") as target:
             try:
                 zstandard.ZstdDecompressor().copy_stream(source, target)
             except zstandard.ZstdError as error:
                 self._notes.append(f"{path.name} unpacks to {target.tell()} bytes only: {error}")
         return unpacked
 
-    def _files_of(self, path: Path) -> list[Path]:
-        """Return the files of a rosbag2 directory: those in its metadata, then any others."""
-        there = [file for file in path.iterdir() if _is_recording(file)]
-        # Sorted by the numbers in their names: 10 comes after 9.
-        there.sort(key=lambda f: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", f.name)])
-        named: list[Path] = []
-        try:
-            information = _metadata(path / METADATA)
-            named = [path / Path(str(name)).name for name in information["relative_file_paths"]]
-            self._declared = Counter(
-                {
-                    str(entry["topic_metadata"]["name"]): int(entry["message_count"])
-                    for entry in information["topics_with_message_count"]
-                }
-            )
-        except FileNotFoundError:
-            self._notes.append(f"{METADATA} is missing, all files found are read")
-        except (OSError, YAMLError, KeyError, TypeError, ValueError) as error:
-            self._notes.append(f"{METADATA} is broken, all files found are read: {error!r:.120}")
-        self._notes += [f"{file.name} is missing" for file in named if file not in there]
-        strays = [file for file in there if file not in named]
-        if named and strays:
-            names = ", ".join(file.name for file in strays)
-            self._notes.append(f"{METADATA} does not name {names}, which was read too")
-        return [file for file in named if file in there] + strays
+
+def _begin(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAGIC_SIZE)
 
 
-def _is_recording(path: Path) -> bool:
-    suffixes = path.suffixes[-2:]
-    return path.is_file() and (
-        path.suffix in FORMATS or (path.suffix == _COMPRESSED and suffixes[0] in FORMATS)
-    )
-
-
-def _metadata(path: Path) -> Any:
-    with path.open(encoding="utf-8") as file:
-        return YAML(typ="safe").load(file)["rosbag2_bagfile_information"]
+def _suffix(path: Path) -> str:
+    """Give the format of a recording by its name, as a key of `FORMATS`; empty for another file."""
+    name = path.name.lower().removesuffix(_COMPRESSED).removesuffix(_ACTIVE)
+    return next((suffix for suffix in FORMATS if name.endswith(suffix)), "")

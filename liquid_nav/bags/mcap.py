@@ -11,37 +11,26 @@ import re
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
-import lz4.frame
-import zstandard
-from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Footer, Schema, Statistics
 
-from liquid_nav.bags.records import Damage, Record, Topic
+from liquid_nav.bags.mcap_summary import HEAD, MAGIC, Channels, Summary, read_summary
+from liquid_nav.bags.records import LEAP, Damage, Record, order_of
+from liquid_nav.bags.unpacking import MAX_CHUNK, unpack
 from liquid_nav.errors import ReplayError
 
-MAGIC = b"\x89MCAP0\r\n"
-MAX_CHUNK = 1 << 28
-"""Size of the largest unpacked chunk, and of the largest record outside a chunk, bytes."""
-
-_HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
 _INDEX = struct.Struct("<HI")
 _INDEX_ENTRY = 16
-_FOOTER_LENGTH = _HEAD.size + 20 + len(MAGIC)
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 # The head of a chunk up to its compression; `_certain` checks the lengths after it.
 _CHUNK_HEAD = re.compile(rb"\x06(?=.{8}.{28}(?:\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))", re.DOTALL)
 _MESSAGE_HEAD = re.compile(rb"\x05(?=..[\x00-\x0f]\x00{5})", re.DOTALL)
 _SCAN = 1 << 20
-
-_T = TypeVar("_T")
 
 
 class _Head(NamedTuple):
@@ -65,30 +54,52 @@ class McapFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._damage = path, Damage()
-        self._schemas: dict[int, Schema] = {}
-        self._channels: dict[int, Topic] = {}
+        self._channels = Channels()
         self._declared: Counter[str] | None = None
-        self.span: tuple[int, int] | None = None
-        if not self._read_summary():
-            times = [record.time for record in self._ends()]
-            self.span = (min(times), max(times)) if times else None
-        self.topics = list(self._channels.values())
+        self._chunks: list[tuple[int, int]] | None = None
+        self._late: int | None = None
+        self._notes: list[str] = []
+        # Messages of channels that are not declared, and where the data end.
+        self._unknown, self._end = 0, 0
+        summary = read_summary(path)
+        if isinstance(summary, str):
+            if summary:
+                self._notes.append(f"{path.name}: {summary}")
+            self._late, span = order_of(record.time for record in self.records(Damage()))
+            # Bytes may be missing, or there may be more than there were.
+            moved = read_summary(path, self._end) if summary and self._end else ""
+            if isinstance(moved, Summary):
+                self._declared = moved.declared
+        else:
+            self._channels, self._declared, span, self._chunks = summary
+        self.span: tuple[int, int] | None = span
+        self.topics = list(self._channels.topics.values())
 
     def records(self, damage: Damage) -> Iterator[Record]:
         """Yield all messages in file order; records that cannot be read are counted in `damage`."""
-        self._damage = damage
+        self._damage, self._unknown = damage, 0
+        for text in self._notes:
+            damage.note(text)
         note, indexed, read = damage.note, Counter[str](), Counter[str]()
         undeclared = 0
+        chunks, is_copy = set[tuple[int, int]](), False
         with self._path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if file.read(len(MAGIC)) != MAGIC:
                 note(f"{self._path.name} does not start like an MCAP file")
                 file.seek(0)
             for head, content in self._walk(file, size):
+                if head.opcode == Opcode.CHUNK:
+                    key = head.length, zlib.crc32(content)
+                    is_copy = key in chunks
+                    chunks.add(key)
+                if is_copy and head.opcode in (Opcode.CHUNK, Opcode.MESSAGE_INDEX):
+                    note(f"{self._path.name}: a chunk is there twice, and is read once")
+                    continue
                 try:
                     if head.opcode == Opcode.MESSAGE_INDEX:
                         number, count = _indexed(content)
-                        topic = self._channels.get(number)
+                        topic = self._channels.topics.get(number)
                         if topic is None:
                             undeclared += count
                         else:
@@ -104,14 +115,31 @@ class McapFile:
                     yield record
         # A summary repeats these counts; without one, the indices still show lost chunks.
         damage.declared.update(indexed | read if self._declared is None else self._declared)
-        damage.unreadable += undeclared
+        damage.unattributed += max(undeclared, self._unknown)
 
-    def _ends(self) -> list[Record]:
-        """Read the whole file, and return its first and last message."""
-        ends: list[Record] = []
-        for record in self.records(Damage()):
-            ends[1 if ends else 0 :] = [record]
-        return ends
+    def lateness(self) -> int | None:
+        """Largest time in ns by which a message is behind one read before it; None if unknown.
+
+        After a clock has leapt it is unknown.
+        """
+        if self._late is None and self._chunks:
+            # The messages of a chunk are sorted when it is read.
+            self._late, _ = order_of(time for chunk in self._chunks for time in chunk)
+        elif self._late is None:
+            self._late, _ = order_of(self._times())
+        return self._late if self._late <= LEAP else None
+
+    def _times(self) -> Iterator[int]:
+        """Log times of the messages outside chunks, read without their content."""
+        with self._path.open("rb") as file:
+            file.seek(len(MAGIC))
+            while len(head := file.read(HEAD.size + _MESSAGE.size)) == HEAD.size + _MESSAGE.size:
+                opcode, length = HEAD.unpack_from(head)
+                if opcode == Opcode.MESSAGE:
+                    yield _MESSAGE.unpack_from(head, HEAD.size)[2]
+                elif opcode not in _KNOWN or opcode in (Opcode.DATA_END, Opcode.FOOTER):
+                    return
+                file.seek(length - _MESSAGE.size, os.SEEK_CUR)
 
     def _open(self, head: _Head, content: bytes) -> Iterator[Record]:
         """Yield the messages in one record; a schema or a channel has none and is remembered."""
@@ -120,13 +148,16 @@ class McapFile:
             return iter(() if record is None else (record,))
         whole = len(content) == head.length
         data = _unpack_chunk(content, whole)
-        return self._in_chunk(memoryview(data), head.start)
+        records = list(self._in_chunk(memoryview(data), head.start))
+        if records and max(records, key=_time).time - min(records, key=_time).time <= LEAP:
+            records.sort(key=_time)
+        return iter(records)
 
     def _in_chunk(self, data: memoryview, start: int) -> Iterator[Record]:
         at = 0
-        while at + _HEAD.size <= len(data):
-            opcode, length = _HEAD.unpack_from(data, at)
-            at += _HEAD.size
+        while at + HEAD.size <= len(data):
+            opcode, length = HEAD.unpack_from(data, at)
+            at += HEAD.size
             if at + length > len(data):
                 break
             record = self._one(opcode, data[at : at + length])
@@ -143,63 +174,43 @@ class McapFile:
                 self._damage.unreadable += 1
                 return None
             number, _, time, _ = _MESSAGE.unpack_from(content)
-            topic = self._channels.get(number)
+            topic = self._channels.topics.get(number)
             if topic is None:
-                self._damage.unreadable += 1
+                self._unknown += 1
                 self._damage.note(
                     f"{self._path.name}: messages of channels that it does not declare"
                 )
                 return None
             return Record(topic, time, content[_MESSAGE.size :])
-        if opcode == Opcode.SCHEMA:
-            self._attempt(lambda: self._learn_schema(bytes(content)))
-        elif opcode == Opcode.CHANNEL:
-            self._attempt(lambda: self._learn_channel(bytes(content)))
+        if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+            defect = self._channels.learn(opcode, bytes(content))
+            if defect:
+                self._damage.note(f"{self._path.name}: {defect}")
         return None
-
-    def _attempt(self, read: Callable[[], _T]) -> _T | None:
-        try:
-            return read()
-        except Exception as error:  # On broken bytes mcap raises errors of any type.
-            self._damage.note(f"{self._path.name}: a broken schema or channel: {error!r:.120}")
-            return None
-
-    def _learn_schema(self, content: bytes) -> None:
-        schema = Schema.read(ReadDataStream(BytesIO(content)))
-        self._schemas.setdefault(schema.id, schema)
-
-    def _learn_channel(self, content: bytes) -> None:
-        channel = Channel.read(ReadDataStream(BytesIO(content)))
-        if channel.id in self._channels:
-            return
-        schema = self._schemas.get(channel.schema_id)
-        if schema is None:
-            self._damage.note(f"{channel.topic}: {self._path.name} does not declare its type")
-            kind, text, encoding = "", "", ""
-        else:
-            kind, encoding = schema.name, schema.encoding
-            text = schema.data.decode(errors="replace")
-        self._channels[channel.id] = Topic(
-            channel.topic, kind, channel.message_encoding, text, encoding == "ros2idl"
-        )
 
     def _walk(self, file: BinaryIO, size: int) -> Iterator[tuple[_Head, bytes]]:
         """Yield the records outside chunks up to the end of the data; the last may be cut."""
         at = file.tell()
         while True:
             file.seek(at)
-            head = file.read(_HEAD.size)
+            head = file.read(HEAD.size)
             if not head:
                 self._damage.note(f"{self._path.name} ends without a footer: it is cut short")
                 return
-            if len(head) == _HEAD.size:
-                opcode, length = _HEAD.unpack(head)
-                start = at + _HEAD.size
+            if len(head) == HEAD.size:
+                opcode, length = HEAD.unpack(head)
+                start = at + HEAD.size
                 if opcode in (Opcode.DATA_END, Opcode.FOOTER) and length <= 20:
+                    self._end = start + length
                     return
                 if opcode in _KNOWN and length <= MAX_CHUNK and start + length <= size:
                     yield _Head(opcode, start, length), file.read(length)
                     at = start + length
+                    continue
+                if opcode == Opcode.CHUNK and (inner := _begin_of_records(file, start)):
+                    name = self._path.name
+                    self._damage.note(f"{name}: the chunk at byte {start} is cut, or broken")
+                    at = inner
                     continue
                 following = self._resync(file, at + 1, size)
                 if following is None and opcode == Opcode.CHUNK and length <= MAX_CHUNK:
@@ -212,7 +223,7 @@ class McapFile:
                     f"{self._path.name} cannot be read beyond byte {at} of {size}: "
                     "it is cut short or broken there"
                 )
-                if len(head) == _HEAD.size and _HEAD.unpack(head)[0] == Opcode.MESSAGE:
+                if len(head) == HEAD.size and HEAD.unpack(head)[0] == Opcode.MESSAGE:
                     self._damage.unreadable += 1
                 return
             self._damage.note(
@@ -233,57 +244,9 @@ class McapFile:
             start += _SCAN
         return None
 
-    def _read_summary(self) -> bool:
-        """Read topics and counts from the end of the file; False when it is missing or broken."""
-        try:
-            with self._path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(size - _FOOTER_LENGTH, 0))
-                end = file.read()
-                if len(end) != _FOOTER_LENGTH or not end.endswith(MAGIC):
-                    return False
-                footer = Footer.read(ReadDataStream(BytesIO(end[_HEAD.size :])))
-                length = size - _FOOTER_LENGTH - footer.summary_start
-                if not (footer.summary_start and 0 < length <= MAX_CHUNK):
-                    return False
-                file.seek(footer.summary_start)
-                summary = file.read(length)
-            checked = summary + end[: _HEAD.size + 16]
-            if footer.summary_crc and zlib.crc32(checked) != footer.summary_crc:
-                self._damage.note(f"{self._path.name}: the summary's checksum is wrong")
-                return False
-            return self._learn_summary(summary)
-        except OSError:
-            raise
-        except Exception:  # The summary is broken: the whole file is read instead.
-            self._schemas, self._channels = {}, {}
-            return False
 
-    def _learn_summary(self, summary: bytes) -> bool:
-        at, statistics = 0, None
-        while at + _HEAD.size <= len(summary):
-            opcode, length = _HEAD.unpack_from(summary, at)
-            at += _HEAD.size
-            content = summary[at : at + length]
-            at += length
-            if opcode == Opcode.SCHEMA:
-                self._learn_schema(content)
-            elif opcode == Opcode.CHANNEL:
-                self._learn_channel(content)
-            elif opcode == Opcode.STATISTICS:
-                statistics = Statistics.read(ReadDataStream(BytesIO(content)))
-        if at != len(summary) or statistics is None:
-            return False
-        if statistics.channel_count != len(self._channels):
-            self._schemas, self._channels = {}, {}
-            return False
-        if statistics.message_count:
-            self.span = (statistics.message_start_time, statistics.message_end_time)
-        self._declared = Counter()
-        for number, count in statistics.channel_message_counts.items():
-            if number in self._channels:
-                self._declared[self._channels[number].name] += count
-        return True
+def _time(record: Record) -> int:
+    return record.time
 
 
 def _indexed(content: bytes) -> tuple[int, int]:
@@ -304,14 +267,9 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     data = content[at:]
     if size > MAX_CHUNK:
         raise ReplayError(f"a chunk has {size} bytes, at most {MAX_CHUNK} are read")
-    if compression == b"zstd":
-        unpacked = _decompress(zstandard.ZstdDecompressor().decompressobj(), data, whole)
-    elif compression == b"lz4":
-        unpacked = _decompress(lz4.frame.LZ4FrameDecompressor(), data, whole)
-    elif compression:
-        raise ReplayError(f"compression is {compression!r:.40}, it must be zstd or lz4")
-    else:
-        unpacked = data
+    unpacked, _, defect = unpack(compression, data)
+    if whole and defect:
+        raise ReplayError(f"a chunk cannot be unpacked: {defect}")
     if whole and len(unpacked) != size:
         raise ReplayError(f"a chunk unpacks to {len(unpacked)} bytes, its header says {size}")
     if whole and crc and zlib.crc32(unpacked) != crc:
@@ -319,43 +277,34 @@ def _unpack_chunk(content: bytes, whole: bool) -> bytes:
     return unpacked
 
 
-def _decompress(stream: object, data: bytes, whole: bool) -> bytes:
-    # In pieces, to keep what comes before a cut, and so that a small file cannot fill the memory.
-    unpacked = bytearray()
-    decompress: Callable[[bytes], bytes] = stream.decompress  # type: ignore[attr-defined]
-    step = 1 << 12
-    try:
-        for at in range(0, len(data), step):
-            unpacked += decompress(data[at : at + step])
-            if len(unpacked) > MAX_CHUNK:
-                raise ReplayError(f"a chunk unpacks to more than {MAX_CHUNK} bytes")
-    except (zstandard.ZstdError, RuntimeError, EOFError):
-        if whole:
-            raise
-    return bytes(unpacked)
+def _begin_of_records(file: BinaryIO, start: int) -> int | None:
+    """Where the records begin in a chunk that is not compressed; they read like any others."""
+    file.seek(start + _CHUNK.size)
+    empty = bytes(4)
+    return start + _CHUNK.size + 4 + 8 if file.read(4) == empty else None
 
 
 def _certain(file: BinaryIO, at: int, size: int) -> bool:
     """Whether a record begins at `at`: a chunk whose lengths agree, or messages in a row."""
     file.seek(at)
-    head = file.read(_HEAD.size + _CHUNK.size + 12)
-    if len(head) < _HEAD.size + _MESSAGE.size:
+    head = file.read(HEAD.size + _CHUNK.size + 12)
+    if len(head) < HEAD.size + _MESSAGE.size:
         return False
-    opcode, length = _HEAD.unpack_from(head)
-    if at + _HEAD.size + length > size:
+    opcode, length = HEAD.unpack_from(head)
+    if at + HEAD.size + length > size:
         return False
     if opcode == Opcode.CHUNK:
-        (name,) = struct.unpack_from("<I", head, _HEAD.size + _CHUNK.size)
-        file.seek(at + _HEAD.size + _CHUNK.size + 4 + name)
+        (name,) = struct.unpack_from("<I", head, HEAD.size + _CHUNK.size)
+        file.seek(at + HEAD.size + _CHUNK.size + 4 + name)
         (inner,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
         return bool(length == _CHUNK.size + 4 + name + 8 + inner)
     for _ in range(2):
-        at += _HEAD.size + length
+        at += HEAD.size + length
         file.seek(at)
-        following = file.read(_HEAD.size)
-        if len(following) < _HEAD.size:
+        following = file.read(HEAD.size)
+        if len(following) < HEAD.size:
             return False
-        opcode, length = _HEAD.unpack(following)
-        if opcode not in _KNOWN or length > MAX_CHUNK or at + _HEAD.size + length > size:
+        opcode, length = HEAD.unpack(following)
+        if opcode not in _KNOWN or length > MAX_CHUNK or at + HEAD.size + length > size:
             return False
     return True

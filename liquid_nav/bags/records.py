@@ -1,11 +1,17 @@
 """Topics, records and messages of recordings, and a count of what a recording lost."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from liquid_nav.events import SECOND
+
 MAX_NOTES = 50
 """Largest number of notes on one recording, so that a broken file does not fill the memory."""
+
+LEAP = 60 * SECOND
+"""Nanoseconds by which the clock of a recording may change between two records without a leap."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,10 @@ class Damage:
         declared: records per topic that the recording says it has; empty if it does not say, and
             complete when it was read to its end.
         unreadable: records that were found but could not be used, in addition to those that are
-            missing by `declared`: of an unknown topic, later than the reorder window, or with a
-            broken time.
+            missing by `declared`: later than the reorder window, or with a broken time.
+        unattributed: records whose topic is not known, and that are missing or could not be used.
+            While a recording is read, `declared` may count them as well; `settle` then leaves
+            those that it does not count.
         undecodable: records read per topic that could not be decoded into a message.
         notes: what is wrong with the files, in words; the first `MAX_NOTES`.
 
@@ -63,6 +71,7 @@ class Damage:
     read: Counter[str] = field(default_factory=Counter)
     declared: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
+    unattributed: int = 0
     undecodable: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -73,17 +82,50 @@ class Damage:
 
     @property
     def missing(self) -> int:
-        """Number of records that the recording declares and that were not found."""
-        return sum((self.declared - self.read).values())
+        """Number of records that the recording has by its own account and that were not found."""
+        return sum((self.declared - self.read).values()) + self.unattributed
 
     @property
     def lost(self) -> int:
         """Number of messages that are known to be lost."""
         return self.missing + self.unreadable + sum(self.undecodable.values())
 
-    def reconcile(self) -> None:
-        """Add a note for every topic whose declared count differs from the count found."""
+    def settle(self, declared: Counter[str] | None) -> None:
+        """Compare what was read with what was declared, and note every difference.
+
+        Args:
+            declared: records per topic by the metadata of the recording, which count those of all
+                files; None without metadata.
+
+        """
+        by_files = self.missing
+        if declared is not None:
+            self.declared |= declared
+            self.unattributed = 0
+            self.unattributed = max(by_files - self.missing, 0)
         for topic in sorted(self.declared.keys() | self.read.keys()):
-            declared, read = self.declared[topic], self.read[topic]
-            if self.declared and declared != read:
-                self.note(f"{topic}: {declared} messages declared, {read} found")
+            expected, read = self.declared[topic], self.read[topic]
+            if self.declared and expected != read:
+                self.note(f"{topic}: {expected} messages declared, {read} found")
+
+
+def order_of(times: Iterable[int]) -> tuple[int, tuple[int, int] | None]:
+    """Give the largest ns by which a time is behind one before it, and the first and last time."""
+    late, first, newest = 0, None, None
+    for time in times:
+        if first is None or newest is None:
+            first = newest = time
+        late = max(late, newest - time)
+        first, newest = min(first, time), max(newest, time)
+    return late, None if first is None or newest is None else (first, newest)
+
+
+def type_name(name: str) -> str:
+    """Give the name of a message type as ROS 2 writes it, such as ``sensor_msgs/msg/Imu``.
+
+    ROS 1 writes ``sensor_msgs/Imu``, and DDS ``sensor_msgs::msg::dds_::Imu_``.
+    """
+    parts = [part for part in name.replace("::", "/").split("/") if part != "dds_"]
+    if "::" in name:
+        parts[-1] = parts[-1].removesuffix("_")
+    return f"{parts[0]}/msg/{parts[1]}" if len(parts) == 2 else "/".join(parts)

@@ -2,6 +2,6 @@
 
 import sys
 
-from liquid_nav.cli.main import main
+from liquid_nav.cli.start import main
 
 sys.exit(main())

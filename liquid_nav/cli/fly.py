@@ -13,7 +13,7 @@ import tyro
 from liquid_nav.cli.choices import one_of, task_names, vehicle_names
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
-from liquid_nav.files import check_destinations, made_directories
+from liquid_nav.files import check_destinations, check_folder, made_directories
 from liquid_nav.learning.quiet_import import import_pybullet
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class Fly:
             options = asdict(seen) if name == "camera" else {}
             sensors.append(fit(name, vehicle, options, kind))
         task = make_task(self.task, self.difficulty)
-        directories = [self.out, self.json and self.json.parent, self.record]
+        check_folder("--json", self.json, self.out, self.record)
+        directories = [self.out, self.record, self.json and self.json.parent]
         with made_directories(*(path for path in directories if path is not None)):
             config = WorldConfig(
                 vehicle=vehicle,

@@ -10,6 +10,7 @@ standard error. Warnings go to standard error as well, and with LIQUID_NAV_LOG=i
 environment also messages such as which runtime evaluates the policy.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -24,6 +25,7 @@ from liquid_nav.cli.fly import Fly
 from liquid_nav.cli.replay import Replay
 from liquid_nav.cli.train import Train
 from liquid_nav.errors import LiquidNavError
+from liquid_nav.files import final_name
 
 DESCRIPTION = (
     "Drone navigation by a continuous-time (liquid) neural controller. `liquid-nav COMMAND --help` "
@@ -77,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if level not in LEVELS:
         return _fail(f"LIQUID_NAV_LOG must be one of {', '.join(LEVELS).lower()}, got {level!r}")
     logging.basicConfig(level=level, format="liquid-nav: %(levelname)s: %(message)s")
+    # An empty path would be the working directory.
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument:
+            return _fail(f"{before if before.startswith('--') else 'an argument'} is empty")
+        if argument.startswith("--") and argument.endswith("="):
+            return _fail(f"{argument[:-1]} is empty")
     if arguments in ([], ["dataset"]):
         arguments.append("--help")
     try:
@@ -101,7 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LiquidNavError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
+            # All files are named by what writes them.
+            error.filename = "standard output"
+        return _fail(
+            f"{final_name(error.filename)}: {error.strerror}" if error.filename else str(error)
+        )
 
 
 def _fail(message: str) -> int:

@@ -1,5 +1,6 @@
 """The YAML file of ``liquid-nav replay --config``."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -44,26 +45,45 @@ def read_replay_file(path: Path | None) -> ReplayFile:
         return ReplayFile()
     try:
         with path.open(encoding="utf-8") as file:
-            content = YAML(typ="safe").load(file) or {}
+            content = YAML(typ="safe").load(file)
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     known = [entry.name for entry in fields(ReplayFile)]
-    if not isinstance(content, dict) or not content.keys() <= set(known):
-        raise ConfigError(f"{path} must be a mapping with some of the keys {', '.join(known)}")
+    if not isinstance(content, dict) or not content or not content.keys() <= set(known):
+        what = "must be" if content else "is empty, but must be"
+        raise ConfigError(f"{path} {what} a mapping with some of the keys {', '.join(known)}")
     try:
         values: dict[str, Any] = {}
         if "topics" in content:
-            values["topics"] = Topics.of({k: str(v) for k, v in content["topics"].items()})
+            values["topics"] = Topics.of({k: _text(v) for k, v in content["topics"].items()})
         if "camera_model" in content:
             values["camera_model"] = _camera_model(**content["camera_model"])
         if "imu_rotation" in content:
-            x, y, z, w = map(float, content["imu_rotation"])
+            x, y, z, w = map(_finite, content["imu_rotation"])
             values["imu_rotation"] = (x, y, z, w)
         if "limits" in content:
-            values["limits"] = {str(k): float(v) for k, v in content["limits"].items()}
+            values["limits"] = {str(k): _finite(v) for k, v in content["limits"].items()}
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     return ReplayFile(**values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a topic must be a name, got {value!r}")
+    return value
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, (bool, str)) or not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return value
 
 
 def _camera_model(
@@ -72,9 +92,9 @@ def _camera_model(
     if len(k) != 9:
         raise ValueError(f"camera_model.k must be 9 numbers, got {len(k)}")
     return SimpleNamespace(
-        width=int(width),
-        height=int(height),
-        k=np.array(k, np.float64),
-        d=np.array(d, np.float64),
+        width=_whole(width),
+        height=_whole(height),
+        k=np.array([_finite(value) for value in k]),
+        d=np.array([_finite(value) for value in d], np.float64),
         distortion_model=str(distortion_model),
     )

@@ -11,23 +11,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from liquid_nav.bags.bag import Recording
+from liquid_nav.bags.records import LEAP
 from liquid_nav.cli.replay_file import ReplayFile, read_replay_file
 from liquid_nav.cli.replay_options import ReplayOptions
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, TAKEN_IN, Channel, Event
-from liquid_nav.files import made_directories
-from liquid_nav.messages.transforms import rotation_of
+from liquid_nav.files import check_folder, made_directories, whole_files
+from liquid_nav.messages.camera import ImageOptions
+from liquid_nav.messages.transforms import ImuMounting, rotation_of
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.recording.settings import limited
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
+from liquid_nav.replay.commands import check_commands
+from liquid_nav.replay.nothing import check_replayed
 from liquid_nav.replay.report.console import print_changed, print_run
 from liquid_nav.replay.report.json import write_json
 from liquid_nav.replay.report.mcap import ReplayOutput
 from liquid_nav.replay.report.model import ReplayReport, run_report
 from liquid_nav.replay.run import Replay, Watch, compare_replays, replay
-from liquid_nav.replay.timeline import Cut
+from liquid_nav.replay.timeline import LONGEST, Cut
 from liquid_nav.replay.topics import NONE, Topics, find
 from liquid_nav.safety.layer import SafetyConfig
 
@@ -37,6 +41,9 @@ if TYPE_CHECKING:
 
 MCAP, RESULT, REPORT = "replay.mcap", "replay.json", "report.html"
 """Files in the output directory."""
+
+VIEW = "--view-file"
+"""Stands for the file for Rerun, which may be anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +57,7 @@ class Prepared:
         cut: which part of the recording is replayed.
         camera_info: calibration of the camera, or None.
         imu_rotation: rotation from the IMU's frame to body FLU, or None.
+        images: what the user says of the images.
         rate: Hz at which commands are asked for while no message arrives.
         notes: what was found out, for the summary.
 
@@ -64,6 +72,7 @@ class Prepared:
     cut: Cut
     camera_info: Any
     imu_rotation: Any
+    images: ImageOptions
     rate: float
     notes: tuple[str, ...]
 
@@ -86,6 +95,7 @@ class Prepared:
             cut=self.cut,
             camera_info=self.camera_info,
             imu_rotation=self.imu_rotation,
+            images=self.images,
             rate=self.rate,
             watch=watch,
             progress=progress,
@@ -110,23 +120,24 @@ def run(options: ReplayOptions, model: Path) -> int:
     with Recording(options.flight) as recording, ExitStack() as stack:
         prepared = _prepare(options, model, recording)
         changed = _change(options, prepared) if options.changed else None
-        if options.out is not None:
-            if options.out.exists() and not options.out.is_dir():
-                raise ConfigError(f"--out {options.out} exists and is not a directory")
-            stack.enter_context(made_directories(options.out))
+        staged = _destinations(options, stack)
         watches: list[Watch] = []
         film, no_film = None, ""
-        if options.out is not None:
-            output = ReplayOutput(options.out / MCAP, prepared.policy)
+        if MCAP in staged:
+            output = ReplayOutput(staged[MCAP], prepared.policy)
             watches.append(stack.enter_context(output).watch)
-            if options.report:
-                film, no_film = _film(prepared.topics)
+        if REPORT in staged:
+            film, no_film = _film(prepared.topics)
         if film is not None:
             watches.append(stack.enter_context(film).watch)
-        views = [stack.enter_context(view) for view in _views(options, prepared.policy)]
+        targets: list[Path | None] = [None] if options.view else []
+        if VIEW in staged:
+            targets.append(staged[VIEW])
+        views = [stack.enter_context(view) for view in _views(targets, prepared.policy)]
         watches += [view.watch for view in views]
         with _bar(recording, prepared.cut) as progress:
             result = prepared.replay(recording, _together(watches), progress)
+        check_replayed(result, prepared.policy.channels, prepared.cut, recording.span)
         for view in views:
             view.finish(result)
         report = ReplayReport(str(options.flight), str(model), run_report(result))
@@ -137,24 +148,48 @@ def run(options: ReplayOptions, model: Path) -> int:
             second = run_report(other, compare_replays(result, other))
             report = replace(report, changed=second)
             print_changed(console, second)
-        if options.out is not None:
-            write_json(options.out / RESULT, report)
-            if options.report:
-                # The page needs jinja2 and memory that the rest does without.
-                from liquid_nav.replay.report.html import write_page
+        if RESULT in staged:
+            write_json(staged[RESULT], report)
+        if REPORT in staged:
+            # The page needs jinja2 and memory that the rest does without.
+            from liquid_nav.replay.report.html import write_page
 
-                write_page(options.out / REPORT, report, film, no_film)
+            write_page(staged[REPORT], report, film, no_film)
     return 0
+
+
+def _destinations(options: ReplayOptions, stack: ExitStack) -> dict[str, Path]:
+    """Make what holds the files of the replay: temporary ones, that appear together at the end.
+
+    Returns:
+        The temporary file of each of `MCAP`, `RESULT`, `REPORT` and `VIEW` that is asked for.
+
+    """
+    out, view, files = options.out, options.view_file, dict[str, Path]()
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out {out} exists and is not a directory")
+        files = {name: out / name for name in (MCAP, RESULT, *((REPORT,) * options.report))}
+    if view is not None:
+        check_folder("--view-file", view, out)
+        files[VIEW] = view
+    for path in files.values():
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} exists and is not a regular file")
+    stack.enter_context(made_directories(*(path.parent for path in files.values())))
+    return dict(zip(files, stack.enter_context(whole_files(*files.values())), strict=True))
 
 
 def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepared:
     """Work out what the options leave open."""
     file = read_replay_file(options.config)
+    if options.rate == 0:
+        raise ConfigError("--rate must be above 0 Hz: silences are replayed at this rate")
     cut = Cut(
         options.start,
         options.duration,
         clock=options.clock,
-        window=round(options.reorder * SECOND),
+        window=_nanoseconds("--reorder", options.reorder, LEAP / SECOND),
     )
     policy, _ = load_policy(model)
     chosen = _chosen_topics(options, file)
@@ -164,14 +199,22 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
         raise ConfigError(
             "--compare needs recorded commands, but no topic in the recording holds any"
         )
+    check_commands(recording, topics.command, topics.channels[Channel.ODOMETRY])
     info, rotation, notes = _calibration(options, file, recording, topics)
-    return Prepared(topics, policy, file.limits, cut, info, rotation, options.rate, notes)
+    if file.camera_model is not None:
+        # What the recording says of the camera does not hold then.
+        topics = replace(topics, camera_info=None)
+    images = ImageOptions(options.image_geometry, options.image_bits)
+    return Prepared(topics, policy, file.limits, cut, info, rotation, images, options.rate, notes)
 
 
 def _change(options: ReplayOptions, prepared: Prepared) -> Prepared:
     """Apply the "what if" options, for the second replay."""
     policy = prepared.policy if options.other is None else load_policy(options.other)[0]
-    delays = _numbers("--delay", options.delay)
+    delays = {
+        _channel(name): _nanoseconds(f"--delay {name}", seconds)
+        for name, seconds in _numbers("--delay", options.delay).items()
+    }
     return replace(
         prepared,
         policy=policy,
@@ -179,7 +222,7 @@ def _change(options: ReplayOptions, prepared: Prepared) -> Prepared:
         cut=replace(
             prepared.cut,
             drop=frozenset(map(_channel, options.drop)),
-            delay={_channel(name): round(seconds * SECOND) for name, seconds in delays.items()},
+            delay=delays,
         ),
     )
 
@@ -220,6 +263,13 @@ def _numbers(flag: str, texts: tuple[str, ...]) -> dict[str, float]:
     return numbers
 
 
+def _nanoseconds(option: str, seconds: float, longest: float = LONGEST) -> int:
+    """Convert the value of an option, or raise a `ConfigError` when it is out of its range."""
+    if not 0 <= seconds <= longest:
+        raise ConfigError(f"{option} must be from 0 to {longest:g} s, got {seconds:g}")
+    return round(seconds * SECOND)
+
+
 def _together(watches: list[Watch]) -> Watch | None:
     """Make one watch of several; None when there are none."""
 
@@ -244,10 +294,9 @@ def _film(topics: Topics) -> "tuple[ReplayFilm | None, str]":
     return ReplayFilm(), ""
 
 
-def _views(options: ReplayOptions, policy: Policy) -> "Iterator[ReplayView]":
-    """Give what shows the replay in Rerun: a window, a file, or both."""
-    targets = [None] if options.view else []
-    for file in [*targets, *([options.view_file] if options.view_file else [])]:
+def _views(targets: list[Path | None], policy: Policy) -> "Iterator[ReplayView]":
+    """Give what shows the replay in Rerun: for each file a writer, for None a window."""
+    for file in targets:
         try:
             from liquid_nav.replay.report.rerun import ReplayView
         except ModuleNotFoundError as error:
@@ -271,7 +320,9 @@ def _calibration(
         return info, rotation_of(given), ("the IMU is turned as was given",)
     if topics.channels[Channel.IMU] is None:
         return info, None, ()
-    rotation, why = find_imu_rotation(recording, topics)
+    if not options.imu_from_tf:
+        return info, None, (ImuMounting(from_transforms=False).words,)
+    rotation, why = find_imu_rotation(recording, topics, options.body_frame)
     return info, rotation, (why,)
 
 

@@ -51,8 +51,16 @@ class ReplayOptions:
         tyro.conf.arg(metavar="X Y Z W", help_behavior_hint="(default: from /tf_static)"),
     ] = None
     """Unit quaternion from the IMU's frame to the body's."""
+    imu_from_tf: bool = True
+    """Rotate the IMU by /tf_static, from its frame_id to the body frame, unless that is given."""
+    body_frame: Annotated[str, tyro.conf.arg(metavar="FRAME")] = "base_link"
+    """Body frame in /tf_static."""
+    image_geometry: Literal["auto", "raw", "rectified"] = "auto"
+    """Rectified images take P of camera_info and no D; auto goes by the topic's name."""
+    image_bits: Literal[0, 8, 10, 12, 14, 16] = 0
+    """Bits that images of 16 bits use; 0 finds them."""
     clock: Literal["log", "stamp"] = "log"
-    """Arrival times: those of the log, or the stamps, for a logger that ran on another clock."""
+    """Arrival times: those of the log, or the stamps, for a logger or sensors on another clock."""
     start: Annotated[float, tyro.conf.arg(metavar="S")] = 0.0
     """Seconds after the first message at which the replay begins."""
     duration: Annotated[

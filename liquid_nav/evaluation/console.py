@@ -10,13 +10,17 @@ from liquid_nav_sim.world import Outcome
 
 _COLUMNS = (
     ("episode", 7),
-    ("seed", 8),
+    ("seed", 6),
     ("outcome", 9),
     ("time s", 7),
     ("path m", 7),
     ("clearance m", 11),
-    ("event to command us", 19),
+    ("command us", 10),
+    ("sha256", 8),
 )
+"""Names and widths; ``command us`` is the mean time from an event to the new command, ``sha256``
+the beginning of the digest over the commands, see `FlightSummary`."""
+
 _STYLES = {Outcome.SUCCESS: "green", Outcome.COLLISION: "red", Outcome.TIMEOUT: "yellow"}
 
 
@@ -36,6 +40,7 @@ def print_flight(console: Console, index: int, flight: Flight) -> None:
         f"{flight.path_length:.2f}",
         f"{flight.min_clearance:.2f}",
         f"{np.mean(latencies):.0f}" if latencies else "-",
+        flight.digest.hex()[:8],
     ]
     text = Text(_row(cells))
     text.highlight_words([flight.outcome.value], _STYLES[flight.outcome])

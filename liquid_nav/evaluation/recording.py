@@ -27,8 +27,8 @@ from liquid_nav.messages.fields import (
 from liquid_nav.messages.odometry import OdometryMessage
 from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.recording.recorder import FlightRecorder
+from liquid_nav.recording.topics import TRUTH
 from liquid_nav.recording.writer import message
-from liquid_nav.replay.topics import TRUTH
 from liquid_nav.rotations import inverse, rotate
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.faults.schedule import script_of

@@ -19,7 +19,7 @@ from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.statistics import Summary
 from liquid_nav.evaluation.video import FlightVideo
 from liquid_nav.events import SECOND, Event
-from liquid_nav.files import PLOT, RESULT, VIDEO
+from liquid_nav.files import PLOT, RESULT, VIDEO, whole_files
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
@@ -77,14 +77,21 @@ def evaluate(
         console: where the table is printed; standard output by default.
 
     Raises:
-        OSError: when a file cannot be written; the other files are whole or absent.
+        OSError: when a file cannot be written; there is none of the files then, except for the
+            recordings of flights that ended before.
 
     """
     console = console or Console(highlight=False)
     flights, interrupted = list[Flight](), False
+    files = [] if out is None else [out / VIDEO, out / PLOT, out / RESULT]
+    if json_path is not None and json_path.resolve() not in {file.resolve() for file in files}:
+        files.append(json_path)
     with deferred_interrupt() as check, ExitStack() as stack:
-        video = FlightVideo(out / VIDEO, world) if out is not None and video_episodes else None
-        if video is not None:
+        # After an error none of them is there.
+        staged = dict(zip(files, stack.enter_context(whole_files(*files)), strict=True))
+        video = None
+        if out is not None and video_episodes:
+            video = FlightVideo(staged[out / VIDEO], world)
             stack.callback(video.discard)
         print_header(console)
         try:
@@ -102,7 +109,11 @@ def evaluate(
         print_summary(console, evaluation.summary, interrupted)
         if video is not None:
             video.close()
-        _save(evaluation, world, out, json_path)
+        if out is not None:
+            _plot(evaluation, world, staged.pop(out / PLOT))
+            del staged[out / VIDEO]
+        for staging in staged.values():
+            evaluation.summary.save(staging)
     return evaluation
 
 
@@ -120,14 +131,10 @@ def _filmed(video: FlightVideo | None, title: str) -> Iterator[None]:
         video.end()
 
 
-def _save(evaluation: Evaluation, world: World, out: Path | None, json_path: Path | None) -> None:
-    if out is not None:
-        task = world.config.task
-        radius = task.success_radius if isinstance(task, TargetTask) else None
-        plot_flights(evaluation.flights, out / PLOT, radius)
-        evaluation.summary.save(out / RESULT)
-    if json_path is not None:
-        evaluation.summary.save(json_path)
+def _plot(evaluation: Evaluation, world: World, path: Path) -> None:
+    task = world.config.task
+    radius = task.success_radius if isinstance(task, TargetTask) else None
+    plot_flights(evaluation.flights, path, radius)
 
 
 def _recorder(

@@ -51,6 +51,25 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
+class FlightSummary:
+    """One flight in a summary.
+
+    Attributes:
+        seed: its seed.
+        outcome: how it ended.
+        duration_s: simulated seconds.
+        commands_sha256: SHA-256 over its commands; ``liquid-nav replay`` gives the same for the
+            recording of the flight.
+
+    """
+
+    seed: int
+    outcome: str
+    duration_s: float
+    commands_sha256: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """Statistics of a benchmark run; its fields are the keys of ``result.json``.
 
@@ -59,10 +78,12 @@ class Summary:
         success, collision, timeout: number of flights with each outcome.
         wilson95: 95 % confidence interval of the success rate.
         seed: seed of the first flight; each next flight has the next seed.
-        commands_sha256: hash over every command of every flight, in order.
+        commands_sha256: SHA-256 over the commands of a single flight; of several flights, SHA-256
+            over the digests of all of them, in order.
         realtime_factor: simulated seconds per second, with the policy in the loop; None without a
             flight.
         event_to_command_us: per channel, microseconds from an event to the new command.
+        flights: each flight, in order.
 
     """
 
@@ -75,6 +96,7 @@ class Summary:
     commands_sha256: str
     realtime_factor: float | None
     event_to_command_us: dict[str, Percentiles]
+    flights: tuple[FlightSummary, ...]
 
     @classmethod
     def of(cls, flights: Sequence[Flight], seed: int) -> "Summary":
@@ -91,7 +113,7 @@ class Summary:
             timeout=outcomes[Outcome.TIMEOUT],
             wilson95=wilson(outcomes[Outcome.SUCCESS], len(flights)),
             seed=seed,
-            commands_sha256=hashlib.sha256(b"".join(f.digest for f in flights)).hexdigest(),
+            commands_sha256=_digest(flights).hex(),
             realtime_factor=round(simulated / wall, 2) if wall > 0 else None,
             event_to_command_us={
                 channel.value: _percentiles(
@@ -99,15 +121,27 @@ class Summary:
                 )
                 for channel in {Channel.CAMERA: None, Channel.IMU: None, **channels}
             },
+            flights=tuple(
+                FlightSummary(f.seed, f.outcome.value, f.duration, f.digest.hex()) for f in flights
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
-        return asdict(self) | {"wilson95": list(self.wilson95)}
+        return asdict(self) | {
+            "wilson95": list(self.wilson95),
+            "flights": [asdict(flight) for flight in self.flights],
+        }
 
     def save(self, path: Path) -> None:
         """Write to `path` as JSON, whole or not at all."""
         write_whole(path, json.dumps(self.to_dict(), indent=2) + "\n")
+
+
+def _digest(flights: Sequence[Flight]) -> bytes:
+    if len(flights) == 1:
+        return flights[0].digest
+    return hashlib.sha256(b"".join(flight.digest for flight in flights)).digest()
 
 
 def _percentiles(values: list[float]) -> Percentiles:

@@ -1,5 +1,6 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,6 +211,15 @@ def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
     return episodes
+
+
+def rates(episodes: Sequence[Episode]) -> dict[str, float]:
+    """Measurements per second of each channel over all episodes, Hz, to a tenth."""
+    seconds = sum(float(episode.dt.sum(dtype=np.float64)) for episode in episodes)
+    counts: Counter[str] = Counter()
+    for episode in episodes:
+        counts.update({channel.value: len(rows) for channel, rows in episode.measured.items()})
+    return {name: round(count / seconds, 1) for name, count in counts.items()} if seconds else {}
 
 
 class EpisodeBuilder:

@@ -31,7 +31,7 @@ from liquid_nav.onboard.encoders import Encoder
 from liquid_nav.replay.calibration import find_camera_info, find_imu_rotation
 from liquid_nav.replay.decoder import EventDecoder
 from liquid_nav.replay.timeline import Cut, Item, Recorded, timeline
-from liquid_nav.replay.topics import FLAGS, NONE, Topics, find
+from liquid_nav.replay.topics import NONE, OPTIONS, Topics, find
 from liquid_nav.safety.screening import defect
 
 RECORDED = "recorded"
@@ -143,6 +143,7 @@ def convert(
             for path in written:
                 path.unlink(missing_ok=True)
             raise
+        tally.notes.extend(f"camera: {warning}" for warning in decoder.camera_warnings)
         tally.episodes = len(written)
         tally.refused += sum(refused.count for refused in decoder.refused.values())
     if not tally.episodes:
@@ -207,7 +208,7 @@ def _topics(recording: Recording, chosen: Topics, config: PolicyConfig, flight: 
     topics = find(recording.topics, chosen, comparing=True, reads=config.by_channel)
     for role in (*config.by_channel, "command"):
         if topics.roles[role] is None:
-            flag = FLAGS.get(role, f"--{role}") if role in _WITH_OPTION else ""
+            flag = OPTIONS[role] if role in _WITH_OPTION else ""
             advice = f"; choose one with {flag}" if flag else ""
             raise ReplayError(f"{flight} has no topic of the {role} to learn from{advice}")
     _check_frame(recording, topics, flight)

@@ -24,7 +24,7 @@ from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
-from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder
+from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder, rates
 from liquid_nav.learning.flights import Job
 from liquid_nav.learning.log import RoundLog
 from liquid_nav.learning.losses import command_loss, sight_loss
@@ -303,6 +303,7 @@ class _Trainer:
             "recorded": _extent(self.recorded),
             "events": sum(map(len, self.episodes)),
             "frames": sum(len(episode.sight) for episode in self.episodes),
+            "rates": rates(self.episodes),
             "optimiser_steps": self.step,
             "training_seconds": round(self.seconds),
             "outcomes_by_round": self.outcomes,

@@ -28,6 +28,11 @@ BEAM = "range_finder"
 """Frame of ranges: x points along the beam."""
 
 
+def plain_frame(frame: str) -> str:
+    """Return the name of a frame as tf2 has it: tf of ROS 1 began it with a slash."""
+    return frame.lstrip("/")
+
+
 def fill(message: Any, fields: Fields) -> Any:
     """Set the fields of a message of rclpy and return it.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from liquid_nav.events import Channel, Goal
 from liquid_nav.messages.decode import MessageError, stamp_at, vector_of
-from liquid_nav.messages.fields import WORLD, Fields, header, pose
+from liquid_nav.messages.fields import WORLD, Fields, header, plain_frame, pose
 from liquid_nav.messages.plug import SensorSetup, WritableMessage
 from liquid_nav.rotations import IDENTITY
 
@@ -24,7 +24,7 @@ class GoalMessage(WritableMessage):
 
         """
         stamp, frame = stamp_at(message, arrival), message.header.frame_id
-        if setup.goal_frame and frame != setup.goal_frame:
+        if setup.goal_frame and plain_frame(frame) != plain_frame(setup.goal_frame):
             raise MessageError(
                 f"goal is in frame {frame[:64]!r}, the odometry is in {setup.goal_frame!r}"
             )

@@ -12,7 +12,7 @@ that decodes the type of a topic, and the one that encodes the events of a chann
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel, Event
+from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.fields import Fields
 from liquid_nav.registry import Registry
 
@@ -38,6 +39,10 @@ class ImageAdapter(Protocol):
     def adapt(self, image: NDArray[np.uint8], halved: int = 0) -> NDArray[np.uint8]:
         """Return the policy's image for the camera's, uint8 RGB (H, W, 3), already `halved`."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What had to be assumed about the camera, in plain sentences."""
+
 
 def aligned(frame_id: str | None) -> Rotation | None:
     """Return None: the axes of the sensor are those of the body."""
@@ -54,12 +59,20 @@ class SensorSetup:
             the ``frame_id`` of its message (None if it has none). It returns None if there is
             nothing to rotate, and may raise `MessageError`.
         goal_frame: ``frame_id`` that goals must have; empty accepts any.
+        depth: how many bits images of 16 bits use.
 
     """
 
     camera: ImageAdapter | None = None
     imu_rotation: Callable[[str | None], Rotation | None] = aligned
     goal_frame: str = ""
+    depth: Depth = field(default_factory=Depth)
+
+    @property
+    def camera_warnings(self) -> tuple[str, ...]:
+        """What had to be assumed about the images so far, in plain sentences."""
+        found = () if self.camera is None else self.camera.warnings
+        return (*found, self.depth.warning) if self.depth.warning else found
 
 
 class EventMessage(ABC):

@@ -52,7 +52,9 @@ class Px4ImuMessage(EventMessage):
             np.asarray(field, dtype=np.float64)
             for field in (message.gyro_rad, message.accelerometer_m_s2)
         )
-        return ImuSample(stamp, arrival, rotation @ rates, rotation @ force)
+        # Readings that are not finite are for the controller, which rejects them.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return ImuSample(stamp, arrival, rotation @ rates, rotation @ force)
 
 
 class Px4OdometryMessage(EventMessage):

@@ -23,17 +23,18 @@ class RangeMessage(WritableMessage):
 
         A reading outside ``min_range`` and ``max_range`` says, as in REP-117, that nothing is in
         range (infinity) or that something is too close to tell (minus infinity): many drivers
-        report such readings as numbers.
+        report such readings as numbers. Limits that leave no range were never filled in.
 
         Raises:
             MessageError: on a time out of range.
 
         """
         stamp, distance = stamp_at(message, arrival), float(message.range)
-        if distance > message.max_range:
-            distance = math.inf
-        elif distance < message.min_range:
-            distance = -math.inf
+        if message.min_range < message.max_range:
+            if distance > message.max_range:
+                distance = math.inf
+            elif distance < message.min_range:
+                distance = -math.inf
         return RangeSample(stamp, arrival, distance)
 
     def encode(self, event: RangeSample) -> Fields:

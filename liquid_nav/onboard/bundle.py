@@ -9,12 +9,15 @@ the SHA-256 of every file and of its own content.
 import hashlib
 import json
 import logging
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.events import Channel
 from liquid_nav.files import restore_folder, write_whole
 from liquid_nav.onboard import native
 from liquid_nav.onboard.config import PolicyConfig
@@ -42,7 +45,8 @@ class Manifest:
     Attributes:
         task: the task that the policy was trained for.
         config: its architecture.
-        training: how it was trained: seeds, amounts of data, settings, versions; plain JSON types.
+        training: how it was trained: seeds, amounts of data, settings, versions, and as `rates` the
+            measurements per second of each channel; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
 
     """
@@ -52,14 +56,26 @@ class Manifest:
     training: Mapping[str, Any]
     evaluation: Mapping[str, Any]
 
+    @property
+    def rates(self) -> dict[Channel, float]:
+        """Measurements per second of each channel in training, Hz; empty if it does not say."""
+        rates = self.training.get("rates", {})
+        return {
+            Channel(name): float(rate)
+            for name, rate in (rates.items() if isinstance(rates, Mapping) else ())
+            if name.isidentifier() and isinstance(rate, (int, float)) and 0 < rate < math.inf
+        }
 
-def read_manifest(path: Path) -> Manifest:
+
+def read_manifest(path: Path | str) -> Manifest:
     """Read the manifest of the bundle at `path` and check every file against it.
 
     Raises:
-        BundleError: when the bundle is missing, incomplete, or any byte of it has changed.
+        BundleError: when the bundle is missing, incomplete, or any byte of it has changed, or
+            `path` is no path.
 
     """
+    path = as_path(path)
     content = read_content(path)
     # The manifest must list the native form; otherwise anyone could add one to the folder.
     optional = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
@@ -82,23 +98,40 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(content["task"], config, content["training"], content["evaluation"])
 
 
-def load_policy(path: Path, pinned: str = "", runtime: str = "") -> tuple[Policy, Manifest]:
+def as_path(path: Path | str) -> Path:
+    """Return the path of a bundle, which may be given as text.
+
+    Raises:
+        BundleError: on anything else.
+
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise BundleError(f"a model bundle is named by its path, got {path!r:.120}")
+    return Path(path)
+
+
+def load_policy(path: Path | str, pinned: str = "", runtime: str = "") -> tuple[Policy, Manifest]:
     """Load the policy that flies from the bundle at `path`.
 
     The first of `RUNTIMES` that can evaluate it here does so. The first, `load_native`, needs no
     torch and does not execute ``policy.pt``, which is a program.
 
     Args:
-        path: of the bundle.
+        path: path of the bundle, a directory.
         pinned: SHA-256 that its ``manifest.json`` must have, in hexadecimal; empty accepts any. The
             manifest holds the SHA-256 of the other files, so pinning it pins the whole policy.
         runtime: name of the only runtime to use; empty tries all of them in order.
 
     Raises:
         BundleError: as `read_manifest`, when the manifest is not the pinned one, when a file does
-            not match its manifest, or when no runtime can evaluate the policy here.
+            not match its manifest, when no runtime can evaluate the policy here, or on an argument
+            of another type.
 
     """
+    for name, text in (("pinned", pinned), ("runtime", runtime)):
+        if not isinstance(text, str):
+            raise BundleError(f"{name} must be text, got {text!r:.120}")
+    path = as_path(path)
     manifest = read_manifest(path)
     if pinned and sha256(path / MANIFEST) != pinned.lower():
         raise BundleError(f"the SHA-256 of {path / MANIFEST} is not the pinned one, {pinned}")

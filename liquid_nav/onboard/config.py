@@ -33,7 +33,8 @@ class PolicyConfig:
         limits: range of the head, whose output is tanh times ``limits.magnitude``.
 
     Raises:
-        ConfigError: on a size that is not positive, no encoder, or two encoders of one channel.
+        ConfigError: on a field of another type, a size that is not positive, no encoder, or two
+            encoders of one channel.
 
     """
 
@@ -44,6 +45,20 @@ class PolicyConfig:
     limits: CommandLimits = field(default_factory=CommandLimits)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.units, int) or isinstance(self.units, bool):
+            raise ConfigError(f"units of a policy must be a whole number, got {self.units!r}")
+        for name, kind in (("cell", str), ("cell_options", dict), ("limits", CommandLimits)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise ConfigError(
+                    f"{name} of a policy must be a {kind.__name__}, got {value!r:.120}"
+                )
+        if not isinstance(self.encoders, tuple) or not all(
+            isinstance(encoder, Encoder) for encoder in self.encoders
+        ):
+            raise ConfigError(
+                f"encoders of a policy must be a tuple of encoders, got {self.encoders!r:.120}"
+            )
         if self.units < 1:
             raise ConfigError(f"units of a policy must be at least 1, got {self.units}")
         if not self.encoders:

@@ -23,6 +23,7 @@ from liquid_nav.onboard.bundle import (
     SCRIPT,
     WEIGHTS,
     Manifest,
+    as_path,
     read_content,
     read_manifest,
     sha256,
@@ -31,20 +32,22 @@ from liquid_nav.onboard.bundle import (
 from liquid_nav.onboard.config import PolicyConfig
 from liquid_nav.onboard.network import write_folded
 from liquid_nav.policy.network import PolicyNetwork, current_names
-from liquid_nav.policy.scripted import folded_script
+from liquid_nav.policy.scripted import evaluating, folded_script
 
 logger = logging.getLogger(__name__)
 
 
-def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
+def save_bundle(path: Path | str, network: PolicyNetwork, manifest: Manifest) -> None:
     """Write a bundle to `path` and replace an older one; it appears whole or not at all.
+
+    The network itself, in training or not, stays as it is.
 
     Raises:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
 
     """
     # A link is kept, and what it points to is replaced.
-    path = path.resolve()
+    path = as_path(path).resolve()
     restore_folder(path)
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path} exists and is not a model bundle; choose another path")
@@ -55,7 +58,8 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         raise BundleError(f"cannot write a model bundle at {path}: {error}") from error
     try:
         staging.chmod(0o755)
-        scripted = torch.jit.script(network.eval())
+        with evaluating(network):
+            scripted = torch.jit.script(network)
         # Through memory: where torch and safetensors write files, a full disk is no OSError.
         write_whole(staging / SCRIPT, scripted.save_to_buffer())
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -85,13 +89,14 @@ def save_bundle(path: Path, network: PolicyNetwork, manifest: Manifest) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
+def load_network(path: Path | str) -> tuple[PolicyNetwork, Manifest]:
     """Load the trainable network from the bundle at `path`.
 
     Raises:
         BundleError: as `read_manifest`, or when the weights do not fit the configuration.
 
     """
+    path = as_path(path)
     manifest = read_manifest(path)
     try:
         network = PolicyNetwork(manifest.config)
@@ -101,13 +106,14 @@ def load_network(path: Path) -> tuple[PolicyNetwork, Manifest]:
     return network, manifest
 
 
-def annotate_bundle(path: Path, evaluation: Mapping[str, Any]) -> None:
+def annotate_bundle(path: Path | str, evaluation: Mapping[str, Any]) -> None:
     """Replace the evaluation figures in the manifest of the bundle at `path`.
 
     Raises:
         BundleError: as `read_manifest`.
 
     """
+    path = as_path(path)
     read_manifest(path)
     write_content(path, read_content(path) | {"evaluation": dict(evaluation)})
 

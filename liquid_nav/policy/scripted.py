@@ -1,7 +1,8 @@
 """Policies that TorchScript evaluates, and their conversion to native ones."""
 
+import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,35 @@ from liquid_nav.policy.network import PolicyNetwork, current_names
 logger = logging.getLogger(__name__)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread meanwhile, and as many as before afterwards.
+
+    More threads do not help a batch of one, and could change the order in which torch sums.
+    """
+    threads = torch.get_num_threads()
+    try:
+        if threads != 1:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if threads != 1:
+            torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Set a network to evaluation meanwhile, and each of its modules to its mode afterwards."""
+    training = [module for module in network.modules() if module.training]
+    try:
+        yield network.eval()
+    finally:
+        for module in training:
+            module.training = True
+
+
 class ScriptedRuntime:
-    """Evaluates a policy network by TorchScript.
+    """Evaluates a policy network by TorchScript, in one thread.
 
     Networks that were scripted from the same types share their compiled graphs, even with networks
     in training. Those keep tensors for a backward pass and therefore refuse the tensors of
@@ -42,12 +70,14 @@ class ScriptedRuntime:
         # Bundles of format 1 have a method for each of their two channels.
         self._old = not hasattr(network, "on_event")
 
+    @one_thread()
     @torch.no_grad()
     def initial(self) -> Memory:
         """See `Runtime.initial`."""
         state, latch = self.network.initial(1)
         return Memory(state[0].numpy(), latch[0].numpy())
 
+    @one_thread()
     @torch.no_grad()
     def on_event(
         self, memory: Memory, channel: Channel, dt: float, measurement: Measurement, age: float
@@ -67,11 +97,13 @@ class ScriptedRuntime:
         state, latch, command = outputs
         return Memory(state.numpy()[0], latch.numpy()[0]), _raw(command)
 
+    @one_thread()
     @torch.no_grad()
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """See `Runtime.query`."""
         return _raw(self.network.query(*_tensors(memory), _tensor([dt])))
 
+    @one_thread()
     @torch.no_grad()
     def core_state(self, memory: Memory) -> tuple[list[float], list[float]]:
         """See `Policy.core_state`."""
@@ -136,7 +168,8 @@ def make_policy(
     """Make the policy that flies from a network.
 
     The native kernel evaluates it if its commands are those of TorchScript; otherwise TorchScript
-    evaluates it. The weights are those that the network has now.
+    evaluates it. The weights are those that the network has now. The network itself, in training or
+    not, stays as it is.
 
     Args:
         config: architecture of the network.
@@ -145,7 +178,8 @@ def make_policy(
 
     """
     if not isinstance(network, torch.jit.ScriptModule):
-        network = torch.jit.script(network.eval())
+        with evaluating(network):
+            network = torch.jit.script(network)
     if native:
         try:
             return Policy(config, native_runtime(config, network))
@@ -182,9 +216,6 @@ def load_folded(bundle: Path, config: PolicyConfig) -> NativeRuntime:
 def load_scripted(bundle: Path, config: PolicyConfig) -> ScriptedRuntime:
     """Evaluate the TorchScript file of a bundle by TorchScript.
 
-    This limits torch to one thread: more do not help a batch of one, and could change the order in
-    which it sums.
-
     Raises:
         BundleError: when the file does not hold a policy of this configuration.
 
@@ -199,7 +230,6 @@ def load_scripted(bundle: Path, config: PolicyConfig) -> ScriptedRuntime:
 
 
 def _load(path: Path) -> torch.jit.ScriptModule:
-    torch.set_num_threads(1)
     try:
         network: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
         return network.eval()

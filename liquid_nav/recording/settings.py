@@ -39,7 +39,13 @@ def decode(text: str) -> SafetyConfig:
     try:
         fields = json.loads(text)
         readers: dict[str, Callable[[Any], Any]]
-        readers = {"limits": _limits, "staleness": _staleness, "geofence": _fence, "frozen": _ages}
+        readers = {
+            "limits": _limits,
+            "staleness": _staleness,
+            "geofence": _fence,
+            "frozen": _ages,
+            "cross_checks": _switch,
+        }
         read = {str(name): readers.get(name, float)(value) for name, value in fields.items()}
         return replace(SafetyConfig(), **read)
     except ConfigError:
@@ -102,6 +108,12 @@ def _fence(values: Any) -> Geofence | None:
 
 def _ages(values: Any) -> dict[Channel, float]:
     return {Channel(name): float(age) for name, age in values.items()}
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"not true or false: {value!r}")
+    return value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Write standard ROS 2 messages to an MCAP file that Foxglove, rosbags and ``ros2 bag`` read."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rosbags.interfaces import Nodetype
 
 from liquid_nav import __version__
 from liquid_nav.bags.deserializing import STORE
-from liquid_nav.files import WholeFile, put_in_place, staging_path
+from liquid_nav.files import WholeFile, naming, put_in_place, staging_path
 
 Maker = Callable[[], Any]
 Converter = Callable[[Any], Any]
@@ -104,7 +105,8 @@ class McapWriter(WholeFile):
             self.announce(topic, kind)
         data = bytes(STORE.serialize_cdr(content, kind))
         publish = log if stamp is None else max(stamp, 0)
-        self._writer.add_message(self._channels[topic], log, data, publish)
+        with naming(self.path):
+            self._writer.add_message(self._channels[topic], log, data, publish)
 
     def announce(self, topic: str, kind: str) -> None:
         """Declare a topic before its first message; otherwise `write` declares it."""
@@ -118,13 +120,16 @@ class McapWriter(WholeFile):
     def close(self) -> None:
         """Finish the file and put it in place."""
         try:
-            self._writer.finish()  # type: ignore[no-untyped-call]
-            self._file.close()
-            put_in_place(self._staging, self.path)
+            with naming(self.path):
+                self._writer.finish()  # type: ignore[no-untyped-call]
+                self._file.close()
+                put_in_place(self._staging, self.path)
         finally:
             self.discard()
 
     def discard(self) -> None:
         """Delete the unfinished file; does nothing after `close`."""
-        self._file.close()
+        # What is still buffered cannot be written to a full disk, and is not wanted.
+        with suppress(OSError):
+            self._file.close()
         self._staging.unlink(missing_ok=True)

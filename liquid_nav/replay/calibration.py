@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from types import SimpleNamespace
 from typing import Any
-
-import numpy as np
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.records import Message
@@ -14,10 +11,10 @@ from liquid_nav.events import Channel
 from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.fields import BODY
 from liquid_nav.messages.plug import Rotation
-from liquid_nav.messages.transforms import StaticTransforms
+from liquid_nav.messages.transforms import ImuMounting
 from liquid_nav.replay.topics import Topics
 
-TF_STATIC = "/tf_static"
+TF_STATIC, TF_TYPE = "/tf_static", "tf2_msgs/msg/TFMessage"
 _SEARCHED = 20_000
 """Messages at the start of a recording among which calibration and static transforms are sought."""
 
@@ -37,45 +34,41 @@ def find_camera_info(recording: Recording, topics: Topics) -> Any | None:
             f"no message of {topics.camera_info} can be read; give the calibration, "
             "or leave it out by --camera-info none"
         )
-    content = first.content
-    if hasattr(content, "k"):
-        return content
-    # ROS 1 wrote the matrices in capitals.
-    names = ("width", "height", "distortion_model")
-    return SimpleNamespace(
-        **{name: getattr(content, name) for name in names}, k=content.K, d=content.D
-    )
+    return first.content
 
 
-def find_imu_rotation(recording: Recording, topics: Topics) -> tuple[Rotation | None, str]:
-    """Find the rotation from the IMU's frame to the body's by ``/tf_static``.
+def find_imu_rotation(
+    recording: Recording, topics: Topics, body: str = BODY
+) -> tuple[Rotation | None, str]:
+    """Find the rotation from the IMU's frame to the body's by static transforms, as in flight.
+
+    Args:
+        recording: the recording.
+        topics: the topic of each role.
+        body: the frame of the body.
 
     Returns:
         The rotation, None for the identity, and in words where it comes from.
 
     """
-    imu = topics.channels.get(Channel.IMU)
-    if imu is None or TF_STATIC not in recording.topics:
-        return None, "the IMU is taken to be aligned with the body"
+    mounting, imu = ImuMounting(body=body), topics.channels.get(Channel.IMU)
+    if imu is None:
+        return None, mounting.words
     first = next(_early(recording, imu), None)
-    frame = getattr(getattr(first and first.content, "header", None), "frame_id", "")
-    transforms = StaticTransforms()
-    for message in _early(recording, TF_STATIC):
+    header = getattr(first and first.content, "header", None)
+    transforms = (
+        name
+        for name, topic in recording.topics.items()
+        if topic.type == TF_TYPE and name.endswith(TF_STATIC)
+    )
+    for message in _early(recording, *transforms):
         # A broken transform is missing then, which matters only if it was on the way.
         with suppress(MessageError):
-            transforms.add(message.content)
-    try:
-        rotation = transforms.rotation(frame, BODY)
-    except MessageError:
-        return (
-            None,
-            f"{TF_STATIC} does not lead from {frame!r} to {BODY}: the IMU is taken to be aligned",
-        )
-    if np.array_equal(rotation, np.eye(3)):
-        return None, f"the IMU is aligned with the body by {TF_STATIC}"
-    return rotation, f"the IMU is turned from {frame!r} to {BODY} by {TF_STATIC}"
+            mounting.add(message.content)
+    rotation = mounting.rotation(getattr(header, "frame_id", None))
+    return rotation, mounting.words
 
 
-def _early(recording: Recording, topic: str) -> Iterator[Message]:
-    """Messages of one topic at the start of the recording."""
-    return recording.messages({topic}, limit=_SEARCHED)
+def _early(recording: Recording, *topics: str) -> Iterator[Message]:
+    """Messages of some topics at the start of the recording."""
+    return recording.messages(set(topics), limit=_SEARCHED) if topics else iter(())

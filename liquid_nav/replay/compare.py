@@ -9,6 +9,9 @@ from liquid_nav.events import SECOND
 
 AXES = ("vx", "vy", "vz", "yaw_rate")
 
+LOWEST_CORRELATION = 0.5
+"""Below this correlation there is no lag: the two series are not one, shifted in time."""
+
 _GRID = SECOND // 100
 """Time between samples of the cross-correlation, ns."""
 
@@ -29,11 +32,14 @@ class Comparison:
     Attributes:
         times: the instants, ns, shape (M,).
         reference, commands: (vx, vy, vz, yaw_rate) in m/s and rad/s, shape (M, 4).
-        rms, largest: error per axis, shape (4,); NaN where there is nothing to compare.
+        rms, largest: error per axis, over the instants at which the reference commands the axis,
+            shape (4,); NaN where there is nothing to compare.
         same: number of commands that equal the reference bit for bit.
         lag: seconds by which `commands` follow `reference`, at the largest correlation; None where
-            one of them is constant, or they are shorter than 2 s.
-        correlation: correlation at that lag, from -1 to 1, or None.
+            one of them is constant, they are shorter than 2 s, the correlation is below
+            `LOWEST_CORRELATION`, or it still grows at the longest lag that is looked for.
+        correlation: the largest correlation, from -1 to 1, or None.
+        left_out: number of instants at which the reference commands nothing that is known.
 
     """
 
@@ -45,6 +51,7 @@ class Comparison:
     same: int
     lag: float | None
     correlation: float | None
+    left_out: int
 
     @property
     def identical(self) -> bool:
@@ -55,21 +62,23 @@ class Comparison:
 def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
     """Compare commands at the same instants.
 
-    Instants at which the reference is not finite are left out.
-
     Args:
         times: ns, not decreasing, shape (M,).
-        reference, commands: m/s and rad/s, shape (M, 4).
+        reference, commands: m/s and rad/s, shape (M, 4). An axis of the reference that is not
+            finite is not compared; instants at which none is finite are left out.
 
     """
-    keep = np.isfinite(reference).all(axis=1)
+    keep = np.isfinite(reference).any(axis=1)
+    left_out = int(np.count_nonzero(~keep))
     times, reference, commands = times[keep], reference[keep], commands[keep]
     # A recording may hold any number.
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(commands - reference)
-        none = np.full(4, np.nan)
-        rms = np.sqrt(np.mean(error**2, axis=0)) if len(times) else none
-        largest = error.max(axis=0) if len(times) else none
+        known = np.isfinite(reference)
+        error[~known] = 0.0
+        count = known.sum(axis=0)
+        rms = np.where(count, np.sqrt((error**2).sum(axis=0) / np.maximum(count, 1)), np.nan)
+        largest = np.where(count, error.max(axis=0, initial=0.0), np.nan)
         lag, correlation = _lag(times, reference, commands)
     return Comparison(
         times=times,
@@ -80,6 +89,7 @@ def compare(times: Times, reference: Vectors, commands: Vectors) -> Comparison:
         same=int((reference.view(np.int64) == commands.view(np.int64)).all(axis=1).sum()),
         lag=lag,
         correlation=correlation,
+        left_out=left_out,
     )
 
 
@@ -92,7 +102,12 @@ def zero_order_hold(times: Times, vectors: Vectors, instants: Times) -> Vectors:
 
 
 def _lag(times: Times, reference: Vectors, commands: Vectors) -> tuple[float | None, float | None]:
-    """Find the lag, in seconds, of the largest correlation, and that correlation."""
+    """Find the lag, in seconds, of the largest correlation, and that correlation.
+
+    It reads the axes that the reference commands throughout.
+    """
+    throughout = np.isfinite(reference).all(axis=0)
+    reference, commands = reference[:, throughout], commands[:, throughout]
     if len(times) < 2 or times[-1] - times[0] < 2 * _LONGEST_LAG:
         return None, None
     grid = np.arange(times[0], min(times[-1], times[0] + _LONGEST_SERIES), _GRID)
@@ -108,4 +123,8 @@ def _lag(times: Times, reference: Vectors, commands: Vectors) -> tuple[float | N
             value = float(np.sum(x * y)) / norm
             if best is None or value > best[0] + 1e-12:
                 best = (value, shift)
-    return (None, None) if best is None else (best[1] * _GRID / SECOND, best[0])
+    if best is None:
+        return None, None
+    correlation, shift = best
+    found = correlation >= LOWEST_CORRELATION and abs(shift) < steps
+    return shift * _GRID / SECOND if found else None, correlation

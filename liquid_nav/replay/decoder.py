@@ -8,7 +8,8 @@ from typing import Any
 from liquid_nav.bags.records import Message
 from liquid_nav.errors import LiquidNavError, ReplayError
 from liquid_nav.events import Channel, Event
-from liquid_nav.messages.camera import CameraAdapter
+from liquid_nav.messages.camera import CameraAdapter, CameraSource, ImageOptions
+from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
 from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.replay.topics import Topics
@@ -31,12 +32,18 @@ class Refusals:
 
     def add(self, why: str) -> None:
         """Count one."""
-        kind = "".join("#" if c.isdigit() else c for c in why)
-        while "##" in kind:
-            kind = kind.replace("##", "#")
+        kind = kind_of(why)
         self.count += 1
         self.reasons[kind] = self.reasons.get(kind, 0) + 1
         self.first.setdefault(kind, why)
+
+
+def kind_of(text: str) -> str:
+    """Replace the numbers in a text by `#`, so that texts that differ in them alone are one."""
+    kind = "".join("#" if c.isdigit() else c for c in text)
+    while "##" in kind:
+        kind = kind.replace("##", "#")
+    return kind
 
 
 class EventDecoder:
@@ -48,6 +55,7 @@ class EventDecoder:
         info: the vehicle's calibration, ``sensor_msgs/CameraInfo`` by attribute; None when the
             images are taken to be the policy's.
         imu_rotation: from the IMU's frame to body FLU, shape (3, 3), or None for the identity.
+        images: what the user says of the images.
 
     Attributes:
         refused: per channel, messages that became no event.
@@ -64,24 +72,53 @@ class EventDecoder:
         camera: PolicyCamera | None,
         info: Any | None,
         imu_rotation: Rotation | None,
+        images: ImageOptions = ImageOptions(),  # noqa: B008
     ) -> None:
         self.refused: defaultdict[Channel, Refusals] = defaultdict(Refusals)
         self.seconds = 0.0
-        self._adapter: CameraAdapter | None = None
+        self._setup = SensorSetup(
+            imu_rotation=lambda frame_id: imu_rotation, depth=Depth(images.bits)
+        )
+        self._source: CameraSource | None = None
         if camera is not None:
+            self._source = CameraSource(camera, topics.channels.get(Channel.CAMERA) or "", images)
+            self._setup.camera = CameraAdapter(camera)
+        if self._source is not None and info is not None:
             try:
-                self._adapter = CameraAdapter(camera, info)
+                self._source.calibrate(info)
             except LiquidNavError as error:
                 raise ReplayError(f"the camera cannot be calibrated: {error}") from error
-        self._setup = SensorSetup(self._adapter, lambda frame_id: imu_rotation)
+            self._setup.camera = self._source.adapter
         self._channels = {name: channel for channel, name in topics.channels.items() if name}
         self._kinds: dict[tuple[str, str], EventMessage] = {}
 
     @property
+    def adapter(self) -> CameraAdapter | None:
+        """What turns images into the policy's; None for a policy without a camera."""
+        adapter = self._setup.camera
+        return adapter if isinstance(adapter, CameraAdapter) else None
+
+    @property
     def covers(self) -> float | None:
         """Fraction of the policy's view that the camera sees; None without calibration."""
-        adapter = self._adapter
-        return adapter.covers if adapter is not None and adapter.calibrated else None
+        return self.adapter.covers if self.adapter and self.adapter.calibrated else None
+
+    @property
+    def camera_warnings(self) -> tuple[str, ...]:
+        """What is unusual about the images so far, in plain sentences."""
+        return self._setup.camera_warnings
+
+    def calibrate(self, info: Any) -> None:
+        """Calibrate the camera by a recorded ``CameraInfo``, as in flight; a bad one is counted."""
+        if self._source is None:
+            return
+        try:
+            if self._source.calibrate(info):
+                self._setup.camera = self._source.adapter
+        except LiquidNavError as error:
+            self.refused[Channel.CAMERA].add(str(error))
+        except Exception as error:  # As in flight, no message, however odd, ends it.
+            self.refused[Channel.CAMERA].add(f"{type(error).__name__}: {error}")
 
     def channel(self, message: Message) -> Channel | None:
         """Channel that a message belongs to, or None."""

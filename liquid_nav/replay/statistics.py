@@ -1,5 +1,6 @@
 """Statistics of one channel of a flight: rate, jitter, latency, gaps."""
 
+import math
 from array import array
 from dataclasses import dataclass
 
@@ -9,10 +10,22 @@ from numpy.typing import NDArray
 from liquid_nav.events import SECOND, Event
 
 GAP = 2.5
-"""An interval between stamps is a gap when it is longer than this many median intervals."""
+"""A silence is a gap when it is longer than this many periods of the channel."""
+
+DROP = 1.5
+"""A silence of at least this many periods is a gap if the intervals on both sides of it are not
+short: one measurement is missing. Beside a stamp that is late or early, one of them is short."""
+
+SPREAD = 6.0
+"""An irregular channel has wider gaps: this many standard deviations above its period."""
 
 MAX_GAPS = 1000
 """Most gaps that are listed of one channel, the longest ones."""
+
+_LEAP = 3600.0
+"""Seconds; a longer silence is a clock that leapt, and no measurement is missing in it."""
+
+Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,23 +35,25 @@ class ChannelStatistics:
     Attributes:
         events: measurements handed to the controller.
         rejected: how many of these the controller rejected.
-        last_rejection: why it rejected the last one.
+        rejections: how many of them for each reason; a reason reads as the first one did.
         late: how many of these came behind the controller's clock or behind a newer one.
         refused: how many messages became no event, by reason; a reason reads as the first one did.
         rate: events per second, from the first stamp to the last.
-        interval: median time between stamps.
+        interval: time between stamps while nothing is missing, see `period_of`.
         jitter: standard deviation of the intervals that are no gaps.
         latency_p50, latency_p99, latency_max: from stamp to arrival.
         equal_stamps: events with the same stamp as the one before.
-        gaps: (start, length) of the intervals longer than `GAP` medians, in order of time, at most
-            the `MAX_GAPS` longest; start counts from the first arrival of the flight.
+        gaps: (start, length) of the silences in which measurements are missing, by the channel's
+            own period; those before the first event and after the last one count too. In order of
+            time, at most the `MAX_GAPS` longest; start counts from the first arrival of the flight.
         gap_count: number of all gaps.
+        dropped: about how many measurements are missing in the gaps.
 
     """
 
     events: int
     rejected: int
-    last_rejection: str
+    rejections: dict[str, int]
     late: int
     refused: dict[str, int]
     rate: float
@@ -50,6 +65,7 @@ class ChannelStatistics:
     equal_stamps: int
     gaps: list[tuple[float, float]]
     gap_count: int
+    dropped: int
 
     @property
     def refusals(self) -> int:
@@ -65,6 +81,11 @@ class ChannelStatistics:
     def longest_gap(self) -> float:
         """Seconds; NaN where there is no gap."""
         return max((length for _, length in self.gaps), default=float("nan"))
+
+    @property
+    def dropped_share(self) -> float:
+        """About which part of the measurements is missing, from 0 to 1."""
+        return self.dropped / max(self.dropped + self.events, 1)
 
 
 class ChannelTimes:
@@ -92,44 +113,70 @@ class ChannelTimes:
         return np.frombuffer(self._arrivals, np.int64)
 
     def statistics(
-        self, start: int, rejected: int, last_rejection: str, late: int, refused: dict[str, int]
+        self,
+        start: int,
+        span: tuple[int, int],
+        patience: float,
+        rejections: dict[str, int],
+        late: int,
+        refused: dict[str, int],
     ) -> ChannelStatistics:
         """Compute the statistics.
 
         Args:
             start: first arrival of the flight, ns.
-            rejected, last_rejection, late, refused: see `ChannelStatistics`.
+            span: arrivals, ns, from which and until which the channel should have sent.
+            patience: longest silence, s, at an end of the span that is no gap where the channel has
+                too few events to show its own period; infinity for a channel that may be silent.
+            rejections, late, refused: see `ChannelStatistics`.
 
         """
         p50, p99, top = self._latency()
         stamps = np.sort(self.stamps)
         intervals = np.diff(stamps) / SECOND
-        moving = intervals[intervals > 0]
-        # A copy of a long flight's intervals takes megabytes, so this one is sorted in place.
-        median = float(np.median(moving, overwrite_input=True)) if len(moving) else float("nan")
-        del moving
-        is_gap = intervals > GAP * median
-        where = np.flatnonzero(is_gap)
-        longest = np.sort(where[np.argsort(intervals[where])[::-1][:MAX_GAPS]])
-        span = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
+        period = period_of(intervals)
+        is_gap = _are_gaps(intervals, period)
+        inside, ends = intervals[is_gap], self._silent_ends(span, patience, period, p50)
+        outside = np.array([length for _, length in ends], np.float64)
+        missing = np.concatenate((np.round(inside / period) - 1, outside // period))
+        lengths = np.concatenate((inside, outside))
+        starts = np.concatenate((stamps[:-1][is_gap], np.array([at for at, _ in ends], np.int64)))
+        longest = np.argsort(lengths)[::-1][:MAX_GAPS]
+        flown = (stamps[-1] - stamps[0]) / SECOND if len(stamps) else 0.0
         return ChannelStatistics(
             events=len(stamps),
-            rejected=rejected,
-            last_rejection=last_rejection,
+            rejected=sum(rejections.values()),
+            rejections=rejections,
             late=late,
             refused=refused,
-            rate=float((len(stamps) - 1) / span) if span else float("nan"),
-            interval=median,
-            jitter=float(np.std(intervals[~is_gap])) if span else float("nan"),
+            rate=float((len(stamps) - 1) / flown) if flown else float("nan"),
+            interval=period,
+            jitter=float(np.std(intervals[~is_gap])) if flown else float("nan"),
             latency_p50=p50,
             latency_p99=p99,
             latency_max=top,
             equal_stamps=int(np.count_nonzero(intervals == 0)),
-            gaps=[
-                (float((stamps[i] - start) / SECOND), float(intervals[i])) for i in longest.tolist()
-            ],
-            gap_count=len(where),
+            gaps=sorted(
+                (float((starts[i] - start) / SECOND), float(lengths[i])) for i in longest.tolist()
+            ),
+            gap_count=len(lengths),
+            dropped=int(np.nansum(missing[lengths <= _LEAP])),
         )
+
+    def _silent_ends(
+        self, span: tuple[int, int], patience: float, period: float, latency: float
+    ) -> list[tuple[int, float]]:
+        """Find the gaps before the first event and after the last one: start, ns, and length, s."""
+        first, last = span
+        longest = patience if math.isnan(period) or math.isinf(patience) else GAP * period
+        if not len(self):
+            ends = [(first, (last - first) / SECOND)]
+        else:
+            earliest, newest = int(self.arrivals.min()), int(self.arrivals.max())
+            # The first measurement is older than its arrival, so its latency is no silence.
+            opening = (earliest - first) / SECOND - latency
+            ends = [(first, opening), (newest, (last - newest) / SECOND)]
+        return [(at, length) for at, length in ends if length > longest]
 
     def _latency(self) -> tuple[float, float, float]:
         """Median, 99th percentile and maximum, seconds."""
@@ -138,3 +185,63 @@ class ChannelTimes:
             return (float("nan"),) * 3
         p50, p99, top = np.percentile(latency, (50, 99, 100), overwrite_input=True) / SECOND
         return float(p50), float(p99), float(top)
+
+
+def period_of(intervals: Seconds) -> float:
+    """Estimate the time between two stamps of a channel while nothing is missing, in seconds.
+
+    It is the median, unless so much is missing that the median spans several periods: then shorter
+    intervals are not rare, and almost all intervals are whole multiples of them.
+
+    Args:
+        intervals: between stamps in order, s, shape (N,); zeros say nothing.
+
+    Returns:
+        The period; NaN without an interval above zero.
+
+    """
+    moving = np.sort(intervals[intervals > 0])
+    if not len(moving):
+        return float("nan")
+    # The lower median is an interval that there is, and no mean of one period and two.
+    period = float(moving[(len(moving) - 1) // 2])
+    short = moving[: int(np.searchsorted(moving, DROP * moving[len(moving) // 10], side="right"))]
+    shortest = float(short[(len(short) - 1) // 2])
+    if shortest < period / DROP:
+        multiples = moving / shortest
+        if np.mean(np.abs(multiples - np.round(multiples)) < 0.2) > 0.9:
+            period = shortest
+    # Intervals in which something is missing must not draw the median.
+    low, high = np.searchsorted(moving, (period / 2, DROP * period), side="right")
+    return float(np.median(moving[low:high]))
+
+
+def _are_gaps(intervals: Seconds, period: float) -> NDArray[np.bool_]:
+    """Tell which intervals are gaps, see `GAP`, `DROP` and `SPREAD`; none without a period."""
+    gaps = np.zeros(len(intervals), np.bool_)
+    if math.isnan(period):
+        return gaps
+    long = np.flatnonzero(intervals > _threshold(intervals, period))
+    # Equal stamps are no neighbours: what counts is the next interval that is not zero.
+    moving = np.flatnonzero(intervals > 0)
+    place = np.searchsorted(moving, long)
+    before = np.where(place > 0, intervals[moving[place - 1]], period)
+    after = np.where(
+        place + 1 < len(moving), intervals[moving[np.minimum(place + 1, len(moving) - 1)]], period
+    )
+    missing = intervals[long] + np.minimum(before, after) > GAP * period
+    gaps[long] = missing | (intervals[long] > GAP * period)
+    return gaps
+
+
+def _threshold(intervals: Seconds, period: float) -> float:
+    """Return the length above which an interval may be a gap, from how much the others vary.
+
+    The arrays are changed in place, because those of a long flight take megabytes.
+    """
+    whole = intervals[(intervals > 0) & (intervals < DROP * period)]
+    whole -= period
+    np.abs(whole, out=whole)
+    # By the median, which the few intervals that are far off do not move.
+    spread = 1.4826 * float(np.median(whole, overwrite_input=True)) if len(whole) else 0.0
+    return max(DROP * period, period + SPREAD * spread)

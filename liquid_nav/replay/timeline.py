@@ -3,21 +3,23 @@
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from liquid_nav.bags.bag import Recording
-from liquid_nav.bags.order import LEAP, WINDOW
-from liquid_nav.bags.records import Damage, Message
+from liquid_nav.bags.order import WINDOW
+from liquid_nav.bags.records import LEAP, Damage, Message
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.messages.decode import stamp_of
+from liquid_nav.events import SECOND, Channel, Event, Odometry
 from liquid_nav.recording.settings import Reconfigured, decode
+from liquid_nav.replay.commands import RecordedCommands
 from liquid_nav.replay.decoder import EventDecoder
+from liquid_nav.replay.stamps import SURVEYED, StampClock, Stamped
 from liquid_nav.replay.topics import Topics
 
 CLOCKS = ("log", "stamp")
 
-_LONGEST = 1e9
+LONGEST = 1e9
+"""Seconds; no start, duration or delay may be longer."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Cut:
         drop: channels that are left out.
         delay: nanoseconds by which the measurements of a channel arrive later than they did.
         clock: ``log``: arrivals are log times; ``stamp``: they are the stamps of the headers, for
-            recordings whose logger had another clock than the sensors.
+            recordings whose logger had another clock than the sensors, see `StampClock`.
         window: ns by which records may be out of order, see `in_order`.
 
     Raises:
@@ -46,21 +48,24 @@ class Cut:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= _LONGEST:
-            raise ConfigError(f"start must be from 0 to {_LONGEST:g} s, got {self.start}")
-        if self.duration is not None and not 0 < self.duration <= _LONGEST:
-            raise ConfigError(f"duration must be in (0, {_LONGEST:g}] s, got {self.duration}")
+        if not 0 <= self.start <= LONGEST:
+            raise ConfigError(f"start must be from 0 to {LONGEST:g} s, got {self.start}")
+        if self.duration is not None and not 0 < self.duration <= LONGEST:
+            raise ConfigError(f"duration must be in (0, {LONGEST:g}] s, got {self.duration}")
         if self.clock not in CLOCKS:
             raise ConfigError(f"clock must be {' or '.join(CLOCKS)}, got {self.clock!r}")
         if not 0 <= self.window <= LEAP:
             raise ConfigError(f"the reorder window must be from 0 to {LEAP // SECOND} s")
         for channel, delay in self.delay.items():
-            if not 0 <= delay <= _LONGEST * SECOND:
-                raise ConfigError(f"delay of {channel.value} must be from 0 to {_LONGEST:g} s")
+            if not 0 <= delay <= LONGEST * SECOND:
+                raise ConfigError(f"delay of {channel.value} must be from 0 to {LONGEST:g} s")
 
 
 class Recorded(NamedTuple):
-    """A recorded command: its arrival, ns, and (vx, vy, vz, yaw_rate), m/s and rad/s."""
+    """A recorded command: its arrival, ns, and (vx, vy, vz, yaw_rate), m/s and rad/s.
+
+    What it does not command, or what cannot be turned to the heading frame, is NaN.
+    """
 
     arrival: int
     vector: tuple[float, float, float, float]
@@ -70,20 +75,24 @@ Item = Event | Recorded | Reconfigured
 
 
 def timeline(
-    recording: Recording, topics: Topics, decoder: EventDecoder, cut: Cut, damage: Damage
+    recording: Recording,
+    topics: Topics,
+    decoder: EventDecoder,
+    cut: Cut,
+    damage: Damage,
+    commands: RecordedCommands | None = None,
 ) -> Iterator[Item]:
     """Give events, recorded commands and settings by (arrival, place in the recording).
 
     Settings recorded before the start of the cut are given too, because they are in force after it.
-    `damage` is complete, counts included, only when the recording was read to its end.
+    `damage` is complete, counts included, only when the recording was read to its end. `commands`
+    reads the recorded commands, and then knows which frame they are in.
     """
+    commands = commands or RecordedCommands()
     waiting: list[tuple[int, int, Item]] = []
     slack = cut.window if cut.clock == "stamp" else 0
     first = progress = None
-    messages = recording.messages(topics.names - {topics.camera_info}, damage, cut.window)
-    if cut.clock == "stamp":
-        messages = _by_stamp(messages)
-    for place, message in enumerate(messages):
+    for place, (message, shift) in enumerate(_timed(recording, topics, cut, damage)):
         now = message.time
         if first is None:
             first = progress = now
@@ -101,9 +110,16 @@ def timeline(
         item: Item | None = None
         if message.topic.name == topics.settings:
             item = _settings(message, damage)
+        elif message.topic.name == topics.camera_info:
+            decoder.calibrate(message.content)
         # By stamps the first message need not be the earliest.
         elif not cut.start or elapsed >= cut.start * SECOND:
-            item = _item(message, topics, decoder, cut)
+            if message.topic.name == topics.command:
+                item = _recorded(message, commands, damage)
+            else:
+                item = _event(message, shift, decoder, cut)
+                if isinstance(item, Odometry):
+                    commands.see(item)
         if item is not None:
             heapq.heappush(waiting, (item.arrival, place, item))
         while waiting and waiting[0][0] <= progress - slack:
@@ -112,17 +128,40 @@ def timeline(
         yield heapq.heappop(waiting)[2]
 
 
-def _item(
-    message: Message, topics: Topics, decoder: EventDecoder, cut: Cut
-) -> Event | Recorded | None:
-    if message.topic.name == topics.command:
-        return Recorded(message.time, _twist(message.content))
+def _timed(recording: Recording, topics: Topics, cut: Cut, damage: Damage) -> Iterator[Stamped]:
+    """Messages by the clock of the cut, and the shifts of their stamps to that clock."""
+    names = topics.names
+    if cut.clock == "log":
+        for message in recording.messages(names, damage, cut.window):
+            yield Stamped(message, 0)
+        return
+    early = recording.messages(names, window=cut.window, limit=SURVEYED)
+    sensors = frozenset(name for name in topics.channels.values() if name)
+    clock = StampClock(early, sensors, damage)
+    yield from clock.arrivals(recording.messages(names, damage, cut.window))
+
+
+def _recorded(message: Message, commands: RecordedCommands, damage: Damage) -> Recorded | None:
+    try:
+        return Recorded(message.time, commands.vector(message.topic.type, message.content))
+    except Exception as error:  # A recording may define a type otherwise than it is.
+        damage.undecodable[message.topic.name] += 1
+        damage.note(f"{message.topic.name}: not a command: {error!r:.120}")
+        return None
+
+
+def _event(message: Message, shift: int, decoder: EventDecoder, cut: Cut) -> Event | None:
     channel = decoder.channel(message)
     if channel in cut.drop:
         return None
-    event = decoder.event(message)
-    if event is not None and (delay := cut.delay.get(event.channel)):
-        event = replace(event, arrival=event.arrival + delay)
+    # The decoder compares stamp and arrival, which must be of one clock.
+    event = decoder.event(message._replace(time=message.time - shift) if shift else message)
+    if event is None:
+        return None
+    delay = cut.delay.get(event.channel, 0)
+    if shift or delay:
+        arrival = event.arrival + shift + delay
+        event = replace(event, stamp=event.stamp + shift, arrival=arrival)
     return event
 
 
@@ -133,30 +172,3 @@ def _settings(message: Message, damage: Damage) -> Reconfigured | None:
         damage.undecodable[message.topic.name] += 1
         damage.note(f"{message.topic.name}: {error}")
         return None
-
-
-def _by_stamp(messages: Iterator[Message]) -> Iterator[Message]:
-    """Messages at the times of their stamps; those before the first stamp get that stamp."""
-    early: list[Message] = []
-    stamp = None
-    for message in messages:
-        stamp = _stamp(message, stamp)
-        early.append(message)
-        if stamp is not None:
-            yield from (each._replace(time=stamp) for each in early)
-            early.clear()
-
-
-def _stamp(message: Message, newest: int | None) -> int | None:
-    """Stamp of a message; for a message without one, the newest stamp before it."""
-    header = getattr(message.content, "header", None)
-    if header is not None:
-        return stamp_of(header.stamp)
-    if hasattr(message.content, "timestamp"):
-        return int(message.content.timestamp) * 1000
-    return newest
-
-
-def _twist(content: Any) -> tuple[float, float, float, float]:
-    motion = content.twist if hasattr(content, "twist") else content
-    return (motion.linear.x, motion.linear.y, motion.linear.z, motion.angular.z)

@@ -9,22 +9,37 @@ from liquid_nav.events import Channel
 from liquid_nav.messages.operator import OperatorStopMessage
 from liquid_nav.messages.plug import channel_types
 from liquid_nav.recording.recorder import SETTINGS
+from liquid_nav.recording.topics import CAMERA_INFO_TYPE, TRUTH, camera_info_beside
+from liquid_nav.replay.commands import READERS
 
 NONE = "none"
 """Chosen in place of a topic, leaves a channel out."""
 
-TRUTH = "/ground_truth"
-"""Namespace of what only a simulator knows; no topic in it is taken unless it is chosen."""
+_DISTANCES = "/compressedDepth"
+"""How image_transport ends the topic of a depth image, which is no picture."""
 
 OTHERS = {
-    "camera_info": ("sensor_msgs/msg/CameraInfo",),
-    "command": ("geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/Twist"),
+    "camera_info": (CAMERA_INFO_TYPE,),
+    "command": tuple(READERS),
     "settings": ("std_msgs/msg/String",),
 }
 """Message types of what is not a channel."""
 
-FLAGS = {"odometry": "--odom", "command": "--cmd"}
-"""Options that are not called as the role is."""
+OPTIONS = {
+    "camera": "--camera",
+    "camera_info": "--camera-info",
+    "imu": "--imu",
+    "odometry": "--odom",
+    "goal": "--goal",
+    "range": "--range",
+    "command": "--cmd",
+}
+"""Options of the command line by role."""
+
+
+def option_of(role: str) -> str:
+    """Name what chooses the topic of a role on the command line: an option, or a file's key."""
+    return OPTIONS.get(role, f"--config (topics: {role}:)")
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ def find(
     settings = chosen.settings or _ours(topics, SETTINGS, OTHERS["settings"])
     info, images = chosen.camera_info, channels[Channel.CAMERA]
     if info is None and images is not None:
-        info = _info_beside(topics, images)
+        info = camera_info_beside(topics, images)
     if not any(name for channel, name in channels.items() if channel != Channel.OPERATOR):
         raise ReplayError(
             "the recording holds nothing that a controller takes in whose policy reads "
@@ -151,8 +166,11 @@ def _one(
         return choice
     if not search:
         return None
+    if role == "command":
+        # A node's own command goes before what a back-end made of it for its autopilot.
+        candidates = [c for c in candidates if c.type.startswith("geometry_msgs/")] or candidates
     if len(candidates) > 1:
-        flag = FLAGS.get(role, f"--{role}")
+        flag = option_of(role)
         raise ReplayError(
             f"which topic is the {role}? Choose one by {flag}, or {flag} {NONE}: {listed}"
         )
@@ -164,22 +182,13 @@ def _ours(topics: Mapping[str, Topic], name: str, types: tuple[str, ...]) -> str
     return name if name in topics and topics[name].type in types else NONE
 
 
-def _info_beside(topics: Mapping[str, Topic], camera: str) -> str | None:
-    """Find the CameraInfo in the namespace of the images, as image_transport has it."""
-    base = camera
-    while "/" in base:
-        base = base.rpartition("/")[0]
-        name = f"{base}/camera_info"
-        if name in topics and topics[name].type in OTHERS["camera_info"]:
-            return name
-    return None
-
-
 def _of_type(topics: Mapping[str, Topic], types: tuple[str, ...]) -> list[Topic]:
     return [
         topic
         for topic in topics.values()
-        if topic.type in types and not topic.name.startswith(f"{TRUTH}/")
+        if topic.type in types
+        and not topic.name.startswith(f"{TRUTH}/")
+        and not topic.name.endswith(_DISTANCES)
     ]
 
 

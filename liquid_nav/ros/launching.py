@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,7 +23,9 @@ from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from liquid_nav.ros.process import MISCONFIGURED
+from liquid_nav.errors import LiquidNavError
+from liquid_nav.ros.clock import CLOCK
+from liquid_nav.ros.executables import MISCONFIGURED
 
 PACKAGE = "liquid_nav"
 
@@ -30,6 +33,9 @@ _ROLES = {"liquid_nav_node": "controller", "liquid_nav_supervisor": "supervisor"
 """Last part of the SROS2 enclave, by executable."""
 
 _LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
+_DEATH = "liquid_nav_death"
+"""Name in the context of the launch of the process that died first, in words."""
 
 _PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
@@ -107,6 +113,27 @@ def chosen(context: Any, *names: str) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
+def recorded(bag: str) -> dict[str, Any]:
+    """Parameters by which the controller listens to the topics of a recording.
+
+    Raises:
+        RuntimeError: if the recording cannot be read.
+
+    """
+    try:
+        from liquid_nav.bags.bag import Recording
+        from liquid_nav.recording.topics import controller_parameters
+    except ImportError:
+        return {}  # The player says which extra of the package is missing.
+    if not bag:
+        return {}  # It says that it needs one, too.
+    try:
+        with Recording(Path(bag).expanduser()) as recording:
+            return controller_parameters(recording.topics)
+    except (LiquidNavError, OSError) as error:
+        raise RuntimeError(str(error)) from None
+
+
 def middleware() -> list[Any]:
     """Give Fast DDS enough shared memory for whole images, unless the user has a profile."""
     if _PROFILES in os.environ:
@@ -114,30 +141,43 @@ def middleware() -> list[Any]:
     return [SetEnvironmentVariable(_PROFILES, share("config", "fastdds.xml"))]
 
 
-def controller(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
+def own_clock(context: Any) -> list[tuple[str, str]]:
+    """Remappings of simulated time to the namespace of the vehicle, if there is one.
+
+    Several vehicles in one domain then have a clock each. rclpy subscribes to ``/clock``.
+    """
+    namespace = value(context, "namespace").strip("/")
+    return [(CLOCK, f"/{namespace}{CLOCK}")] if namespace else []
+
+
+def controller(
+    context: Any, parameters: dict[str, Any], ends_all: bool = False, **options: Any
+) -> Any:
     """`liquid_nav_node`, which configures and activates itself.
 
     When its parameters keep it from starting, the launch ends. When it dies later, the other
-    processes stay: the supervisor then commands the vehicle.
+    processes stay, for the supervisor then commands the vehicle, unless there is no vehicle
+    (`ends_all`).
     """
     return _node(
         context,
         "liquid_nav_node",
         {"autostart": True, **parameters},
-        on_exit=_on_exit("controller", ends_all=False),
+        on_exit=_on_exit("controller", ends_all),
         # One thread is the fastest for networks as small as these, and leaves cores to the others.
         additional_env={"OMP_NUM_THREADS": "1"},
         **options,
     )
 
 
-def supervisor(context: Any, parameters: dict[str, Any]) -> Any:
+def supervisor(context: Any, parameters: dict[str, Any], **options: Any) -> Any:
     """`liquid_nav_supervisor`; no vehicle flies without it, so that the launch ends with it."""
     return _node(
         context,
         "liquid_nav_supervisor",
         parameters,
         on_exit=_on_exit("supervisor"),
+        **options,
     )
 
 
@@ -148,6 +188,7 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
         "liquid_nav_sim_node",
         parameters,
         params_file="sim_params_file",
+        remappings=own_clock(context),
         on_exit=_on_exit("simulator"),
     )
 
@@ -158,6 +199,7 @@ def player(context: Any, parameters: dict[str, Any]) -> Any:
         context,
         "liquid_nav_player",
         parameters,
+        remappings=own_clock(context),
         on_exit=_on_exit("player"),
     )
 
@@ -185,21 +227,50 @@ def _node(
         output="screen",
         emulate_tty=True,
         ros_arguments=["--log-level", _log_level(context), *security],
+        prefix=_prefix(context),
+        exec_name=executable,  # In the log, where it would be the name of the prefix.
         **options,
     )
 
 
 def _on_exit(name: str, ends_all: bool = True) -> Callable[[Any, Any], list[Any]]:
-    """Handler of the end of a process; the launch fails if the process could not start."""
+    """Handler of the end of a process; the launch fails if the process could not start, or died.
+
+    With `ends_all` the launch ends with the process, and then also fails if another one had died.
+    """
 
     def handle(event: Any, context: Any) -> list[Any]:
+        if context.is_shutdown:
+            return []
         if event.returncode == MISCONFIGURED:
             raise RuntimeError(f"the {name} cannot start with these parameters, see its error")
-        if ends_all:
-            return [EmitEvent(event=Shutdown(reason=f"the {name} has ended"))]
-        return [LogInfo(msg=f"the {name} has ended with status {event.returncode}")]
+        death = context.get_locals_as_dict().get(_DEATH)
+        if event.returncode != 0 and death is None:
+            death = f"the {name} has died with status {event.returncode}"
+            context.extend_globals({_DEATH: death})
+        if not ends_all:
+            return [LogInfo(msg=f"the {name} has ended with status {event.returncode}")]
+        if death is not None:
+            raise RuntimeError(death)
+        return [EmitEvent(event=Shutdown(reason=f"the {name} has ended"))]
 
     return handle
+
+
+def _prefix(context: Any) -> str | None:
+    """Command that starts a process with signals blocked until the process can handle them.
+
+    Without it Ctrl-C in the first tenths of a second is a traceback of Python, which starts. None
+    where the user has a ``--launch-prefix`` or where `env` is not that of GNU.
+    """
+    words = ["env", "--block-signal=INT", "--block-signal=TERM"]
+    if "launch-prefix" in context.launch_configurations:
+        return None
+    try:
+        known = subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return None
+    return " ".join(words) if known else None
 
 
 def _log_level(context: Any) -> str:

@@ -13,19 +13,36 @@ from typing import Any, NoReturn
 
 import rclpy
 import rclpy.logging
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from liquid_nav.errors import LiquidNavError
+from liquid_nav.ros.executables import MISCONFIGURED
+from liquid_nav.ros.parameters import first_line
 
-MISCONFIGURED = 2
-"""Exit status of a node that its parameters keep from starting; no crash has it."""
+_MISUSE = (
+    LiquidNavError,
+    ParameterException,
+    NameValidationException,
+    rclpy_implementation.RCLError,
+    rclpy_implementation.RCLInvalidROSArgsError,
+    rclpy_implementation.UnknownROSArgsError,
+    ImportError,
+    OSError,
+)
+"""What ROS and this package raise on wrong arguments, parameters, names or missing packages."""
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT = 32 << 20
 """Bytes, the largest value that glibc accepts: images of up to 11 million pixels."""
+
+
+_SWITCH_INTERVAL = 0.0005
+"""s after which a thread that computes lets another one go on; Python's default is ten times that.
+An operator's stop takes several such changes when measurements keep the other thread busy."""
 
 
 def run(make: Callable[[], Any]) -> NoReturn:
@@ -35,23 +52,25 @@ def run(make: Callable[[], Any]) -> NoReturn:
     somebody asked it for an impossible transition would leave its vehicle without commands.
 
     Args:
-        make: makes the node, which declares the parameter `executor`. If that raises a
-            `LiquidNavError` or an error of a parameter, one line is printed and the exit status is
+        make: makes the node, which declares the parameter `executor`. If that raises one of
+            `_MISUSE`, or ROS refuses its arguments, one line is printed and the exit status is
             `MISCONFIGURED`.
 
     """
     keep_memory()
     ended: list[int] = []
-    # rclpy's own handlers end the context at once, and with it the last command.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.append(received))
-    forward_log()
     try:
+        # rclpy's own handlers end the context at once, and with it the last command.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda received, _: ended.append(received))
+        forward_log()
         node = make()
-    except (LiquidNavError, ParameterException) as error:
+    except _MISUSE as error:
         rclpy.try_shutdown()
-        print(f"error: {error}", file=sys.stderr)
+        unknown = isinstance(error, rclpy_implementation.UnknownROSArgsError)
+        words = "unknown arguments of ROS: " if unknown else ""
+        print(f"error: {words}{first_line(error)}", file=sys.stderr)
         # A signal that comes now, for instance from a launch that shuts down, must not change the
         # exit status.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,15 +114,17 @@ def keep_memory() -> None:
 
 
 def settle() -> None:
-    """Avoid two kinds of pauses in a process that has made its node.
+    """Avoid three kinds of pauses in a process that has made its node.
 
     The garbage collector no longer visits what exists now and stays to the end, which takes
-    milliseconds. And OpenCV, where it is loaded, works on one thread: other threads may have to
-    wait for a core, and for such small images one thread is as fast (measured: the 99th percentile
-    of the controller's latency at 400 Hz is a third lower, on two cores that four processes share).
+    milliseconds. Threads take turns quickly. And OpenCV, where it is loaded, works on one thread:
+    other threads may have to wait for a core, and for such small images one thread is as fast
+    (measured: the 99th percentile of the controller's latency at 400 Hz is a third lower, on two
+    cores that four processes share).
     """
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     opencv = sys.modules.get("cv2")
     if opencv is not None:
         opencv.setNumThreads(1)

@@ -2,7 +2,9 @@
 
 The controller publishes a heartbeat while it is active, and a last one, which says so, when it is
 deactivated. Silence without that last one means that the controller is dead, or hangs, which is as
-bad: the supervisor then sends zero commands, by a back-end of its own, until the next heartbeat.
+bad: the supervisor then commands the vehicle, by a back-end of its own, until the next heartbeat.
+It sends zero commands; a landing that the controller had begun goes on, and an operator's stop
+stays one. What it must hold beyond that, such as a height, comes with the heartbeats.
 
 It never sends the proof of life that some autopilots ask for (PX4): when the controller is dead,
 the autopilot's own failsafe must follow.
@@ -20,31 +22,51 @@ from liquid_nav.command import Command, Mode
 from liquid_nav.ros.backends import backend_specs, selected_backend
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
-from liquid_nav.ros.parameters import EXECUTOR, Spec, declare, read
-
-HEARTBEAT_TYPE = "lifecycle_msgs/msg/State"
-HEARTBEAT_PERIOD = 0.05
-"""s between two heartbeats of an active controller."""
-
-_ACTIVE, _INACTIVE = 3, 2
-"""PRIMARY_STATE_ACTIVE and PRIMARY_STATE_INACTIVE of the heartbeat's type."""
+from liquid_nav.ros.heartbeat import (
+    TIMEOUT,
+    Heartbeat,
+    HeartbeatReader,
+    HeartbeatSender,
+    supervisor_topic,
+)
+from liquid_nav.ros.parameters import (
+    EXECUTOR,
+    Spec,
+    check_topics,
+    declare,
+    name_fault,
+    read,
+    read_checked,
+    refuse_changes,
+)
 
 _CHECK_PERIOD = 0.02
 """s between two checks of the heartbeat."""
 
+_HEARTBEAT_PERIOD = 0.1
+"""s between two heartbeats of the supervisor itself."""
+
+_ANSWERS = {
+    Mode.NOMINAL: "zero commands are sent",
+    Mode.HOVER: "zero commands are sent",
+    Mode.LAND: "its landing goes on",
+    Mode.STOP: "the operator's stop stays",
+}
+"""What the supervisor sends in place of a dead controller, by the mode of its last command."""
+
 _SPECS = (
-    Spec("heartbeat", "liquid_nav_node/heartbeat", "Topic of the controller's heartbeat."),
-    Spec("timeout", 0.3, "s without a heartbeat after which the controller is dead.", (0.1, 0.45)),
+    Spec(
+        "heartbeat",
+        "liquid_nav_node/heartbeat",
+        "Topic of the controller's heartbeat.",
+        fault=name_fault,
+    ),
+    Spec(
+        "timeout", TIMEOUT, "s without a heartbeat after which the controller is dead.", (0.1, 0.45)
+    ),
     Spec("rate", 20.0, "Hz of the zero commands; a back-end may need more.", (2.0, 50.0)),
     EXECUTOR,
 )
-
-
-def heartbeat(active: bool) -> Any:
-    """Heartbeat of a controller that is active, or the last one, of one that is deactivated."""
-    state = message_class(HEARTBEAT_TYPE)()
-    state.id, state.label = (_ACTIVE, "active") if active else (_INACTIVE, "inactive")
-    return state
 
 
 class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
@@ -53,6 +75,9 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
     It sends nothing before the first heartbeat, and nothing after the last one of a controller that
     was deactivated. It measures time on a steady clock, so that neither simulated time nor a clock
     that is set can delay it.
+
+    Controllers are told apart by the identity in their heartbeats: it takes over when the last one
+    that was active is dead, whatever another one said before.
 
     Args:
         options: of `rclpy.node.Node`.
@@ -64,72 +89,153 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         super().__init__("liquid_nav_supervisor", **options)
-        specs = (*backend_specs(), *_SPECS)
-        declare(self, specs)
-        values = read(self, specs)
+        backends = backend_specs()
+        declare(self, (*backends, *_SPECS))
+        values = read(self, backends) | read_checked(self, _SPECS)
         self._backend = selected_backend(values)
         self._backend.check_rate("rate", values["rate"])
         self._backend.configure(self)
+        heartbeat = values["heartbeat"]
+        topics = {"heartbeat": heartbeat, "its own heartbeat": supervisor_topic(heartbeat)}
+        check_topics(
+            self, {"the diagnostics": TOPIC, **topics, **self._backend.topics_by_parameter}
+        )
         self._timeout, self._period = values["timeout"], 1 / values["rate"]
-        # Times on the steady clock, s: of the last heartbeat of an active controller, and of the
-        # last zero command.
-        self._last_heartbeat: float | None = None
-        self._last_command = 0.0
+        self._last_command = 0.0  # On the steady clock, s.
         self._overdue = False
-        self._status = Status(
-            WARN, "controller", "no heartbeat yet: no controller is supervised", {}
+        # Last heartbeat of the controller that died, while this node commands the vehicle.
+        self._dead: Heartbeat | None = None
+        # Of its last takeover, for its own heartbeats: since when, and how it ended.
+        self._takeover: dict[str, Any] = {}
+        self._supervised: set[str] = set()  # Identities of all controllers that were active.
+        self._controllers = HeartbeatReader(
+            self, values["heartbeat"], on_heartbeat=self._on_heartbeat
         )
-        self.create_subscription(
-            message_class(HEARTBEAT_TYPE), values["heartbeat"], self._on_heartbeat, 1
-        )
+        self._heartbeat = HeartbeatSender(self, supervisor_topic(values["heartbeat"]))
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        refuse_changes(self, (*backends, *_SPECS))
         self.create_timer(_CHECK_PERIOD, self._check, clock=steady)
+        self.create_timer(_HEARTBEAT_PERIOD, self._send_heartbeat, clock=steady)
         self.create_timer(1.0, self._report, clock=steady)
 
-    def _on_heartbeat(self, state: Any) -> None:
-        active = state.id == _ACTIVE
-        if self._backend.active:
-            self._backend.deactivate()
-            self.get_logger().warning(f"the controller is alive again: it is {state.label}")
-        elif active and self._last_heartbeat is None:
-            self.get_logger().info("the controller is active, and supervised")
-        self._last_heartbeat = time.monotonic() if active else None
-        self._status = Status(OK, "controller", "alive" if active else "deactivated", {})
+    def _on_heartbeat(self, controller: Heartbeat) -> None:
+        if not controller.active:
+            del self._controllers.newest[controller.identity]
+        elif controller.identity not in self._supervised:
+            self._supervised.add(controller.identity)
+            self.get_logger().info(f"supervised: {controller.sender}")
+        dead = self._dead
+        if dead is not None and (controller.active or controller.identity == dead.identity):
+            self._give_back(controller)
+
+    def _status(self) -> Status:
+        """Status of the controllers for the diagnostics."""
+        name, dead = "controller", self._dead
+        if dead is not None:
+            return Status(ERROR, name, f"dead: {_ANSWERS[dead.mode]}", {"mode": dead.mode.value})
+        if not self._supervised:
+            return Status(WARN, name, "no heartbeat yet: no controller is supervised", {})
+        active = [heartbeat for heartbeat, _ in self._controllers.newest.values()]
+        if not active:
+            return Status(OK, name, "deactivated", {})
+        first = active[0]
+        values = {
+            "identity": first.identity,
+            "process": first.process,
+            "mode": first.mode.value,
+        }
+        if len(active) > 1:
+            names = " and ".join(other.sender for other in active)
+            text = f"{len(active)} controllers command one vehicle: {names}"
+            return Status(ERROR, name, text, values)
+        if (first.backend, first.topics) != (self._backend.name, self._topics):
+            text = (
+                f"cannot take over: the controller sends to {first.topics} by back-end "
+                f"{first.backend}, this supervisor to {self._topics} by {self._backend.name}"
+            )
+            return Status(ERROR, name, text, values)
+        return Status(OK, name, "alive", values)
+
+    @property
+    def _topics(self) -> str:
+        return " ".join(self._backend.topics)
 
     def _check(self) -> None:
-        """Send a zero command if the heartbeat is overdue."""
+        """Send a command in place of the controller, if no controller is alive."""
         now = time.monotonic()
-        if self._last_heartbeat is None or now - self._last_heartbeat <= self._timeout:
+        if self._dead is None:
+            self._watch(now)
+        elif now - self._last_command >= self._period:
+            self._command(self._dead)
+
+    def _watch(self, now: float) -> None:
+        """Take the vehicle over from the last controller that was active, if it is dead."""
+        known = self._controllers.newest
+        late = [i for i, (_, arrival) in known.items() if now - arrival > self._timeout]
+        if not late:
             self._overdue = False
             return
         if not self._overdue:
             # If this process was delayed itself, a heartbeat may be waiting: it is read first.
             self._overdue = True
             return
-        first = not self._backend.active
-        if first:
-            self._backend.activate(None)
-        elif now - self._last_command < self._period:
+        dead, last = max((known.pop(identity) for identity in late), key=lambda entry: entry[1])
+        if known:
+            others = " and ".join(other.sender for other, _ in known.values())
+            self.get_logger().error(f"{dead.sender} is dead; {others} commands the vehicle")
             return
-        self._last_command = now
-        stamp = int(self.get_clock().now().nanoseconds)
-        reason = "supervisor: the controller is dead"
-        self._backend.command(Command(stamp, mode=Mode.HOVER, reason=reason), None, fresh=False)
-        if first:  # Reported only after the command was sent.
-            self._status = Status(ERROR, "controller", "dead: zero commands are sent", {})
-            silence = now - self._last_heartbeat
-            self.get_logger().error(
-                f"no heartbeat for {silence:.2f} s: the controller is dead, zero commands are sent"
-            )
+        self._dead, self._takeover = dead, {"since": time.time_ns()}
+        self._backend.take_over(dead.handover if dead.backend == self._backend.name else {})
+        self._command(dead)
+        # Reported only after the command was sent.
+        self._send_heartbeat()
+        self.get_logger().error(
+            f"no heartbeat of {dead.sender} for {now - last:.2f} s: it is dead, "
+            f"{_ANSWERS[dead.mode]}"
+        )
+
+    def _command(self, dead: Heartbeat) -> None:
+        """Do what the dead controller did: stop, go on landing, or else hover."""
+        self._last_command = time.monotonic()
+        mode = dead.mode if dead.mode in (Mode.LAND, Mode.STOP) else Mode.HOVER
+        command = Command(
+            int(self.get_clock().now().nanoseconds),
+            vz=-dead.landing_speed if mode is Mode.LAND else 0.0,
+            mode=mode,
+            reason="; ".join(filter(None, ("supervisor: the controller is dead", dead.reason))),
+        )
+        self._backend.command(command, None, fresh=False)
+
+    def _give_back(self, controller: Heartbeat) -> None:
+        """Leave the vehicle to a controller that is alive, or was deactivated."""
+        assert self._dead is not None
+        self._takeover |= {
+            "mode": self._dead.mode,
+            "yielded_to": controller.identity,
+            "handover": self._backend.handover(),
+        }
+        self._backend.deactivate()
+        self._dead = None
+        self._send_heartbeat()
+        self.get_logger().warning(f"given back: {controller.sender} is {controller.state}")
+
+    def _send_heartbeat(self) -> None:
+        """Publish the own heartbeat, by which a controller takes the vehicle over."""
+        dead, values = self._dead, dict(self._takeover)
+        if dead is not None:
+            values |= {"mode": dead.mode, "handover": self._backend.handover()}
+        self._heartbeat.send(
+            dead is not None, backend=self._backend.name, topics=self._topics, **values
+        )
 
     def _report(self) -> None:
         """Publish the diagnostics."""
         now = int(self.get_clock().now().nanoseconds)
         self._diagnostics_publisher.publish(
-            message(self.get_fully_qualified_name(), now, [self._status])
+            message(self.get_fully_qualified_name(), now, [self._status()])
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from liquid_nav.command import Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel
+from liquid_nav.values import check_number
 
 NEVER = -(2**63)
 """A time before all others, ns: clocks may start below zero."""
@@ -36,6 +37,8 @@ class Staleness:
     land: float
 
     def __post_init__(self) -> None:
+        for name, age in vars(self).items():
+            check_number(f"staleness {name}", age, ConfigError)
         if not 0 < self.hover <= self.land <= LONGEST:
             raise ConfigError(f"staleness needs 0 < hover <= land <= {LONGEST:g} s, got {self}")
 
@@ -49,6 +52,7 @@ class Freshness:
         hover, land: ages beyond which it is stale; `FOR_EVER` if it never is.
         newest: newest stamp received, or None.
         recovered: time from which it counts as fresh again after it was stale.
+        relapsed: whether it became stale again before it had recovered.
 
     """
 
@@ -57,11 +61,14 @@ class Freshness:
     land: int
     newest: int | None = None
     recovered: int = NEVER
+    relapsed: bool = False
 
     def receive(self, stamp: int, now: int, recovery: int) -> None:
         """Note a measurement taken at `stamp` that enters at `now`; it may start a recovery."""
         if self.newest is not None:
-            if now - self.newest > self.hover:
+            stale_from = self.newest + self.hover
+            if now > stale_from:
+                self.relapsed = stale_from < self.recovered
                 self.recovered = now + recovery
             stamp = max(stamp, self.newest)
         self.newest = stamp
@@ -78,6 +85,8 @@ class Freshness:
             return Mode.LAND, f"{name}: stale for more than {self.land / SECOND:g} s"
         if now - newest > self.hover:
             return Mode.HOVER, f"{name}: stale for more than {self.hover / SECOND:g} s"
+        if self.relapsed:  # A channel that comes too slowly would otherwise recover for ever.
+            return Mode.HOVER, f"{name}: recovering, again stale after {self.hover / SECOND:g} s"
         return Mode.HOVER, f"{name}: recovering"
 
     def changes(self, start: int, end: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav.rotations import rotate, yaw_of
+from liquid_nav.values import check_number
 
 Vector = tuple[float, float, float, float]
 Vector3 = tuple[float, float, float]
@@ -75,7 +76,8 @@ class Geofence:
         deceleration: m/s^2 with which the vehicle can surely brake in front of a wall.
 
     Raises:
-        ConfigError: on an empty box or a deceleration that is not positive and finite.
+        ConfigError: on a corner that is not three numbers, an empty box, or a deceleration that is
+            not positive and finite.
 
     """
 
@@ -84,6 +86,13 @@ class Geofence:
     deceleration: float = 2.0
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            corner = getattr(self, name)
+            if not isinstance(corner, (tuple, list)) or len(corner) != 3:
+                raise ConfigError(f"geofence {name} must be three numbers, got {corner!r}")
+            for value in corner:
+                check_number(f"geofence {name}", value, ConfigError)
+        check_number("geofence deceleration", self.deceleration, ConfigError)
         if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
             raise ConfigError(f"geofence needs low < high on every axis, got {self}")
         if not 0 < self.deceleration < math.inf:

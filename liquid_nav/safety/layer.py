@@ -9,7 +9,9 @@ failsafe    entered                                      left
 hover       a needed channel has sent nothing yet        its first measurement
 hover       newest measurement of a needed channel is    `recovery` after it is fresh again
             older than `hover`
-hover       the policy's output is not finite            `recovery` after the last such output
+hover       the policy fails: it raises an error, or     `recovery` after the last failure at an
+            its output is not finite                     event; the next good answer to a query
+hover       the IMU contradicts gravity at the start     it agrees with gravity once
 land        as hover, older than `land`                  to hover, when it is fresh again
 stop        the operator engages the stop                the operator releases it
 ==========  ===========================================  ==================================
@@ -27,11 +29,16 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Odometry
 from liquid_nav.safety.freshness import FOR_EVER, FRESH, LONGEST, NEVER, Freshness, Staleness
 from liquid_nav.safety.geofence import Bounds, Geofence, Track, heading, turned
+from liquid_nav.values import check_number
 
 __all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
 
 Vector = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""
+
+Policy = Callable[[int], Vector | str]
+"""Gives the policy's command at a time in ns between the last event and now; or, in words, why it
+has none."""
 
 REST: Vector = (0.0, 0.0, 0.0, 0.0)
 
@@ -61,11 +68,14 @@ class SafetyConfig:
         geofence: the box to stay in, or None; with one, odometry becomes a needed channel.
         frozen: per channel, seconds for which its values may stay the same, bit for bit; later
             equal values are rejected, so that the channel becomes stale. A channel without an
-            entry may repeat values for ever: leave out a sensor that has no noise.
+            entry may repeat values for ever: leave out a sensor that has no noise. The entry of
+            the IMU holds for each of its axes too, where others show that it should have moved.
+        cross_checks: whether sensors are compared with gravity, with each other and with the rate
+            that `staleness` needs. False takes them as they are.
 
     Raises:
-        ConfigError: on a value out of range, or a geofence that needs harder braking than the slew
-            limits allow.
+        ConfigError: on a value of another type or out of range, or a geofence that needs harder
+            braking than the slew limits allow.
 
     """
 
@@ -75,8 +85,10 @@ class SafetyConfig:
     landing_speed: float = 0.5
     geofence: Geofence | None = None
     frozen: Mapping[Channel, float] = field(default_factory=_default_frozen)
+    cross_checks: bool = True
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not 0 <= self.recovery <= LONGEST:
             raise ConfigError(f"recovery must be in [0, {LONGEST:g}] s, got {self.recovery}")
         if not 0 < self.landing_speed <= self.limits.vz:
@@ -94,6 +106,29 @@ class SafetyConfig:
                 f"geofence deceleration {self.geofence.deceleration:g} m/s^2 is above {most:g}, "
                 f"all that limits.acceleration {self.limits.acceleration:g} allows in a corner"
             )
+
+    def _check_types(self) -> None:
+        kinds = {"limits": CommandLimits, "staleness": Mapping, "frozen": Mapping}
+        for name, kind in {**kinds, "geofence": Geofence | None, "cross_checks": bool}.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                kind_name = getattr(kind, "__name__", "Geofence or None")
+                raise ConfigError(f"{name} must be a {kind_name}, got {value!r:.120}")
+        for name in ("recovery", "landing_speed"):
+            check_number(name, getattr(self, name), ConfigError)
+        for name, settings in (("staleness", self.staleness), ("frozen", self.frozen)):
+            for channel, value in settings.items():
+                if not isinstance(channel, Channel):
+                    raise ConfigError(
+                        f"{name} is set for {channel!r}; its keys must be Channel, such as "
+                        'Channel.IMU or Channel("sonar")'
+                    )
+                if name == "frozen":
+                    check_number(f"frozen.{channel.value}", value, ConfigError)
+                elif not isinstance(value, Staleness):
+                    raise ConfigError(
+                        f"staleness.{channel.value} must be a Staleness, got {value!r:.120}"
+                    )
 
 
 class SafetyLayer:
@@ -113,6 +148,10 @@ class SafetyLayer:
         channels: those that the policy needs; it is not trusted while one of them is not fresh.
         staleness: per channel, the staleness where the settings have none; None if the first
             measurement stays valid for ever.
+
+    Attributes:
+        config: settings.
+        unfit: why the vehicle must hover until its sensors are set up right; empty if it need not.
 
     Raises:
         ConfigError: if a needed channel has no staleness.
@@ -149,7 +188,9 @@ class SafetyLayer:
         self._stamps: dict[Channel, int] = {}
         self._freshness = self._freshness_of_needed()
         self._stopped = False
+        self.unfit = ""
         self._policy_trusted_from = NEVER
+        self._policy_fault = ""
         self._odometry: Odometry | None = None
         self._track = Track()
         self._anchor: Command | None = None
@@ -165,9 +206,7 @@ class SafetyLayer:
             freshness[channel] = Freshness(channel, hover, land, self._stamps.get(channel))
         return freshness
 
-    def reconfigure(
-        self, config: SafetyConfig, now: int, raw: Callable[[int], Vector]
-    ) -> Command | None:
+    def reconfigure(self, config: SafetyConfig, now: int, raw: Policy) -> Command | None:
         """Change the settings at `now` ns and forget nothing.
 
         The command at `now` still follows the old settings and becomes the reference: later
@@ -207,6 +246,11 @@ class SafetyLayer:
         if freshness is not None:
             freshness.receive(stamp, now, self._recovery)
 
+    @property
+    def hover_ages(self) -> dict[Channel, int]:
+        """Age in ns at which the vehicle hovers, for each channel that is needed."""
+        return {channel: freshness.hover for channel, freshness in self._freshness.items()}
+
     def locate(self, odometry: Odometry) -> None:
         """Note where the vehicle is, for the geofence, unless newer odometry is known."""
         if self._odometry is None or odometry.stamp >= self._odometry.stamp:
@@ -222,11 +266,12 @@ class SafetyLayer:
         """Engage or release the operator's stop."""
         self._stopped = engaged
 
-    def policy_failed(self, now: int) -> None:
-        """Note that the policy's output at `now` ns was not finite."""
+    def policy_failed(self, now: int, why: str = "output was not finite") -> None:
+        """Note that the policy failed at an event at `now` ns, and why."""
         self._policy_trusted_from = now + max(1, self._recovery)
+        self._policy_fault = f"policy: {why}"
 
-    def commit(self, now: int, raw: Callable[[int], Vector]) -> Command:
+    def commit(self, now: int, raw: Policy) -> Command:
         """Return the `command` right after an event at `now` ns and make it the reference."""
         if self._newest is not None and now > self._newest.stamp:
             self._anchor = self._newest
@@ -234,12 +279,12 @@ class SafetyLayer:
         self._follow(self._newest)
         return self._newest
 
-    def command(self, now: int, raw: Callable[[int], Vector]) -> Command:
+    def command(self, now: int, raw: Policy) -> Command:
         """Return the policy's command at `now` ns within all limits, or that of a failsafe.
 
         Args:
             now: time of the query, ns, not before the last event.
-            raw: returns the policy's command at a time between the last event and `now`.
+            raw: gives the policy's command at times between the last event and `now`.
 
         """
         if self._stopped:
@@ -283,15 +328,15 @@ class SafetyLayer:
         reference = newest if newest is not None and now > newest.stamp else self._anchor
         return (now, REST) if reference is None else (reference.stamp, reference.vector)
 
-    def _target(
-        self, now: int, raw: Callable[[int], Vector]
-    ) -> tuple[Vector, Mode, str, Bounds | None]:
+    def _target(self, now: int, raw: Policy) -> tuple[Vector, Mode, str, Bounds | None]:
         """Command to slew to at `now`, its mode and reason, and the geofence on the way there."""
         mode, reason = self._failsafe(now)
         target = REST
         if mode is Mode.NOMINAL:
             wanted = raw(now)
-            if all(map(math.isfinite, wanted)):
+            if isinstance(wanted, str):
+                mode, reason = Mode.HOVER, f"policy: {wanted}"
+            elif all(map(math.isfinite, wanted)):
                 target = _clip(wanted, self._magnitude)
                 reason = "limits: magnitude" if _differ(target, wanted) else ""
             else:
@@ -315,10 +360,13 @@ class SafetyLayer:
     def _failsafe(self, now: int) -> tuple[Mode, str]:
         """Find the failsafe in force at `now` and its reasons, `Mode.NOMINAL` for none."""
         states = [freshness.state(now) for freshness in self._freshness.values()]
-        if now >= self._policy_trusted_from and all(state is FRESH for state in states):
+        trusted = now >= self._policy_trusted_from and not self.unfit
+        if trusted and all(state is FRESH for state in states):
             return FRESH
         if now < self._policy_trusted_from:
-            states.append((Mode.HOVER, "policy: output was not finite"))
+            states.append((Mode.HOVER, self._policy_fault))
+        if self.unfit:
+            states.append((Mode.HOVER, self.unfit))
         for mode in (Mode.LAND, Mode.HOVER):
             reasons = [why for state, why in states if state is mode]
             if reasons:

@@ -56,7 +56,6 @@ class Faults:
         # By the name of the sensor.
         self._last: dict[str, Event] = {}
         self._arrived: dict[str, int] = {}
-        self._measured_at: dict[tuple[str, int], int] = {}
 
     @property
     def all(self) -> tuple[Fault, ...]:
@@ -96,15 +95,9 @@ class Faults:
                 event = active.effect.change(event, active.action)
         if not frozen:
             self._last[sensor] = event
-        if event.stamp != time:
-            self._measured_at[sensor, event.stamp] = time
         arrival = max(event.arrival, self._arrived.get(sensor, 0))
         self._arrived[sensor] = arrival
         return event if arrival == event.arrival else replace(event, arrival=arrival)
-
-    def measured_at(self, event: Event, sensor: str) -> int:
-        """True time at which a sensor's event was measured, ns, even if its stamp is wrong."""
-        return self._measured_at.get((sensor, event.stamp), event.stamp)
 
     def thrusts(self, setpoints: PerRotor, time: int) -> PerRotor:
         """Thrust setpoints of the rotors with the faults at `time` ns, N, (4,)."""

@@ -123,7 +123,9 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin a flight; no measurement has arrived yet.
+        """Begin a flight, and observe what its sensors see at the start (`World.first_look`).
+
+        No time has passed, and no measurement of the flight has arrived: `info["events"]` is empty.
 
         Args:
             seed: seed of this flight and of the random seeds after it, >= 0; None draws one.
@@ -150,7 +152,8 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._flying = True
         if self.render_mode == "human":
             self.render()
-        return self._observer.observe(world, EventBatch()), self._info(EventBatch())
+        seen = EventBatch(world.first_look())
+        return self._observer.observe(world, seen), self._info(EventBatch())
 
     def step(
         self, action: NDArray[np.float32]

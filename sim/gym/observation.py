@@ -69,18 +69,22 @@ class SensorsObserver(Observer):
 
     For each camera:
 
-    - NAME: newest frame that has arrived, uint8 RGB, shape (H, W, 3); zeros before the first frame.
-    - NAME_age: seconds since that frame was taken, or since the start before the first frame, (1,).
+    - NAME: newest frame that has arrived, uint8 RGB, shape (H, W, 3); zeros if there is none.
+    - NAME_age: seconds since that frame was taken, (1,).
     - "depth" for the camera named "camera", NAME_depth for any other, where `CameraModel.depth` is
       set: metres along the optical axis in that frame, at most `FAR`, float32, shape (H, W, 1);
-      zeros before the first frame.
+      zeros if there is none.
 
     For each other sensor whose model has `limits`:
 
     - NAME: `SensorModel.values` of the events of this period, or the last values if none arrived,
-      clipped to the limits, float32, shape (N,); zeros before the first event. For the IMU: mean
+      clipped to the limits, float32, shape (N,); zeros if there is none. For the IMU: mean
       angular velocity in rad/s, then mean specific force in m/s^2, shape (6,).
-    - NAME_age: seconds since the newest of those events was measured, or since the start, (1,).
+    - NAME_age: seconds since the newest of those events was measured, (1,).
+
+    The first observation of a flight has what each sensor sees at the start. A sensor that sees
+    nothing then, for instance because a fault silences it, has zeros and the largest age of the
+    space, until its first measurement arrives.
     """
 
     def __init__(self, config: WorldConfig, rate: float) -> None:
@@ -90,7 +94,8 @@ class SensorsObserver(Observer):
                 self._parts[name] = _Frames(name, model)
             elif model.limits is not None:
                 self._parts[name] = _Vector(name, model)
-        age = spaces.Box(0.0, config.task.time_limit + 1.0, (1,), np.float32)
+        self._oldest = config.task.time_limit + 1.0
+        age = spaces.Box(0.0, self._oldest, (1,), np.float32)
         boxes: dict[str, spaces.Space[Any]] = {}
         for name, part in self._parts.items():
             boxes |= part.boxes | {f"{name}_age": age}
@@ -111,7 +116,9 @@ class SensorsObserver(Observer):
             if name in arrived:
                 part.update(world, arrived[name])
             observation |= {key: value.copy() for key, value in part.newest.items()}
-            observation[f"{name}_age"] = _seconds(world.time - part.stamp)
+            age = self._oldest if part.stamp is None else (world.time - part.stamp) / SECOND
+            # A sensor whose clock is wrong may stamp its measurements far back, or ahead.
+            observation[f"{name}_age"] = np.clip(np.array([age], np.float32), 0, self._oldest)
         return observation
 
 
@@ -129,7 +136,7 @@ class _Frames:
     def reset(self) -> None:
         """Forget the last flight."""
         self.newest = {key: np.zeros(box.shape or (), box.dtype) for key, box in self.boxes.items()}
-        self.stamp = 0
+        self.stamp: int | None = None
 
     def update(self, world: World, events: Sequence[Any]) -> None:
         """Take the frames that arrived, at least one."""
@@ -162,7 +169,7 @@ class _Vector:
     def reset(self) -> None:
         """Forget the last flight."""
         self.newest = {self._name: np.zeros_like(self.low)}
-        self.stamp = 0
+        self.stamp: int | None = None
 
     def update(self, world: World, events: Sequence[Any]) -> None:
         """Take the events that arrived, at least one."""
@@ -247,7 +254,8 @@ class EventsObserver(Observer):
 
     It shows cameras and the sensors whose model has `limits`. N is half as much again as these
     sensors measure in a period, plus 8. Rows are in order of arrival, the oldest first. If more
-    than N events arrive, the newest N are shown; `info` has all of them.
+    than N events arrive, the newest N are shown; `info` has all of them. The first observation of a
+    flight has one row for what each sensor sees at the start, with age and latency 0.
 
     Keys:
         channel: number of each event's channel, uint8, shape (N,): 0 for padding, the index in
@@ -351,7 +359,3 @@ def inertial_mean(
     readings = np.array([(s.angular_velocity, s.specific_force) for s in samples])
     mean = readings.mean(axis=0).ravel().astype(np.float32)
     return np.clip(mean, -IMU_RANGE, IMU_RANGE), samples
-
-
-def _seconds(time: int) -> NDArray[np.float32]:
-    return np.array([time / SECOND], np.float32)

@@ -1,13 +1,13 @@
 """The camera of a world: its frames, and the truth at the time of each frame."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_nav.events import CameraFrame, Channel
+from liquid_nav.events import CameraFrame, Channel, Event
 from liquid_nav.rotations import from_matrix
 from liquid_nav_sim.render.pinhole import Render
 from liquid_nav_sim.sensors.camera import Camera, CameraParameters
@@ -90,7 +90,7 @@ class FrameSource:
         sensor: ImageSensor,
         target: int | None,
         stage: Stage,
-        views: dict[int, View],
+        views: MutableMapping[Event, View],
     ) -> None:
         self._clock, self._shutter, self._sensor = clock, shutter, sensor
         self._target, self._stage = target, stage
@@ -120,6 +120,7 @@ class FrameSource:
         stamp, segmentation = exposure.stamp, light.segmentation
         pixels = int(np.count_nonzero(segmentation == self._target))
         kept = segmentation if self._shutter.camera.model.segmentation else None
-        self._views[stamp] = View(state, pixels, goal, light.depth, kept)
         image = self._sensor.develop(light.image, stamp)
-        return CameraFrame(stamp, max(arrival, exposure.end), image)
+        frame = CameraFrame(stamp, max(arrival, exposure.end), image)
+        self._views[frame] = View(state, pixels, goal, light.depth, kept)
+        return frame

@@ -4,9 +4,10 @@ To add a sensor, derive a frozen dataclass from `SensorModel`, and name it in an
 group ``liquid_nav.sensors``.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,8 @@ class SensorContext:
         start: true state at the start of the flight.
         stage: moves the scene's moving bodies to a time, ns, and returns the next goal of the task
             at that time, metres, world ENU, shape (3,).
-        views: filled by a camera with the `liquid_nav_sim.sensors.frames.View` of each frame, by
-            its stamp, ns.
+        views: filled by a camera with the `liquid_nav_sim.sensors.frames.View` of each frame; a
+            view is forgotten with its frame.
     """
 
     name: str
@@ -67,7 +68,7 @@ class SensorContext:
     renderer: str
     start: VehicleState
     stage: Stage
-    views: dict[int, Any] = field(default_factory=dict)
+    views: MutableMapping[Event, Any] = field(default_factory=WeakKeyDictionary)
 
     @property
     def rng(self) -> np.random.Generator:

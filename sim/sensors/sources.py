@@ -82,7 +82,7 @@ class Sensors:
         self._sources, self._faults = list(sources.items()), faults
         self._pending: list[tuple[int, int, Event]] = []
         self._count = 0
-        self._names: WeakKeyDictionary[Event, str] = WeakKeyDictionary()
+        self._origins: WeakKeyDictionary[Event, tuple[str, Event | None]] = WeakKeyDictionary()
 
     def advance(self, motion: Motion) -> None:
         """Advance every source by one physics step."""
@@ -90,7 +90,7 @@ class Sensors:
             for measured in source.advance(motion):
                 event = self._faults.measured(measured, name)
                 if event is not None:
-                    self._names[event] = name
+                    self.note(event, name, measured)
                     heapq.heappush(self._pending, (event.arrival, self._count, event))
                     self._count += 1
 
@@ -100,6 +100,19 @@ class Sensors:
             return heapq.heappop(self._pending)[2]
         return None
 
+    def note(self, event: Event, name: str, measured: Event) -> None:
+        """Remember that `event` is what arrives of a measurement of the sensor `name`.
+
+        It is remembered for as long as the event is in use anywhere.
+        """
+        self._origins[event] = (name, None if event is measured else measured)
+
     def name_of(self, event: Event) -> str | None:
         """Name of the sensor that an event came from; None if it came from no source."""
-        return self._names.get(event)
+        origin = self._origins.get(event)
+        return None if origin is None else origin[0]
+
+    def measured(self, event: Event) -> Event:
+        """The measurement before faults acted on it; the event itself if none did."""
+        origin = self._origins.get(event)
+        return event if origin is None else origin[1] or event

@@ -143,8 +143,11 @@ class Vehicle:
         """Read the true state after a step of `dt` seconds.
 
         The specific force is computed from the change of velocity, so it includes contact forces.
+        The forces of a step act along the axes that the body had at its start, so it is turned
+        into those: with the axes at the end of the step, the thrust of a body that rolls would
+        read as a force to its side that grows with the rate and with the length of the step.
         """
-        ox, oy, oz = self._velocity
+        (ox, oy, oz), attitude = self._velocity, self._attitude
         self._read()
         vx, vy, vz = self._velocity
         force = ((vx - ox) / dt, (vy - oy) / dt, (vz - oz) / dt + GRAVITY)
@@ -153,7 +156,7 @@ class Vehicle:
             self._quaternion,
             self._velocity,
             self._angular_velocity,
-            rotate_back(self._attitude, force),
+            rotate_back(attitude, force),
         )
 
     def _near_ground(self, thrusts: PerRotor) -> PerRotor:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ KEYS = {
     "commands_sha256",
     "realtime_factor",
     "event_to_command_us",
+    "flights",
 }
 
 
@@ -107,6 +109,14 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
         (["fly", "--out", "taken"], "--out taken exists and is not a directory"),
         (["fly", "--model", "nowhere", "--out", "a/b", "--json", "c/d"], "no model bundle"),
         (["fly", "--json", "model"], "--json model is a directory"),
+        (["fly", "--model", "model", "--json", "no/x.json"], "the folder no is not there"),
+        (["fly", "--model", "model", "--out", "a", "--json", "b/x"], "the folder b is not there"),
+        (["fly", "--out", ""], "--out is empty"),
+        (["fly", "--record="], "--record is empty"),
+        (["train", "target", "--out", ""], "--out is empty"),
+        (["fly", "--model", "model", "--wind", "nan"], "wind steady must be in [0, 50] m/s"),
+        (["fly", "--faults", "empty.toml"], "faults empty.toml: it holds no [[fault]]"),
+        (["fly", "--vehicle", "empty.toml"], "vehicle empty.toml: "),
         (["fly", "--model", "model", "--json", "pipe"], "not a regular file"),
         (["fly", "--out", "a", "--json", "a"], "needs a directory"),
         (["fly", "--out", "a/b", "--json", "a"], "needs a directory"),
@@ -130,6 +140,7 @@ def test_bad_input_is_one_line(
     arguments: list[str], said: str, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("taken").write_text("mine")
+    Path("empty.toml").touch()
     Path("full/flights.png").mkdir(parents=True)
     Path("begun").mkdir()
     Path("begun/settings.json").write_text('{"cut')
@@ -329,6 +340,47 @@ def test_the_same_command_twice_flies_the_same_flights(bundle: Path) -> None:
         assert (result["episodes"], result["collision"], result["seed"]) == (2, 2, 5)
         assert result["event_to_command_us"]["imu"]["p99"] > 0
     assert results[0]["commands_sha256"] == results[1]["commands_sha256"]
+
+
+def test_a_flight_and_the_replay_of_its_recording_show_one_digest(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fly = ["fly", "--model", str(bundle), "--seed", "5", "--record", "out"]
+    assert main([*fly, "--episodes", "2", "--json", "two.json"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
+    flown = [f["commands_sha256"] for f in json.loads(Path("two.json").read_text())["flights"]]
+    assert [row[-1] for row in rows] == [digest[:8] for digest in flown]
+    for seed, digest in zip((5, 6), flown, strict=True):
+        assert main(["replay", f"out/flight_{seed}.mcap", "--model", str(bundle)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"commands_sha256 {digest}"
+    assert main([*fly, "--episodes", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"commands_sha256 {flown[0]}"
+
+
+@pytest.mark.parametrize("limit", [1, 5_000, 50_000])
+def test_on_a_full_disk_a_flight_leaves_nothing(bundle: Path, limit: int) -> None:
+    before = tree()
+    script = (
+        "import resource, sys; from liquid_nav.cli.main import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    fly = ["fly", "--model", str(bundle), "--episodes", "1", "--seed", "5"]
+    for options in (["--out", "out"], ["--record", "out"], ["--out", "out", "--json", "out/r"]):
+        command = [sys.executable, "-c", script, *fly, *options]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == 2
+        assert re.search(r"out/fl(ights|ight_5)\.(mp4|png|mcap): File too large\n", run.stderr)
+        assert tree() == before
+
+
+def test_files_may_lie_in_a_folder_that_the_flight_makes(bundle: Path) -> None:
+    fly = ["fly", "--model", str(bundle), "--episodes", "1", "--seed", "5"]
+    files = ["--out", "a/b", "--video-episodes", "0", "--json", "a/r.json"]
+    assert main([*fly, *files]) == 0
+    assert json.loads(Path("a/r.json").read_text()) == json.loads(
+        Path("a/b/result.json").read_text()
+    )
 
 
 @pytest.mark.parametrize("task", ["forest", "gates", "follow"])

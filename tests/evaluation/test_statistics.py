@@ -25,6 +25,7 @@ KEYS = [
     "commands_sha256",
     "realtime_factor",
     "event_to_command_us",
+    "flights",
 ]
 
 
@@ -77,6 +78,7 @@ def test_summary_counts_and_measures(tmp_path: Path) -> None:
     assert (
         result["commands_sha256"] == hashlib.sha256(b"".join(f.digest for f in flights)).hexdigest()
     )
+    assert [f["commands_sha256"] for f in result["flights"]] == [f.digest.hex() for f in flights]
     assert (result["episodes"], result["seed"]) == (3, 3)
     assert (result["success"], result["collision"], result["timeout"]) == (2, 0, 1)
     assert result["wilson95"] == pytest.approx(wilson(2, 3))
@@ -89,6 +91,11 @@ def test_summary_counts_and_measures(tmp_path: Path) -> None:
 def test_order_of_flights_enters_the_hash() -> None:
     a, b = (flight(seed, Outcome.SUCCESS, [], []) for seed in (1, 2))
     assert Summary.of([a, b], 1).commands_sha256 != Summary.of([b, a], 1).commands_sha256
+
+
+def test_a_single_flight_has_its_own_hash() -> None:
+    alone = flight(1, Outcome.SUCCESS, [], [])
+    assert Summary.of([alone], 1).commands_sha256 == alone.digest.hex()
 
 
 def test_summary_of_no_flight_is_legal() -> None:

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
 from liquid_nav.learning import episodes
-from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.episodes import (
+    Episode,
+    EpisodeBuilder,
+    EpisodeError,
+    load_folder,
+    rates,
+)
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import PolicyConfig
@@ -86,6 +92,18 @@ def test_an_episode_without_what_the_model_reads_is_one_clear_error() -> None:
         PieceStream([few], 1, 5, np.random.default_rng(0), encoders=FIVE)
     with pytest.raises(ConfigError, match="has no event of goal"):
         episode([(0, 0, 0)], FIVE).only((Channel.GOAL,))
+
+
+def test_the_rates_of_the_channels_are_those_over_all_flights() -> None:
+    builder = EpisodeBuilder(CAMERA_AND_IMU)
+    for index in range(201):  # 2 s at 100 Hz, and every tenth a frame.
+        now = index / 100
+        builder.add(sample(now), (0.0,) * 4, True)
+        if index % 10 == 0:
+            builder.add(frame(now), (0.0,) * 4, True, (0.0,) * 4)
+    flight = builder.build("success")
+    assert rates([flight, flight]) == {"camera": 10.5, "imu": 100.5}
+    assert rates([]) == {}
 
 
 def test_a_flight_without_any_event_is_one_clear_error() -> None:

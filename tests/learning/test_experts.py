@@ -103,7 +103,7 @@ def test_sight_of_a_gate_agrees_with_its_place_in_the_frame() -> None:
     event = world.next_event()
     while event is None or event.channel.value != "camera":
         event = world.next_event()
-    view = world.views["camera"][event.stamp]
+    view = world.view(event)
     visible, azimuth, elevation, inverse_range = sight(world, view)
     gate = world.scene.gates[0]
     x, y, z = (gate.position - view.state.position).tolist()

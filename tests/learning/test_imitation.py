@@ -108,7 +108,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             expert.on_event(event)
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
-                view = world.views["camera"][event.stamp]
+                view = world.view(event)
                 visible, azimuth, elevation, inverse_range = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
@@ -192,6 +192,8 @@ def test_every_task_can_be_learnt(tmp_path: Path, task: Task) -> None:
     manifest = read_manifest(bundle)
     assert manifest.task == task.name
     assert manifest.training["task"] == {"name": task.name, "difficulty": 0.0}
+    assert 150 < manifest.rates[Channel.IMU] < 210
+    assert 10 < manifest.rates[Channel.CAMERA] < 40
     with pytest.raises(ConfigError, match="other settings"):
         train(tmp_path / "run", config, small_network()[0], SHORT, QUIET)
 

@@ -188,10 +188,25 @@ def test_without_calibration_the_aspect_ratio_must_be_the_models() -> None:
             adapter.adapt(np.zeros((height, width, 3), np.uint8))
 
 
-def test_an_image_of_another_size_than_its_calibration() -> None:
+def test_an_image_of_another_size_than_its_calibration_is_scaled_and_said() -> None:
     adapter = CameraAdapter(TARGET, camera_info(*EUROC))
-    with pytest.raises(MessageError, match="376x240, its camera_info says 752x480"):
-        adapter.adapt(np.zeros((240, 376, 3), np.uint8))
+    image = picture(EUROC[0])
+    whole = adapter.adapt(image)
+    assert adapter.warnings == ()
+    half = cv2.resize(image, (376, 240), interpolation=cv2.INTER_AREA)
+    assert abs(adapter.adapt(half).astype(int) - whole).mean() < 1.5
+    (warning,) = adapter.warnings
+    assert "376x240, their camera_info says 752x480" in warning
+    # The size of the calibration again: nothing of the other one stays.
+    assert_array_equal(adapter.adapt(image), whole)
+    assert adapter.warnings == ()
+
+
+def test_an_image_of_another_aspect_ratio_than_its_calibration_is_refused() -> None:
+    adapter = CameraAdapter(TARGET, camera_info(*EUROC))
+    for width, height in ((480, 752), (640, 480), (1, 1), (2**20, 2**19)):
+        with pytest.raises(MessageError, match=f"{width}x{height}"):
+            adapter.halvings(width, height)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +224,10 @@ def test_an_image_of_another_size_than_its_calibration() -> None:
         ({"d": [0.1] * 5, "distortion_model": "equidistant"}, "5 numbers, equidistant has 4"),
         ({"d": [nan, 0, 0, 0, 0]}, r"camera_info\.d"),
         ({"d": [0, 0, 0, -1e5, 0]}, "inside out"),
+        ({"binning_x": 700}, "announces 0x480"),
+        ({"d": [0.1] * 5, "distortion_model": "none"}, "'none', known are"),
+        ({"d": [0.1] * 13}, "has 13 numbers"),
+        ({"d": [0.1] * 15}, "has 15 numbers"),
     ],
 )
 def test_calibrations_that_are_none(fields: dict[str, Any], reason: str) -> None:
@@ -285,8 +304,14 @@ def test_a_jpeg_decoded_small_is_no_worse(size: tuple[int, int], info: Any, halv
     assert np.percentile(small, 99) <= np.percentile(whole, 99) + 1
 
 
-def test_a_jpeg_of_another_size_is_refused_though_its_half_would_fit() -> None:
+def test_a_jpeg_of_another_size_is_not_taken_for_a_half() -> None:
+    """Halves of the calibrated size are scaled like any other, with a warning."""
+    image = picture((640, 480))
     adapter = CameraAdapter(TARGET, ideal(640, 480))
-    for size in ((641, 480), (640, 481), (641, 481), (320, 240)):
-        with pytest.raises(MessageError, match=f"{size[0]}x{size[1]}, its camera_info says"):
-            small_frame(jpeg(picture(size)), adapter)
+    expected = adapter.adapt(image).astype(int)
+    small = cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA)
+    frame = small_frame(jpeg(small), adapter)
+    assert abs(frame.image - expected).mean() < 4
+    assert "320x240" in adapter.warnings[0]
+    with pytest.raises(MessageError, match="320x200, its camera_info says 640x480"):
+        small_frame(jpeg(picture((320, 200))), adapter)

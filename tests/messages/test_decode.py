@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -18,6 +18,7 @@ from liquid_nav.controller import Controller
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.messages.camera import CameraAdapter
+from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.compressed_image import decode_compressed
 from liquid_nav.messages.decode import (
     FUTURE_TOLERANCE,
@@ -43,7 +44,8 @@ from nav_msgs.msg import Odometry  # noqa: E402
 NOW = 1_700_000_000 * SECOND
 DEPTHS = {
     **{"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "mono16": 2},
-    **{"bayer_rggb8": 1, "uyvy": 2, "yuyv": 2},
+    **{"bayer_rggb8": 1, "uyvy": 2, "yuyv": 2, "bayer_gbrg16": 2, "rgb16": 6, "bgra16": 8},
+    **{"8UC1": 1, "8UC3": 3},
 }
 PICTURE = cv2.GaussianBlur(
     np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8), (0, 0), 4
@@ -179,6 +181,7 @@ def test_colour_encodings(padding: int) -> None:
         "bgr8": PICTURE[..., ::-1],
         "rgba8": np.concatenate([PICTURE, alpha], axis=2),
         "bgra8": np.concatenate([PICTURE[..., ::-1], alpha], axis=2),
+        "8UC3": PICTURE[..., ::-1],
     }.items():
         decoded = decode_image(image(np.ascontiguousarray(pixels), encoding, padding))
         assert_array_equal(decoded, PICTURE, encoding)
@@ -194,6 +197,94 @@ def test_grey_encodings(padding: int) -> None:
         # The low byte must not show.
         message = image((deep & 0xFF00 | 0x5A).astype(order), "mono16", padding, is_bigendian=flag)
         assert_array_equal(decode_image(message), expected)
+
+
+RAMP = np.linspace(0, 1, 240).reshape(8, 30)
+"""Grey from black to white."""
+
+GREY = np.repeat((RAMP * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def deep(bits: int, scale: float = 1.0) -> np.ndarray:
+    return (RAMP * scale * (2**bits - 1)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_deep_grey_is_scaled_by_its_brightest_pixel(bits: int) -> None:
+    depth = Depth()
+    assert_allclose(decode_image(image(deep(bits), "mono16"), depth).astype(int), GREY, atol=1)
+    assert (depth.warning == "") == (bits == 16)
+    assert bits == 16 or f"hold {bits} bits" in depth.warning
+    # A darker image does not change the scale, a brighter one does.
+    dark = decode_image(image(deep(bits, 0.1), "mono16"), depth)
+    assert_allclose(dark.astype(int), GREY // 10, atol=1)
+    decode_image(image(deep(16), "mono16"), depth)
+    assert depth.warning == ""
+    assert decode_image(image(deep(bits), "mono16"), depth).max() == (2**bits - 1) >> 8
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_bits_that_a_driver_shifts_to_the_top_are_the_whole_range(bits: int) -> None:
+    shifted = deep(bits, 0.2) << (16 - bits)
+    depth = Depth()
+    decoded = decode_image(image(shifted, "mono16"), depth)
+    assert_allclose(decoded.astype(int), GREY // 5, atol=1)
+    assert depth.warning == ""
+
+
+def test_bits_that_are_given_hold() -> None:
+    decoded = decode_image(image(deep(10), "mono16"), Depth(12))
+    assert_allclose(decoded.astype(int), GREY // 4, atol=1)
+    # Brighter than the bits allow is white, and wraps into nothing else.
+    assert decode_image(image(deep(16), "mono16"), Depth(10))[RAMP > 0.1].min() == 255
+    assert Depth(12).warning == ""
+
+
+def test_a_black_image_says_nothing_about_its_bits() -> None:
+    depth = Depth()
+    assert not decode_image(image(np.zeros((4, 6), np.uint16), "mono16"), depth).any()
+    assert depth.warning == ""
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_deep_colours(order: str, padding: int) -> None:
+    picture = PICTURE.astype(np.uint16) << 4 | PICTURE >> 4
+    alpha = np.full((*PICTURE.shape[:2], 1), 65535, np.uint16)
+    for encoding, pixels in {
+        "rgb16": picture,
+        "bgr16": picture[..., ::-1],
+        "rgba16": np.concatenate([picture, alpha], axis=2),
+        "bgra16": np.concatenate([picture[..., ::-1], alpha], axis=2),
+    }.items():
+        pixels = np.ascontiguousarray(pixels).astype(order)
+        message = image(pixels, encoding, padding, is_bigendian=int(order == ">u2"))
+        assert_array_equal(decode_image(message, Depth(12)), PICTURE, encoding)
+        found = Depth()
+        decode_image(message, found)
+        assert f"hold {int(picture.max()).bit_length()} bits" in found.warning
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_bayer_mosaics_of_one_colour(pattern: str, bits: int) -> None:
+    colour = (255, 20, 90)
+    mosaic = np.empty((8, 10), np.uint16)
+    for index, letter in enumerate(pattern):
+        value = colour["rgb".index(letter)] << (bits - 8)
+        mosaic[index // 2 :: 2, index % 2 :: 2] = value | 1
+    decoded = decode_image(image(mosaic, f"bayer_{pattern}16"))
+    assert_array_equal(decoded, np.broadcast_to(np.uint8(colour), (8, 10, 3)))
+
+
+def test_the_setup_says_what_it_assumes_about_the_images() -> None:
+    setup = SensorSetup()
+    assert setup.camera_warnings == ()
+    setup.camera = CameraAdapter(PolicyCamera(), sensor_msgs.CameraInfo())
+    ImageMessage().decode(image(deep(12)[:6, ::4].copy(), "mono16"), NOW, setup)
+    uncalibrated, shallow = setup.camera_warnings
+    assert "K is zero" in uncalibrated
+    assert "12 bits" in shallow
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
@@ -243,11 +334,20 @@ def test_an_orientation_tag_does_not_turn_the_image() -> None:
         ({"step": 2**32 - 1}, "7200 bytes"),
         ({"height": 41}, "7200 bytes, 41 rows of 180 are 7380"),
         ({"data": array("B")}, "0 bytes"),
+        ({"data": array("B", bytes(7199))}, "7199 bytes"),
+        ({"data": array("B", bytes(7200 + 4097))}, "11297 bytes"),
     ],
 )
 def test_broken_images(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(MessageError, match=reason):
         decode_image(image(PICTURE, "rgb8", **fields))
+
+
+@pytest.mark.parametrize("surplus", [1, 992, 4096])
+def test_what_a_buffer_holds_after_an_image_is_ignored(surplus: int) -> None:
+    message = image(PICTURE, "rgb8")
+    message.data += array("B", b"\x63" * surplus)
+    assert_array_equal(decode_image(message), PICTURE)
 
 
 @pytest.mark.parametrize("encoding", ["32FC1", "", "rgb8" * 1000])
@@ -256,24 +356,175 @@ def test_unknown_encodings(encoding: str) -> None:
         decode_image(image(PICTURE, encoding))
 
 
-@pytest.mark.parametrize("kind", [".png", ".jpg"])
-def test_broken_compressed_images(kind: str) -> None:
-    data = encode(kind)
-    for cut in (1, 40, len(data) // 2):
+@pytest.fixture
+def silent(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fails when something is printed, also by libraries in C."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+PROGRESSIVE = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+RESTARTS = [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
+THUMBNAIL = encode(".jpg", PICTURE[:8, :8])
+KINDS = pytest.mark.parametrize(
+    ("kind", "options"), [(".jpg", []), (".jpg", PROGRESSIVE), (".jpg", RESTARTS), (".png", [])]
+)
+
+
+def encode_by(kind: str, options: list[int], pixels: np.ndarray = PICTURE) -> bytes:
+    return cv2.imencode(kind, pixels[..., ::-1], options)[1].tobytes()
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "tail",
+    [
+        bytes(10),
+        b"\n",
+        b"\xff" * 16,
+        np.random.default_rng(0).bytes(513),
+        b"\x3f\x9a\x11" * 60 + b"\xff\xd9",
+        THUMBNAIL,
+        encode(".png")[:100],
+    ],
+    ids=["zeros", "newline", "ones", "noise", "old image", "second image", "png"],
+)
+@pytest.mark.usefixtures("silent")
+def test_what_follows_the_end_of_a_file_is_ignored(
+    kind: str, options: list[int], tail: bytes
+) -> None:
+    data = encode_by(kind, options)
+    assert_array_equal(unpacked(compressed(data + tail)), unpacked(compressed(data)))
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_thumbnail_in_the_header_is_not_the_image() -> None:
+    data = encode(".jpg")
+    application = THUMBNAIL + bytes(40_000)
+    segment = b"\xff\xe1" + (len(application) + 2).to_bytes(2, "big") + application
+    message = compressed(data[:2] + 5 * segment + data[2:])
+    assert_array_equal(unpacked(message), unpacked(compressed(data)))
+
+
+@pytest.mark.parametrize("options", [[], RESTARTS])
+@pytest.mark.usefixtures("silent")
+def test_a_jpeg_whose_data_are_complete_needs_no_end(options: list[int]) -> None:
+    data = encode_by(".jpg", options)
+    whole = unpacked(compressed(data))
+    for tail in (b"", b"\xff", bytes(7), THUMBNAIL):
+        assert_array_equal(unpacked(compressed(data[:-2] + tail)), whole)
+    # Some encoders fill the coded data before the end.
+    for filling in (bytes(3), bytes(100), b"\xff" * 9):
+        assert_array_equal(unpacked(compressed(data[:-2] + filling + data[-2:])), whole)
+
+
+@pytest.mark.usefixtures("silent")
+def test_stray_bytes_before_a_restart_are_no_fault() -> None:
+    data = encode_by(".jpg", RESTARTS)
+    at = data.index(b"\xff\xd1")
+    message = compressed(data[:at] + b"\x12\x34" + data[at:])
+    assert_array_equal(unpacked(message), unpacked(compressed(data)))
+
+
+@KINDS
+@pytest.mark.usefixtures("silent")
+def test_a_cut_file_is_refused(kind: str, options: list[int]) -> None:
+    data = encode_by(kind, options)
+    for cut in (40, len(data) // 2, len(data) - 20):
         with pytest.raises(MessageError, match="cut short"):
             unpacked(compressed(data[:-cut]))
-    with pytest.raises(MessageError, match="must be JPEG or PNG"):
-        unpacked(compressed(b"GIF89a" + data))
-    with pytest.raises(MessageError, match="must be JPEG or PNG"):
-        unpacked(compressed(b""))
-    hollow = data[:40] + bytes(len(data) - 80) + data[-40:]
-    with pytest.raises(MessageError, match="broken"):
-        unpacked(compressed(hollow))
+    # The end of a file is no proof that its middle is there.
+    with pytest.raises(MessageError, match=r"cut short|broken"):
+        unpacked(compressed(data[: len(data) // 2] + data[-12:]))
+
+
+@pytest.mark.parametrize(("kind", "options"), [(".jpg", []), (".jpg", RESTARTS), (".png", [])])
+@pytest.mark.usefixtures("silent")
+def test_a_file_with_broken_data_is_refused_and_the_reason_says_so(
+    kind: str, options: list[int]
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    data = bytearray(encode_by(kind, options, noise))
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    with pytest.raises(MessageError, match=r"120.*(Corrupt JPEG data|libpng error|broken)"):
+        unpacked(compressed(bytes(data)))
+
+
+@pytest.mark.usefixtures("silent")
+def test_what_is_no_image() -> None:
+    for kind in (".jpg", ".png"):
+        data = encode(kind)
+        for odd in (b"GIF89a" + data, b"", b"\xff", b"\0" + data):
+            with pytest.raises(MessageError, match="must be JPEG or PNG"):
+                unpacked(compressed(odd))
+        with pytest.raises(MessageError, match="broken"):
+            unpacked(compressed(data[:40] + bytes(len(data) - 80) + data[-40:]))
     # The standard lets a marker be preceded by any number of these.
-    filled = data[:2] + b"\xff" * (9 if kind == ".jpg" else 0) + data[2:]
+    filled = encode(".jpg")
+    filled = filled[:2] + b"\xff" * 9 + filled[2:]
     assert unpacked(compressed(filled)).shape == PICTURE.shape
-    # Trailing zeros are how some drivers fill a block.
-    assert unpacked(compressed(data + bytes(10))).shape == PICTURE.shape
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_chunk_longer_than_its_file_takes_no_memory() -> None:
+    data = bytearray(encode(".png"))
+    data[8] = 0x21  # The header's length becomes half a gigabyte.
+    with little_memory(), pytest.raises(MessageError, match="cut short"):
+        unpacked(compressed(bytes(data)))
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    data = encode_by(".jpg", PROGRESSIVE)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(MessageError, match="broken"):
+        unpacked(compressed(data[:-2] + 1000 * scan + data[-2:]))
+
+
+def test_a_deep_png() -> None:
+    for pixels in (deep(12), np.repeat(deep(12)[..., None], 3, axis=2)):
+        depth = Depth()
+        message = compressed(cv2.imencode(".png", pixels)[1].tobytes())
+        message.format = "mono16; png compressed "
+        assert_allclose(decode_compressed(message, depth=depth)[0].astype(int), GREY, atol=1)
+        assert "12 bits" in depth.warning
+
+
+def test_the_format_says_how_colours_were_compressed() -> None:
+    """By compressed_image_transport, which calls the order in the file what it is not."""
+    message = compressed(encode(".png"))
+    for format_, flipped in {
+        "rgb8; png compressed bgr8": False,
+        "bgr8; png compressed bgr8": False,
+        "png": False,
+        "": False,
+        "rgb8; png compressed rgb8": True,
+    }.items():
+        message.format = format_
+        expected = PICTURE[..., ::-1] if flipped else PICTURE
+        assert_array_equal(unpacked(message), expected, format_)
+
+
+@pytest.mark.parametrize(("kind", "error"), [("png", 0), ("jpg", 30)])
+def test_a_mosaic_that_was_compressed_as_it_came(kind: str, error: int) -> None:
+    colour = (200, 120, 60)
+    mosaic = np.empty((48, 64), np.uint8)
+    for index, letter in enumerate("gbrg"):
+        mosaic[index // 2 :: 2, index % 2 :: 2] = colour["rgb".index(letter)]
+    message = compressed(cv2.imencode(f".{kind}", mosaic)[1].tobytes())
+    message.format = f"bayer_gbrg8; {kind} compressed "
+    decoded, halved = decode_compressed(message, halvings=lambda width, height: 2)
+    assert halved == 0
+    assert_allclose(decoded[8:-8, 8:-8].astype(int) - colour, 0, atol=error)
+
+
+def test_distances_are_no_picture() -> None:
+    message = compressed(bytes(12) + encode(".png"))
+    for format_ in ("16UC1; compressedDepth png", "16UC1; png compressed "):
+        message.format = format_
+        with pytest.raises(MessageError, match="distances, not a picture"):
+            unpacked(message)
 
 
 @pytest.mark.parametrize("kind", [".png", ".jpg"])
@@ -317,7 +568,7 @@ def test_an_image_header_is_believed_or_refused(
         return
     assert decoded.shape == (height, width, 3)
     assert width <= step
-    assert step * height == len(data)
+    assert step * height <= len(data)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.sampled_from([*DEPTHS]))
@@ -328,6 +579,7 @@ def test_small_images_of_any_shape(width: int, height: int, padding: int, encodi
     assert decode_image(image(pixels, encoding, padding)).shape == (height, width, 3)
 
 
+@settings(deadline=1000)
 @given(st.sampled_from([".png", ".jpg"]), st.data())
 def test_a_spoilt_file_is_decoded_or_refused(kind: str, draw: st.DataObject) -> None:
     data = bytearray(encode(kind, PICTURE[:8, :8]))
@@ -434,6 +686,8 @@ def test_goal() -> None:
     assert goal(message, NOW).position.tolist() == [1, -2, 3]
     with pytest.raises(MessageError, match="'odom', the odometry is in 'map'"):
         goal(message, NOW, "map")
+    message.header.frame_id = "/odom"
+    assert goal(message, NOW + 2, "odom").position.tolist() == [1, -2, 3]
 
 
 def test_range() -> None:
@@ -446,6 +700,10 @@ def test_range() -> None:
 )
 def test_a_range_out_of_its_limits_says_on_which_side(distance: float, meaning: float) -> None:
     assert range_sample(ranging(distance, min_range=0.25), NOW).distance == meaning
+
+
+def test_limits_of_a_range_that_were_never_filled_in_say_nothing() -> None:
+    assert range_sample(ranging(2.5, min_range=0.0, max_range=0.0), NOW).distance == 2.5
 
 
 def test_a_range_that_is_not_a_number_is_for_the_controller() -> None:

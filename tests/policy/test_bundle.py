@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from killed import Killed, killed_at
 from liquid_nav import files
 from liquid_nav.errors import BundleError
+from liquid_nav.events import Channel
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native, read_manifest
 from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe
@@ -179,7 +180,7 @@ def test_an_architecture_that_cannot_be_built_is_refused(
     path = copy(whole, tmp_path / "model")
     config = json.loads((path / "manifest.json").read_text())["config"]
     rewrite(path, {"config": config | change})
-    with pytest.raises(BundleError, match="does not fit its manifest"):
+    with pytest.raises(BundleError, match=r"does not fit its manifest|of a policy must be a"):
         load_network(path)
 
 
@@ -499,3 +500,78 @@ def test_no_entry_points_are_searched_to_fly_natively(
 
     monkeypatch.setattr(importlib.metadata, "entry_points", refuse)
     assert load_policy(whole)[0].channels == {"camera", "imu"}
+
+
+def test_a_bundle_is_named_by_text_too(whole: Path, tmp_path: Path) -> None:
+    policy, manifest = load_policy(str(whole))
+    assert manifest == load_policy(whole)[1] == read_manifest(str(whole))
+    network, _ = load_network(str(whole))
+    save_bundle(str(tmp_path / "again"), network, manifest)
+    annotate_bundle(str(tmp_path / "again"), {"flights": 3})
+    assert read_manifest(str(tmp_path / "again")).evaluation == {"flights": 3}
+    with pytest.raises(BundleError, match="no model bundle at a string"):
+        load_policy("a string")
+    assert policy.channels == {Channel.CAMERA, Channel.IMU}
+
+
+@pytest.mark.parametrize("path", [None, 5, b"models", ["models"]], ids=repr)
+def test_what_is_no_path_names_no_bundle(path: Any) -> None:
+    for read in (load_policy, read_manifest, load_network):
+        with pytest.raises(BundleError, match="named by its path, got"):
+            read(path)
+    with pytest.raises(BundleError, match="pinned must be text"):
+        load_policy("models", pinned=5)  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match="runtime must be text"):
+        load_policy("models", runtime=["native"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("runtime", ["native", "folded", "torchscript", ""])
+def test_a_policy_leaves_the_threads_of_torch_to_the_process(whole: Path, runtime: str) -> None:
+    if runtime == "native" and native.kernel is None:
+        pytest.skip("the native kernel is not built")
+    try:
+        torch.set_num_threads(3)
+        policy, _ = load_policy(whole, runtime=runtime)
+        assert torch.get_num_threads() == 3
+        memory, _ = policy.on_event(policy.initial(), sample(0.0), 10**6, 0)
+        policy.query(memory, 10**6)
+        policy.core_state(memory)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_torchscript_evaluates_in_one_thread(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, _ = load_policy(whole, runtime="torchscript")
+    runtime = policy.runtime
+    assert isinstance(runtime, ScriptedRuntime)
+    seen = []
+
+    class Spy:
+        def query(self, *_: Any) -> torch.Tensor:
+            seen.append(torch.get_num_threads())
+            raise RuntimeError("after a look at the threads")
+
+    try:
+        torch.set_num_threads(3)
+        monkeypatch.setattr(runtime, "network", Spy())
+        with pytest.raises(RuntimeError, match="after a look"):
+            policy.query(policy.initial(), 0)
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("use", ["fly natively", "fly by TorchScript", "save"])
+def test_a_network_in_training_stays_in_training(tmp_path: Path, use: str) -> None:
+    config, network = small_network()
+    network.train()
+    network.head.eval()  # as somebody who freezes a part does
+    before = [module.training for module in network.modules()]
+    if use == "save":
+        save_bundle(tmp_path / "model", network, Manifest("target", config, {}, {}))
+    else:
+        make_policy(config, network, native=use == "fly natively")
+    assert [module.training for module in network.modules()] == before
+    assert not all(before)
+    assert network.training

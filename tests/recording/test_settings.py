@@ -74,6 +74,7 @@ def settings(draw: st.DrawFn) -> SafetyConfig:
         limits.vz * draw(st.floats(0.01, 1.0)),
         fence,
         draw(st.dictionaries(channels, ages)),
+        draw(st.booleans()),
     )
 
 
@@ -95,6 +96,7 @@ def test_text_gives_back_the_same_settings(safety: SafetyConfig) -> None:
         '{"staleness": {"no name": {"hover": 1, "land": 2}}}',
         '{"staleness": {"camera": {"hover": 2, "land": 1}}}',
         '{"recovery": "long"}',
+        '{"cross_checks": 1.0}',
         '{"geofence": {"low": [0, 0], "high": [1, 1], "deceleration": 1}}',
         '{"speed": 1}',
         '{"recovery": NaN}',

@@ -65,25 +65,62 @@ class Browser:
 
     def open(self, address: str, script: str) -> Any:
         """Open a page and give what `script`, an async function's body, returns in it."""
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Runtime", "Log", "Page"):
-            self._call(f"{domain}.enable", session)
-        self._call("Page.navigate", session, url=address)
-        while self._call("Runtime.evaluate", session, expression="location.href")["result"][
-            "value"
-        ] in ("about:blank", ""):
-            pass
+        self._page(address)
+        return self.run(script)
+
+    def open_at(self, width: int, address: str, script: str) -> Any:
+        """Open a page in a window of this many pixels, and run a script as `open` does."""
+        self._page(address, width)
+        return self.run(script)
+
+    def run(self, script: str) -> Any:
+        """Give what a script, an async function's body, returns in the page that is open."""
         waiting = "if (document.readyState !== 'complete') await new Promise(r => onload = r);"
         answer = self._call(
             "Runtime.evaluate",
-            session,
+            self._session,
             expression=f"(async () => {{ {waiting} {script} }})()",
             awaitPromise=True,
             returnByValue=True,
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def drag(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at a point of the window, in pixels, move it, and release it."""
+        middle = ((begin[0] + end[0]) / 2, (begin[1] + end[1]) / 2)
+        for kind, (x, y) in (
+            ("mousePressed", begin),
+            ("mouseMoved", middle),
+            ("mouseMoved", end),
+            ("mouseReleased", end),
+        ):
+            self._call(
+                "Input.dispatchMouseEvent",
+                self._session,
+                type=kind,
+                x=x,
+                y=y,
+                button="left",
+                buttons=0 if kind == "mouseReleased" else 1,
+                clickCount=1,
+            )
+
+    def _page(self, address: str, width: int | None = None) -> None:
+        """Open a page in a tab of its own, and wait until it has begun to load."""
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = session
+        for domain in ("Runtime", "Log", "Page"):
+            self._call(f"{domain}.enable", session)
+        if width is not None:
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+            self._call("Emulation.setDeviceMetricsOverride", session, **size)
+        self._call("Page.navigate", session, url=address)
+        while self._call("Runtime.evaluate", session, expression="location.href")["result"][
+            "value"
+        ] in ("about:blank", ""):
+            pass
 
     def _call(self, method: str, session: str | None = None, **parameters: object) -> Any:
         self._number += 1

@@ -1,14 +1,18 @@
 """Flights for the tests of replay: events by hand, recorded, and rewritten in other formats."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zstandard
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapFileWriter
+from rosbags.interfaces import Nodetype
+from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
+from rosbags.typesys import Stores, get_typestore
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.bags.deserializing import STORE
@@ -22,6 +26,8 @@ from liquid_nav.replay.calibration import find_camera_info
 from liquid_nav.replay.run import Replay, replay
 from liquid_nav.replay.topics import Topics, find
 from support import frame, sample
+
+STORE1 = get_typestore(Stores.ROS1_NOETIC)
 
 
 def events(seconds: float = 1.0) -> list[Event]:
@@ -77,15 +83,29 @@ def raw(path: Path) -> Iterator[tuple[str, str, int, bytes]]:
                 yield entry.topic.name, entry.topic.type, entry.time, bytes(entry.data)
 
 
+Entry = tuple[str, str, int, bytes]
+"""Topic, type, log time in ns and data in CDR of a message."""
+
+
 def rewrite_mcap(
     source: Path, target: Path, compression: CompressionType = CompressionType.NONE, **options: bool
 ) -> None:
     """Rewrite as MCAP by the reference writer, in chunks of 32 KiB or none."""
+    write_mcap(target, raw(source), compression, **options)
+
+
+def write_mcap(
+    target: Path,
+    entries: Iterable[Entry],
+    compression: CompressionType = CompressionType.NONE,
+    **options: bool,
+) -> None:
+    """Write entries as MCAP, see `rewrite_mcap`."""
     with target.open("wb") as file:
         writer = McapFileWriter(file, chunk_size=1 << 15, compression=compression, **options)
         writer.start("ros2")
         channels: dict[str, int] = {}
-        for topic, kind, time, data in raw(source):
+        for topic, kind, time, data in entries:
             if topic not in channels:
                 text, _ = STORE.generate_msgdef(kind, ros_version=2)
                 schema = writer.register_schema(kind, "ros2msg", text.encode())
@@ -105,6 +125,16 @@ def rewrite_bag(
     entries = list(raw(source))
     index, count = part
     entries = entries[len(entries) * index // count : len(entries) * (index + 1) // count]
+    write_bag(target, entries, storage, mode)
+
+
+def write_bag(
+    target: Path,
+    entries: Iterable[Entry],
+    storage: StoragePlugin,
+    mode: CompressionMode = CompressionMode.NONE,
+) -> None:
+    """Write entries as a rosbag2 directory by rosbags."""
     writer = BagWriter(target, version=9, storage_plugin=storage)
     if mode is not CompressionMode.NONE:
         writer.set_compression(mode, CompressionFormat.ZSTD)
@@ -114,6 +144,35 @@ def rewrite_bag(
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
             writer.write(connections[topic], time, data)
+
+
+def write_ros1(
+    target: Path,
+    entries: Iterable[Entry],
+    compression: Writer1.CompressionFormat | None = None,
+    chunk_size: int = 1 << 15,
+) -> None:
+    """Write entries as a ROS 1 bag by rosbags; messages that differ in ROS 1 are left out."""
+    writer = Writer1(target)
+    if compression is not None:
+        writer.set_compression(compression)
+    writer.chunk_threshold = chunk_size
+    with writer:
+        connections = {}
+        for topic, kind, time, data in entries:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=STORE1)
+            message = as_ros1(kind, STORE.deserialize_cdr(data, kind))
+            writer.write(connections[topic], time, STORE1.serialize_ros1(message, kind))
+
+
+def as_ros1(kind: str, message: Any) -> Any:
+    """Give the message by ROS 1's definition, which has other names for some fields."""
+    values = {}
+    for name, (form, content) in STORE1.fielddefs[kind][1]:
+        value = getattr(message, name, getattr(message, name.lower(), 0))
+        values[name] = as_ros1(content, value) if form is Nodetype.NAME else value
+    return STORE1.types[kind](**values)
 
 
 def split_bag(source: Path, target: Path, storage: StoragePlugin) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import Writer as BagWriter
 from scipy.spatial.transform import Rotation
 
 from liquid_nav.bags.bag import Recording
@@ -20,6 +21,7 @@ from liquid_nav.replay.run import replay
 from liquid_nav.replay.timeline import Cut
 from liquid_nav.replay.topics import Topics, find
 from replay.replay_support import events, record, replayed, rewrite_bag
+from ros.backend_support import build, typestore
 
 SKEW = {
     "imu_plate": ("base_link", Rotation.from_euler("zyx", [40, -20, 10], degrees=True)),
@@ -82,6 +84,19 @@ def skewed(path: Path, *said: tuple[str, ...]) -> Path:
     return path
 
 
+def slashed(path: Path) -> Path:
+    """The same as ROS 1 wrote frames, with transforms in a namespace of their own."""
+    with McapWriter(path) as writer:
+        said = transforms("imu_plate", "imu_link")
+        for one in said.transforms:
+            one.header.frame_id = f"/{one.header.frame_id}"
+            one.child_frame_id = f"/{one.child_frame_id}"
+        writer.write("/drone/tf_static", said, FLIGHT[0].arrival)
+        for sample in FLIGHT:
+            writer.write("/imu", imu_in("/imu_link", sample), sample.arrival)
+    return path
+
+
 def taken_in(path: Path, policy: Policy) -> tuple[list[ImuSample], str]:
     """Samples as the controller got them, and what was said of the rotation."""
     seen: list[Event] = []
@@ -113,6 +128,13 @@ def test_the_imu_is_turned_by_tf_static(
         np.testing.assert_allclose(got.specific_force, sample.specific_force, atol=1e-12)
 
 
+def test_the_imu_is_turned_by_frames_of_ros_1(flow_policy: Policy, tmp_path: Path) -> None:
+    seen, why = taken_in(slashed(tmp_path / "slashed.mcap"), flow_policy)
+    assert "turned from '/imu_link'" in why
+    for got, sample in zip(seen, FLIGHT, strict=True):
+        np.testing.assert_allclose(got.specific_force, sample.specific_force, atol=1e-12)
+
+
 def test_without_a_way_to_the_body_the_imu_stays_and_it_is_said(
     flow_policy: Policy, tmp_path: Path
 ) -> None:
@@ -130,6 +152,47 @@ def test_what_is_given_goes_before_tf_static(
     assert "tf_static" in capsys.readouterr().out
     assert main(["replay", str(path), "--imu-rotation", "0", "0", "0", "1"]) == 0
     assert "the IMU is turned as was given" in capsys.readouterr().out
+    assert main(["replay", str(path), "--no-imu-from-tf"]) == 0
+    assert "the IMU is taken to be aligned with the body" in capsys.readouterr().out
+    assert main(["replay", str(path), "--body-frame", "imu_plate"]) == 0
+    assert "turned from 'imu_link' to imu_plate" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_imu_of_px4_is_turned_as_was_given(
+    given: bool, flow_policy: Policy, tmp_path: Path
+) -> None:
+    """A board that is turned by a quarter about the vertical: its nose points to the left."""
+    store = typestore()
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    kind, frd = "px4_msgs/msg/SensorCombined", np.diag([1.0, -1.0, -1.0])
+    fields = dict.fromkeys(
+        (
+            *("gyro_integral_dt", "accelerometer_integral_dt", "accelerometer_clipping"),
+            *("accelerometer_timestamp_relative", "gyro_clipping"),
+            *("accel_calibration_count", "gyro_calibration_count"),
+        ),
+        0,
+    )
+    with BagWriter(tmp_path / "bag", version=9) as writer:
+        topic = writer.add_connection("/fmu/out/sensor_combined", kind, typestore=store)
+        for sample in FLIGHT:
+            rates, force = (
+                (frd @ quarter.T @ vector).astype(np.float32)
+                for vector in (sample.angular_velocity, sample.specific_force)
+            )
+            turned = {"gyro_rad": rates, "accelerometer_m_s2": force}
+            content = build(store, kind, fields | turned | {"timestamp": sample.stamp // 1000})
+            writer.write(topic, sample.arrival, store.serialize_cdr(content, kind))
+    seen: list[Event] = []
+    with Recording(tmp_path / "bag") as recording:
+        topics = find(recording.topics, Topics(), comparing=False)
+        watch = lambda event, *_: seen.append(event)  # noqa: E731
+        replay(recording, topics, flow_policy, imu_rotation=quarter if given else None, watch=watch)
+    assert len(seen) == len(FLIGHT)
+    for got, sample in zip(seen, FLIGHT, strict=True):
+        expected = sample.specific_force if given else quarter.T @ sample.specific_force
+        np.testing.assert_allclose(got.specific_force, expected, atol=1e-5)
 
 
 OFFSET = 7_000 * SECOND + 123
@@ -182,7 +245,7 @@ def test_the_command_line_takes_the_clock(
     flow_policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other_clock(flow_policy, tmp_path / "other.mcap")
-    assert main(["replay", str(tmp_path / "other.mcap")]) == 0
-    assert "0 events" in capsys.readouterr().out
+    assert main(["replay", str(tmp_path / "other.mcap")]) == 2
+    assert "--clock stamp takes" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "other.mcap"), "--clock", "stamp"]) == 0
     assert f"{len(ALONE)} events" in capsys.readouterr().out

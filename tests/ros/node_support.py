@@ -22,6 +22,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu
 from std_srvs.srv import SetBool
 
@@ -147,9 +148,11 @@ class Vehicle:
         return self.stamp(message, offset)
 
     def sample(self, offset: float = 0.0, force: float = 9.81, rate: float = 0.1) -> Imu:
-        message = Imu()
-        message.linear_acceleration.z, message.angular_velocity.x = force, rate
-        message.angular_velocity.z = next(self._count) * 1e-6
+        message, noise = Imu(), next(self._count) * 1e-6
+        turned, felt = message.angular_velocity, message.linear_acceleration
+        turned.x, turned.y, turned.z = rate + noise, noise, noise
+        if force:  # Without any, the accelerometer is not there.
+            felt.x, felt.y, felt.z = noise, noise, force + noise
         return self.stamp(message, offset)
 
     def sense(self) -> None:
@@ -179,6 +182,44 @@ class Vehicle:
         future = client.call_async(SetBool.Request(data=engaged))
         self.until(future.done, "the stop service")
         assert future.result().success
+
+
+class SimulatedTime:
+    """Publishes ``/clock`` for a vehicle: time that can be set, and that runs on unless stopped."""
+
+    def __init__(self, vehicle: Vehicle):
+        self.vehicle, self._now, self.runs = vehicle, 0, True
+        self.publisher = vehicle.world.create_publisher(Clock, "/clock", 10)
+        vehicle.ros.until_matched(self.publisher)
+        vehicle.world.create_timer(0.02, self._run)
+
+    def _run(self) -> None:
+        if self.runs:
+            self._now += SECOND // 50
+        if self._now:
+            message = Clock()
+            message.clock.sec, message.clock.nanosec = divmod(self._now, SECOND)
+            self.publisher.publish(message)
+
+    @property
+    def now(self) -> float:
+        """The time, s."""
+        return self._now / SECOND
+
+    @staticmethod
+    def stamp(message: Any) -> float:
+        """Stamp of a message, s."""
+        return stamp_of(message.header.stamp) / SECOND
+
+    def back(self, seconds: float) -> None:
+        """Set the time back at the next message."""
+        self._now -= round(seconds * SECOND)
+
+    def set(self, seconds: float) -> None:
+        """Set the time, and wait until the node knows it."""
+        self._now = before = round(seconds * SECOND)
+        read = self.vehicle.node.get_clock().now
+        self.vehicle.until(lambda: 0 <= read().nanoseconds - before < SECOND // 2, "the clock")
 
 
 def vector(message: TwistStamped) -> tuple[float, ...]:

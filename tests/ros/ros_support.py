@@ -87,11 +87,11 @@ def _is_matched(endpoint: Any) -> bool:
 class Spinner:
     """A context, an executor and their nodes, for one test: ``with Spinner() as ros: ...``."""
 
-    def __init__(self) -> None:
+    def __init__(self, executor: Callable[..., Any] = SingleThreadedExecutor) -> None:
         private_domain()
         self.context = Context()
         rclpy.init(args=[], context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor = executor(context=self.context)
 
     def node(self, name: str, **options: Any) -> Node:
         """Create a node and spin it from now on."""

@@ -12,6 +12,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,19 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
         "liquid_nav_supervisor",
     }
     assert started <= entries
+
+
+def test_a_launch_file_can_be_read_without_the_packages_of_a_replay() -> None:
+    source = (ROOT / "liquid_nav/ros/launching.py").read_text()
+    ours = [
+        node.module
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("liquid_nav")
+    ]
+    assert ours
+    missing = "import sys; sys.modules.update(dict.fromkeys(['rosbags', 'mcap', 'zstandard']))"
+    program = "; ".join([missing, *(f"import {module}" for module in ours)])
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -226,6 +241,59 @@ def test_an_argument_that_is_nearly_one_is_pointed_out(ros: Spinner, tmp_path: P
 
 
 @with_launch
+def test_a_model_of_another_task_is_warned_of(ros: Spinner, tmp_path: Path) -> None:
+    flight = ("sim.launch.py", "task:=forest", "model:=target")
+    with Launched(tmp_path / "log", *flight) as launched:
+        warning = "the model target was trained for the task target, and is to fly forest"
+        ros.until(lambda: warning in launched.text(), what="the warning")
+        ends_cleanly(ros, launched)
+
+
+@with_launch
+def test_a_launch_ends_and_fails_when_the_supervisor_is_killed(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    with Launched(tmp_path / "log", "drone.launch.py") as launched:
+        ros.until(lambda: "supervised" in launched.text(), what="the supervisor")
+        name = "lib/liquid_nav/liquid_nav_supervisor"
+        found = ["pgrep", "--session", str(launched.popen.pid), "--full", name]
+        os.kill(int(subprocess.check_output(found).split()[0]), signal.SIGKILL)
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        assert "the supervisor has died with status -9" in launched.text()
+        assert launched.popen.returncode == 1
+
+
+@with_launch
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4])
+def test_ctrl_c_while_everything_starts_prints_no_traceback(
+    ros: Spinner, tmp_path: Path, delay: float
+) -> None:
+    with Launched(tmp_path / "log", "sim.launch.py") as launched:
+        ros.until(lambda: "process started" in launched.text(), what="the first process")
+        threading.Event().wait(delay)
+        os.killpg(launched.popen.pid, signal.SIGINT)
+        ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
+        # A process that was not even `env` yet may have died of it, silently.
+        assert "Traceback" not in launched.text()
+
+
+@with_launch
+def test_two_simulations_in_one_domain_fly_by_their_own_clocks(
+    ros: Spinner, tmp_path: Path
+) -> None:
+    logs = [tmp_path / name for name in ("one", "two")]
+    flights = [
+        Launched(log, "sim.launch.py", f"namespace:={log.name}", "seed:=99001") for log in logs
+    ]
+    with flights[0], flights[1]:
+        for launched in flights:
+            ros.until(lambda one=launched: one.popen.poll() is not None, 300, "the end of a flight")
+            assert "success" in launched.text()
+            assert "went back" not in launched.text()
+            assert launched.popen.returncode == 0
+
+
+@with_launch
 def test_a_word_for_a_number_is_named(ros: Spinner, tmp_path: Path) -> None:
     with Launched(tmp_path / "log", "sim.launch.py", "seed:=first") as launched:
         ros.until(lambda: launched.popen.poll() is not None, what="the end of the launch")
@@ -278,7 +346,16 @@ def test_a_bag_is_played_into_the_controller_to_its_end(ros: Spinner, tmp_path: 
 
         fly(World(), Controller(policy), 100_000, watch)
     bag = f"bag:={tmp_path / 'flight.mcap'}"
+    words: list[str] = []
+
+    def on_report(array: Any) -> None:
+        words.extend(s.message for s in array.status if s.name == "/liquid_nav_node: controller")
+
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    ros.node("listener").create_subscription(DiagnosticArray, "/diagnostics", on_report, 50)
     with Launched(tmp_path / "log", "replay.launch.py", bag, "rate:=2.0") as launched:
         ros.until(lambda: launched.popen.poll() is not None, 120, "the end of the bag")
         assert "end of the bag" in launched.text()
+        assert any(word.startswith("nominal") for word in words)
         assert "Traceback" not in launched.text()

@@ -17,14 +17,15 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
-from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 
 from liquid_nav.events import SECOND
 from liquid_nav.messages.decode import stamp_of
-from liquid_nav.ros.process import MISCONFIGURED
-from liquid_nav.ros.supervisor import SupervisorNode, heartbeat
+from liquid_nav.ros.executables import MISCONFIGURED
+from liquid_nav.ros.heartbeat import HeartbeatSender
+from liquid_nav.ros.supervisor import SupervisorNode
 
 
 @pytest.fixture
@@ -136,18 +137,18 @@ class Supervised:
         node = SupervisorNode(context=ros.context, parameter_overrides=overrides)
         ros.add(node)
         world = ros.node("world")
-        self.heartbeats = world.create_publisher(State, "liquid_nav_node/heartbeat", 1)
+        self.controller = HeartbeatSender(world, "liquid_nav_node/heartbeat")
         self.subscription = world.create_subscription(
             TwistStamped, "cmd_vel", self.commands.append, 50
         )
         self.ticks, self.alive = 0, False
         world.create_timer(0.05, self._tick)
-        ros.until_matched(self.heartbeats, self.subscription)
+        ros.until_matched(self.controller.publisher, self.subscription)
 
     def _tick(self) -> None:
         self.ticks += 1
         if self.alive:
-            self.heartbeats.publish(heartbeat(True))
+            self.controller.send(True)
 
     def silent(self) -> bool:
         """Whether nothing comes for well over the timeout."""
@@ -163,15 +164,15 @@ def test_no_life_no_death(ros: Spinner) -> None:
 
 def test_an_orderly_leave_is_no_death(ros: Spinner) -> None:
     supervised = Supervised(ros)
-    supervised.heartbeats.publish(heartbeat(True))
+    supervised.controller.send(True)
     ros.until(lambda: supervised.commands, what="the zero command")
-    supervised.heartbeats.publish(heartbeat(False))
+    supervised.controller.send(False)
     ros.until(supervised.silent, what="silence")
 
 
 def test_the_command_goes_back_with_the_heartbeat(ros: Spinner) -> None:
     supervised = Supervised(ros)
-    supervised.heartbeats.publish(heartbeat(True))
+    supervised.controller.send(True)
     ros.until(lambda: len(supervised.commands) > 2, what="zero commands")
     assert all(map(is_rest, supervised.commands))
     supervised.alive = True

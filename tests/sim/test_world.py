@@ -1,5 +1,6 @@
 """The world: events in order, flights that repeat, streams that do not mix, ends that are right."""
 
+import gc
 import hashlib
 import subprocess
 import sys
@@ -177,15 +178,35 @@ def test_until_leaves_the_events_as_they_are(make: Any) -> None:
 def test_the_vehicle_does_not_see_itself(make: Any) -> None:
     world = make(WorldConfig().with_sensor("camera", model=replace(NOSE_CAMERA, segmentation=True)))
     world.reset(1)
-    assert sum(isinstance(event, CameraFrame) for event in events_of(world, 2.0)) > 40
+    views = [world.view(e) for e in events_of(world, 2.0) if isinstance(e, CameraFrame)]
+    assert len(views) > 40
     seen: set[int] = set()
-    for view in world.views["camera"].values():
+    for view in views:
         assert view.segmentation is not None
         seen.update(np.unique(view.segmentation).tolist())
     solids = len(world.scene.solids)
     # The ground is body 0, then come the solids; the vehicle is last.
     assert seen - {-1} <= set(range(1, 1 + solids))
     assert len(seen) > 1
+
+
+def test_the_truth_about_a_frame_is_forgotten_with_the_frame(make: Any) -> None:
+    model = replace(NOSE_CAMERA, depth=True)
+    world = make(WorldConfig().with_sensor("camera", model=model))
+    world.reset(1)
+    kept = None
+    for event in events_of(world, 2.0):
+        if isinstance(event, CameraFrame):
+            kept = kept or event
+            assert world.view(event).depth is not None
+    del event
+    gc.collect()
+    # The first frame, and those that are still on their way.
+    assert len(world._views) < 6
+    assert kept is not None
+    assert world.view(kept).depth is not None
+    with pytest.raises(SimulationError, match="not of this flight"):
+        world.view(replace(kept))
 
 
 # Repeatability
@@ -322,7 +343,7 @@ def test_measurements_are_taken_at_their_stamps(make: Any) -> None:
             assert event.angular_velocity == pytest.approx(blend("angular_velocity"), abs=1e-12)
             assert event.specific_force == pytest.approx(after.specific_force, abs=1e-12)
         else:
-            seen = world.views["camera"][event.stamp].state
+            seen = world.view(event).state
             assert seen.position == pytest.approx(blend("position"), abs=1e-12)
             assert seen.linear_velocity == pytest.approx(blend("linear_velocity"), abs=1e-12)
             assert abs(seen.orientation @ seen.orientation - 1) < 1e-12

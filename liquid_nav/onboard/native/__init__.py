@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
+from liquid_nav.onboard.native import buffers
 
 VERSION = 2
 """The version of the library's interface, also in baseline.cpp. No other version is used."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 """All instruction sets that the library can contain, narrowest first."""
-
-_FLOATS = ("float32", "float64")
 
 
 class LtcSizes(ctypes.Structure):
@@ -97,12 +96,20 @@ class Kernel:
         self._library = library
 
     def function(self, name: str, dtype: object) -> Any:
-        """Look up the C function `name` for numbers of `dtype`, a type of numpy or of torch."""
-        return getattr(self._library, f"{name}_{_name(dtype)}_{self.instruction_set}")
+        """Look up the C function `name` for numbers of `dtype`, a type of numpy or of torch.
+
+        Raises:
+            ConfigError: if the kernel has no such function.
+
+        """
+        function = getattr(self._library, f"{name}_{_name(dtype)}_{self.instruction_set}", None)
+        if function is None:
+            raise ConfigError(f"the kernel has no {name} for {_name(dtype)}")
+        return function
 
     def takes(self, value: TensorLike) -> bool:
         """Whether the kernel takes tensors like this one: on the CPU, float32 or float64."""
-        return value.device.type == "cpu" and _name(value.dtype) in _FLOATS
+        return value.device.type == "cpu" and _name(value.dtype) in buffers.FLOATS
 
     def call(
         self,
@@ -111,8 +118,17 @@ class Kernel:
         inputs: Sequence[TensorLike | None],
         outputs: Sequence[TensorLike | None],
     ) -> None:
-        """Call `name` with contiguous tensors of one dtype; None becomes a null pointer."""
-        dtype = next(value.dtype for value in inputs if value is not None)
+        """Call `name` with contiguous tensors of one dtype; None becomes a null pointer.
+
+        Raises:
+            ConfigError: on tensors that are not those that the function takes, see
+                `buffers.check`: it would read or write beyond their ends.
+
+        """
+        dtype = _name(next((value.dtype for value in inputs if value is not None), "none"))
+        read, written = buffers.expected(name, sizes)
+        buffers.check(name, dtype, inputs, read)
+        buffers.check(name, dtype, outputs, written, output=True)
         arrays = (
             _pointers([None if value is None else value.data_ptr() for value in values])
             for values in (inputs, outputs)
@@ -130,6 +146,9 @@ class Instance:
         parameters: arrays of one dtype, which it copies; None becomes a null pointer.
         arrays: contiguous arrays, whose memory every call reads and writes.
 
+    Raises:
+        ConfigError: on arrays that are not those that the kernel takes, see `buffers.check`.
+
     """
 
     def __init__(
@@ -141,7 +160,10 @@ class Instance:
         arrays: Sequence[NDArray[Any]],
     ) -> None:
         kept = [None if value is None else np.ascontiguousarray(value) for value in parameters]
-        dtype = next(value.dtype for value in kept if value is not None)
+        dtype = _name(next((value.dtype for value in kept if value is not None), "none"))
+        read, written = buffers.expected(f"{name}_make", sizes)
+        buffers.check(f"{name}_make", dtype, kept, read)
+        buffers.check(f"{name}_make", dtype, arrays, written, output=True)
         make = kernel.function(f"{name}_make", dtype)
         free = kernel.function(f"{name}_free", dtype)
         make.restype = ctypes.c_void_p

@@ -1,6 +1,8 @@
 """Geometry of a replay's charts on one time axis; the page draws them as SVG.
 
-No chart holds more points than pixels. All places are in units of the SVG: x to the right, y down.
+A chart is as wide as its page: its width is stretched, its height is in pixels, and what is written
+beside it stays outside the SVG. No chart holds more points than can be told apart when it is
+enlarged, see `COLUMNS`. Places are in units of the SVG: x to the right, y down.
 """
 
 import base64
@@ -15,17 +17,17 @@ from numpy.typing import NDArray
 from liquid_nav.events import SECOND
 from liquid_nav.replay.statistics import ChannelStatistics
 
-WIDTH, LEFT, RIGHT = 1000, 64, 10
-"""Width of a chart, and of its left and right margin."""
+WIDTH = 1000
+"""Units of the time axis."""
 
-INNER = WIDTH - LEFT - RIGHT
-"""Width of the time axis."""
+DETAIL = 8
+"""How often a chart can be enlarged before its points, if there are very many, lie apart."""
 
-TOP, BOTTOM = 22, 18
-"""Height of the margins above and below the axes."""
+COLUMNS = DETAIL * WIDTH
+"""Columns of the time axis in which points differ."""
 
-ROW, STRIP = 40, 16
-"""Height of a row in the event timeline, and of the strip with arrivals and the text above it."""
+HEIGHT, LOW_HEIGHT, STRIP = 96, 80, 16
+"""Heights of a chart of commands, of one of ages, and of a row in the event timeline."""
 
 Times = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -53,14 +55,12 @@ class TimeAxis:
         """Place instants in ns; those beyond the axis lie at its ends."""
         # Subtract as integers: a double cannot hold today's time in ns.
         seconds = (times - self.start) / SECOND
-        return LEFT + INNER * np.clip(seconds / self.seconds, 0.0, 1.0)
+        return np.asarray(WIDTH * np.clip(seconds / self.seconds, 0.0, 1.0), np.float64)
 
     @property
     def ticks(self) -> "tuple[Tick, ...]":
         """Round numbers of seconds."""
-        return tuple(
-            Tick(LEFT + INNER * tick / self.seconds, tick) for tick in _ticks(0.0, self.seconds, 10)
-        )
+        return tuple(Tick(tick / self.seconds, tick) for tick in _ticks(0.0, self.seconds, 8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Shade:
 
 @dataclass(frozen=True)
 class Tick:
-    """A value on an axis, and its place along the axis."""
+    """A value on an axis, and its place: a fraction of the axis, from the left or from the top."""
 
     place: float
     value: float
@@ -134,7 +134,7 @@ class Chart:
         axis: the time axis.
         low, high: values at the bottom and at the top.
         logarithmic: whether the axis of values is logarithmic.
-        height: of the whole chart.
+        height: in pixels.
         ticks: on the axis of values.
         boxes: behind the lines.
         lines: the last one on top.
@@ -151,11 +151,6 @@ class Chart:
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
 
-    @property
-    def bottom(self) -> int:
-        """Place of the time axis."""
-        return self.height - BOTTOM
-
 
 @dataclass(frozen=True)
 class Row:
@@ -164,7 +159,7 @@ class Row:
     Attributes:
         name: of the channel.
         statistics: of its events.
-        image: PNG of one row, base64, as wide as the time axis: the darker, the more events.
+        image: PNG of one row, base64, of `COLUMNS` pixels: the darker, the more events.
         boxes: over the image.
 
     """
@@ -184,7 +179,7 @@ def chart(
     low: float,
     high: float,
     logarithmic: bool = False,
-    height: int = 118,
+    height: int = HEIGHT,
 ) -> Chart:
     """Lay out curves over time.
 
@@ -196,10 +191,9 @@ def chart(
         low, high: range of the values; values beyond it are drawn at its edge. Both are positive
             if `logarithmic`.
         logarithmic: whether the axis of values is logarithmic.
-        height: of the whole chart.
+        height: in pixels.
 
     """
-    bottom = height - BOTTOM
 
     def y(values: Values) -> Values:
         clipped = np.clip(values, low, high)
@@ -207,10 +201,10 @@ def chart(
             part = np.log(clipped / low) / math.log(high / low)
         else:
             part = (clipped - low) / (high - low)
-        return np.asarray(bottom - (bottom - TOP) * part, np.float64)
+        return np.asarray(height * (1 - part), np.float64)
 
     values = _decades(low, high) if logarithmic else _ticks(low, high, 4)
-    places = y(np.array(values, np.float64)).tolist()
+    places = (y(np.array(values, np.float64)) / height).tolist()
     return Chart(
         title,
         axis,
@@ -236,9 +230,10 @@ def row(
     shades: Iterable[Shade],
 ) -> Row:
     """Lay out when the events of one channel arrived, ns."""
-    columns = np.minimum((axis.x(arrivals) - LEFT).astype(np.int64), INNER - 1)
-    counts = np.bincount(columns, minlength=INNER).astype(np.float64)
-    strip = np.zeros((1, INNER, 4), np.uint8)
+    columns = np.minimum((axis.x(arrivals) * DETAIL).astype(np.int64), COLUMNS - 1)
+    # An event is as wide as a pixel, so that it is seen before the chart is enlarged.
+    counts = np.convolve(np.bincount(columns, minlength=COLUMNS), np.ones(DETAIL), "same")
+    strip = np.zeros((1, COLUMNS, 4), np.uint8)
     strip[..., :3] = (0xA8, 0x52, 0x1B)
     strip[..., 3] = 255 * np.sqrt(counts / max(counts.max(), 1.0))
     image = base64.b64encode(cv2.imencode(".png", strip)[1].tobytes()).decode()
@@ -249,25 +244,25 @@ def _points(axis: TimeAxis, curve: Curve, y: Callable[[Values], Values]) -> str:
     keep = np.isfinite(curve.values)
     order = np.argsort(curve.times[keep], kind="stable")
     xs, values = axis.x(curve.times[keep][order]), curve.values[keep][order]
-    if len(xs) > 2 * INNER:
-        # The lowest and the highest value within each pixel, so that no spike is lost.
-        columns = np.floor(xs).astype(np.int64)
+    if len(xs) > 2 * COLUMNS:
+        # The lowest and the highest value within each column, so that no spike is lost.
+        columns = np.floor(xs * DETAIL).astype(np.int64)
         first = np.flatnonzero(np.diff(columns, prepend=-1))
         lowest, highest = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
-        xs = np.repeat(columns[first] + 0.5, 2)
+        xs = np.repeat((columns[first] + 0.5) / DETAIL, 2)
         values = np.column_stack((lowest, highest)).ravel()
     pairs = zip(xs.tolist(), y(values).tolist(), strict=True)
-    return " ".join(f"{x:.1f},{height:.1f}" for x, height in pairs)
+    return " ".join(f"{x:.3f},{height:.1f}" for x, height in pairs)
 
 
 def _boxes(axis: TimeAxis, shades: Iterable[Shade]) -> tuple[Box, ...]:
     boxes, reached = [], dict[str, float]()
     for shade in shades:
         start, end = axis.x(np.array([shade.start, shade.end], np.int64)).tolist()
-        # Thousands of spans within one pixel are drawn as one.
+        # Thousands of spans within one column are drawn as one; a border makes each visible.
         if end <= reached.get(shade.kind, -1.0):
             continue
-        end = max(end, start + 1.0)
+        end = max(end, start + 1 / DETAIL)
         reached[shade.kind] = end
         boxes.append(Box(start, end - start, shade.kind, shade.title))
     return tuple(boxes)

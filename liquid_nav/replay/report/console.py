@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from liquid_nav.events import Channel
 from liquid_nav.replay.compare import AXES, Comparison
 from liquid_nav.replay.report.model import RunReport
 from liquid_nav.replay.report.text import number
+from liquid_nav.replay.statistics import ChannelStatistics
 
 _SHOWN = 20
 """Failsafes and notes that are printed; the files hold all of them."""
@@ -46,10 +48,20 @@ def _print_flight(console: Console, run: RunReport) -> None:
     spent = ", ".join(f"{mode.value} {seconds:.3f} s" for mode, seconds in run.modes.items())
     console.print(f"modes: {spent}", soft_wrap=True)
     _print_failsafes(console, run)
+    for warning in run.warnings[:_SHOWN]:
+        end = "the end" if warning.open else f"{warning.end:.3f} s"
+        console.print(
+            f"warning: {warning.channel.value}, {warning.start:.3f} s to {end}: {warning.text}",
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
+    if len(run.warnings) > _SHOWN:
+        console.print(f"warning: and {len(run.warnings) - _SHOWN} more")
 
 
 def _print_channels(console: Console, run: RunReport) -> None:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in (
         "channel",
         "events",
@@ -59,24 +71,38 @@ def _print_channels(console: Console, run: RunReport) -> None:
         "latency ms\np50 p99 max",
         "gaps",
         "longest\ns",
-        "rejected",
+        "dropped\nabout",
+        "not\nused",
         "late",
     ):
         table.add_column(name, justify="left" if name == "channel" else "right", no_wrap=True)
-    for channel, c in run.channels.items():
-        latency = (c.latency_p50, c.latency_p99, c.latency_max)
-        table.add_row(
-            channel.value,
-            str(c.events),
-            number(c.rate, 1),
-            number(1e3 * c.jitter, 2),
-            " ".join(number(1e3 * value, 1) for value in latency),
-            str(c.gap_count),
-            number(c.longest_gap, 3),
-            str(c.rejected + c.refusals),
-            str(c.late),
-        )
-    console.print(table)
+    rows = [_cells(channel, c) for channel, c in run.channels.items()]
+    for row in rows:
+        table.add_row(*row)
+    if table.__rich_measure__(console, console.options).maximum <= console.width:
+        console.print(table)
+        return
+    # No figure is cut: a terminal that is too narrow for the table gets a paragraph per channel.
+    names = [" ".join(str(column.header).split()) for column in table.columns]
+    for channel, *figures in rows:
+        pairs = zip(names[1:], figures, strict=True)
+        console.print(f"{channel}: " + ", ".join(f"{name} {figure}" for name, figure in pairs))
+
+
+def _cells(channel: Channel, c: ChannelStatistics) -> list[str]:
+    latency = (c.latency_p50, c.latency_p99, c.latency_max)
+    return [
+        channel.value,
+        str(c.events),
+        number(c.rate, 1),
+        number(1e3 * c.jitter, 2),
+        " ".join(number(1e3 * value, 1) for value in latency),
+        str(c.gap_count),
+        number(c.longest_gap, 3),
+        str(c.dropped),
+        str(c.rejected + c.refusals),
+        str(c.late),
+    ]
 
 
 def _print_failsafes(console: Console, run: RunReport) -> None:
@@ -105,8 +131,13 @@ def _print_comparison(console: Console, comparison: Comparison, reference: str) 
     found = f"{comparison.same} identical, RMS error {errors}"
     if comparison.identical:
         found = "identical"
-    lag = "" if comparison.lag is None else f"; lag {comparison.lag:+.2f} s"
-    console.print(f"beside {reference}, {len(comparison.times)}: {found}{lag}", soft_wrap=True)
+    if comparison.lag is not None:
+        found += f"; lag {comparison.lag:+.2f} s"
+    elif comparison.correlation is not None:
+        found += f"; no lag to be told, the correlation is {comparison.correlation:.2f}"
+    if comparison.left_out:
+        found += f"; {comparison.left_out} left out, which command nothing that is known"
+    console.print(f"beside {reference}, {len(comparison.times)}: {found}", soft_wrap=True)
 
 
 def _print_lines(console: Console, kind: str, lines: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ _REACH = 10.0
 """Recorded commands widen a chart up to this many times the replayed ones, as a recording may hold
 any number."""
 
-_CONSTANTS = ("WIDTH", "LEFT", "RIGHT", "INNER", "TOP", "BOTTOM", "ROW", "STRIP")
+_CONSTANTS = ("WIDTH", "STRIP")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,6 @@ def _render(report: ReplayReport, axis: TimeAxis, video: Video | None, no_video:
                 "seconds": axis.seconds,
                 "clock": video.clock if video else (),
                 "width": charts.WIDTH,
-                "left": charts.LEFT,
-                "right": charts.RIGHT,
             },
         )
     )
@@ -142,12 +140,11 @@ def _inline(name: str) -> Markup:
 
 
 def _axis(report: ReplayReport) -> TimeAxis:
-    """From the first command to the last, also where the clock of the recording went back."""
-    runs = (report.run, report.changed)
-    times = [run.times for run in runs if run is not None and len(run.times)]
-    if not times:
-        return TimeAxis(report.run.start, report.run.start)
-    return TimeAxis(int(min(t.min() for t in times)), int(max(t.max() for t in times)))
+    """Hold all commands and the whole recording, also where its clock went back."""
+    runs = [run for run in (report.run, report.changed) if run is not None and len(run.times)]
+    starts = [min(int(run.times.min()), run.span[0]) for run in runs]
+    ends = [max(int(run.times.max()), run.span[1]) for run in runs]
+    return TimeAxis(min(starts, default=report.run.start), max(ends, default=report.run.start))
 
 
 def _video(film: "ReplayFilm", axis: TimeAxis) -> Video | None:
@@ -202,8 +199,8 @@ def _command_charts(report: ReplayReport, axis: TimeAxis) -> list[Chart]:
 
 
 def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
-    curve = _age(run.channel_times[channel])
-    top = 10.0 ** math.ceil(math.log10(min(max(_largest([curve.values]), 1.0), 1e7)) + 1e-9)
+    curve = _age(run.channel_times[channel], TimeAxis(axis.start, min(axis.end, run.span[1])))
+    top = 10.0 ** math.ceil(math.log10(min(max(_largest([curve.values]), 1.0), 1e10)) + 1e-9)
     return charts.chart(
         f"{channel.value}, ms",
         axis,
@@ -212,18 +209,26 @@ def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
         low=0.1,
         high=max(top, 10.0),
         logarithmic=True,
-        height=104,
+        height=charts.LOW_HEIGHT,
     )
 
 
-def _age(times: ChannelTimes) -> Curve:
-    """Age of the newest measurement in ms, right before and right after each arrival."""
-    arrivals = times.arrivals
-    newest = np.maximum.accumulate(times.stamps)
-    after = (arrivals - newest) / 1e6
-    before = np.concatenate((after[:1], (arrivals[1:] - newest[:-1]) / 1e6))
-    ages = np.column_stack((before, after)).ravel()
-    return Curve("age", "command", np.repeat(arrivals, 2), ages)
+def _age(times: ChannelTimes, axis: TimeAxis) -> Curve:
+    """Age of the newest measurement in ms: at arrivals, and in between, where it grows.
+
+    From the first arrival to the end of the axis.
+    """
+    order = np.argsort(times.arrivals, kind="stable")
+    arrivals = times.arrivals[order]
+    newest = np.maximum.accumulate(times.stamps[order])
+    between = np.linspace(0, axis.end - axis.start, charts.COLUMNS).astype(np.int64) + axis.start
+    between = between[between > arrivals[0]]
+    instants = np.concatenate((arrivals, between))
+    # Right before an arrival the newest measurement is still the one before it.
+    before = np.searchsorted(arrivals, instants, side="left") - 1
+    after = np.searchsorted(arrivals, instants, side="right") - 1
+    ages = [(instants - newest[np.maximum(index, 0)]) / 1e6 for index in (before, after)]
+    return Curve("age", "command", np.repeat(instants, 2), np.column_stack(ages).ravel())
 
 
 def _row(run: RunReport, channel: Channel, axis: TimeAxis) -> Row:

@@ -43,6 +43,16 @@ def _run(run: RunReport) -> dict[str, Any]:
             }
             for failsafe in run.failsafes
         ],
+        "warnings": [
+            {
+                "channel": warning.channel.value,
+                "start_s": warning.start,
+                "end_s": warning.end,
+                "text": warning.text,
+                "open": warning.open,
+            }
+            for warning in run.warnings
+        ],
         "comparison": None if run.comparison is None else _comparison(run.comparison),
         "policy_faults": run.policy_faults,
         "lost": run.losses.total,
@@ -63,6 +73,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "same": comparison.same,
         "lag_s": comparison.lag,
         "correlation": comparison.correlation,
+        "left_out": comparison.left_out,
     }
 
 

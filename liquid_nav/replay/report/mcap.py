@@ -98,8 +98,8 @@ def _diagnostics(command: Command, controller: Controller, now: int) -> Any:
                 "latency_s": health.latency / SECOND,
                 "last_rejection": health.last_rejection,
             }
-            words = health.last_rejection or "OK"
-            statuses.append(_status(channel.value, int(health.rejected > 0), words, values))
+            words = "; ".join(filter(None, (*health.warnings, health.last_rejection))) or "OK"
+            statuses.append(_status(channel.value, int(words != "OK"), words, values))
     kind = "diagnostic_msgs/msg/DiagnosticArray"
     return message(kind, header=header(now, ""), status=statuses)
 

@@ -42,6 +42,25 @@ class FailsafeSpan:
 
 
 @dataclass(frozen=True)
+class WarningSpan:
+    """A span of time in which a sensor gave reason to doubt it.
+
+    Attributes:
+        channel: of the sensor.
+        start, end: seconds after the first event of the flight.
+        text: what may be wrong, with the likely cause and what mends it.
+        open: whether it lasted until the replay ended.
+
+    """
+
+    channel: Channel
+    start: float
+    end: float
+    text: str
+    open: bool
+
+
+@dataclass(frozen=True)
 class TopicLosses:
     """Messages of one topic that lost some.
 
@@ -91,15 +110,18 @@ class RunReport:
     Attributes:
         topics: topic by role, None where the recording has none.
         start: arrival of the first event, ns.
-        duration: seconds from the first event to the last.
+        duration: seconds from the first event to the last or, where the recording goes on without
+            events, to its end.
+        span: arrivals, ns, between which the recording went on.
         events: number of events replayed.
         commands_sha256: SHA-256 over all commands at events, hexadecimal.
         modes: seconds in each mode.
         channels: statistics of the channels that had messages.
         failsafes: in order of time.
+        warnings: about sensors, in the order in which they came.
         comparison: with the recorded commands, or of a changed replay with the one before; None
             where neither was asked for.
-        policy_faults: outputs of the policy that were not finite.
+        policy_faults: errors of the policy, and outputs that were not finite.
         losses: messages lost by the recording.
         notes: what a reader must know to judge these figures.
         wall: seconds that the replay took, reading included.
@@ -113,11 +135,13 @@ class RunReport:
     topics: Mapping[str, str | None]
     start: int
     duration: float
+    span: tuple[int, int]
     events: int
     commands_sha256: str
     modes: Mapping[Mode, float]
     channels: Mapping[Channel, ChannelStatistics]
     failsafes: tuple[FailsafeSpan, ...]
+    warnings: tuple[WarningSpan, ...]
     comparison: Comparison | None
     policy_faults: int
     losses: Losses
@@ -179,11 +203,22 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         topics=result.topics.roles,
         start=result.start,
         duration=result.duration,
+        span=result.span,
         events=result.events,
         commands_sha256=result.digest.hex(),
         modes=_modes(result),
         channels={c: figures for c, figures in result.channels.items() if figures.present},
         failsafes=failsafes,
+        warnings=tuple(
+            WarningSpan(
+                warning.channel,
+                (warning.start - result.start) / SECOND,
+                (warning.end - result.start) / SECOND,
+                warning.text,
+                warning.open,
+            )
+            for warning in result.warnings
+        ),
         comparison=comparison or result.comparison,
         policy_faults=result.policy_faults,
         losses=_losses(result.damage),

@@ -1,5 +1,8 @@
 """Shows a running replay in the Rerun viewer, or writes a file that it opens (https://rerun.io)."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +58,35 @@ class ReplayView(WholeFile):
         if file is None:
             self._out.spawn(default_blueprint=_blueprint())
         else:
-            # Rerun reports a file that it cannot write only in its own log; this raises.
+            # Rerun reports a file that it cannot create only in its own log; this raises.
             staging_path(file).touch()
-            self._out.save(str(staging_path(file)), default_blueprint=_blueprint())
+            try:
+                with _written(file):
+                    self._out.save(str(staging_path(file)), default_blueprint=_blueprint())
+            except OSError:
+                self.discard()
+                raise
 
     def close(self) -> None:
         """Finish the file and put it in place; a viewer stays open."""
-        self._disconnect()
-        if self._file is not None:
+        if self._file is None:
+            self._out.flush()
+            self._out.disconnect()
+            return
+        try:
+            with _written(self._file):
+                self._out.flush()
+            self._out.disconnect()
             put_in_place(staging_path(self._file), self._file)
+        finally:
+            staging_path(self._file).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Delete the unfinished file; a viewer stays open."""
-        self._disconnect()
+        # Without a flush, which fails on a full disk.
+        self._out.disconnect()
         if self._file is not None:
             staging_path(self._file).unlink(missing_ok=True)
-
-    def _disconnect(self) -> None:
-        self._out.flush()
-        self._out.disconnect()
 
     def watch(self, event: Event, command: Command, controller: Controller) -> None:
         """Show an event and what the controller made of it."""
@@ -111,6 +124,15 @@ class ReplayView(WholeFile):
         for axis, values in zip(AXES, comparison.reference.T, strict=True):
             entity = command_entity(axis, "recorded")
             self._out.send_columns(entity, indexes, rr.Scalars.columns(scalars=values))
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    """Make an OSError of what Rerun raises when it cannot write a file."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"it cannot be written: {error}", str(file)) from error
 
 
 def _blueprint() -> Any:

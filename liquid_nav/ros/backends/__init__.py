@@ -110,5 +110,9 @@ def selected_backend(values: Mapping[str, Any]) -> Backend:
 
     """
     name = values["backend"]
-    options = {spec.name: values[f"{name}.{spec.name}"] for spec in find_backend(name).options}
+    options = {}
+    for spec in find_backend(name).options:
+        parameter = f"{name}.{spec.name}"
+        # Checked here too, because here an error can name the parameter.
+        options[spec.name] = spec.check(values[parameter], parameter)
     return make_backend(name, **options)

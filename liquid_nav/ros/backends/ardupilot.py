@@ -15,7 +15,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend
 from liquid_nav.ros.backends.frames import Vector3
 from liquid_nav.ros.backends.messages import Fields, twist_stamped
-from liquid_nav.ros.parameters import Spec
+from liquid_nav.ros.parameters import Spec, name_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -42,7 +42,7 @@ class ArdupilotBackend(Backend):
     name = "ardupilot"
     minimum_rate = 10.0  # ArduPilot stops after GUID_TIMEOUT, 3 s.
     options = (
-        Spec("topic", "/ap/cmd_vel", "Topic of the velocity commands."),
+        Spec("topic", "/ap/cmd_vel", "Topic of the velocity commands.", fault=name_fault),
         Spec(
             "frame",
             "map",

@@ -7,6 +7,7 @@ last step before the autopilot, and checks what it is given once more.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Odometry
 from liquid_nav.ros.backends.frames import Vector3, heading_frame_to_enu, heading_of
 from liquid_nav.ros.backends.messages import Fields, fill, message_class
-from liquid_nav.ros.parameters import Spec, check_all
+from liquid_nav.ros.parameters import Spec, check_all, first_line
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -40,6 +41,11 @@ class Backend(ABC):
     ends that, and `activate` may follow again, of a vehicle that is somewhere else by then;
     `close` destroys the publishers. What it needs is known as soon as it is made, before anything
     is connected: `minimum_rate`, `needs_odometry` and `starts_at_pose`.
+
+    A vehicle that one process stops commanding may be taken over by another one: the supervisor
+    when the controller dies, a controller when it is started again. What the first one holds beyond
+    its last command, such as a height setpoint, is its `handover`, which travels with every
+    heartbeat; the other one begins by `take_over` in place of `activate`.
 
     `command` neither raises nor waits: what cannot be sent is refused, and `fault` says why.
 
@@ -83,6 +89,7 @@ class Backend(ABC):
         self.active, self.fault = False, ""
         # Without such an option odometry of any age will do, as its heading is not used.
         self._pose_timeout = round(self.values.get(POSE_TIMEOUT.name, 0.0) * SECOND)
+        self._pose: Odometry | None = None  # That of the last command, if it was fresh.
         self._node: Any = None
         self._publishers: dict[str, Any] = {}
         # One message per topic, filled anew: making one takes as long as sending it.
@@ -128,6 +135,23 @@ class Backend(ABC):
             raise ConfigError(f"back-end {self.name} must be configured before it is activated")
         self.active, self.fault = True, ""
 
+    def handover(self) -> dict[str, str]:
+        """What a back-end of the same name must hold that commands this vehicle next; by name."""
+        return {}
+
+    def take_over(self, values: Mapping[str, str]) -> None:
+        """Begin to command a vehicle that another process commanded until now.
+
+        Args:
+            values: the `handover` of its back-end; a value that is missing, or cannot be read, is
+                as if nothing was known.
+
+        Raises:
+            ConfigError: before `configure`.
+
+        """
+        self.activate(None)
+
     def command(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
         """Publish a command, or what is safe in its place.
 
@@ -154,6 +178,7 @@ class Backend(ABC):
             return None
         if pose is not None and abs(command.stamp - pose.stamp) > self._pose_timeout:
             pose = None
+        self._pose = pose
         return self._command(command, None if pose is None else heading_of(pose), fresh)
 
     def deactivate(self) -> None:
@@ -167,6 +192,20 @@ class Backend(ABC):
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Fully qualified names of the topics that it publishes on."""
+        return tuple(publisher.topic_name for publisher in self._publishers.values())
+
+    @property
+    def topics_by_parameter(self) -> dict[str, str]:
+        """Topics that it publishes on, by the parameter that names each where there is one."""
+        parameters = {str(value): f"{self.name}.{name}" for name, value in self.values.items()}
+        return {
+            parameters.get(topic, f"back-end {self.name} ({topic})"): topic
+            for topic in self._publishers
+        }
+
     @abstractmethod
     def _command(self, command: Command, heading: float | None, fresh: bool) -> Command | None:
         """As `command`, with a command that is finite and the heading in radians, None if unknown.
@@ -175,9 +214,15 @@ class Backend(ABC):
         """
 
     def _advertise(self, topic: str, message_type: str) -> None:
-        # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
         kind = message_class(message_type)
-        self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        try:
+            # Depth 1: only the newest setpoint counts. A reliable writer matches any reader.
+            self._publishers[topic] = self._node.create_publisher(kind, topic, 1)
+        except Exception as error:  # rclpy raises what it likes; a bad name is a ValueError.
+            raise ConfigError(
+                f"back-end {self.name} cannot publish {message_type} on {topic!r}: "
+                f"{first_line(error)}"
+            ) from error
         self._messages[topic] = kind()
 
     def _publish(self, topic: str, fields: Fields) -> None:

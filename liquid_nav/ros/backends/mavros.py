@@ -14,7 +14,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import SECOND
 from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend, velocity_of
 from liquid_nav.ros.backends.messages import message_class, twist_stamped
-from liquid_nav.ros.parameters import Spec
+from liquid_nav.ros.parameters import Spec, namespace_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -35,7 +35,7 @@ class MavrosBackend(Backend):
     name = "mavros"
     minimum_rate = 20.0  # PX4 leaves OFFBOARD below 2 Hz.
     options = (
-        Spec("namespace", "/mavros", "Namespace of MAVROS."),
+        Spec("namespace", "/mavros", "Namespace of MAVROS.", fault=namespace_fault),
         Spec(
             "mav_frame",
             "BODY_NED",

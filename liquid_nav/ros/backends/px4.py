@@ -17,7 +17,7 @@ from liquid_nav.command import Command
 from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend, is_horizontal, velocity_of
 from liquid_nav.ros.backends.frames import enu_to_ned, heading_frame_to_enu
 from liquid_nav.ros.backends.messages import Fields
-from liquid_nav.ros.parameters import Spec
+from liquid_nav.ros.parameters import Spec, namespace_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -76,7 +76,12 @@ class Px4Backend(Backend):
     )
     minimum_rate = 20.0
     options = (
-        Spec("namespace", "", "Namespace before /fmu/in; of one of several vehicles: /px4_1."),
+        Spec(
+            "namespace",
+            "",
+            "Namespace before /fmu/in; of one of several vehicles: /px4_1.",
+            fault=namespace_fault,
+        ),
         POSE_TIMEOUT,
     )
     needs_odometry = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from liquid_nav.command import Command
 from liquid_nav.ros.backends.base import Backend, velocity_of
 from liquid_nav.ros.backends.messages import twist, twist_stamped
-from liquid_nav.ros.parameters import Spec
+from liquid_nav.ros.parameters import Spec, name_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -19,7 +19,7 @@ class TwistBackend(Backend):
     name = "twist"
     minimum_rate = 1.0  # How long a driver waits for the next command is not known here.
     options = (
-        Spec("topic", "cmd_vel", "Topic of the velocity commands."),
+        Spec("topic", "cmd_vel", "Topic of the velocity commands.", fault=name_fault),
         Spec("stamped", True, "TwistStamped, which has a time and a frame; false: plain Twist."),
         Spec("frame_id", "base_link", "frame_id of the TwistStamped."),
     )

@@ -5,6 +5,7 @@ Only `message` needs ROS; counts and texts do not.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,20 @@ from liquid_nav.command import Mode
 from liquid_nav.controller import ChannelHealth, Health
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.backends.messages import message_class
+from liquid_nav.ros.controller.expectations import Expectation
+from liquid_nav.ros.controller.losses import Losses
 
 TOPIC = "/diagnostics"
 """One topic for all robots (REP-107): the name of a status begins with that of its node."""
 
-OK, WARN, ERROR = 0, 1, 2
+OK, WARN, ERROR, STALE = 0, 1, 2, 3
 """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
+
+
+_NUMBER = re.compile(r"\d[\d.]*")
+
+_WINDOW = 4
+"""Reports over which the rate of a channel is taken: with one a second, the last three seconds."""
 
 
 class Status(NamedTuple):
@@ -33,6 +42,13 @@ class Status(NamedTuple):
     values: Mapping[str, str]
 
 
+def level_of(mode: Mode) -> int:
+    """Level of a status that tells the mode of a command."""
+    if mode is Mode.LAND:
+        return ERROR
+    return OK if mode is Mode.NOMINAL else WARN
+
+
 @dataclass
 class MessageCounts:
     """Messages of one channel, counted before they become events.
@@ -41,51 +57,113 @@ class MessageCounts:
         received: all messages.
         rejected: messages that could not be made an event, or whose event the controller rejected;
             `last_rejection` says why the last one was.
-        lost: messages that the middleware reports as lost.
+        dropped: messages that were dropped because the controller could not keep up.
+        losses: by topic, the messages that were sent and never came.
+        warnings: what is unusual about what its messages say, in plain sentences.
 
     """
 
     received: int = 0
     rejected: int = 0
-    lost: int = 0
+    dropped: int = 0
+    losses: defaultdict[str, Losses] = field(default_factory=lambda: defaultdict(Losses))
     last_rejection: str = ""
-    _reported: tuple[int, int, int] = (0, 0, 0)
+    warnings: tuple[str, ...] = ()
+    _reported: tuple[int, int] = (0, 0)
+    # Times on the controller's clock, ns, and messages received by then, of the last reports.
+    _history: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+
+    @property
+    def lost(self) -> int:
+        """Messages that were sent and never came, on all topics of the channel."""
+        return sum(losses.lost for losses in self.losses.values())
 
     def reject(self, why: str) -> None:
         """Count a message that cannot be used."""
         self.rejected += 1
         self.last_rejection = why
 
-    def status(self, name: str, health: ChannelHealth, now: int, elapsed: float) -> Status:
-        """Status of the channel.
+    def rate(self, now: int, started: int) -> tuple[float | None, bool]:
+        """Messages per second in the last reports, and whether they came throughout.
 
         Args:
-            name: name of the channel.
-            health: the controller's counters of the channel.
-            now: ns, on the controller's clock.
-            elapsed: s since the last call, above 0.
+            now: ns, on the controller's clock; it counts as the time of a report.
+            started: when the flight began, ns.
+
+        Returns:
+            Hz on the controller's clock, None if no time has passed; and whether that is the rate
+            of the source: without a beginning or a pause in the time over which it is taken.
 
         """
-        totals = (self.received, self.rejected, health.late + self.lost)
-        received, rejected, late = (a - b for a, b in zip(totals, self._reported, strict=True))
-        self._reported = totals
-        faults = []
+        history = self._history
+        if history and now < history[-1][0]:  # The clock went back.
+            history.clear()
+            history.append((now, self.received))
+        elif not history:
+            history.append((started, 0))
+        history.append((now, self.received))
+        begin, before = history[0]
+        span = now - begin
+        counts = [count for _, count in history]
+        steady = len(history) == _WINDOW and before > 0 and len(set(counts)) == _WINDOW
+        return (self.received - before) * SECOND / span if span > 0 else None, steady
+
+    def status(
+        self, health: ChannelHealth, expected: Expectation, rate: float | None, faults: list[str]
+    ) -> Status:
+        """Status of the channel, but for its silence.
+
+        Args:
+            health: the controller's counters of the channel.
+            expected: what is expected of the channel.
+            rate: messages per second, or None if it is not known.
+            faults: what is wrong beside what is counted here.
+
+        """
+        totals = (self.rejected, health.late + self.lost + self.dropped)
+        rejected, late = (a - b for a, b in zip(totals, self._reported, strict=True))
+        self._reported, faults = totals, list(faults)
         if rejected > 0:
             faults.append(f"{rejected} rejected: {self.last_rejection}")
         if late > 0:
-            faults.append(f"{late} late or lost")
-        age = "none" if health.stamp is None else f"{(now - health.stamp) / SECOND:.3f}"
+            faults.append(f"{late} late, lost or dropped")
         values = {
-            "rate_hz": f"{received / elapsed:.1f}",
-            "age_s": age,
+            "rate_hz": "none" if rate is None else f"{rate:.1f}",
             "accepted": str(health.accepted),
             "late": str(health.late),
             "lost": str(self.lost),
+            "dropped": str(self.dropped),
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
-        message = "; ".join(faults) or ("OK" if health.accepted else "nothing received yet")
-        return Status(WARN if faults else OK, name, message, values)
+        if expected.trained_rate is not None:
+            values["trained_rate_hz"] = f"{expected.trained_rate:.1f}"
+        quiet = "OK" if health.accepted else "nothing received yet; it is not needed"
+        return Status(
+            WARN if faults else OK, expected.channel.value, "; ".join(faults) or quiet, values
+        )
+
+
+def _silence(
+    health: ChannelHealth, received: int, now: int, started: int, expected: Expectation
+) -> tuple[int, str]:
+    """Level and text for the silence of a channel; an empty text if it is not silent."""
+    staleness, heard = expected.staleness, health.stamp is not None
+    if heard and staleness is None:
+        return OK, ""
+    since = started if health.stamp is None else health.stamp
+    age = max(0.0, (now - since) / SECOND)
+    if not heard:
+        if not expected.needed:
+            return OK, ""
+        dead = staleness is not None and age > staleness.land
+        usable = "usable " if received else ""
+        return STALE if dead else WARN, f"nothing {usable}received yet, for {age:.1f} s"
+    assert staleness is not None
+    if age <= staleness.hover:
+        return OK, ""
+    text = f"nothing newer than {age:.1f} s; stale after {staleness.hover:g} s"
+    return STALE if age > staleness.land else WARN, text
 
 
 @dataclass
@@ -96,6 +174,7 @@ class Monitor:
         counts: messages by channel.
         latencies: ns from a message to the command that followed from it, the last two thousand.
         qos_faults: by topic, the QoS policy by which a publisher or reader does not fit.
+        news: warnings about measurements that this flight has not had before, for the log.
 
     """
 
@@ -104,44 +183,46 @@ class Monitor:
     )
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
     qos_faults: dict[str, str] = field(default_factory=dict)
+    news: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)  # Without their numbers, which change.
+    _started: int = 0
+
+    def start(self, now: int) -> None:
+        """Forget everything but the faults of QoS: a flight begins at `now` ns."""
+        for kept in (self.counts, self.latencies, self.news, self._told):
+            kept.clear()
+        self._started = now
 
     def percentile(self, q: float) -> str:
         """The `q`-th percentile of the latencies in us, as text; "none" without latencies."""
-        return f"{np.percentile(self.latencies, q) / 1000:.0f}" if self.latencies else "none"
+        return f"{np.percentile(list(self.latencies), q) / 1000:.0f}" if self.latencies else "none"
 
     def statuses(
-        self, health: Health, now: int, elapsed: float, fault: str, node: Mapping[str, str]
+        self,
+        health: Health,
+        now: int,
+        fault: str,
+        node: Mapping[str, str],
+        expected: Mapping[Channel, Expectation],
     ) -> list[Status]:
         """Every status of an active controller.
 
         Args:
             health: health of the controller.
             now: ns, on the controller's clock.
-            elapsed: s since the last call.
             fault: fault of the back-end, empty for none.
             node: values of the node: `mode` and `reason` of its command now, and others.
+            expected: what is expected of each channel.
 
         """
-        mode, reason = node["mode"], node["reason"]
-        level = OK if mode == Mode.NOMINAL.value else WARN
-        if mode == Mode.LAND.value:
-            level = ERROR
-        values = {
-            **node,
-            "event_to_command_p50_us": self.percentile(50),
-            "event_to_command_p99_us": self.percentile(99),
-            "policy_faults": str(health.policy_faults),
-            "last_policy_fault": health.last_policy_fault,
-            "clock_resets": str(health.clock_resets),
-        }
-        text = f"{mode}: {reason}" if reason else mode
+        self._started = min(self._started, now)  # The clock may go back.
+        channels = [
+            self._channel(health.channels[channel], now, expectation)
+            for channel, expectation in expected.items()
+        ]
         return [
-            Status(level, "controller", text, values),
-            *(
-                self.counts[channel].status(channel.value, channel_health, now, elapsed)
-                for channel, channel_health in health.channels.items()
-                if channel != Channel.OPERATOR
-            ),
+            self._controller(health, node),
+            *channels,
             Status(WARN if fault else OK, "backend", fault or "OK", {}),
             Status(
                 WARN if self.qos_faults else OK,
@@ -151,22 +232,58 @@ class Monitor:
             ),
         ]
 
+    def _controller(self, health: Health, node: Mapping[str, str]) -> Status:
+        mode, reason = node["mode"], node["reason"]
+        level, text = level_of(Mode(mode)), f"{mode}: {reason}" if reason else mode
+        values = {
+            **node,
+            "event_to_command_p50_us": self.percentile(50),
+            "event_to_command_p99_us": self.percentile(99),
+            "policy_faults": str(health.policy_faults),
+            "last_policy_fault": health.last_policy_fault,
+            "clock_resets": str(health.clock_resets),
+            "unfit": health.unfit,
+        }
+        return Status(level, "controller", text, values)
+
+    def _channel(self, health: ChannelHealth, now: int, expected: Expectation) -> Status:
+        channel = expected.channel
+        counts = self.counts[channel]
+        rate, steady = counts.rate(now, self._started)
+        warnings = [*health.warnings, *counts.warnings]
+        if steady and rate and (fault := expected.rate_fault(rate)):
+            warnings.append(fault)
+        for text in warnings:
+            words = f"{channel.value}: {_NUMBER.sub('#', text)}"
+            if words not in self._told:
+                self._told.add(words)
+                self.news.append(f"{channel.value}: {text}")
+        level, silence = _silence(health, counts.received, now, self._started, expected)
+        faults = [silence, *warnings] if silence else warnings
+        status = counts.status(health, expected, rate, faults)
+        age = "none" if health.stamp is None else f"{(now - health.stamp) / SECOND:.3f}"
+        return status._replace(
+            level=max(level, status.level), values={**status.values, "age_s": age}
+        )
+
 
 def message(node: str, now: int, statuses: list[Status]) -> Any:
     """Make the ``diagnostic_msgs/DiagnosticArray`` of a node's statuses; `now` in ns."""
     array = message_class("diagnostic_msgs/msg/DiagnosticArray")()
     array.header.stamp.sec, array.header.stamp.nanosec = divmod(now, SECOND)
+    array.status = [status_message(node, status) for status in statuses]
+    return array
+
+
+def status_message(node: str, status: Status) -> Any:
+    """Make the ``diagnostic_msgs/DiagnosticStatus`` of a status of a node."""
     line, pair = (
         message_class(f"diagnostic_msgs/msg/{n}") for n in ("DiagnosticStatus", "KeyValue")
     )
-    for status in statuses:
-        array.status.append(
-            line(
-                level=bytes([status.level]),
-                name=f"{node}: {status.name}",
-                hardware_id=node,
-                message=status.message,
-                values=[pair(key=key, value=value) for key, value in status.values.items()],
-            )
-        )
-    return array
+    return line(
+        level=bytes([status.level]),
+        name=f"{node}: {status.name}",
+        hardware_id=node,
+        message=status.message,
+        values=[pair(key=key, value=value) for key, value in status.values.items()],
+    )

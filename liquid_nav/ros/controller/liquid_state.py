@@ -36,11 +36,22 @@ class LiquidStatePublisher:
             )
 
     def offer(self, policy: Policy, memory: Memory, event: Event) -> None:
-        """Publish the state right after `event`, if that is due; it is when the clock went back."""
+        """Publish the state right after `event`, if that is due; it is when the clock went back.
+
+        A policy whose core has no such state is told once in the log, and nothing is published.
+        """
         if self._publisher is None or 0 <= event.arrival - self._last < self._period:
             return
         self._last = event.arrival
-        state, time_constant = policy.core_state(memory)
+        try:
+            state, time_constant = policy.core_state(memory)
+        except Exception as error:  # A policy without such a state must fly all the same.
+            self._node.get_logger().warning(
+                f"nothing is published on ~/liquid_state: the cell {policy.config.cell} gives no "
+                f"state and time constants ({type(error).__name__}: {error})"
+            )
+            self.close()
+            return
         fields = {
             "header": header(event.arrival, ""),
             "name": [f"neuron_{index:03d}" for index in range(len(state))],

@@ -1,32 +1,36 @@
 """The controller as a managed ROS 2 node: messages become events, a back-end sends the commands.
 
-One thread does all of it, in the order in which messages arrive: MultiThreadedExecutor loses IMU
-messages, and a controller that two threads enter is no longer deterministic.
+Two threads share the controller under one lock. One receives the measurements and enters their
+events in the order in which they arrive. The other one, which spins the node's executor, serves all
+that must not wait for measurements: the operator's stop, the lifecycle, parameters, heartbeats and
+the command timer. So a flood of measurements, or a slow one, delays none of these, and the events
+still enter in one order, which a recording keeps.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.qos import qos_policy_name_from_kind as policy_name
+from rclpy.lifecycle import TransitionCallbackReturn
 
 from liquid_nav.command import Command, Mode
-from liquid_nav.controller import Controller
-from liquid_nav.errors import ConfigError, LiquidNavError
+from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
-from liquid_nav.onboard import Policy, load_policy
+from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured
-from liquid_nav.ros.backends import Backend, backend_specs, selected_backend
+from liquid_nav.ros.backends import backend_specs
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Monitor, Status, message
-from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
+from liquid_nav.ros.controller.clock import ClockWatch
+from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.endpoints import HANGS, EndpointNode
+from liquid_nav.ros.controller.flight import Flight, make_flight
+from liquid_nav.ros.controller.lifecycle import SUCCESS
 from liquid_nav.ros.controller.parameters import (
     IN_FLIGHT,
     SPECS,
@@ -34,35 +38,24 @@ from liquid_nav.ros.controller.parameters import (
     channel_specs,
     objection,
 )
-from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
+from liquid_nav.ros.controller.status import StatusPublisher
+from liquid_nav.ros.controller.supervision import Supervision
+from liquid_nav.ros.controller.topics import topics_status
+from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import declare, read
-from liquid_nav.ros.supervisor import HEARTBEAT_PERIOD, HEARTBEAT_TYPE, heartbeat
-
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
-_POSE_TIMEOUT = 0.5
-"""s that a back-end which starts at the pose of the vehicle waits for odometry."""
+_POSE_TIMEOUT = 2.0
+"""s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
+
+_DISCOVERY = 1.0
+"""s before a start by itself in which another controller of this name may be discovered."""
 
 
-@dataclass
-class Flight:
-    """What a configured node holds, from its configuration to its cleanup."""
-
-    parameters: Parameters
-    policy: Policy
-    controller: Controller
-    backend: Backend
-    sensors: Sensors
-    liquid_state: LiquidStatePublisher
-    monitor: Monitor
-    recorders: list[Recorder]
-
-
-class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
+class ControllerNode(EndpointNode):
     """`liquid_nav_node`.
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
@@ -78,9 +71,6 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     """
 
     def __init__(self, **options: Any) -> None:
-        # Needed by `create_publisher`, which the constructor of the base class calls.
-        self._qos_faults: dict[str, str] = {}
-        self._all_publishers: list[Any] = []
         super().__init__("liquid_nav_node", **options)
         self._specs = (*SPECS, *channel_specs(), *backend_specs())
         declare(self, self._specs)
@@ -88,58 +78,67 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._flight: Flight | None = None
-        self._failure = ""  # Why the last configuration failed.
         self._active = False
         self._flight_timers: list[Any] = []
         self._pose: Odometry | None = None
         self._stopped = False  # By the operator.
-        # On the steady clock, s.
-        self._activated_at = self._sent_at = self._reported_at = time.monotonic()
+        self._stop_pending = False  # Whether the controller has yet to learn of that.
+        self._clock_watch = ClockWatch()
+        self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
+        # On the steady clock, s; `_timed_at` is when the executor's thread last told the controller
+        # the time.
+        self._timed_at = self._activated_at = self._sent_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._heartbeat_publisher = self.create_publisher(
-            message_class(HEARTBEAT_TYPE), "~/heartbeat", 1
-        )
+        self._status = StatusPublisher(self)
+        self._status.lifecycle("unconfigured", "started")
+        self._supervision = Supervision(self, self._yield_to, self._take_back)
+        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
+        self._receiver.start(self.context)
         if self.get_parameter("autostart").value:
-            if self.trigger_configure() != SUCCESS:
-                raise ConfigError(self._failure)
-            self.trigger_activate()
+            self._start()
 
     # Lifecycle.
 
+    def _start(self) -> None:
+        """Configure and activate.
+
+        Raises:
+            ConfigError: if that fails, or another node of this name is active; the node is
+                destroyed then.
+
+        """
+        configured = self.trigger_configure() == SUCCESS
+        rival = self._supervision.await_rival(_DISCOVERY) if configured else ""
+        if rival:
+            self._failure = f"another controller of this name is active: {rival}"
+        if not configured or rival or self.trigger_activate() != SUCCESS:
+            self.close()
+            raise ConfigError(self._failure)
+
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
         """Load the model, make controller and back-end; on failure log why and change nothing."""
-        try:
-            self._flight = self._make_flight()
-        except Exception as error:  # rclpy would drop it without logging it.
-            known = isinstance(error, LiquidNavError)
-            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot configure: {self._failure}")
-            return FAILURE
-        return SUCCESS
+        result = self._transition("configure", self._configure)
+        if result == SUCCESS:
+            self._status.lifecycle("inactive", "configured")
+        else:
+            self._status.lifecycle("unconfigured", f"cannot configure: {self._failure}")
+        return result
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Start the controller afresh, and subscribe to the sensors."""
-        flight = self._flight
-        assert flight is not None
-        flight.controller.reset()
-        for recorder in flight.recorders:
-            recorder.start(flight.parameters.safety)
-        self._pose = None
-        self._activated_at = time.monotonic()
-        self._active = True
-        if self._stopped:
-            self._enter_operator_stop()
-        flight.sensors.listen()
-        self._flight_timers = [
-            self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
-            self.create_timer(HEARTBEAT_PERIOD, self._on_heartbeat, clock=self._steady_clock),
-        ]
-        self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
-        return SUCCESS
+        """Start the controller afresh, and subscribe to the sensors; on failure undo all of it.
+
+        A node of the same name that is active already keeps the vehicle: this one stays inactive.
+        """
+        result = self._transition("activate", self._begin_flight)
+        if result != SUCCESS:
+            why = f"cannot activate: {self._failure}"
+            self._end_flight(why)
+            self._status.lifecycle("inactive", why)
+        return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         """Send a zero command and unsubscribe from the sensors."""
@@ -149,17 +148,22 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
         """Close model, controller and back-end."""
         self._close_flight()
+        self._status.lifecycle("unconfigured", "cleaned up")
         return SUCCESS
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
         """As `on_deactivate` and `on_cleanup`, from any state."""
         self._end_flight("shut down")
         self._close_flight()
+        self._status.lifecycle("finalized", "shut down")
         return SUCCESS
 
     def on_error(self, state: Any) -> TransitionCallbackReturn:
         """Send a zero command, and return to the unconfigured state."""
-        return self.on_shutdown(state)
+        self._end_flight("error")
+        self._close_flight()
+        self._status.lifecycle("unconfigured", "error")
+        return SUCCESS
 
     def close(self) -> None:
         """Destroy the node, after a zero command if it is active; the context must still be up."""
@@ -169,104 +173,127 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         # rclpy does not destroy this one, and with it the node stays in the graph for a while.
         self._state_machine.destroy_when_not_in_use()
 
-    def _make_flight(self) -> Flight:
-        """Everything that the parameters ask for.
+    def _configure(self) -> None:
+        values = read(self, self._specs)
+        self._flight = make_flight(self, values, self._qos_faults, self._make_sensors)
 
-        Raises:
-            LiquidNavError: on parameters or a bundle that cannot fly, for one because the policy
-                cannot give the back-end what it needs.
-
-        """
-        parameters = Parameters.of(read(self, self._specs))
-        values, monitor = parameters.values, Monitor(qos_faults=self._qos_faults)
-        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
-        camera = policy.config.camera
-        controller = Controller(policy, parameters.safety)
-        sensors = Sensors(
+    def _make_sensors(self, parameters: Parameters, policy: Policy, monitor: Monitor) -> Sensors:
+        return Sensors(
             self,
+            self._receiver.group,
             parameters,
-            policy.channels,
-            camera,
+            policy,
             monitor,
             self._now,
-            self._enter,
+            self._on_event,
+            self._answer_events,
             self._on_qos_fault,
         )
-        backend = selected_backend(values)
-        backend.check_rate("minimum_rate", values["minimum_rate"])
-        if backend.needs_odometry and not values["topics.odometry"]:
-            raise ConfigError(
-                f"back-end {backend.name} needs odometry to turn velocities into the world frame, "
-                "but topics.odometry is empty: set it to the topic of the odometry"
-            )
-        try:
-            backend.configure(self)
-        except Exception:
-            backend.close()
-            raise
-        liquid_state = LiquidStatePublisher(self, values["liquid_state_rate"])
-        recorders = make_recorders(self, values, camera)
-        self.get_logger().info(f"configured: task {manifest.task}, back-end {backend.name}")
-        return Flight(
-            parameters, policy, controller, backend, sensors, liquid_state, monitor, recorders
-        )
+
+    def _begin_flight(self) -> None:
+        flight = self._flight
+        assert flight is not None
+        if rival := self._supervision.rival():
+            raise ConfigError(f"another controller of this name is active: {rival}")
+        self._active = True
+        flight.controller.reset()
+        flight.monitor.start(self._now())
+        for recorder in flight.recorders:
+            recorder.start(flight.parameters.safety)
+        self._pose = self._entered = None
+        self._clock_watch = ClockWatch()
+        self._activated_at = time.monotonic()
+        self._stop_pending = self._stopped
+        with self._lock:
+            self._tell_stop()
+        flight.sensors.listen()
+        self._flight_timers = [
+            self.create_timer(self._timer_period(flight), self._on_timer, clock=self._steady_clock),
+            self.create_timer(PERIOD, self._on_heartbeat, clock=self._steady_clock),
+        ]
+        self.get_logger().info(f"active: commands go to back-end {flight.backend.name}")
 
     def _end_flight(self, reason: str) -> None:
         """If active: send a zero command, tell the supervisor, unsubscribe from the sensors."""
         flight = self._flight
         if not self._active or flight is None:
             return
-        now = self._now()
-        flight.sensors.close()
-        for timer in self._flight_timers:
-            self.destroy_timer(timer)
+        with self._lock.within(HANGS):  # And without it, if the controller hangs.
+            self._active, now, backend = False, self._now(), flight.backend
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+            self._finish(
+                reason,
+                flight.sensors.close,
+                *(partial(self.destroy_timer, timer) for timer in self._flight_timers),
+                lambda: backend.command(command, self._pose, self._fresh(flight, now)),
+                backend.deactivate,
+                *(partial(recorder.end, command) for recorder in flight.recorders),
+            )
         self._flight_timers = []
-        command = Command(now, mode=Mode.HOVER, reason=reason)
-        flight.backend.command(command, self._pose, self._fresh(flight, now))
-        flight.backend.deactivate()
-        for recorder in flight.recorders:
-            recorder.end(command)
-        self._active = False
-        self._heartbeat_publisher.publish(heartbeat(False))
+        self._status.lifecycle("inactive", reason)
+        self._supervision.end()
         for publisher in self._all_publishers:
             # Without this a process that ends at once loses the last messages.
             publisher.wait_for_all_acked(Duration(seconds=0.1))
         self.get_logger().info(f"no longer active: {reason}")
 
     def _close_flight(self) -> None:
-        if self._flight is not None:
-            self._flight.liquid_state.close()
-            self._flight.backend.close()
-            for recorder in self._flight.recorders:
-                recorder.wait(_FILES_TIMEOUT / len(self._flight.recorders))
-            self._flight = None
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            timeout = _FILES_TIMEOUT / max(1, len(flight.recorders))
+            self._finish(
+                "clean up",
+                flight.liquid_state.close,
+                flight.backend.close,
+                *(partial(recorder.wait, timeout) for recorder in flight.recorders),
+            )
 
-    def create_publisher(self, *args: Any, **options: Any) -> Any:
-        """As the base class; reports readers of incompatible QoS, also those of back-ends."""
-        topic = options.get("topic", args[1] if len(args) > 1 else "")
-        options.setdefault(
-            "event_callbacks",
-            PublisherEventCallbacks(incompatible_qos=lambda info: self._on_qos_fault(topic, info)),
-        )
-        publisher = super().create_publisher(*args, **options)
-        self._all_publishers.append(publisher)
-        return publisher
-
-    def destroy_publisher(self, publisher: Any) -> bool:
-        """As the base class."""
-        if publisher in self._all_publishers:
-            self._all_publishers.remove(publisher)
-        return bool(super().destroy_publisher(publisher))
-
-    # From events to commands.
+    # From events to commands, in either thread.
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enter(self, event: Event) -> None:
-        """Give an event to the controller, and send the command that follows from it."""
+    def _time(self) -> int:
+        """Now, for the thread of the executor; events that were taken up before arrive later."""
+        self._timed_at = time.monotonic()
+        return self._now()
+
+    def _on_event(self, event: Event, taken_up: float) -> None:
+        """Enter an event of the sensors, whose message was taken up then, s on the steady clock."""
+        with self._lock:
+            flight = self._flight
+            if flight is None or not self._active:
+                return
+            self._tell_stop()
+            if self._timed_at > taken_up:
+                # While the message was decoded the controller was told a later time.
+                event = replace(event, arrival=max(event.arrival, self._now()))
+            self._enter(flight, event)
+
+    def _answer(self) -> None:
+        """Answer the events of the receiver's last turn."""
         flight = self._flight
-        assert flight is not None
+        if flight is not None:
+            flight.sensors.answer()
+
+    def _answer_events(self) -> None:
+        with self._lock:
+            if self._flight is not None and self._active and self._entered is not None:
+                self._send(self._flight, self._entered)
+
+    # What follows, down to `_fresh`, is called by one who holds the lock.
+
+    def _tell_stop(self) -> None:
+        """Tell the controller of the operator's stop, if it does not know yet."""
+        flight = self._flight
+        if flight is None or not self._active or not self._stop_pending:
+            return
+        self._stop_pending, now = False, self._time()
+        self._enter(flight, OperatorStop(now, now, self._stopped))
+        self._send(flight, now)
+
+    def _enter(self, flight: Flight, event: Event) -> None:
+        """Give an event to the controller; the command that follows from it is still to be sent."""
         counters = flight.controller.health.channels[event.channel]
         before = counters.rejected
         for recorder in flight.recorders:
@@ -276,21 +303,29 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             flight.monitor.counts[event.channel].reject(counters.last_rejection)
         elif isinstance(event, Odometry) and event.stamp == counters.stamp:
             self._pose = event  # The newest one: not one that came late.
-        self._send(flight, event.arrival)
+        self._entered = event.arrival
         flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
 
-    def _enter_operator_stop(self) -> None:
-        now = self._now()
-        self._enter(OperatorStop(now, now, self._stopped))
+    def _command_at(self, flight: Flight, now: int) -> tuple[Command, bool]:
+        """The command at `now`, and whether inference is fresh."""
+        command, clock_fault = flight.controller.command(now), self._clock_watch.fault(now)
+        fresh = not clock_fault and self._fresh(flight, now)
+        if command.mode is Mode.NOMINAL and not fresh:
+            reason = clock_fault or "policy: inference is not fresh"
+            command = Command(now, mode=Mode.HOVER, reason=reason)
+        return command, fresh
 
     def _send(self, flight: Flight, now: int) -> None:
-        command, backend = flight.controller.command(now), flight.backend
+        self._entered = None
+        (command, fresh), backend = self._command_at(flight, now), flight.backend
+        self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
         fault = backend.fault
-        backend.command(command, self._pose, self._fresh(flight, now))
+        backend.command(command, self._pose, fresh)
         for recorder in flight.recorders:
             recorder.add(command)
+        self._status.offer(command)
         self._sent_at = time.monotonic()
         if backend.fault and backend.fault != fault:
             self.get_logger().warning(
@@ -301,14 +336,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """Activate the back-end where the vehicle is.
 
         An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
-        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT`.
+        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
+        somebody to publish on it.
         """
         values, safety = flight.parameters.values, flight.parameters.safety
         pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
         if pose is not None and pose.stamp < oldest:
             pose = None
-        may_come = bool(values["topics.odometry"]) and (
+        topic = values["topics.odometry"]
+        may_come = bool(topic) and (
             time.monotonic() - self._activated_at < _POSE_TIMEOUT
+            or self.count_publishers(self.resolve_topic_name(topic)) > 0
         )
         if pose is not None or not (flight.backend.starts_at_pose and may_come):
             flight.backend.activate(pose)
@@ -322,32 +360,87 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         return 0.5 / float(flight.parameters.values["minimum_rate"])
 
     def _fresh(self, flight: Flight, now: int) -> bool:
-        """Whether the controller still receives everything that the policy needs."""
-        staleness, channels = flight.parameters.safety.staleness, flight.controller.health.channels
+        """Whether the policy still receives everything that it needs, and still answers to it."""
+        staleness, health = flight.parameters.safety.staleness, flight.controller.health
+        if health.unfit or health.inferred is None:
+            return False
         for channel in flight.policy.channels:
-            stamp = channels[channel].stamp
+            stamp = health.channels[channel].stamp
             ages = staleness.get(channel) or flight.policy.staleness[channel]
-            if stamp is None or (ages is not None and abs(now - stamp) > ages.hover * SECOND):
+            if stamp is None:
+                return False
+            if ages is None:  # A goal is valid for ever, and so is what was inferred from it.
+                continue
+            oldest = now - round(ages.hover * SECOND)
+            if stamp < oldest or health.inferred < oldest or stamp > 2 * now - oldest:
                 return False
         return True
+
+    # In the thread of the executor, which must not wait for a controller that hangs.
 
     def _on_timer(self) -> None:
         # A failsafe is sent although nothing is fresh: it is the answer to that. A nominal command
         # is not, see `Backend.command`.
-        flight = self._flight
-        if flight is not None and time.monotonic() - self._sent_at >= self._timer_period(flight):
-            self._send(flight, self._now())
+        with self._lock.within(HANGS) as held:
+            flight = self._flight
+            if not held or flight is None or not self._active:
+                return
+            if time.monotonic() - self._sent_at >= self._timer_period(flight):
+                self._send(flight, self._time())
 
     def _on_heartbeat(self) -> None:
-        self._heartbeat_publisher.publish(heartbeat(True))
+        """Tell the supervisor that the controller is alive, unless it hangs."""
+        with self._lock.within(HANGS) as held:
+            flight = self._flight
+            if not held:
+                self._log_error(f"the controller hangs: no answer for {HANGS:g} s")
+            elif flight is not None:
+                landing_speed = flight.parameters.safety.landing_speed
+                self._supervision.send(flight.backend, self._command, landing_speed)
+
+    def _yield_to(self, rival: Heartbeat) -> None:
+        """Leave the vehicle to another controller of this name, which began before this one."""
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        flight.sensors.close()
+        with self._lock.within(HANGS):
+            self._entered = None
+            flight.backend.deactivate()  # No zero command in the midst of the other's commands.
+        self._failure = f"another controller of this name is active: {rival.sender}"
+        self.get_logger().error(f"deactivated: {self._failure}")
+        self.trigger_deactivate()
+        self._status.lifecycle("inactive", self._failure)
+
+    def _take_back(self, supervisor: Heartbeat) -> None:
+        """Take the vehicle over from the supervisor, with what that held.
+
+        A stop by the operator, which outlived the controller that was told of it, goes on.
+        """
+        flight = self._flight
+        if not self._active or flight is None:
+            return
+        with self._lock.within(HANGS) as held:
+            if held and supervisor.backend == flight.backend.name:
+                flight.backend.take_over(supervisor.handover)
+        if supervisor.mode is Mode.STOP and not self._stopped:
+            self.get_logger().warning("operator stop: the supervisor kept it, it is engaged again")
+            self._stop(True)
+
+    def _stop(self, engaged: bool) -> bool:
+        """Engage or release the operator's stop; return whether the controller knows of it yet."""
+        self._stopped, self._stop_pending = engaged, True
+        with self._lock.within(HANGS) as held:
+            if held:
+                self._tell_stop()
+        return held
 
     def _on_stop(self, request: Any, response: Any) -> Any:
         """Engage or release the operator's stop, in any state; it outlives restarts."""
-        self._stopped = bool(request.data)
-        if self._active:
-            self._enter_operator_stop()
-        response.success = True
+        response.success = self._stop(bool(request.data))
         response.message = "stopped" if self._stopped else "released"
+        if not response.success:
+            response.message += " once the controller answers again: it hangs"
         self.get_logger().warning(f"operator stop: {response.message}")
         return response
 
@@ -355,7 +448,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def _on_set_parameters(self, changed: Iterable[Any]) -> Any:
         backend = None if self._flight is None else self._flight.backend
-        reason = objection(read(self, self._specs), changed, backend)
+        reason = objection(self._specs, read(self, self._specs), changed, backend)
+        if self._active and any(parameter.name == "use_sim_time" for parameter in changed):
+            reason = "use_sim_time cannot change in flight; deactivate the node first"
         kind = message_class("rcl_interfaces/msg/SetParametersResult")
         return kind(successful=not reason, reason=reason)
 
@@ -364,40 +459,51 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         if flight is None or not any(p.name.startswith(IN_FLIGHT) for p in changed):
             return
         parameters = Parameters.of(read(self, self._specs))
-        if parameters.safety != flight.parameters.safety:
-            now = self._now()
-            if self._active:
-                for recorder in flight.recorders:
-                    recorder.add(Reconfigured(now, parameters.safety))
-            flight.controller.reconfigure(parameters.safety, now)
-        flight.parameters = parameters
+        with self._lock:
+            if parameters.safety != flight.parameters.safety:
+                now = self._time()
+                if self._active:
+                    for recorder in flight.recorders:
+                        recorder.add(Reconfigured(now, parameters.safety))
+                flight.controller.reconfigure(parameters.safety, now)
+            flight.parameters = parameters
         if self._active:
             self._flight_timers[0].timer_period_ns = round(SECOND * self._timer_period(flight))
 
-    def _on_qos_fault(self, topic: str, info: Any) -> None:
-        policy = policy_name(info.last_policy_kind)
-        self._qos_faults[topic] = f"{policy}, {info.total_count} endpoints"
-        self.get_logger().warning(f"incompatible QoS on {topic}: {policy}; no messages will pass")
-
     def _report(self) -> None:
         """Publish the diagnostics."""
-        reported = time.monotonic()
-        elapsed, self._reported_at = reported - self._reported_at, reported
-        now, flight = self._now(), self._flight
+        flight = self._flight
         if self._active and flight is not None:
-            command = flight.controller.command(now)
+            statuses = self._flight_statuses(flight)
+        else:
+            why = f": {self._failure}" if self._failure else ""
+            statuses = [Status(WARN, "controller", f"not active{why}", {})]
+        name = self.get_fully_qualified_name()
+        self._diagnostics_publisher.publish(message(name, self._now(), statuses))
+
+    def _flight_statuses(self, flight: Flight) -> list[Status]:
+        backend, monitor, sensors = flight.backend, flight.monitor, flight.sensors
+        sensors.match_publishers()
+        with self._lock.within(HANGS) as held:
+            if not held:
+                return [Status(ERROR, "controller", "hangs: it does not answer", {})]
+            now = self._now()
+            command, fresh = self._command_at(flight, now)
             values = {
                 "mode": command.mode.value,
                 "reason": command.reason,
-                "fresh": str(self._fresh(flight, now)).lower(),
+                "fresh": str(fresh).lower(),
                 "operator_stop": str(self._stopped).lower(),
             }
-            health, fault = flight.controller.health, flight.backend.fault
-            statuses = flight.monitor.statuses(health, now, elapsed, fault, values)
-            supervised = self._heartbeat_publisher.get_subscription_count() > 0
-            text = "OK" if supervised else "no supervisor listens to the heartbeat"
-            statuses.append(Status(OK if supervised else WARN, "supervisor", text, {}))
-            statuses += [recorder.status() for recorder in flight.recorders]
-        else:
-            statuses = [Status(WARN, "controller", "not active", {})]
-        self._diagnostics_publisher.publish(message(self.get_fully_qualified_name(), now, statuses))
+            statuses = flight.statuses(now, values)
+        for news in monitor.news:
+            self.get_logger().warning(news)
+        monitor.news.clear()
+        streams = {
+            channel
+            for channel, expected in flight.expected().items()
+            if expected.needed and expected.staleness is not None
+        }
+        heartbeat = self.resolve_topic_name("~/heartbeat")
+        topics = topics_status(self, sensors.wanted(streams), backend.topics, heartbeat)
+        return [*statuses, topics, self._supervision.status(backend)]

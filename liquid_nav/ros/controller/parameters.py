@@ -17,11 +17,12 @@ import numpy as np
 from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
+from liquid_nav.messages.camera.calibration import GEOMETRIES, ImageOptions
 from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.ros.backends import Backend
-from liquid_nav.ros.parameters import EXECUTOR, Spec, plain
+from liquid_nav.ros.parameters import EXECUTOR, Spec, name_or_empty_fault, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 IN_FLIGHT = (
@@ -32,8 +33,12 @@ IN_FLIGHT = (
     "recovery",
     "landing_speed",
     "minimum_rate",
+    "cross_checks",
 )
 """Parameters that may change while the node is configured, by the start of their names."""
+
+AT_START = ("autostart", "executor")
+"""Parameters that have no effect any more once the node runs."""
 
 _STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
 _FROZEN = {"camera": 1.0, "imu": 0.1}
@@ -54,13 +59,19 @@ _LIMITS = {
 SPECS = (
     Spec("model", "target", "Name of a shipped model, or the path of a bundle (with a slash)."),
     Spec("model_sha256", "", "SHA-256 that the bundle's manifest.json must have; empty for any."),
+    Spec("task", "", "Task to be flown; a model of another one is warned of. Empty: the model's."),
     Spec("image_transport", "raw", "raw: Image; compressed: CompressedImage.", choices=_TRANSPORTS),
-    Spec("topics.image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
-    Spec("topics.camera_info", "camera/camera_info", "Calibration of the images."),
-    Spec("topics.imu", "imu", "Gyro and accelerometer, see imu_type."),
-    Spec("topics.goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
-    Spec("topics.odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
-    Spec("topics.range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+    *(
+        Spec(f"topics.{name}", topic, text, fault=name_or_empty_fault)
+        for name, topic, text in (
+            ("image", "camera/image_raw", "Base topic; compressed adds /compressed to it."),
+            ("camera_info", "camera/camera_info", "Calibration of the images."),
+            ("imu", "imu", "Gyro and accelerometer, see imu_type."),
+            ("goal", "goal", "geometry_msgs/PoseStamped; empty for none."),
+            ("odometry", "odometry", "Pose and motion, see odometry_type; empty for none."),
+            ("range", "range", "Range finder, sensor_msgs/Range, for policies that read one."),
+        )
+    ),
     Spec(
         "imu_type",
         _TYPES[Channel.IMU][0],
@@ -78,16 +89,23 @@ SPECS = (
         True,
         "Refuse images until the calibration is there; false trusts the lens to be the model's.",
     ),
+    Spec(
+        "image_geometry",
+        "auto",
+        "Rectified images take P of camera_info and no D; auto goes by the topic's name.",
+        choices=GEOMETRIES,
+    ),
+    Spec("image_bits", 0, "Bits of images of 16 bits: 8, 10, 12, 14 or 16; 0 finds them.", (0, 16)),
     Spec("sensor_reliability", "best_effort", "QoS of the sensors.", choices=_RELIABILITY),
     Spec(
         "imu_rotation",
         [0.0, 0.0, 0.0, 1.0],
-        "Unit quaternion x, y, z, w that rotates the IMU's frame into body FLU.",
+        "Unit quaternion x, y, z, w from the IMU's frame to body FLU; one that turns wins over tf.",
     ),
     Spec(
         "imu_from_tf",
-        False,
-        "Rotate the IMU by /tf_static instead, from its frame_id to body_frame; needs tf2_msgs.",
+        True,
+        "Rotate the IMU by /tf_static, from its frame_id to body_frame; needs tf2_msgs.",
     ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
@@ -138,6 +156,11 @@ SPECS = (
         )
         for channel, age in _FROZEN.items()
     ),
+    Spec(
+        "cross_checks",
+        True,
+        "Compare sensors with gravity and with each other; false takes them as they are.",
+    ),
     Spec("recovery", 0.3, "s of fresh input before a failsafe is left.", (0.0, 60.0)),
     Spec("landing_speed", 0.5, "Descent when landing, m/s; at most limits.vz.", (0.01, 10.0)),
     Spec("geofence.enabled", False, "Stay in the box; odometry becomes a needed channel."),
@@ -158,7 +181,8 @@ def channel_specs() -> list[Spec]:
         if channel in (Channel.CAMERA, Channel.OPERATOR):
             continue
         name, text = channel.value, " or ".join(types)
-        specs.append(Spec(f"topics.{name}", name, f"Channel {name}, {text}; empty for none."))
+        words = f"Channel {name}, {text}; empty for none."
+        specs.append(Spec(f"topics.{name}", name, words, fault=name_or_empty_fault))
         if len(types) > 1:
             specs.append(
                 Spec(f"{name}_type", types[0], f"Message of the channel {name}.", choices=types)
@@ -182,38 +206,28 @@ class Parameters:
     imu_rotation: Rotation | None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Parameters:
-        """Check the parameters of `SPECS` one by one and together; others are kept as they are.
+    def of(cls, values: Mapping[str, Any], specs: Iterable[Spec] = SPECS) -> Parameters:
+        """Check the parameters of `specs` one by one, and those of `SPECS` together.
+
+        The others are kept as they are.
 
         Raises:
             ConfigError: on a value out of its range, or values that do not fit together.
 
         """
-        for spec in SPECS:
+        for spec in specs:
             spec.check(values[spec.name])
         limits = CommandLimits(**{name: values[f"limits.{name}"] for name in _LIMITS})
-        staleness = {
-            Channel(name): Staleness(
-                values[f"staleness.{name}.hover"], values[f"staleness.{name}.land"]
-            )
-            for name in _STALE
-        }
-        fence = None
-        if values["geofence.enabled"]:
-            low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
-            fence = Geofence(
-                (low[0], low[1], low[2]),
-                (high[0], high[1], high[2]),
-                values["geofence.deceleration"],
-            )
+        staleness = {Channel(name): _staleness(values, name) for name in _STALE}
         frozen = {Channel(name): values[f"frozen.{name}"] for name in _FROZEN}
         safety = SafetyConfig(
             limits,
             staleness,
             values["recovery"],
             values["landing_speed"],
-            fence,
+            _geofence(values),
             frozen={channel: age for channel, age in frozen.items() if age > 0},
+            cross_checks=values["cross_checks"],
         )
         try:
             rotation = rotation_of(_vector(values, "imu_rotation", 4))
@@ -255,33 +269,69 @@ class Parameters:
         return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
 
     @property
+    def images(self) -> ImageOptions:
+        """What the images are that their messages do not say."""
+        return ImageOptions(self.values["image_geometry"], self.values["image_bits"])
+
+    @property
     def _compressed(self) -> bool:
         return bool(self.values["image_transport"] == "compressed")
 
 
-def objection(values: Mapping[str, Any], changed: Iterable[Any], backend: Backend | None) -> str:
-    """Why these parameters may not be set now; empty when they may.
+def objection(
+    specs: Iterable[Spec],
+    values: Mapping[str, Any],
+    changed: Iterable[Any],
+    backend: Backend | None,
+) -> str:
+    """Return why these parameters may not be set now; empty when they may.
 
     Args:
+        specs: the table of the node's parameters.
         values: of every parameter, by name, as they are.
         changed: the `rclpy.parameter.Parameter` that are to be set.
         backend: of the configured node; None before it is configured.
 
     """
-    values = dict(values)
-    for parameter in changed:
-        if parameter.name not in values:
-            continue
-        if backend is not None and not parameter.name.startswith(IN_FLIGHT):
-            return f"{parameter.name} can only be set before the node is configured; clean it up"
-        values[parameter.name] = plain(parameter.value)
+    values, table = dict(values), {spec.name: spec for spec in specs}
     try:
+        for name, value in ((p.name, plain(p.value)) for p in changed if p.name in table):
+            if name in AT_START:
+                return f"{name} is read only when the node starts"
+            if backend is not None and not name.startswith(IN_FLIGHT):
+                return f"{name} can only be set before the node is configured; clean it up"
+            values[name] = table[name].check(value)
         Parameters.of(values)
         if backend is not None:
             backend.check_rate("minimum_rate", values["minimum_rate"])
     except ConfigError as error:
         return str(error)
     return ""
+
+
+def _staleness(values: Mapping[str, Any], channel: str) -> Staleness:
+    name = f"staleness.{channel}"
+    try:
+        return Staleness(values[f"{name}.hover"], values[f"{name}.land"])
+    except ConfigError as error:
+        raise ConfigError(f"{name}.hover and {name}.land: {error}") from error
+
+
+def _geofence(values: Mapping[str, Any]) -> Geofence | None:
+    if not values["geofence.enabled"]:
+        return None
+    if not values["topics.odometry"]:
+        raise ConfigError(
+            "geofence.enabled needs odometry, but topics.odometry is empty: set it to the topic of "
+            "the odometry"
+        )
+    low, high = (_vector(values, f"geofence.{end}", 3) for end in ("low", "high"))
+    try:
+        return Geofence(
+            (low[0], low[1], low[2]), (high[0], high[1], high[2]), values["geofence.deceleration"]
+        )
+    except ConfigError as error:
+        raise ConfigError(f"geofence.low and geofence.high: {error}") from error
 
 
 def _vector(values: Mapping[str, Any], name: str, size: int) -> list[float]:

@@ -10,19 +10,25 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from liquid_nav.errors import ConfigError, LiquidNavError
-from liquid_nav.events import Channel, Event
-from liquid_nav.messages.camera import CameraAdapter
-from liquid_nav.messages.plug import EventMessage, Rotation, SensorSetup, message_of
-from liquid_nav.messages.transforms import StaticTransforms
-from liquid_nav.onboard import PolicyCamera
+from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.messages.camera import CameraAdapter, CameraSource
+from liquid_nav.messages.camera.depth import Depth
+from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
+from liquid_nav.messages.transforms import ImuMounting
+from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import Monitor
+from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
+from liquid_nav.ros.controller.receiver import MessageInfo
+from liquid_nav.ros.controller.topics import TF_STATIC, Wanted
+from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})
 """Channels that every controller subscribes to: goals for the recordings, odometry for the geofence
@@ -31,33 +37,59 @@ and for back-ends that command in world frames."""
 OnMessage = Callable[[Any, int], "Event | None"]
 """From a message and its arrival in ns to an event, or to None when it makes none."""
 
-_DEPTH = {Channel.IMU: 50, Channel.CAMERA: 2}
-_OTHER_DEPTH = 5
+_DURABILITIES = {DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL}
+
+_DEPTH = {Channel.IMU: 2000, Channel.CAMERA: 4}
+"""Messages that wait in the middleware, at most; of others, `_OTHER_DEPTH`. Some drivers hold their
+samples back and send hundreds at once. Images are large, and only the newest ones count."""
+
+_OTHER_DEPTH = 200
 
 
 class Subscription(NamedTuple):
-    """A topic to read: the channel it counts for, type, name, what takes messages, and QoS."""
+    """A topic to read.
 
+    Attributes:
+        parameter: the parameter that names it.
+        channel: the channel that its messages count for.
+        type, topic: its type and its name.
+        on_message: takes each message.
+        qos: of the subscription.
+        other_durability: whether publishers may be of the other durability than `qos`. A volatile
+            subscription misses what a latched publisher has published before, and a transient-local
+            one matches no volatile publisher. So it is with what is published once and stays, such
+            as a calibration, and not with measurements.
+
+    """
+
+    parameter: str
     channel: Channel
     type: str
     topic: str
     on_message: OnMessage
     qos: QoSProfile
+    other_durability: bool = False
 
 
 class Sensors:
     """Subscriptions of a controller, and the decoding of what comes.
 
-    A message that cannot become an event is counted in the monitor, with its reason.
+    A message that cannot become an event is counted in the monitor, with its reason; and so is one
+    that never came, or came and had to be dropped because the machine could not keep up.
+
+    A thread of the node receives the messages (`Receiver`), and calls `answer` after each turn.
 
     Args:
         node: subscribes.
+        group: callback group of the subscriptions, that of the node's `Receiver`.
         parameters: topics, frames, rotations.
-        channels: that the policy reads; those in `ALWAYS` are added.
-        camera: the policy's, into which every image is turned; None for a policy without one.
+        policy: whose channels are read; those in `ALWAYS` are added. Every image is turned into
+            that of its camera.
         monitor: counts.
         now: reads the controller's clock, ns.
-        enter: gives each event to the controller; the time it takes counts as event to command.
+        enter: gives an event to the controller; the second argument is when its message was taken
+            up, s on the steady clock.
+        send: sends the command that follows from the events entered since the last one.
         on_qos: called with a topic and the publishers whose QoS is incompatible.
 
     Raises:
@@ -69,36 +101,90 @@ class Sensors:
     def __init__(
         self,
         node: Node,
+        group: CallbackGroup,
         parameters: Parameters,
-        channels: Collection[Channel],
-        camera: PolicyCamera | None,
+        policy: Policy,
         monitor: Monitor,
         now: Callable[[], int],
-        enter: Callable[[Event], None],
+        enter: Callable[[Event, float], None],
+        send: Callable[[], None],
         on_qos: Callable[[str, Any], None],
     ) -> None:
-        self._node, self._parameters, self._camera = node, parameters, camera
-        self._monitor, self._now, self._enter, self._on_qos = monitor, now, enter, on_qos
+        self._node, self._group, self._parameters, self._policy = node, group, parameters, policy
+        self._monitor, self._now, self._on_qos = monitor, now, on_qos
+        self._enter, self._send = enter, send
+        self._backlog = Backlog()
+        # When the oldest message was taken up that no command has answered, s on the steady clock.
+        self._unanswered: float | None = None
         self._subscriptions: list[Any] = []
-        self._transforms = StaticTransforms()
-        self._calibration: tuple[Any, ...] | None = None
-        self._setup = SensorSetup(
-            imu_rotation=self._imu_rotation, goal_frame=parameters.values["world_frame"]
+        self._to_match: list[Subscription] = []
+        values = parameters.values
+        self._mounting = ImuMounting(
+            parameters.imu_rotation, values["imu_from_tf"], values["body_frame"]
         )
-        if camera is not None and not parameters.values["use_camera_info"]:
-            self._setup.camera = CameraAdapter(camera)
-        self._wanted = self._find(channels)
+        images = parameters.images
+        self._setup = SensorSetup(
+            imu_rotation=self._mounting.rotation,
+            goal_frame=values["world_frame"],
+            depth=Depth(images.bits),
+        )
+        self._wanted = self._find(policy.channels)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(
                     f"{wanted.topic} needs the ROS package {package}, which is not installed"
                 )
+        camera = policy.config.camera
+        if camera is not None:
+            topic = node.resolve_topic_name(parameters.topic(Channel.CAMERA)[1])
+            self._source = CameraSource(camera, topic, images)
+            if not values["use_camera_info"]:
+                self._setup.camera = CameraAdapter(camera)
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The topics that are read, by the parameter that names each."""
+        return {wanted.parameter: wanted.topic for wanted in self._wanted}
+
+    def wanted(self, needed: Collection[Channel]) -> list[Wanted]:
+        """The topics that are read, for `topics_status`; `needed`: channels that must flow."""
+        return [
+            Wanted(
+                item.parameter,
+                item.topic,
+                item.type,
+                # An IMU that nobody publishes transforms for is taken to be in the body's frame.
+                item.channel in needed and item.topic != TF_STATIC,
+                item.channel == Channel.GOAL,
+            )
+            for item in self._wanted
+        ]
 
     def listen(self) -> None:
         """Subscribe to every topic."""
         for wanted in self._wanted:
             self._subscribe(wanted)
+        self._to_match = [wanted for wanted in self._wanted if wanted.other_durability]
+        self.match_publishers()
+
+    def match_publishers(self) -> None:
+        """Subscribe a second time where a publisher is of the other durability, see `Subscription`.
+
+        What both receive comes twice. Without such a publisher there is no second subscription: it
+        would match nothing, of which the nodes of the publishers would warn.
+        """
+        for wanted in tuple(self._to_match):
+            topic = self._node.resolve_topic_name(wanted.topic)
+            offered = {
+                publisher.qos_profile.durability
+                for publisher in self._node.get_publishers_info_by_topic(topic)
+            }
+            for durability in (offered & _DURABILITIES) - {wanted.qos.durability}:
+                self._to_match.remove(wanted)
+                # Reliable, or what was published before does not come.
+                qos = QoSProfile(depth=wanted.qos.depth, durability=durability)
+                self._subscribe(wanted._replace(qos=qos), report_qos=False)
 
     def close(self) -> None:
         """Destroy the subscriptions."""
@@ -114,19 +200,32 @@ class Sensors:
             if topic:
                 message_type = self._parameters.message_type(channel)
                 decode = self._decode_by(message_of(channel, message_type))
-                found.append(self._sensor(channel, message_type, topic, decode))
+                found.append(self._sensor(name, channel, message_type, topic, decode))
             elif channel in channels:
                 raise ConfigError(
                     f"{name} is empty, but the policy reads {channel.value}: set it to its topic"
                 )
         if Channel.CAMERA in channels and values["use_camera_info"]:
-            info, topic = "sensor_msgs/msg/CameraInfo", values["topics.camera_info"]
-            found.append(self._sensor(Channel.CAMERA, info, topic, self._calibrate))
-        if Channel.IMU in channels and values["imu_from_tf"]:
-            qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            name, info = "topics.camera_info", "sensor_msgs/msg/CameraInfo"
+            if not values[name]:
+                raise ConfigError(
+                    f"{name} is empty, but use_camera_info is true: set it to the topic of the "
+                    "calibration, or use_camera_info to false"
+                )
+            calibration = self._sensor(name, Channel.CAMERA, info, values[name], self._calibrate)
+            found.append(calibration._replace(other_durability=True))
+        if Channel.IMU in channels and values["imu_from_tf"] and self._has_transforms():
             transforms = "tf2_msgs/msg/TFMessage"
             found.append(
-                Subscription(Channel.IMU, transforms, "/tf_static", self._add_transforms, qos)
+                Subscription(
+                    "imu_from_tf",
+                    Channel.IMU,
+                    transforms,
+                    TF_STATIC,
+                    self._add_transforms,
+                    QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                    other_durability=True,
+                )
             )
         return found
 
@@ -135,36 +234,58 @@ class Sensors:
         return lambda message, now: decode(message, now, setup)
 
     def _sensor(
-        self, channel: Channel, message_type: str, topic: str, on_message: OnMessage
+        self,
+        parameter: str,
+        channel: Channel,
+        message_type: str,
+        topic: str,
+        on_message: OnMessage,
     ) -> Subscription:
         reliability = ReliabilityPolicy[self._parameters.values["sensor_reliability"].upper()]
         qos = QoSProfile(depth=_DEPTH.get(channel, _OTHER_DEPTH), reliability=reliability)
-        return Subscription(channel, message_type, topic, on_message, qos)
+        return Subscription(parameter, channel, message_type, topic, on_message, qos)
 
-    def _subscribe(self, wanted: Subscription) -> None:
-        channel, message_type, topic, on_message, qos = wanted
-        counts = self._monitor.counts[channel]
-        lost = 0
+    def _subscribe(self, wanted: Subscription, report_qos: bool = True) -> None:
+        channel, topic, on_message = wanted.channel, wanted.topic, wanted.on_message
+        counts, measured = self._monitor.counts[channel], not wanted.other_durability
+        losses = counts.losses[topic] if measured else Losses()
+        losses.start()
+        may_drop = measured and self._may_drop(channel)
 
-        def count_loss(info: Any) -> None:
-            nonlocal lost
-            counts.lost += info.total_count - lost
-            lost = info.total_count
+        def take(message: Any, info: MessageInfo) -> None:
+            losses.receive(info.number, subscription.get_publisher_count)
+            if may_drop and self._backlog.drops(info.received, info.newest):
+                counts.dropped += 1
+            else:
+                self._on_message(channel, on_message, message)
 
-        self._subscriptions.append(
-            self._node.create_subscription(
-                message_class(message_type),
-                topic,
-                lambda received: self._on_message(channel, on_message, received),
-                qos,
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=lambda info: self._on_qos(topic, info), message_lost=count_loss
-                ),
-            )
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=lambda info: self._on_qos(topic, info),
+            message_lost=lambda info: losses.report(info.total_count),
         )
+        if not report_qos:
+            events = SubscriptionEventCallbacks(use_default_callbacks=False)
+        try:
+            subscription = self._node.create_subscription(
+                message_class(wanted.type),
+                topic,
+                take,
+                wanted.qos,
+                callback_group=self._group,
+                event_callbacks=events,
+            )
+        except Exception as error:  # rclpy raises what it likes.
+            raise ConfigError(
+                f"{wanted.parameter}: cannot read {wanted.type} on {topic!r}: {first_line(error)}"
+            ) from error
+        self._subscriptions.append(subscription)
+
+    def _may_drop(self, channel: Channel) -> bool:
+        """Whether a newer message of the channel makes up for an older one: not so for goals."""
+        return channel is Channel.ODOMETRY or self._policy.staleness.get(channel) is not None
 
     def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
-        start = time.perf_counter_ns()
+        start = time.monotonic()
         if not self._subscriptions:  # A message that was waiting when they were closed.
             return
         counts = self._monitor.counts[channel]
@@ -181,25 +302,41 @@ class Sensors:
         if event is None:
             return
         counts.received += 1
-        self._enter(event)
-        self._monitor.latencies.append(time.perf_counter_ns() - start)
+        if channel == Channel.CAMERA:
+            counts.warnings = self._setup.camera_warnings
+        elif channel == Channel.IMU:
+            counts.warnings = self._mounting.warnings
+        self._enter(event, start)
+        if self._unanswered is None:
+            self._unanswered = start
 
-    def _imu_rotation(self, frame_id: str | None) -> Rotation | None:
-        if frame_id is None or not self._parameters.values["imu_from_tf"]:
-            return self._parameters.imu_rotation
-        return self._transforms.rotation(frame_id, self._parameters.values["body_frame"])
+    def answer(self) -> None:
+        """Send the command that follows from the events of this turn, if there were any."""
+        start, self._unanswered = self._unanswered, None
+        if start is not None:
+            self._send()
+            self._monitor.latencies.append(round((time.monotonic() - start) * SECOND))
+
+    def _has_transforms(self) -> bool:
+        """Whether static transforms can be read."""
+        there = importlib.util.find_spec("tf2_msgs") is not None
+        if not there:
+            self._node.get_logger().info(
+                "the ROS package tf2_msgs is not installed: /tf_static is not read"
+            )
+        return there
 
     def _add_transforms(self, transforms: Any, now: int) -> None:
-        self._transforms.add(transforms)
+        self._mounting.add(transforms)
 
     def _calibrate(self, info: Any, now: int) -> None:
-        assert self._camera is not None
-        lens = (info.width, info.height, info.distortion_model, info.k.tobytes(), tuple(info.d))
-        if lens == self._calibration:
+        known = self._source.adapter is not None
+        if not self._source.calibrate(info):
             return
-        adapter = CameraAdapter(self._camera, info)
-        words = "calibrated" if self._calibration is None else "another calibration came"
-        self._setup.camera, self._calibration = adapter, lens
-        self._node.get_logger().info(
-            f"camera: {words}; it covers {adapter.covers:.0%} of the policy's view"
-        )
+        adapter = self._setup.camera = self._source.adapter
+        assert adapter is not None
+        words = "another calibration came" if known else "calibrated"
+        if adapter.calibrated:
+            self._node.get_logger().info(f"camera: {words}; {adapter.summary}")
+        # What is unusual about it is logged with the diagnostics.
+        self._monitor.counts[Channel.CAMERA].warnings = self._setup.camera_warnings

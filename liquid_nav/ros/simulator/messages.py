@@ -10,7 +10,6 @@ import numpy as np
 from liquid_nav.events import Event, Odometry
 from liquid_nav.messages.camera import camera_info as encode_camera_info
 from liquid_nav.messages.fields import fill
-from liquid_nav.messages.fields import time as encode_time
 from liquid_nav.messages.odometry import OdometryMessage
 from liquid_nav.messages.plug import WritableMessage
 from liquid_nav.ros.backends.messages import message_class
@@ -19,11 +18,6 @@ from liquid_nav.rotations import inverse, rotate
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.vehicle.state import VehicleState
 from liquid_nav_sim.world import Outcome
-
-
-def clock(time: int) -> Any:
-    """``rosgraph_msgs/Clock`` at `time` ns."""
-    return fill(message_class("rosgraph_msgs/msg/Clock")(), {"clock": encode_time(time)})
 
 
 def measurement(kind: WritableMessage, event: Event) -> Any:

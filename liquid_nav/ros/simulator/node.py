@@ -22,7 +22,7 @@ from liquid_nav.events import SECOND, Event
 from liquid_nav.messages.decode import MessageError, stamp_of
 from liquid_nav.ros.backends.base import LARGEST
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.parameters import declare, read
+from liquid_nav.ros.parameters import check_topics, declare, read
 from liquid_nav.ros.simulator.outputs import Outputs
 from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, SimulatorSettings, specs_of
 from liquid_nav_sim.errors import SimulationError
@@ -98,6 +98,8 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         self._lock_step = values["pace"] == LOCK_STEP
         self.world = World(self._settings.world(), gui=values["gui"])
         self._flights = 0
+        sensors = {f"sensor {name}": name for name in values["sensors"]}
+        check_topics(self, {"the commands": "cmd_vel", "the clock": "/clock", **sensors})
         self._outputs = Outputs(self, self.world, values["odometry_rate"])
         twist = "TwistStamped" if values["stamped"] else "Twist"
         self._command_subscription = self.create_subscription(
@@ -132,6 +134,14 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         self._outputs.begin()
 
     def _may_begin(self) -> bool:
+        """Whether the flight may begin now; logs what it waits for."""
+        clock = self._outputs.clock
+        if not clock.settled:
+            return False
+        if obstacle := clock.obstacle():
+            if self._is_first(obstacle):
+                self.get_logger().error(f"no flight begins: {obstacle}")
+            return False
         if not self._settings.values["wait_for_controller"]:
             return True
         if not self._has_controller():
@@ -190,6 +200,11 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
     # Time.
 
     def _on_timer(self) -> None:
+        clock = self._outputs.clock
+        if self._phase is Phase.FLYING and (obstacle := clock.obstacle()):
+            self._warn(f"the time may leap to and fro: {obstacle}")
+            if clock.young:
+                self._begin_flight()  # The other one was here first.
         if self._phase is Phase.WAITING and self._may_begin():
             self._take_off()
         elif self._phase is not Phase.FLYING:

@@ -14,6 +14,7 @@ from rclpy.serialization import serialize_message
 from liquid_nav.events import SECOND, Event
 from liquid_nav.messages.plug import WritableMessage, writable_message
 from liquid_nav.ros.backends.messages import message_class
+from liquid_nav.ros.clock import ClockPublisher, clock
 from liquid_nav.ros.simulator import messages
 from liquid_nav_sim.config import FittedSensor
 from liquid_nav_sim.sensors.frames import CameraModel
@@ -80,6 +81,9 @@ class Outputs:
         world: simulator whose measurements are published.
         odometry_rate: rate of the true state on ``odometry``, Hz of simulated time; 0 for none.
 
+    Attributes:
+        clock: publishes the simulated time.
+
     """
 
     def __init__(self, node: Node, world: World, odometry_rate: float) -> None:
@@ -90,7 +94,7 @@ class Outputs:
         self._world = world
         self._name = node.get_fully_qualified_name()
         self._odometry_period = round(SECOND / odometry_rate) if odometry_rate > 0 else 0
-        self._clock = publisher("rosgraph_msgs/msg/Clock", "/clock", 10)
+        self.clock = ClockPublisher(node, 10)
         self._sensors: dict[str, _SensorOutput] = {}
         for sensor in world.config.sensors:
             kind = writable_message(sensor.model.channel)
@@ -127,11 +131,13 @@ class Outputs:
     def time(self, now: int) -> None:
         """Publish the simulated time, ns."""
         self._last_time, self._last_time_published_at = now, time.monotonic()
-        self._clock.publish(messages.clock(now))
+        self.clock.publish(now)
 
     def repeat_time(self) -> None:
         """Publish the last time again: new subscribers of /clock may have missed it."""
-        if time.monotonic() - self._last_time_published_at > _CLOCK_REPEAT:
+        if time.monotonic() - self._last_time_published_at <= _CLOCK_REPEAT:
+            return
+        if self.clock.settled and not self.clock.obstacle():
             self.time(self._last_time)
 
     def measurement(self, event: Event) -> None:
@@ -140,8 +146,8 @@ class Outputs:
         message = sensor.message(event)
         # Both are serialised first, so that almost no time passes between the two: a controller
         # whose timer fires in between answers at the new time without the measurement.
-        now, measured = serialize_message(messages.clock(event.arrival)), serialize_message(message)
-        self._clock.publish(now)
+        now, measured = serialize_message(clock(event.arrival)), serialize_message(message)
+        self.clock.publish(now)
         sensor.publisher.publish(measured)
         self._last_time, self._last_time_published_at = event.arrival, time.monotonic()
 

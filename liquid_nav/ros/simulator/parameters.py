@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.ros.parameters import EXECUTOR, Spec
+from liquid_nav.ros.parameters import EXECUTOR, Spec, name_fault
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.config import FittedSensor, WorldConfig, default_model, fit, sensor_options
 from liquid_nav_sim.errors import SimulationError
@@ -88,6 +88,10 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
         raise ConfigError(f"sensors must be a list of names, got {sensors!r}")
     if len(set(sensors)) < len(sensors):
         raise ConfigError(f"each sensor needs a name of its own, got {', '.join(sensors)}")
+    for name in sensors:
+        fault = name_fault(name)
+        if fault:
+            raise ConfigError(f"sensors: the name of a sensor, which names its topic, {fault}")
     vehicle = load_vehicle(defaults["vehicle"])
     specs = list(SPECS)
     for name in sensors:
@@ -128,12 +132,7 @@ class SimulatorSettings:
 
         """
         for spec in SPECS:
-            value = values[spec.name]
-            if spec.choices and value not in spec.choices:
-                words = ", ".join(choice or "''" for choice in spec.choices)
-                raise ConfigError(f"{spec.name} must be one of {words}, got {value!r}")
-            if spec.bounds and not spec.bounds[0] <= value <= spec.bounds[1]:
-                raise ConfigError(f"{spec.name} must be in {list(spec.bounds)}, got {value!r}")
+            spec.check(values[spec.name])
         if values["fault.kind"]:
             try:
                 effect_of(values["fault.kind"])

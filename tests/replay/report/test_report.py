@@ -3,23 +3,25 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 
 from liquid_nav.cli.main import main
 from liquid_nav.command import Command, Mode
 from liquid_nav.controller import Controller
 from liquid_nav.evaluation.flight import fly
-from liquid_nav.events import SECOND, CameraFrame, Event
+from liquid_nav.events import SECOND, CameraFrame, Event, ImuSample
 from liquid_nav.onboard import Manifest, Policy
 from liquid_nav.policy import save_bundle
 from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.replay.report import film as film_module
-from liquid_nav.replay.report.charts import Curve, Shade, TimeAxis, chart
+from liquid_nav.replay.report.charts import COLUMNS, Curve, Shade, TimeAxis, chart
 from liquid_nav.replay.report.film import FPS, LONGEST_STILL, ReplayFilm
 from liquid_nav.replay.report.html import write_page
 from liquid_nav.replay.report.model import Losses, ReplayReport, TopicLosses, run_report
@@ -28,7 +30,7 @@ from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.world import World
 from replay import browser
-from replay.replay_support import events, record, replayed
+from replay.replay_support import events, record, replayed, rewrite_bag, rewrite_mcap
 from support import frame, small_network
 
 SECTIONS = [
@@ -178,13 +180,61 @@ def test_a_file_name_that_holds_html_is_shown_as_text(folder: Path, tmp_path: Pa
     assert printable("a\x00\udcff<\n\U0001f681") == "a\ufffd\ufffd<\n\U0001f681"
 
 
+def db3(source: Path, folder: Path) -> Path:
+    """The flight as SQLite, without its end."""
+    rewrite_bag(source, folder / "bag", StoragePlugin.SQLITE3)
+    file = next((folder / "bag").glob("*.db3"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+    return folder / "bag"
+
+
+def flipped(source: Path, folder: Path) -> Path:
+    """The flight in many chunks, one of which is noise."""
+    rewrite_mcap(source, folder / "flipped.mcap")
+    content = bytearray((folder / "flipped.mcap").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(range(200))
+    (folder / "flipped.mcap").write_bytes(content)
+    return folder / "flipped.mcap"
+
+
+@pytest.mark.parametrize("damaged", [db3, flipped])
+def test_what_a_reader_tells_of_losses_is_in_the_page(
+    folder: Path, tmp_path: Path, damaged: Callable[[Path, Path], Path]
+) -> None:
+    flight = damaged(folder / "flight.mcap", tmp_path)
+    page = Page(report(folder, tmp_path / "out", flight=str(flight)))
+    check(page)
+    figures = json.loads((tmp_path / "out" / "replay.json").read_text())["replay"]
+    assert figures["damage"]
+    assert all(note in page.words for note in figures["damage"])
+    assert "hold all that was recorded" not in page.words
+    assert f"{figures['lost']} messages are known to be lost" in page.words
+
+
+def test_rejected_measurements_are_told_with_their_reasons(
+    folder: Path, tmp_path: Path, flow_policy: Policy
+) -> None:
+    flight = events(0.5)
+    for k, event in enumerate(flight):
+        if isinstance(event, ImuSample) and k % 10 == 0:
+            flight[k] = replace(event, specific_force=np.full(3, np.nan))
+    record(tmp_path / "nan.mcap", flow_policy, flight)
+    page = Page(report(folder, tmp_path / "out", flight=str(tmp_path / "nan.mcap")))
+    channels = json.loads((tmp_path / "out" / "replay.json").read_text())["replay"]["channels"]
+    count = channels["imu"]["rejections"]["not finite"]
+    assert count > 5
+    assert channels["imu"]["rejected"] == sum(channels["imu"]["rejections"].values())
+    assert f"imu: {count} rejected: not finite" in page.words
+
+
 @pytest.fixture
 def hostile(flow_policy: Policy, tmp_path: Path) -> Path:
     """A page in which each text that comes from outside is script."""
     record(tmp_path / "flight.mcap", flow_policy, events(0.5))
     run = run_report(replayed(tmp_path / "flight.mcap", flow_policy))
     channels = {
-        channel: replace(c, last_rejection=HOSTILE, refused={HOSTILE: 1}, gaps=[(0.1, 0.1)])
+        channel: replace(c, rejections={HOSTILE: 1}, refused={HOSTILE: 1}, gaps=[(0.1, 0.1)])
         for channel, c in run.channels.items()
     }
     run = replace(
@@ -238,10 +288,11 @@ def test_charts_hold_no_more_points_than_pixels_and_lose_no_spike() -> None:
     drawn = chart("vx", axis, [Curve("a", "command", times, values)], spans, low=-1, high=2)
     (line,) = drawn.lines
     heights = [float(pair.split(",")[1]) for pair in line.points.split(" ")]
-    assert len(heights) < 2500
+    assert len(heights) <= 2 * (COLUMNS + 1)
     # From zero, a third of the height, up to one and up to the edge.
-    assert [round(h, 1) for h in sorted(set(heights))] == [22.0, 48.0, 74.0]
-    assert len(drawn.boxes) < 200
+    third = drawn.height / 3
+    assert [round(h, 1) for h in sorted(set(heights))] == [0.0, third, 2 * third]
+    assert len(drawn.boxes) < 1000
     empty = Curve("a", "command", times[:0], values[:0])
     assert chart("vx", TimeAxis(0, 0), [empty], low=-1, high=1).lines == ()
 
@@ -316,3 +367,65 @@ def test_report_in_a_browser(folder: Path, tmp_path: Path, camera: bool) -> None
         assert seen["played"] == pytest.approx(seen["duration"], abs=0.05)
         assert seen["colours"] > 10
         assert 0.5 < seen["place"] < 0.9
+
+
+NARROW = """
+const sizes = [...document.querySelectorAll(".plot figcaption, .plot .x span, .plot .y span")]
+  .filter(text => text.textContent.trim()).map(text => text.getBoundingClientRect().height);
+const charts = [...document.querySelectorAll("svg.axis")].map(c => c.getBoundingClientRect());
+return {
+  wide: document.documentElement.scrollWidth,
+  smallest: Math.min(...sizes),
+  chart: Math.min(...charts.map(box => box.width)),
+  texts: sizes.length,
+};
+"""
+
+PLACE = """
+scrollTo({top: document.getElementById("commands").offsetTop - 80, behavior: "instant"});
+await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+const box = document.querySelector("svg.chart").getBoundingClientRect();
+return [box.left, box.top, box.width, box.height];
+"""
+
+SEEN = """
+const charts = [...document.querySelectorAll("svg.axis")];
+const shown = charts.map(chart => chart.viewBox.baseVal).map(view => [view.x, view.width]);
+const labels = [...document.querySelectorAll(".plot .x")].pop().children;
+return {
+  shown, words: document.querySelector("#zoom output").textContent,
+  labels: [...labels].map(label => Number(label.textContent)),
+};
+"""
+
+
+@pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
+def test_a_narrow_page_is_read_without_a_magnifier(folder: Path, tmp_path: Path) -> None:
+    path = report(folder, tmp_path / "out", "--compare")
+    with browser.Browser(tmp_path / "profile") as chromium:
+        seen = chromium.open_at(400, path.as_uri(), NARROW)
+    assert seen["wide"] == 400
+    assert seen["smallest"] >= 12
+    assert seen["chart"] > 250
+    assert seen["texts"] > 30
+
+
+@pytest.mark.skipif(browser.PATH is None, reason="no Chromium to open the report in")
+def test_a_part_of_the_flight_is_enlarged_in_all_plots(folder: Path, tmp_path: Path) -> None:
+    path = report(folder, tmp_path / "out")
+    with browser.Browser(tmp_path / "profile") as chromium:
+        left, top, width, height = chromium.open(path.as_uri(), PLACE)
+        y = top + height / 2
+        chromium.drag((left + 0.25 * width, y), (left + 0.5 * width, y))
+        enlarged = chromium.run(SEEN)
+        for place, span in enlarged["shown"]:
+            assert (place, span) == (pytest.approx(250, abs=5), pytest.approx(250, abs=5))
+        assert all(0.3 < second < 0.8 for second in enlarged["labels"])
+        assert "to" in enlarged["words"]
+        chromium.run("document.querySelector('#zoom [name=in]').click()")
+        assert all(span == pytest.approx(125, abs=3) for _, span in chromium.run(SEEN)["shown"])
+        chromium.run("document.querySelector('#zoom [name=whole]').click()")
+        assert all(shown == [0, 1000] for shown in chromium.run(SEEN)["shown"])
+        opened = chromium.open(f"{path.as_uri()}#t=0.5,0.75", SEEN)
+        assert opened["words"] == "0.5 to 0.75 s"
+        assert chromium.complaints == []

@@ -100,3 +100,17 @@ def test_what_is_not_finite_is_a_dash_or_null(run: RunReport, tmp_path: Path) ->
     assert (imu["rate"], imu["jitter"]) == (None, None)
     (line,) = [line for line in printed(run).splitlines() if line.startswith("imu")]
     assert line.split()[2:4] == ["-", "-"]
+
+
+@pytest.mark.parametrize("width", [30, 80, 120])
+def test_no_figure_is_cut_however_narrow_the_terminal(run: RunReport, width: int) -> None:
+    imu = replace(
+        run.channels[Channel.IMU], latency_p50=1500.25, latency_p99=86400.5, latency_max=1e6
+    )
+    console = Console(highlight=False, width=width)
+    with console.capture() as capture:
+        print_run(console, replace(run, channels={Channel.IMU: imu}))
+    text = capture.get()
+    assert "\u2026" not in text
+    for figure in ("1500250.0", "86400500.0", "1000000000.0"):
+        assert figure in text

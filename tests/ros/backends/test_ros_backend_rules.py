@@ -176,7 +176,7 @@ def test_a_crazyflie_begins_at_its_height_climbs_within_bounds_and_lands():
         for _ in range(round(seconds * 20)):
             last.append(last[-1] + 0.05 if last else 0.0)
             stamp = NOW + round(last[-1] * SECOND)
-            backend.command(Command(stamp, vz=vz, mode=mode), pose(stamp=stamp, height=9.9), True)
+            backend.command(Command(stamp, vz=vz, mode=mode), None, True)
         return node.sent("/cf1/cmd_hover")[-1].z_distance
 
     backend.activate(pose(height=0.8))
@@ -207,6 +207,116 @@ def test_a_crazyflie_reactivated_elsewhere_begins_there_and_not_at_the_old_heigh
     later = NOW + 100 * SECOND
     backend.command(Command(later, vz=1.0), None, True)
     assert node.sent()[-1].z_distance == pytest.approx(begins_at)
+
+
+def setpoint_after(backend, node, command, here=None):
+    """Height setpoint of a Crazyflie after a command."""
+    backend.command(command, here, True)
+    return node.sent("/cf1/cmd_hover")[-1].z_distance
+
+
+@pytest.mark.parametrize("height", [1.8, 0.07, 0.0, 3.5])
+def test_a_crazyflie_that_is_taken_over_keeps_its_height_also_out_of_the_bounds(height):
+    dying, _ = make("crazyswarm2", highest=100.0)
+    dying.take_over({"height": repr(height)})
+    backend, node = make("crazyswarm2")
+    backend.take_over(dying.handover())
+    for second in range(3):
+        hover = Command(NOW + second * SECOND // 20, mode=Mode.HOVER)
+        assert setpoint_after(backend, node, hover) == height
+    landing = Command(NOW + SECOND // 5, vz=-0.5, mode=Mode.LAND)
+    assert setpoint_after(backend, node, landing) == pytest.approx(max(height - 0.05, 0.0))
+
+
+@pytest.mark.parametrize("values", [{}, {"height": "high"}, {"height": "nan"}, {"height": "-1"}])
+def test_a_height_that_cannot_be_read_is_as_if_none_was_handed_over(values):
+    backend, node = make("crazyswarm2")
+    backend.activate(pose(height=1.8))
+    backend.take_over(values)
+    assert setpoint_after(backend, node, Command(NOW, mode=Mode.HOVER)) == 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_back_end_can_be_taken_over_by_another_process(name):
+    dying, _ = make(name)
+    backend, node = make(name)
+    backend.deactivate()
+    backend.take_over(dying.handover())
+    landing = Command(NOW, vz=-0.5, mode=Mode.LAND)
+    assert backend.active
+    assert backend.command(landing, None, False) == landing
+    assert len(node.sent()) == 1
+
+
+def land(backend, node, height):
+    """Land a Crazyflie from a height; returns the stamp of the last command."""
+    backend.activate(pose(height=height))
+    for tick in range(81):
+        stamp = NOW + tick * SECOND // 20
+        above = max(height - 0.025 * tick, 0.0)
+        command = Command(stamp, vz=-0.5, mode=Mode.LAND)
+        setpoint = setpoint_after(backend, node, command, pose(stamp=stamp, height=above))
+        assert setpoint == pytest.approx(above)
+    assert setpoint == 0.0
+    return stamp
+
+
+def test_a_new_flight_after_a_landing_is_commanded_where_it_is():
+    """Also when the odometry comes late, and when the clock of a simulation begins once more."""
+    backend, node = make("crazyswarm2")
+    for later in (SECOND // 20, 60 * SECOND, -NOW):
+        now = land(backend, node, 1.0) + later
+        hover = Command(now, mode=Mode.HOVER)
+        assert setpoint_after(backend, node, hover) == 0.0
+        assert setpoint_after(backend, node, hover, pose(stamp=now, height=0.9)) == 0.9
+        now += SECOND // 20
+        # From here on the setpoint leads, and the vehicle follows with its lag.
+        climbing = Command(now, vz=1.0)
+        assert setpoint_after(backend, node, climbing, pose(stamp=now, height=0.8)) > 0.94
+
+
+def test_a_crazyflie_that_landed_and_stands_there_does_not_take_off():
+    backend, node = make("crazyswarm2")
+    now = land(backend, node, 1.0) + SECOND // 20
+    hover = Command(now, mode=Mode.HOVER)
+    assert setpoint_after(backend, node, hover, pose(stamp=now, height=0.02)) == 0.02
+    hover = Command(now + SECOND // 20, mode=Mode.HOVER)
+    assert setpoint_after(backend, node, hover, pose(stamp=now, height=0.02)) == 0.02
+
+
+def test_odometry_that_comes_late_corrects_a_height_that_was_guessed():
+    backend, node = make("crazyswarm2")
+    assert setpoint_after(backend, node, Command(NOW, mode=Mode.HOVER)) == 0.5
+    later = NOW + SECOND // 20
+    hover = Command(later, mode=Mode.HOVER)
+    assert setpoint_after(backend, node, hover, pose(stamp=later, height=1.7)) == 1.7
+
+
+@pytest.mark.parametrize("away", [0.35, -0.35, 0.45, -0.45, 1.0, -1.0])
+def test_a_setpoint_begins_at_a_vehicle_that_is_elsewhere(away):
+    backend, node = make("crazyswarm2", highest=3.0)
+    backend.activate(pose(height=1.5))
+    expected = 1.5 if abs(away) < 0.4 else 1.5 + away
+    here = pose(height=1.5 + away)
+    assert setpoint_after(backend, node, Command(NOW), here) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("vz", [1.2, -1.2])
+def test_a_vehicle_that_follows_its_setpoint_with_a_lag_is_where_it_should_be(vz):
+    """Through a climb or descent of 1 s and the rest after it; odometry is 0.1 s old."""
+    backend, node = make("crazyswarm2", highest=9.0)
+    backend.activate(pose(height=4.0))
+    height = setpoint = 4.0
+    measured = [height] * 3
+    for tick in range(60):
+        stamp = NOW + tick * SECOND // 20
+        speed = vz if tick < 20 else 0.0
+        here = pose(stamp=stamp - SECOND // 10, height=measured[-3])
+        before = setpoint
+        setpoint = setpoint_after(backend, node, Command(stamp, vz=speed), here)
+        assert setpoint == pytest.approx(before + (speed / 20 if tick else 0.0))
+        height += (setpoint - height) / 20 / 0.4  # A lag of 0.4 s.
+        measured.append(height)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from ros.node_support import OK, Vehicle, is_rest, save_small_bundle, vector
+from ros.node_support import OK, SimulatedTime, Vehicle, is_rest, save_small_bundle, vector
 from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
 
 from nav_msgs.msg import Odometry
-from rosgraph_msgs.msg import Clock
 
-from liquid_nav.events import SECOND, Channel
+from liquid_nav.events import Channel
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +75,13 @@ def test_the_operators_stop_wins_and_outlives_a_restart(ros: Spinner, bundle: Pa
 
 def test_a_clock_that_restarts_restarts_the_controller(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle, use_sim_time=True)
-    clock = Ticker(vehicle)
-    ros.until_matched(clock.publisher)
-    clock.tick(100.0)
+    clock = SimulatedTime(vehicle)
+    clock.set(100.0)
     vehicle.fly().nominal()
-    clock.tick(3.0)
+    clock.set(3.0)
     vehicle.until_reported("controller", "hover: clock: went back")
     vehicle.until(lambda: is_rest(vehicle.commands[-1]), "rest")
     vehicle.nominal()
-    clock.tick(3.5)  # From rest, commands grow with time.
     flies(vehicle)
     vehicle.until_reported("controller", "clock_resets=1")
 
@@ -247,25 +244,9 @@ def test_stale_odometry_with_a_fence_hovers_and_recovers(ros: Spinner, bundle: P
 
 def test_a_clock_that_leaps_ahead_hovers_and_recovers(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle, use_sim_time=True)
-    clock = Ticker(vehicle)
-    ros.until_matched(clock.publisher)
-    clock.tick(100.0)
+    clock = SimulatedTime(vehicle)
+    clock.set(100.0)
     vehicle.fly().nominal()
-    clock.tick(107.0)
+    clock.set(107.0)
     vehicle.until_reported("controller", "hover: camera: stale")
     flies(vehicle)
-
-
-class Ticker:
-    """Simulated time by hand."""
-
-    def __init__(self, vehicle: Vehicle):
-        self.vehicle = vehicle
-        self.publisher = vehicle.world.create_publisher(Clock, "/clock", 10)
-
-    def tick(self, seconds: float) -> None:
-        now, message = round(seconds * SECOND), Clock()
-        message.clock.sec, message.clock.nanosec = divmod(now, SECOND)
-        self.publisher.publish(message)
-        read = self.vehicle.node.get_clock().now
-        self.vehicle.until(lambda: read().nanoseconds == now, "the clock")

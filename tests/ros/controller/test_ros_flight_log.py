@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from ros.log_support import identical, replayed
-from ros.node_support import OK, Process, Vehicle, bring_up, overrides, save_small_bundle
+from ros.node_support import (
+    OK,
+    Process,
+    SimulatedTime,
+    Vehicle,
+    bring_up,
+    overrides,
+    save_small_bundle,
+)
 from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
 
 from geometry_msgs.msg import TwistStamped
-from rosgraph_msgs.msg import Clock
 
 from liquid_nav.bags.bag import Recording
 from liquid_nav.cli.main import main
@@ -56,26 +63,13 @@ def test_a_clock_that_goes_back_begins_another_file(
     ros: Spinner, bundle: Path, tmp_path: Path
 ) -> None:
     vehicle = Vehicle(ros, bundle, use_sim_time=True, flight_log=str(tmp_path))
-    clock = vehicle.world.create_publisher(Clock, "/clock", 10)
-    ros.until_matched(clock)
-
-    def tick(seconds: float) -> None:
-        now, message = round(seconds * SECOND), Clock()
-        message.clock.sec, message.clock.nanosec = divmod(now, SECOND)
-        clock.publish(message)
-        read = vehicle.node.get_clock().now
-        vehicle.until(lambda: read().nanoseconds == now, "the clock")
-
-    tick(100.0)
+    clock = SimulatedTime(vehicle)
+    clock.set(100.0)
     vehicle.fly().nominal()
-    tick(100.5)
-    vehicle.nominal()
     vehicle.stop(True)
-    tick(3.0)
+    clock.set(3.0)
     vehicle.until_reported("controller", "stop")
     vehicle.stop(False)
-    vehicle.nominal()
-    tick(3.5)
     vehicle.nominal()
     assert vehicle.node.trigger_deactivate() == OK
     vehicle.until(lambda: len(list(tmp_path.glob("*.mcap"))) == 2, "both files")

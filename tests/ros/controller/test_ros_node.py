@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ros.node_support import (
@@ -106,7 +107,7 @@ def test_bad_messages_are_counted_and_reported_and_nothing_else(ros: Spinner, bu
         (images, lambda: v.picture(width=0, height=0, step=0, data=array("B")), "0x0"),
         (images, lambda: v.picture(step=1), "image step is 1"),
         (images, lambda: v.picture(encoding="32FC1"), "'32FC1'"),
-        (images, lambda: v.picture(height=47), "bytes"),
+        (images, lambda: v.picture(height=49), "bytes"),
         (images, lambda: v.picture(offset=60), "in the future"),
         (images, lambda: v.picture(offset=-60), "old"),
         (images, lambda: Image(encoding="rgb8", width=64, height=48, step=192), "old"),
@@ -175,6 +176,31 @@ def test_camera_info_comes_first(ros: Spinner, bundle: Path) -> None:
         )
     )
     vehicle.nominal()
+
+
+def test_what_the_camera_lacks_is_reported(ros: Spinner, bundle: Path) -> None:
+    """Rectified images by their topic, first without a calibration."""
+    rectified = {"topics__image": "camera/image_rect", "use_camera_info": True}
+    vehicle = Vehicle(ros, bundle, **rectified)
+    vehicle.image = vehicle.world.create_publisher(Image, "camera/image_rect", LOUD)
+    vehicle.fly()
+    infos = vehicle.world.create_publisher(CameraInfo, "camera/camera_info", 1)
+    ros.until_matched(infos)
+    infos.publish(CameraInfo())
+    vehicle.sensing = True
+    vehicle.until_reported("camera", "K is zero")
+    calibration = {"width": 64, "height": 48, "distortion_model": "plumb_bob"}
+    k = [50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]
+    p = [32.0, 0, 31.5, 0, 0, 32, 23.5, 0, 0, 0, 1, 0]
+    infos.publish(CameraInfo(**calibration, d=[-0.3, 0.1, 0.0, 0.0, 0.0], k=k, p=p))
+    events: list[Any] = []
+    original = vehicle.controller.on_event
+    vehicle.controller.on_event = lambda event: (events.append(event), original(event))
+    vehicle.nominal()
+    vehicle.until_reported("camera", "OK")
+    # P is that of the model's camera: the image, whose bytes turn round, is as it came.
+    frame = [event for event in events if event.channel is Channel.CAMERA][-1]
+    assert sorted(frame.image.ravel().tolist()) == sorted(PICTURE.ravel().tolist())
 
 
 def test_compressed_images_goals_and_odometry(ros: Spinner, bundle: Path) -> None:
@@ -378,15 +404,40 @@ def test_liquid_state_is_published_within_its_bounds(ros: Spinner, bundle: Path)
     assert all(b - a >= 2_000_000 for a, b in itertools.pairwise(stamps))
 
 
-def test_a_transform_without_its_package_is_refused(ros: Spinner, bundle: Path) -> None:
-    vehicle = Vehicle(ros, bundle, imu_from_tf=True)
-    try:
-        import tf2_msgs  # noqa: F401
-    except ImportError:
-        assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
-        assert "tf2_msgs" in vehicle.node._failure
-    else:
+def test_a_policy_without_a_liquid_state_flies_and_says_so_once(
+    ros: Spinner, bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: Any) -> Any:
+        raise AttributeError("no state here")
+
+    monkeypatch.setattr("liquid_nav.onboard.policy.Policy.core_state", raising)
+    Vehicle(ros, bundle, liquid_state_rate=500.0).fly().nominal()
+    said = capfd.readouterr().err
+    assert said.count("nothing is published on ~/liquid_state") == 1
+    assert "Traceback" not in said
+
+
+def test_an_imu_that_no_transform_joins_to_the_body_is_reported(ros: Spinner, bundle: Path) -> None:
+    """With or without the package of the transforms: nobody publishes any here."""
+    vehicle = Vehicle(ros, bundle).fly()
+    sample = vehicle.sample()
+    sample.header.frame_id = "imu_link"
+    vehicle.tell(vehicle.imu, sample, Channel.IMU)
+    vehicle.until_reported("imu", "no static transform joins frame 'imu_link' to 'base_link'")
+    sample = vehicle.sample()
+    sample.header.frame_id = "drone/base_link"
+    vehicle.tell(vehicle.imu, sample, Channel.IMU)
+    vehicle.nominal()
+
+
+def test_px4s_imu_is_turned_as_it_is_mounted(ros: Spinner, bundle: Path) -> None:
+    """Its messages name no frame, so that static transforms say nothing about it."""
+    half = {"imu_rotation": [1.0, 0.0, 0.0, 0.0]}
+    for given, expected in (({}, None), (half, np.diag([1.0, -1.0, -1.0]))):
+        vehicle = Vehicle(ros, bundle, f"drone{len(given)}", **given)
         assert vehicle.node.trigger_configure() == OK
+        rotation = vehicle.node._flight.sensors._setup.imu_rotation(None)
+        np.testing.assert_array_equal(rotation, expected)
 
 
 def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> None:
@@ -403,7 +454,7 @@ def test_the_imu_is_turned_into_the_body_frame(ros: Spinner, bundle: Path) -> No
 
 def test_what_is_missing_around_the_node_is_reported(ros: Spinner, bundle: Path) -> None:
     vehicle = Vehicle(ros, bundle).fly()
-    vehicle.until_reported("supervisor", "no supervisor listens to the heartbeat")
+    vehicle.until_reported("supervisor", "no supervisor is alive: none was heard yet")
     vehicle.until_reported("camera", "nothing received yet")
 
 

@@ -29,8 +29,8 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav.messages.decode import stamp_of
+from liquid_nav.ros.executables import MISCONFIGURED
 from liquid_nav.ros.parameters import read
-from liquid_nav.ros.process import MISCONFIGURED
 from liquid_nav.ros.simulator.node import SimulatorNode
 from liquid_nav.ros.simulator.parameters import SPECS
 from liquid_nav_sim.vehicle.files import load_vehicle
@@ -45,6 +45,12 @@ PARAMETERS = Path(__file__).parents[3] / "config" / "liquid_nav_sim.yaml"
 def ros() -> Iterator[Spinner]:
     with Spinner() as spinner:
         yield spinner
+
+
+@pytest.fixture(autouse=True)
+def no_other_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No simulator here waits to discover the clock of another one: a domain has one node."""
+    monkeypatch.setattr("liquid_nav.ros.clock._DISCOVERY", 0.0)
 
 
 class Drone:

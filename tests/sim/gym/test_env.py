@@ -1,10 +1,14 @@
 """The Gymnasium environment: its contract, its clock, and what it tells of a flight."""
 
+import copy
+import gc
 import math
+import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +16,12 @@ import pybullet
 import pytest
 from gymnasium.error import ResetNeeded
 
-from liquid_nav.command import CommandLimits
+from liquid_nav.command import Command, CommandLimits
 from liquid_nav.events import SECOND, CameraFrame, ImuSample
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.errors import SimulationError
+from liquid_nav_sim.faults.kinds import Fault
 from liquid_nav_sim.gym.env import COLLISION_REWARD, SUCCESS_REWARD, NavigationEnv
 from liquid_nav_sim.gym.event_batch import EventBatch
 from liquid_nav_sim.gym.observation import IMU_RANGE
@@ -27,6 +32,7 @@ from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.imu_models import NOISELESS
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.tasks.target import TargetTask
+from liquid_nav_sim.vehicle.state import GRAVITY
 from liquid_nav_sim.world import World
 
 STEP = WorldConfig().step
@@ -143,10 +149,8 @@ def test_control_keeps_its_rate(make: Any, rate: float) -> None:
 def test_observations_are_what_arrived(make: Any) -> None:
     env = make()
     observation, info = env.reset(seed=5)
-    assert not any(value.any() for value in observation.values())
     assert len(info["events"]) == 0
-    frame = np.zeros((6, 8, 3), np.uint8)
-    stamp, blank = 0, 0
+    frame, stamp, first = observation["camera"], 0, 0
     for _ in range(30):
         observation, _, _, _, info = env.step(0.5 * FORWARD)
         now = info["time"]
@@ -159,11 +163,77 @@ def test_observations_are_what_arrived(make: Any) -> None:
             assert event.arrival <= now * SECOND + 1
             if isinstance(event, CameraFrame):
                 frame, stamp = event.image, event.stamp
-        blank += stamp == 0
+        first += stamp == 0
         assert np.array_equal(observation["camera"], frame)
         assert observation["camera_age"][0] == pytest.approx(now - stamp / SECOND, abs=1e-6)
         assert stamp == 0 or 0.05 <= observation["camera_age"][0] < 0.05 + 1 / 20
-    assert 0 < blank < 4
+    assert 0 < first < 4
+
+
+@pytest.mark.parametrize("kind", ["sensors", "events"])
+def test_a_flight_begins_with_what_its_sensors_see(make: Any, kind: str) -> None:
+    config = WorldConfig().with_sensor("range_finder")
+    env = make(config, observation=kind)
+    first, info = env.reset(seed=3)
+    assert first in env.observation_space
+    assert info["time"] == 0
+    other, _ = env.reset(seed=4)
+    again, _ = env.reset(seed=3)
+    assert_same(again, first)
+    picture = "camera" if kind == "sensors" else "frames"
+    assert first[picture].std() > 5, "a black frame"
+    assert not np.array_equal(other[picture], first[picture])
+    if kind == "events":
+        assert np.count_nonzero(first["channel"]) == 3
+        return
+    # At rest the IMU feels gravity, and each sensor says that it has just measured.
+    assert first["imu"][5] == pytest.approx(GRAVITY, abs=0.5)
+    assert first["range_finder"][0] == pytest.approx(env._world.state.position[2], abs=0.2)
+    assert [first[f"{name}_age"][0] for name in ("imu", "camera", "range_finder")] == [0, 0, 0]
+    assert not np.array_equal(other["imu"], first["imu"])
+
+
+def test_the_first_look_is_no_part_of_the_flight(make: Any) -> None:
+    env, world = make(WorldConfig()), World(WorldConfig())
+    env.reset(seed=8)
+    world.reset(8)
+    seen = EventBatch(event for _ in range(5) for event in env.step(FORWARD)[-1]["events"])
+    world.command(Command(0, *(np.array(CommandLimits().magnitude) * FORWARD).tolist()))
+    flown = EventBatch(iter(lambda: world.next_event(env._world.time), None))
+    assert seen == flown
+    with pytest.raises(SimulationError, match="first_look"):
+        world.first_look()
+    world.close()
+
+
+def test_a_sensor_that_sees_nothing_has_the_largest_age(make: Any) -> None:
+    env = make(replace(PLAIN, faults=(Fault("camera_drop", 0, 0.2),)))
+    observation, _ = env.reset(seed=1)
+    oldest = env.observation_space["camera_age"].high[0]
+    ages = [observation["camera_age"][0]] + [env.step(STAY)[0]["camera_age"][0] for _ in range(12)]
+    assert ages[:6] == [oldest] * 6
+    assert not observation["camera"].any()
+    assert max(ages[-3:]) < 0.2
+    assert observation["imu_age"][0] == 0
+
+
+def test_a_dropped_environment_frees_its_simulator(make: Any) -> None:
+    env = NavigationEnv(config=PLAIN)
+    env.reset(seed=0)
+    env.step(STAY)
+    client = env._world.client
+    assert pybullet.isConnected(client)
+    del env
+    gc.collect()
+    assert not pybullet.isConnected(client)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_world_that_is_copied_says_what_to_do(duplicate: Any) -> None:
+    world = World(PLAIN)
+    with pytest.raises(SimulationError, match=r"World\(config\) and reset it with the same seed"):
+        duplicate(world)
+    world.close()
 
 
 def test_no_sample_in_a_step_leaves_the_last_mean(make: Any) -> None:

@@ -221,17 +221,17 @@ def test_moving_bodies_are_drawn_where_they_are(client: int) -> None:
 
 def test_a_flight_repeats_and_its_views_equal_pybullets() -> None:
     flights: dict[str, list[bytes]] = {}
-    views = {}
+    views: dict[str, list[int]] = {}
     for name, renderer in (("one", "raycast"), ("two", "raycast"), ("reference", "bullet")):
         world = World(WorldConfig(renderer=renderer).with_sensor("camera", model=NOSE_CAMERA))
         try:
             world.reset(5)
-            frames = []
+            frames, views[name] = [], []
             while (event := world.next_event(SECOND)) is not None:
                 if isinstance(event, CameraFrame):
                     frames.append(event.image.tobytes())
+                    views[name].append(world.view(event).target_pixels)
             flights[name] = frames
-            views[name] = [view.target_pixels for view in world.views["camera"].values()]
         finally:
             world.close()
     assert flights["one"] == flights["two"]

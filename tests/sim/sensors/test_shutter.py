@@ -216,7 +216,7 @@ def test_a_frame_arrives_when_it_has_been_read_out() -> None:
         assert len(taken) > 40  # exposures overlap: one lasts longer than a period
         for frame in taken:
             assert frame.arrival >= frame.stamp + round(0.035 * SECOND)
-            view = world.views["camera"][frame.stamp]
+            view = world.view(frame)
             assert view.depth is not None
             assert view.depth.shape == frame.image.shape[:2]
             assert view.segmentation is None
@@ -236,8 +236,7 @@ def test_a_view_is_that_of_the_stamp_whatever_the_shutter() -> None:
     for model in (camera, replace(camera, exposure=0.02, readout=0.01)):
         world = World(WorldConfig().with_sensor("camera", model=model, timing=timing))
         try:
-            frames(world, 2, 0.5)
-            views.append(dict(world.views["camera"]))
+            views.append({frame.stamp: world.view(frame) for frame in frames(world, 2, 0.5)})
         finally:
             world.close()
     still, moving = views
@@ -257,12 +256,8 @@ def test_what_moves_is_not_seen_by_a_camera_on_it() -> None:
         SLOW.with_sensor("camera", model=replace(SLOW.sensor("camera").model, segmentation=True))
     )
     try:
-        frames(world, 3, 2.0)
-        last = max(
-            int(v.segmentation.max())
-            for v in world.views["camera"].values()
-            if v.segmentation is not None
-        )
+        segmentations = [world.view(frame).segmentation for frame in frames(world, 3, 2.0)]
+        last = max(int(s.max()) for s in segmentations if s is not None)
         assert last <= len(world.scene.solids)
     finally:
         world.close()

@@ -130,7 +130,7 @@ def test_frames_show_the_target_where_it_was_at_their_stamps(passing: Scene) -> 
     world.reset(0)
     seen = 0
     while (event := world.next_event(round(2.2 * SECOND))) is not None:
-        view = world.views["camera"][event.stamp]
+        view = world.view(event)
         goal = passing.target_position(event.stamp / SECOND)
         assert view.goal == pytest.approx(goal, abs=2 * 0.004 + 1e-9)
         rotation, eye = camera.pose(view.state.position, view.state.orientation)

@@ -299,6 +299,27 @@ def test_torque_free_tumbling_follows_euler(client: int) -> None:
     assert min(state.angular_velocity[1] for state in states) < -6, "it never turned over"
 
 
+@pytest.mark.parametrize("dt", [0.001, 0.0025, 0.004, 0.01])
+@pytest.mark.parametrize("spin", [(3.5, 0.0, 0.0), (7.0, 0.0, 0.0), (0.0, -5.0, 0.0), (4, 3, 6)])
+def test_thrust_is_felt_along_the_axis_of_the_rotors_however_it_spins(
+    client: int, dt: float, spin: Vector
+) -> None:
+    """Thrust is fixed to the body, and gravity is not felt: (0, 0, thrust / mass) at any rate."""
+    # With equal moments of inertia it keeps spinning about its axis.
+    sphere = replace(VACUUM, inertia=(0.01, 0.01, 0.01))
+    vehicle = Vehicle(client, sphere)
+    vehicle.reset((0.0, 0.0, 50.0), 0.4)
+    pybullet.resetBaseVelocity(
+        vehicle.body, angularVelocity=rotation(vehicle.observe(dt)) @ spin, physicsClientId=client
+    )
+    vehicle.observe(dt)
+    thrust = 1.3 * sphere.hover_thrust
+    vehicle.rotors.start(each(math.sqrt(thrust / sphere.thrust_coefficient)))
+    for state in fly(vehicle, client, 1.0, each(thrust), dt=dt):
+        assert state.angular_velocity == pytest.approx(spin, abs=1e-3)
+        assert state.specific_force == pytest.approx((0, 0, 1.3 * GRAVITY), abs=1e-6)
+
+
 @pytest.mark.parametrize("tilt", [0.0, 0.2, -0.15])
 def test_at_rest_on_the_ground_it_feels_gravity_up(client: int, tilt: float) -> None:
     ground = pybullet.createCollisionShape(

@@ -1,0 +1,74 @@
+"""What a controller expects of each channel, and how what comes differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from liquid_nav.events import Channel
+from liquid_nav.onboard import Policy
+from liquid_nav.safety.layer import SafetyConfig, Staleness
+
+_SLOWEST, _FASTEST = 0.4, 3.0
+"""Rates relative to that of training beyond which a warning is given. The shipped policy flies as
+well with half of its frames, and twice as many IMU samples are common."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of one channel.
+
+    Attributes:
+        channel: the channel.
+        needed: whether the vehicle does not fly without it.
+        staleness: ages at which its silence is a failsafe; None if one measurement lasts for ever.
+        trained_rate: measurements per second in the training of the policy, or None if unknown.
+
+    """
+
+    channel: Channel
+    needed: bool = False
+    staleness: Staleness | None = None
+    trained_rate: float | None = None
+
+    def rate_fault(self, rate: float) -> str:
+        """Return how far a rate in Hz is from that of training; empty if it is near to it."""
+        trained = self.trained_rate
+        if trained is None or _SLOWEST * trained <= rate <= _FASTEST * trained:
+            return ""
+        return (
+            f"comes at {rate:.3g} Hz, but the policy was trained with {trained:.3g} Hz: set the "
+            "rate of the sensor, or train a policy with this one"
+        )
+
+
+def expectations(
+    policy: Policy,
+    safety: SafetyConfig,
+    trained_rates: Mapping[Channel, float],
+    channels: Mapping[Channel, object],
+    odometry_needed: bool,
+) -> dict[Channel, Expectation]:
+    """Say what is expected of each channel.
+
+    Args:
+        policy: the policy that flies.
+        safety: settings of the safety layer now.
+        trained_rates: Hz by channel, see `Manifest.rates`.
+        channels: every channel that the controller takes in, except the operator's.
+        odometry_needed: whether the back-end needs odometry.
+
+    """
+    needed = set(policy.channels)
+    if odometry_needed or safety.geofence is not None:
+        needed.add(Channel.ODOMETRY)
+    return {
+        channel: Expectation(
+            channel,
+            channel in needed,
+            safety.staleness.get(channel) or policy.staleness.get(channel),
+            trained_rates.get(channel) if channel in policy.channels else None,
+        )
+        for channel in channels
+        if channel != Channel.OPERATOR
+    }
