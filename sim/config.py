@@ -1,7 +1,8 @@
 """The configuration of a world: vehicle, air, sensors, faults and task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from liquid_nav.errors import ConfigError
@@ -107,6 +108,7 @@ class WorldConfig:
     step: int = SECOND // 250
 
     def __post_init__(self) -> None:
+        self._check_types()
         self.randomisation.check(self.vehicle)
         if not all(isinstance(sensor, FittedSensor) for sensor in self.sensors):
             raise SimulationError(
@@ -117,7 +119,7 @@ class WorldConfig:
             raise SimulationError(
                 f"WorldConfig.sensors must have different names, got {', '.join(names)}"
             )
-        if self.appearance not in FAMILIES:
+        if not isinstance(self.appearance, str) or self.appearance not in FAMILIES:
             raise SimulationError(
                 f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
                 f"got {self.appearance!r}"
@@ -127,13 +129,32 @@ class WorldConfig:
             raise SimulationError(f"WorldConfig.faults must be Faults, got {self.faults!r}")
         for fault in self.faults:
             self.check_fault(fault)
-        if not isinstance(self.task, Task):
-            raise SimulationError(f"WorldConfig.task must be a Task, got {self.task!r}")
         if not (isinstance(self.step, int) and SECOND // 10_000 <= self.step <= SECOND // 50):
             raise SimulationError(
                 "WorldConfig.step must be a whole number of ns in [100000, 20000000], "
                 f"0.1 to 20 ms, got {self.step!r}"
             )
+
+    def _check_types(self) -> None:
+        """Raise SimulationError if a field is of another type than its annotation says."""
+        advice = ""
+        if isinstance(self.vehicle, (str, Path)):
+            advice = f"; liquid_nav_sim.vehicle.files.load_vehicle({str(self.vehicle)!r}) reads one"
+        for name, kind in (
+            ("vehicle", VehicleParameters),
+            ("randomisation", VehicleRandomisation),
+            ("wind", WindModel),
+            ("task", Task),
+            ("random_faults", RandomFaults),
+            ("sensors", Sequence),
+            ("faults", Sequence),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind) and (name, value) != ("random_faults", None):
+                raise SimulationError(
+                    f"WorldConfig.{name} must be a {kind.__name__}, got {value!r}{advice}"
+                )
+            advice = ""
 
     def sensor(self, name: str) -> FittedSensor:
         """Return the fitted sensor of a name.

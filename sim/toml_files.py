@@ -32,11 +32,16 @@ def read_toml(file: Path | Traversable, what: str) -> dict[str, Any]:
         raise SimulationError(f"{what}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SimulationError(f"{what}: not a text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SimulationError(f"{what}: not TOML: {error}") from error
+    except ValueError as error:
+        # A path with a zero byte, or a number or date that Python cannot hold.
+        raise SimulationError(f"{what}: cannot be read: {error}") from error
     return table
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number; True and False do not count."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a value is a number that a float can hold; True and False do not count."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, float) or abs(value) < 2**1023

@@ -16,6 +16,9 @@ WINDOW_BYTES = 3 << 20
 HELD_BYTES = 256 << 20
 """Largest size of the records that are held where nothing tells how far they are out of order."""
 
+LAST = 1 << 62
+"""Nanoseconds since 1970 that no record reaches, in 2116; a broken one may say more."""
+
 Lateness = Callable[[], int | None]
 """Gives the largest ns by which a record is behind one before it; None if that is unknown."""
 
@@ -46,6 +49,9 @@ def in_order(
             damage.note(f"{record.topic.name}: its time is far from those of its neighbours")
 
     for record in records:
+        if not 0 <= record.time < LAST:
+            drop(record)
+            continue
         if held.newest is not None and abs(record.time - held.newest) > LEAP:
             if outlier is None or abs(record.time - outlier.time) > LEAP:
                 drop(outlier)

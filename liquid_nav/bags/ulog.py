@@ -22,6 +22,9 @@ MAGIC = b"ULog\x01\x12\x35"
 _HEADER = 3
 """Bytes of the header of a message."""
 
+_DEFINITIONS, _DATA = b"BFIMPQALC", b"AIMPQRDLCSO"
+"""Kinds of messages in the two sections of a log (docs.px4.io, ULog file format)."""
+
 TYPES = {
     "sensor_combined": "px4_msgs/msg/SensorCombined",
     "vehicle_odometry": "px4_msgs/msg/VehicleOdometry",
@@ -66,6 +69,10 @@ class UlogFile:
             self._notes.append(f"{path.name} cannot be read beyond byte {file.end} of {size}")
         elif file.cut:
             self._notes.append(f"{path.name} ends within a message: it is cut short, or broken")
+        if file.strange:
+            self._notes.append(
+                f"{path.name}: {file.strange} messages are of unknown kinds: new, or broken"
+            )
         if log.dropouts:
             silence = sum(dropout.duration for dropout in log.dropouts) / 1000
             self._notes.append(
@@ -98,18 +105,25 @@ class _LogFile(BufferedReader):
     Attributes:
         end: where reading ended.
         cut: whether fewer bytes were there than asked for, apart from a header at the very end.
+        strange: number of messages of kinds that the format does not have.
 
     """
 
-    end, cut = 0, False
+    end, cut, strange = 0, False, 0
 
     def __init__(self, path: Path) -> None:
         super().__init__(FileIO(path))
+        self._kinds = _DEFINITIONS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As the base class."""
         data = super().read(size)
         asked = size or 0
+        if asked == _HEADER == len(data):
+            self.strange += data[2] not in self._kinds
+            # The first of these ends the definitions.
+            if data[2] in b"ALC":
+                self._kinds = _DATA
         self.cut |= len(data) < asked and not (asked == _HEADER and not data)
         return data
 

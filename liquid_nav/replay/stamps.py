@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median_low
 from typing import NamedTuple
 
+from liquid_nav.bags.order import LAST
 from liquid_nav.bags.records import LEAP, Damage, Message
 from liquid_nav.errors import ReplayError
 from liquid_nav.events import SECOND
@@ -195,7 +196,7 @@ def _stamp(message: Message) -> int | None:
     else:
         # PX4's, in microseconds.
         stamp = int(getattr(message.content, "timestamp", 0)) * 1000
-    return stamp if stamp > 0 else None
+    return stamp if 0 < stamp < LAST else None
 
 
 def _stands(pairs: list[tuple[int, int]]) -> bool:

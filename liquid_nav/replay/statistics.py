@@ -89,18 +89,19 @@ class ChannelStatistics:
 
 
 class ChannelTimes:
-    """Stamps and arrivals of one channel, 16 bytes an event."""
+    """Stamps and arrivals of one channel, 17 bytes an event."""
 
     def __init__(self) -> None:
-        self._stamps, self._arrivals = array("q"), array("q")
+        self._stamps, self._arrivals, self._accepted = array("q"), array("q"), array("B")
 
     def __len__(self) -> int:
         return len(self._stamps)
 
-    def add(self, event: Event) -> None:
-        """Add an event."""
+    def add(self, event: Event, accepted: bool = True) -> None:
+        """Add an event, which the controller accepted or rejected."""
         self._stamps.append(event.stamp)
         self._arrivals.append(event.arrival)
+        self._accepted.append(accepted)
 
     @property
     def stamps(self) -> NDArray[np.int64]:
@@ -111,6 +112,11 @@ class ChannelTimes:
     def arrivals(self) -> NDArray[np.int64]:
         """Arrivals, ns: a view."""
         return np.frombuffer(self._arrivals, np.int64)
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Whether the controller accepted each: a view."""
+        return np.frombuffer(self._accepted, np.bool_)
 
     def statistics(
         self,
@@ -221,13 +227,27 @@ def _are_gaps(intervals: Seconds, period: float) -> NDArray[np.bool_]:
     gaps = np.zeros(len(intervals), np.bool_)
     if math.isnan(period):
         return gaps
+    long = np.flatnonzero(intervals > _threshold(intervals, period))
+    # Equal stamps are no neighbours: what counts is the next interval that is not zero.
     moving = np.flatnonzero(intervals > 0)
-    periods = intervals[moving] / period
-    whole = periods[periods < DROP]
-    # By the median, as it is not moved by the few intervals that are far off.
-    spread = 1.4826 * float(np.median(np.abs(whole - 1))) if len(whole) else 0.0
-    beside = np.pad(periods, 1, constant_values=1.0)
-    shorter = np.minimum(beside[:-2], beside[2:])
-    long = (periods > GAP) | ((periods > DROP) & (periods + shorter > GAP))
-    gaps[moving] = long & (periods > 1 + SPREAD * spread)
+    place = np.searchsorted(moving, long)
+    before = np.where(place > 0, intervals[moving[place - 1]], period)
+    after = np.where(
+        place + 1 < len(moving), intervals[moving[np.minimum(place + 1, len(moving) - 1)]], period
+    )
+    missing = intervals[long] + np.minimum(before, after) > GAP * period
+    gaps[long] = missing | (intervals[long] > GAP * period)
     return gaps
+
+
+def _threshold(intervals: Seconds, period: float) -> float:
+    """Return the length above which an interval may be a gap, from how much the others vary.
+
+    The arrays are changed in place, because those of a long flight take megabytes.
+    """
+    whole = intervals[(intervals > 0) & (intervals < DROP * period)]
+    whole -= period
+    np.abs(whole, out=whole)
+    # By the median, which the few intervals that are far off do not move.
+    spread = 1.4826 * float(np.median(whole, overwrite_input=True)) if len(whole) else 0.0
+    return max(DROP * period, period + SPREAD * spread)

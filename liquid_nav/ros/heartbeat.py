@@ -46,6 +46,9 @@ ACTIVE, INACTIVE = "active", "inactive"
 _DEPTH = 10
 """Depth of the readers' queues: with several senders a depth of 1 would lose heartbeats."""
 
+_KEPT = 60.0
+"""s that the last heartbeat of an instance is kept, at least."""
+
 _HANDOVER = "handover."
 
 
@@ -257,6 +260,9 @@ class HeartbeatReader:
         except MessageError as error:
             self._logger.warning(f"heartbeat ignored: {error}", throttle_duration_sec=5.0)
             return
-        self.newest[heartbeat.identity] = (heartbeat, time.monotonic())
+        now = time.monotonic()
+        if heartbeat.identity not in self.newest:  # Instances come and go.
+            self.newest = {i: kept for i, kept in self.newest.items() if now - kept[1] < _KEPT}
+        self.newest[heartbeat.identity] = (heartbeat, now)
         if self._on_heartbeat is not None:
             self._on_heartbeat(heartbeat)

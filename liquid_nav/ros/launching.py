@@ -23,9 +23,7 @@ from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from liquid_nav.bags.bag import Recording
 from liquid_nav.errors import LiquidNavError
-from liquid_nav.recording.topics import controller_parameters
 from liquid_nav.ros.clock import CLOCK
 from liquid_nav.ros.executables import MISCONFIGURED
 
@@ -122,8 +120,13 @@ def recorded(bag: str) -> dict[str, Any]:
         RuntimeError: if the recording cannot be read.
 
     """
+    try:
+        from liquid_nav.bags.bag import Recording
+        from liquid_nav.recording.topics import controller_parameters
+    except ImportError:
+        return {}  # The player says which extra of the package is missing.
     if not bag:
-        return {}  # The player says that it needs one.
+        return {}  # It says that it needs one, too.
     try:
         with Recording(Path(bag).expanduser()) as recording:
             return controller_parameters(recording.topics)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -84,7 +85,8 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
 
     Attributes:
         sent: number of messages published.
-        skipped: number of messages of types that are not installed, by topic.
+        skipped: number of messages that are not played, by topic: their type is not installed, or
+            the name of their topic is none in ROS 2.
         damage: what the recording lost.
         over: whether the end of the bag has been reached.
 
@@ -159,33 +161,36 @@ class PlayerNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _playable(self, record: Record) -> Iterator[tuple[int, Any, Any]]:
         """Give a record as `_recorded` does, or nothing if it cannot be published."""
-        publisher = self._publishers_by_topic.get(record.topic.name)
-        if publisher is None:
-            self.skipped[record.topic.name] += 1
-        elif record.topic.encoding == "object":
+        topic = record.topic
+        publisher = self._publishers_by_topic.get(topic.name)
+        # A topic may have another type in another part of the recording.
+        if publisher is None or topic.type != self._types[topic.name]:
+            self.skipped[topic.name] = self.skipped.get(topic.name, 0) + 1
+        elif topic.encoding == "object":
             try:
                 yield record.time, publisher, filled(publisher.msg_type(), record.data)
             # The installed type may have other fields than the logged one.
             except (AssertionError, TypeError, ValueError) as error:
-                self.damage.undecodable[record.topic.name] += 1
-                self.damage.note(f"{record.topic.name}: {error}")
+                self.damage.undecodable[topic.name] += 1
+                self.damage.note(f"{topic.name}: {error}")
         else:
             yield record.time, publisher, record.data
 
     def _advertise(self, topic: str, kind: str) -> None:
         if kind == CLOCK_TYPE or topic in self._publishers_by_topic:
             return  # This node publishes the clock itself.
-        try:
-            definition = message_class(kind)
-        except (ImportError, AttributeError):
-            self.skipped.setdefault(topic, 0)
-            self.get_logger().warning(f"{topic} is not played: {kind} is not installed")
-            return
         commands = self.resolve_topic_name(self._values["commands"])
         name = f"/recorded{topic}" if topic == commands else topic
-        self._types[topic] = kind
         qos = _LATCHED if _is_latched(topic, kind) else _DEPTH
-        self._publishers_by_topic[topic] = self.create_publisher(definition, name, qos)
+        try:
+            publisher = self.create_publisher(message_class(kind), name, qos)
+        # A recording may hold any type, and names that ROS 2 does not allow.
+        except (ImportError, AttributeError, ValueError, NameValidationException) as error:
+            self.skipped.setdefault(topic, 0)
+            self.get_logger().warning(f"{topic} ({kind}) is not played: {_first_line(error)}")
+            return
+        self._types[topic] = kind
+        self._publishers_by_topic[topic] = publisher
 
     def _on_timer(self) -> None:
         if self.over:
@@ -275,6 +280,10 @@ def filled(message: Any, content: Any) -> Any:
         if hasattr(content, name):
             setattr(message, name, getattr(content, name))
     return message
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _open(bag: str) -> Recording:

@@ -25,10 +25,6 @@ PACE = 16
 """Measurements over which a rate is measured."""
 
 
-ABSURD = 1e6
-"""rad/s and m/s^2. What exceeds it is no measurement in any unit, not even raw counts."""
-
-
 class SensorChecks:
     """Finds sensors that are frozen, dead in part, or set up wrongly.
 
@@ -100,9 +96,8 @@ class SensorChecks:
         if not self._config.cross_checks:
             return
         numbers = sample.angular_velocity.tolist() + sample.specific_force.tolist()
-        if all(abs(number) <= ABSURD for number in numbers):
-            self._gravity.add(numbers, sample.stamp)
-            self.unfit = self._gravity.unfit
+        self._gravity.add(numbers, sample.stamp)
+        self.unfit = self._gravity.unfit
 
     def measure_rate(self, channel: Channel, stamp: int, hover: Mapping[Channel, int]) -> None:
         """Compare the rate of a channel with its staleness, every `PACE` measurements of it.

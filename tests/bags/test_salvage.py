@@ -585,6 +585,16 @@ def write_as(kind: str, entries: list[tuple[str, str, int, bytes]], folder: Path
     return path
 
 
+@pytest.mark.parametrize("nonsense", [2**64 - 1, 2**63, -1])
+def test_times_that_no_clock_shows_are_counted(nonsense: int) -> None:
+    """Two in a row are no leap."""
+    times = [10**18, nonsense, nonsense, 10**18 + 1]
+    out = list(in_order(map(imu_record, times), damage := Damage()))
+    assert [record.time for record in out] == [10**18, 10**18 + 1]
+    assert damage.unreadable == 2
+    assert damage.notes == [f"{IMU}: its time is far from those of its neighbours"]
+
+
 def test_one_time_out_of_all_order_is_not_believed_but_a_leap_is() -> None:
     start = 10**18
     damage = Damage()

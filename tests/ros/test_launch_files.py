@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,19 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
         "liquid_nav_supervisor",
     }
     assert started <= entries
+
+
+def test_a_launch_file_can_be_read_without_the_packages_of_a_replay() -> None:
+    source = (ROOT / "liquid_nav/ros/launching.py").read_text()
+    ours = [
+        node.module
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("liquid_nav")
+    ]
+    assert ours
+    missing = "import sys; sys.modules.update(dict.fromkeys(['rosbags', 'mcap', 'zstandard']))"
+    program = "; ".join([missing, *(f"import {module}" for module in ours)])
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -216,6 +216,20 @@ def test_a_ros1_bag_is_played_in_the_form_of_ros2(ros: Spinner, bag: Path, tmp_p
     assert [stamp_of(s.header.stamp) for s in samples] == [START + i * PERIOD for i in range(COUNT)]
 
 
+def test_what_ros2_has_no_name_for_is_skipped(ros: Spinner, tmp_path: Path) -> None:
+    kind = "sensor_msgs/msg/Imu"
+    entries = [
+        ("/imu", kind, START, message(kind, START, x=1.0)),
+        ("/imu raw#1", kind, START, message(kind, START, x=2.0)),
+        ("imu.left", kind, START, message(kind, START, x=3.0)),
+    ]
+    write_mcap(tmp_path / "odd.mcap", entries)
+    player = play(ros, bag=str(tmp_path / "odd.mcap"), wait_for_reader=False)
+    ros.until(lambda: player.over, what="the end of the bag")
+    assert player.skipped == {"/imu raw#1": 1, "imu.left": 1}
+    assert player.sent == 1
+
+
 def test_a_clock_that_leaps_does_not_hold_the_player_up(ros: Spinner, tmp_path: Path) -> None:
     listener = ros.node("listener")
     samples: list[Imu] = []

@@ -27,7 +27,10 @@ from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import backend_specs
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.clock import ClockWatch
-from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Status, message
+from liquid_nav.ros.controller.diagnostics.monitor import Monitor
+from liquid_nav.ros.controller.diagnostics.status import StatusPublisher
+from liquid_nav.ros.controller.diagnostics.topics import topics_status
 from liquid_nav.ros.controller.endpoints import HANGS, EndpointNode
 from liquid_nav.ros.controller.flight import Flight, make_flight
 from liquid_nav.ros.controller.lifecycle import SUCCESS
@@ -39,9 +42,7 @@ from liquid_nav.ros.controller.parameters import (
     objection,
 )
 from liquid_nav.ros.controller.sensors import Sensors
-from liquid_nav.ros.controller.status import StatusPublisher
 from liquid_nav.ros.controller.supervision import Supervision
-from liquid_nav.ros.controller.topics import topics_status
 from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import declare, read
 

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, Imu
 
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.onboard.bundle import read_content, read_manifest, write_content
-from liquid_nav.ros.controller.expectations import Expectation
+from liquid_nav.ros.controller.diagnostics.expectations import Expectation
 
 WARN, STALE = b"\x01", b"\x03"
 SHIPPED = Path(__file__).parents[3] / "models" / "target"

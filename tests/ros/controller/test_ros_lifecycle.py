@@ -66,6 +66,10 @@ TWICE = "the same topic, /drone/"
             {"geofence__enabled": True, "topics__odometry": ""},
             ("geofence.enabled needs odometry", "topics.odometry"),
         ),
+        ({"backend": "mavlink"}, ("backend: there is no back-end 'mavlink'",)),
+        ({"model": "none_such"}, ("model: no model bundle",)),
+        ({"model_sha256": "0" * 64}, ("model: the SHA-256",)),
+        ({"image_bits": 9}, ("image_bits must be one of",)),
         ({"backend": "crazyswarm2", "crazyswarm2__robot": "cf 1"}, ("crazyswarm2.robot",)),
         ({"backend": "mavros", "mavros__namespace": "/my mavros"}, ("mavros.namespace",)),
         ({"backend": "ardupilot", "ardupilot__topic": "ap//cmd"}, ("ardupilot.topic",)),
@@ -145,7 +149,7 @@ def test_a_transition_that_raises_says_so_and_leaves_the_node_usable(
     node = vehicle.node
     assert node.trigger_configure() == FAILURE
     assert "cannot configure: OSError: no configure" in capfd.readouterr().err
-    assert not [p for p in node.publishers if p.topic_name.endswith("cmd_vel")]
+    assert not [p for p in node._publishers if p.topic_name.endswith("cmd_vel")]
 
     Failing.where = ""
     assert node.trigger_configure() == OK
@@ -158,14 +162,14 @@ def test_a_transition_that_raises_says_so_and_leaves_the_node_usable(
     node._flight.sensors.listen = listen
     assert node.trigger_activate() == FAILURE
     assert "cannot activate: OSError: no sensors" in capfd.readouterr().err
-    assert not [s for s in node.subscriptions if s.topic_name.endswith("/imu")]
+    assert not [s for s in node._subscriptions if s.topic_name.endswith("/imu")]
     node._flight.sensors.listen = original
     activate(vehicle)
 
     Failing.where = "command"
     assert node.trigger_deactivate() == OK
     assert "deactivated: OSError: no command" in capfd.readouterr().err
-    assert not [s for s in node.subscriptions if s.topic_name.endswith("/imu")]
+    assert not [s for s in node._subscriptions if s.topic_name.endswith("/imu")]
     Failing.where = ""
     activate(vehicle)
 
@@ -293,8 +297,9 @@ def test_the_status_topic_tells_every_change_and_the_last_one_to_who_comes_late(
     vehicle.world.create_subscription(
         DiagnosticStatus, "liquid_nav_node/status", late.append, newest
     )
-    vehicle.until(lambda: late, "the last status")
-    assert late[-1].message == "unconfigured: cleaned up"
+    vehicle.until(
+        lambda: late and late[-1].message == "unconfigured: cleaned up", "the last status"
+    )
 
 
 def test_a_failed_configuration_is_on_the_status_topic_and_in_the_diagnostics(
@@ -356,13 +361,10 @@ def test_two_hundred_random_requests_while_sensors_stream(ros: Spinner, bundle: 
 
 
 def endpoints(vehicle: Vehicle) -> dict[str, list[str]]:
-    """Topics of the node's publishers and subscriptions in the graph, and its timers."""
+    """Topics of the node's publishers and subscriptions, and the periods of its timers."""
     node = vehicle.node
-    name, namespace = node.get_name(), node.get_namespace()
-    published = node.get_publisher_names_and_types_by_node(name, namespace)
-    read = node.get_subscriber_names_and_types_by_node(name, namespace)
     return {
-        "published": sorted(topic for topic, _ in published),
-        "read": sorted(topic for topic, _ in read),
-        "timers": sorted(str(timer.timer_period_ns) for timer in node.timers),
+        "published": sorted(publisher.topic_name for publisher in node._publishers),
+        "read": sorted(subscription.topic_name for subscription in node._subscriptions),
+        "timers": sorted(str(timer.timer_period_ns) for timer in node._timers),
     }
