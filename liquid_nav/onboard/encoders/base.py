@@ -54,7 +54,7 @@ class Encoder(ABC):
     features: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features, int) or self.features < 1:
+        if type(self.features) is not int or self.features < 1:
             raise ConfigError(
                 f"features of the encoder {self.name!r} must be an int of at least 1, "
                 f"got {self.features!r}"

@@ -14,6 +14,7 @@ from liquid_nav.events import CameraFrame, Event
 from liquid_nav.onboard import native
 from liquid_nav.onboard.encoders.base import Encoder, require_arrays
 from liquid_nav.safety.freshness import Staleness
+from liquid_nav.values import check_number
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class PolicyCamera:
     horizontal_fov: float = math.pi / 2
 
     def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            if type(getattr(self, name)) is not int:
+                raise ConfigError(f"policy camera {name} must be whole pixels, got {self}")
+        check_number("policy camera horizontal_fov", self.horizontal_fov, ConfigError)
         if self.width < 16 or self.height < 16:
             raise ConfigError(f"policy camera must be 16x16 or larger, got {self}")
         if not 0 < self.horizontal_fov < math.pi:
@@ -66,8 +71,15 @@ class CameraEncoder(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.convolutions or min(self.convolutions) < 1:
-            raise ConfigError(f"every convolution must have at least 1 channel, got {self}")
+        if not isinstance(self.camera, PolicyCamera):
+            raise ConfigError(f"camera of an encoder must be a PolicyCamera, got {self.camera!r}")
+        whole = isinstance(self.convolutions, tuple) and all(
+            type(channels) is int for channels in self.convolutions
+        )
+        if not whole or not self.convolutions or min(self.convolutions) < 1:
+            raise ConfigError(
+                f"convolutions must be a tuple of at least 1 channel each, got {self}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -49,6 +49,9 @@ from liquid_nav.ros.parameters import declare, read
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
 
+_STOP_TIMEOUT = 1.0
+"""s after which a stop is answered although the controller has not taken note of it."""
+
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
 
@@ -171,8 +174,6 @@ class ControllerNode(EndpointNode):
         self._end_flight("node ends")
         self._close_flight()
         self.destroy_node()
-        # rclpy does not destroy this one, and with it the node stays in the graph for a while.
-        self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
         values = read(self, self._specs)
@@ -431,7 +432,7 @@ class ControllerNode(EndpointNode):
     def _stop(self, engaged: bool) -> bool:
         """Engage or release the operator's stop; return whether the controller knows of it yet."""
         self._stopped, self._stop_pending = engaged, True
-        with self._lock.within(HANGS) as held:
+        with self._lock.within(_STOP_TIMEOUT) as held:
             if held:
                 self._tell_stop()
         return held
