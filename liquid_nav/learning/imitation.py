@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
@@ -27,6 +26,7 @@ from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder, rates
 from liquid_nav.learning.flights import Job
+from liquid_nav.learning.log import RoundLog
 from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.runs import Run, locked
@@ -130,8 +130,7 @@ class _Trainer:
         if number < self.finished_rounds:
             self._load(number)
             return
-        folder, suffix = self.run.log(number), self.run.log_suffix(number)
-        with SummaryWriter(str(folder), filename_suffix=suffix) as self.log:
+        with RoundLog(self.run.logs, number) as self.log:
             self._record(number)
             last = number == self.config.rounds
             epochs = self.config.epochs if number else self.config.first_epochs

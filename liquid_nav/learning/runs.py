@@ -95,6 +95,7 @@ class Run:
 
     Attributes:
         bundle: path of the newest model bundle, a link; it exists once a round is kept.
+        logs: folder of the logs, see `RoundLog`.
 
     Raises:
         ConfigError: when the folder holds a run with other settings, or one that cannot be
@@ -106,6 +107,7 @@ class Run:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.bundle = path / MODEL
+        self.logs = path / "tensorboard"
         if (path / "checkpoint.pt").exists() or (
             self.bundle.exists() and not self.bundle.is_symlink()
         ):
@@ -120,18 +122,6 @@ class Run:
     def episode(self, round_: int, seed: int) -> Path:
         """Return the path of the file of one flight."""
         return self.path / "data" / f"round{round_}" / f"{seed}.npz"
-
-    def log(self, round_: int) -> Path:
-        """Return the folder of the logs, without what an interrupted round has left there."""
-        folder = self.path / "tensorboard"
-        for cut in folder.glob(f"*{self.log_suffix(round_)}"):
-            cut.unlink()
-        return folder
-
-    @staticmethod
-    def log_suffix(round_: int) -> str:
-        """Return the end of the name of a round's log."""
-        return f".round{round_:03d}"
 
     def newest(self) -> KeptRound | None:
         """Read the newest round, or return None if there is none yet.

@@ -94,8 +94,6 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
             raise SimulationError(
                 f"faults {path}: unknown table {name}; each fault must be a [[fault]]"
             )
-    if not script:
-        raise SimulationError(f"faults {path}: it holds no [[fault]]")
     entries = script.get("fault", [])
     if not isinstance(entries, list):
         raise SimulationError(
@@ -158,8 +156,8 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
     if not 0 <= entry["start"] < 1e9:
         raise SimulationError(
-            f"{where}: start must be finite and at least 0 s, and below 1e9 s, got "
-            f"{entry['start']!r}"
+            f"{where}: start must be finite and at least 0 s, got {entry['start']!r}; the largest "
+            "is 1e9 s"
         )
     direction = entry.get("direction", (1.0, 0.0, 0.0))
     if not (
