@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.onboard import native
-from liquid_nav.onboard.encoders.base import Encoder, require_arrays
+from liquid_nav.onboard.encoders.base import LARGEST_LAYER, Encoder, require_arrays
 from liquid_nav.safety.freshness import Staleness
+
+LARGEST_IMAGE = 4096
+"""Pixels of the longest side that a policy's camera can have."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class PolicyCamera:
     horizontal_fov: float = math.pi / 2
 
     def __post_init__(self) -> None:
+        for size in (self.width, self.height):
+            if not isinstance(size, int) or isinstance(size, bool) or size > LARGEST_IMAGE:
+                raise ConfigError(
+                    f"width and height of a policy camera must be whole numbers up to "
+                    f"{LARGEST_IMAGE}, got {self}"
+                )
         if self.width < 16 or self.height < 16:
             raise ConfigError(f"policy camera must be 16x16 or larger, got {self}")
         if not 0 < self.horizontal_fov < math.pi:
@@ -66,8 +75,14 @@ class CameraEncoder(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.convolutions or min(self.convolutions) < 1:
-            raise ConfigError(f"every convolution must have at least 1 channel, got {self}")
+        if not self.convolutions or not all(
+            isinstance(channels, int) and 1 <= channels <= LARGEST_LAYER
+            for channels in self.convolutions
+        ):
+            raise ConfigError(
+                f"every convolution must have a whole number of channels, at least 1 and at most "
+                f"{LARGEST_LAYER}, got {self}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
