@@ -1,7 +1,7 @@
 """Settings of a training run. Imports no torch: the command line reads them for its help."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from liquid_nav.errors import ConfigError
 
@@ -10,6 +10,24 @@ SEED_LIMIT = 100_000
 
 ROUND_SEEDS = 2_000
 """Number of seeds set aside for each round."""
+
+
+MOST = {
+    "seed": 2**32 - 1,
+    "demonstrations": ROUND_SEEDS,
+    "rounds": SEED_LIMIT // ROUND_SEEDS - 1,
+    "episodes": ROUND_SEEDS,
+    "first_epochs": 10_000,
+    "epochs": 10_000,
+    "last_epochs": 10_000,
+    "lanes": 4096,
+    "length": 100_000,
+    "learning_rate": 1e30,
+    "clip": 1e30,
+    "auxiliary": 1e30,
+    "workers": 256,
+}
+"""The largest value of each setting."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class TrainingConfig:
         workers: Number of processes that fly.
 
     Raises:
-        ConfigError: on a value out of its range.
+        ConfigError: on a value of another type or out of its range, see `MOST`.
 
     """
 
@@ -52,6 +70,16 @@ class TrainingConfig:
     workers: int = 2
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, whole = getattr(self, field.name), field.type is int
+            kinds = (int,) if whole else (int, float)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                kind = "a whole number" if whole else "a number"
+                raise ConfigError(f"training {field.name} must be {kind}, got {value!r}")
+            if value > MOST[field.name]:
+                raise ConfigError(
+                    f"training {field.name} must be at most {MOST[field.name]}, got {value}"
+                )
         for name in ("demonstrations", "episodes", "lanes", "length", "workers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
@@ -65,11 +93,3 @@ class TrainingConfig:
                 raise ConfigError(
                     f"training {name} must be finite and not negative, got {getattr(self, name)}"
                 )
-        for name in ("demonstrations", "episodes"):
-            if getattr(self, name) > ROUND_SEEDS:
-                raise ConfigError(
-                    f"training {name} must be at most {ROUND_SEEDS}, got {getattr(self, name)}"
-                )
-        most = SEED_LIMIT // ROUND_SEEDS - 1
-        if self.rounds > most:
-            raise ConfigError(f"training rounds must be at most {most}, got {self.rounds}")

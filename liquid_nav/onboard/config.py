@@ -129,7 +129,7 @@ class PolicyConfig:
             encoders = tuple(map(encoder_from_dict, fields.pop("encoders")))
             limits = CommandLimits(**fields.pop("limits"))
             return cls(encoders=encoders, limits=limits, **fields)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ConfigError(f"not a policy configuration: {error!r}") from error
 
 

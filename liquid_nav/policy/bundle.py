@@ -101,7 +101,7 @@ def load_network(path: Path | str) -> tuple[PolicyNetwork, Manifest]:
     try:
         network = PolicyNetwork(manifest.config)
         network.load_state_dict(current_names(load_file(path / WEIGHTS)))
-    except (RuntimeError, TypeError, ConfigError, SafetensorError) as error:
+    except (RuntimeError, TypeError, ValueError, MemoryError, SafetensorError) as error:
         raise BundleError(f"{path / WEIGHTS} does not fit its manifest: {error}") from error
     return network, manifest
 

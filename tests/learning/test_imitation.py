@@ -1,6 +1,6 @@
 """The expert solves its task, and training is seeded, resumable and learns."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +234,12 @@ def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused(change) -> None:
     with pytest.raises(ConfigError):
         replace(SMALL, **change)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(TrainingConfig)])
+@pytest.mark.parametrize(
+    "bad", [None, "3", True, [], float("nan"), float("inf"), -1, 10**400, 1j], ids=str
+)
+def test_settings_of_any_type_are_refused_by_name(name: str, bad: object) -> None:
+    with pytest.raises(ConfigError, match=f"training {name} must be"):
+        TrainingConfig(**{name: bad})

@@ -23,6 +23,11 @@ class OnboardEncoder(Protocol):
         """Features (F,) of a measurement that is `age` seconds old; the next call may overwrite."""
 
 
+LARGEST_LAYER = 4096
+"""Features of an encoder, and channels of a convolution, at most, so that a damaged configuration
+cannot ask for more memory than there is."""
+
+
 @dataclass(frozen=True)
 class Encoder(ABC):
     """How a policy reads one channel. A subclass is a frozen dataclass; its fields are JSON types.
@@ -54,10 +59,10 @@ class Encoder(ABC):
     features: int
 
     def __post_init__(self) -> None:
-        if type(self.features) is not int or self.features < 1:
+        if type(self.features) is not int or not 1 <= self.features <= LARGEST_LAYER:
             raise ConfigError(
-                f"features of the encoder {self.name!r} must be an int of at least 1, "
-                f"got {self.features!r}"
+                f"features of the encoder {self.name!r} must be an int of at least 1 and at most "
+                f"{LARGEST_LAYER}, got {self.features!r}"
             )
 
     @property

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.onboard import native
-from liquid_nav.onboard.encoders.base import Encoder, require_arrays
+from liquid_nav.onboard.encoders.base import LARGEST_LAYER, Encoder, require_arrays
 from liquid_nav.safety.freshness import Staleness
 from liquid_nav.values import check_number
+
+LARGEST_IMAGE = 4096
+"""Pixels of the longest side that a policy's camera can have."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,12 @@ class PolicyCamera:
     horizontal_fov: float = math.pi / 2
 
     def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            if type(getattr(self, name)) is not int:
-                raise ConfigError(f"policy camera {name} must be whole pixels, got {self}")
+        for size in (self.width, self.height):
+            if type(size) is not int or size > LARGEST_IMAGE:
+                raise ConfigError(
+                    f"width and height of a policy camera must be whole pixels, at most "
+                    f"{LARGEST_IMAGE}, got {self}"
+                )
         check_number("policy camera horizontal_fov", self.horizontal_fov, ConfigError)
         if self.width < 16 or self.height < 16:
             raise ConfigError(f"policy camera must be 16x16 or larger, got {self}")
@@ -74,11 +80,13 @@ class CameraEncoder(Encoder):
         if not isinstance(self.camera, PolicyCamera):
             raise ConfigError(f"camera of an encoder must be a PolicyCamera, got {self.camera!r}")
         whole = isinstance(self.convolutions, tuple) and all(
-            type(channels) is int for channels in self.convolutions
+            type(channels) is int and 1 <= channels <= LARGEST_LAYER
+            for channels in self.convolutions
         )
-        if not whole or not self.convolutions or min(self.convolutions) < 1:
+        if not whole or not self.convolutions:
             raise ConfigError(
-                f"convolutions must be a tuple of at least 1 channel each, got {self}"
+                f"convolutions must be a tuple of at least 1 and at most {LARGEST_LAYER} channels "
+                f"each, got {self}"
             )
 
     @property
