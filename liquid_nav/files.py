@@ -43,9 +43,9 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # Without a number it would no longer say what went wrong.
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def put_in_place(staging: Path, path: Path) -> None:
