@@ -124,7 +124,7 @@ class Controller:
         _check_settings(safety)
         self._policy = policy
         self._safety = SafetyLayer(safety, policy.channels, policy.staleness)
-        self._checks = SensorChecks(safety)
+        self._checks = SensorChecks(safety, policy.channels)
         self.reset()
 
     def reset(self) -> None:

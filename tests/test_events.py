@@ -22,8 +22,8 @@ from liquid_nav.events import (
     bits,
     nanoseconds,
 )
-from liquid_nav.onboard import PolicyConfig
-from liquid_nav.onboard.encoders import ImuEncoder
+from liquid_nav.onboard import PolicyCamera, PolicyConfig
+from liquid_nav.onboard.encoders import CameraEncoder, ImuEncoder
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 
@@ -174,6 +174,13 @@ def test_an_operators_stop_takes_the_booleans_of_numpy() -> None:
         (lambda: SafetyConfig(cross_checks="no"), ConfigError, "cross_checks must be a bool"),
         (lambda: PolicyConfig(units=3.5), ConfigError, "units of a policy must be a whole number"),
         (lambda: PolicyConfig(units=True), ConfigError, "units of a policy must be a whole number"),
+        (lambda: PolicyCamera(width=64.0), ConfigError, "width must be whole pixels"),
+        (lambda: PolicyCamera(height=True), ConfigError, "height must be whole pixels"),
+        (lambda: PolicyCamera(horizontal_fov="90"), ConfigError, "horizontal_fov must be a number"),
+        (lambda: CameraEncoder(camera=(64, 48)), ConfigError, "must be a PolicyCamera"),
+        (lambda: CameraEncoder(convolutions=(8, 2.5)), ConfigError, "convolutions must be a tuple"),
+        (lambda: CameraEncoder(convolutions=8), ConfigError, "convolutions must be a tuple"),
+        (lambda: ImuEncoder(features=True), ConfigError, "features of the encoder 'imu'"),
         (lambda: PolicyConfig(cell=None), ConfigError, "cell of a policy must be a str"),
         (lambda: PolicyConfig(cell_options=[]), ConfigError, "cell_options of a policy must be a"),
         (lambda: PolicyConfig(limits=3), ConfigError, "limits of a policy must be a CommandLimits"),

@@ -22,8 +22,8 @@ MAGIC = b"ULog\x01\x12\x35"
 _HEADER = 3
 """Bytes of the header of a message."""
 
-_KINDS = b"BFIMPQARDLCSO"
-"""Kinds of messages (docs.px4.io, ULog file format)."""
+_DEFINITIONS, _DATA = b"BFIMPQALC", b"AIMPQRDLCSO"
+"""Kinds of messages in the two sections of a log (docs.px4.io, ULog file format)."""
 
 TYPES = {
     "sensor_combined": "px4_msgs/msg/SensorCombined",
@@ -113,13 +113,17 @@ class _LogFile(BufferedReader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(FileIO(path))
+        self._kinds = _DEFINITIONS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As the base class."""
         data = super().read(size)
         asked = size or 0
-        if asked == _HEADER == len(data) and data[2] not in _KINDS:
-            self.strange += 1
+        if asked == _HEADER == len(data):
+            self.strange += data[2] not in self._kinds
+            # The first of these ends the definitions.
+            if data[2] in b"ALC":
+                self._kinds = _DATA
         self.cut |= len(data) < asked and not (asked == _HEADER and not data)
         return data
 

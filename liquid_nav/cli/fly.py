@@ -103,6 +103,8 @@ class Fly:
 
         vehicle = load_vehicle(self.vehicle)
         faults = () if self.faults is None else read_faults(self.faults)
+        if self.faults is not None and not faults:
+            raise ConfigError(f"faults {self.faults}: it holds no [[fault]]")
         policy, seen = None, PolicyCamera()
         if self.pilot == "policy":
             model = self.model or shipped_model(self.task)

@@ -211,9 +211,13 @@ def _prepare(options: ReplayOptions, model: Path, recording: Recording) -> Prepa
 def _change(options: ReplayOptions, prepared: Prepared) -> Prepared:
     """Apply the "what if" options, for the second replay."""
     policy = prepared.policy if options.other is None else load_policy(options.other)[0]
+    delayed = _numbers("--delay", options.delay)
+    for name in (*options.drop, *delayed):
+        if prepared.topics.channels.get(_channel(name)) is None:
+            raise ConfigError(f"there is no topic of the {name}, which --drop or --delay changes")
     delays = {
         _channel(name): _nanoseconds(f"--delay {name}", seconds)
-        for name, seconds in _numbers("--delay", options.delay).items()
+        for name, seconds in delayed.items()
     }
     return replace(
         prepared,

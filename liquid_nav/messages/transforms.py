@@ -76,10 +76,10 @@ class StaticTransforms:
         return known
 
     def _find(self, frame: str, body: str) -> Rotation:
-        found: list[Rotation]
         if _same(frame, body):
             return np.eye(3)
-        best, found = 3, []
+        best = 3
+        found: list[Rotation] = []
         for one in self._named(frame):
             for other in self._named(body):
                 # Names as given go before names of the same vehicle, and those before any others.

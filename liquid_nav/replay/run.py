@@ -253,10 +253,11 @@ class _Run:
         health = self.controller.health.channels.get(event.channel)
         rejected = health.rejected if health else 0
         self.controller.on_event(event)
-        if health and health.rejected > rejected:
+        accepted = not health or health.rejected == rejected
+        if health and not accepted:
             self._rejections[event.channel].add(health.last_rejection)
         command = self.controller.command(event.arrival)
-        self._channel_times[event.channel].add(event)
+        self._channel_times[event.channel].add(event, accepted)
         self._add(command, True)
         self._failsafes.add(command)
         self._warnings.add(event.arrival, self.controller.health.channels)

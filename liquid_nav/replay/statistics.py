@@ -89,18 +89,19 @@ class ChannelStatistics:
 
 
 class ChannelTimes:
-    """Stamps and arrivals of one channel, 16 bytes an event."""
+    """Stamps and arrivals of one channel, 17 bytes an event."""
 
     def __init__(self) -> None:
-        self._stamps, self._arrivals = array("q"), array("q")
+        self._stamps, self._arrivals, self._accepted = array("q"), array("q"), array("B")
 
     def __len__(self) -> int:
         return len(self._stamps)
 
-    def add(self, event: Event) -> None:
-        """Add an event."""
+    def add(self, event: Event, accepted: bool = True) -> None:
+        """Add an event, which the controller accepted or rejected."""
         self._stamps.append(event.stamp)
         self._arrivals.append(event.arrival)
+        self._accepted.append(accepted)
 
     @property
     def stamps(self) -> NDArray[np.int64]:
@@ -111,6 +112,11 @@ class ChannelTimes:
     def arrivals(self) -> NDArray[np.int64]:
         """Arrivals, ns: a view."""
         return np.frombuffer(self._arrivals, np.int64)
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Whether the controller accepted each: a view."""
+        return np.frombuffer(self._accepted, np.bool_)
 
     def statistics(
         self,

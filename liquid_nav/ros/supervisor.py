@@ -43,6 +43,10 @@ from liquid_nav.ros.parameters import (
 _CHECK_PERIOD = 0.02
 """s between two checks of the heartbeat."""
 
+_STALL, _LONGEST_STALL = 0.2, 1.0
+"""s between two checks from which on this process stood still, and s at most by which that puts off
+what it does about a silent controller."""
+
 _HEARTBEAT_PERIOD = 0.1
 """s between two heartbeats of the supervisor itself."""
 
@@ -100,8 +104,11 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
         check_topics(
             self, {"the diagnostics": TOPIC, **topics, **self._backend.topics_by_parameter}
         )
-        self._timeout, self._period = values["timeout"], 1 / values["rate"]
-        self._last_command = 0.0  # On the steady clock, s.
+        self._timeout: float = values["timeout"]
+        self._period = 1 / values["rate"]
+        # On the steady clock, s.
+        self._last_command, self._checked_at = 0.0, time.monotonic()
+        self._resumed_at = 0.0  # When this process itself last went on after a stall.
         self._overdue = False
         # Last heartbeat of the controller that died, while this node commands the vehicle.
         self._dead: Heartbeat | None = None
@@ -166,6 +173,9 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
     def _check(self) -> None:
         """Send a command in place of the controller, if no controller is alive."""
         now = time.monotonic()
+        if now - self._checked_at > _STALL:
+            self._resumed_at = now
+        self._checked_at = now
         if self._dead is None:
             self._watch(now)
         elif now - self._last_command >= self._period:
@@ -174,7 +184,7 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
     def _watch(self, now: float) -> None:
         """Take the vehicle over from the last controller that was active, if it is dead."""
         known = self._controllers.newest
-        late = [i for i, (_, arrival) in known.items() if now - arrival > self._timeout]
+        late = [identity for identity, (_, at) in known.items() if self._is_late(now, at)]
         if not late:
             self._overdue = False
             return
@@ -196,6 +206,15 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             f"no heartbeat of {dead.sender} for {now - last:.2f} s: it is dead, "
             f"{_ANSWERS[dead.mode]}"
         )
+
+    def _is_late(self, now: float, arrival: float) -> bool:
+        """Whether the next heartbeat after one that arrived at `arrival` s is overdue.
+
+        What makes this process stand still, such as a busy machine, does so to the controller: it
+        then has the timeout once more, from when this process goes on.
+        """
+        resumed = min(self._resumed_at, arrival + _LONGEST_STALL)
+        return now - max(arrival, resumed) > self._timeout
 
     def _command(self, dead: Heartbeat) -> None:
         """Do what the dead controller did: stop, go on landing, or else hover."""

@@ -1,10 +1,11 @@
 """Checks that compare a measurement with those before it and with other sensors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from liquid_nav.events import (
     SECOND,
+    TAKEN_IN,
     CameraFrame,
     Channel,
     Event,
@@ -30,14 +31,17 @@ class SensorChecks:
 
     Args:
         config: settings of the safety layer, of which `frozen` and `cross_checks` are used.
+        channels: those that the policy reads.
 
     Attributes:
         warnings: what is worth a look before take-off.
-        unfit: why the IMU must not fly, see `GravityCheck`; empty if it may.
+        unfit: why the IMU must not fly, see `GravityCheck`; empty if it may, or if the policy does
+            not read it.
 
     """
 
-    def __init__(self, config: SafetyConfig) -> None:
+    def __init__(self, config: SafetyConfig, channels: Collection[Channel] = TAKEN_IN) -> None:
+        self._channels = channels
         self.warnings = SensorWarnings()
         self._freeze = FreezeDetector(config.frozen)
         self._imu = ImuLiveness(self.warnings)
@@ -97,7 +101,8 @@ class SensorChecks:
             return
         numbers = sample.angular_velocity.tolist() + sample.specific_force.tolist()
         self._gravity.add(numbers, sample.stamp)
-        self.unfit = self._gravity.unfit
+        if Channel.IMU in self._channels:
+            self.unfit = self._gravity.unfit
 
     def measure_rate(self, channel: Channel, stamp: int, hover: Mapping[Channel, int]) -> None:
         """Compare the rate of a channel with its staleness, every `PACE` measurements of it.
@@ -125,7 +130,7 @@ class SensorChecks:
         )
 
     def _compare(self, event: Event) -> str:
-        if isinstance(event, CameraFrame):
+        if isinstance(event, CameraFrame) and Channel.CAMERA in self._channels:
             rates = () if self._last_imu is None else self._last_imu.angular_velocity.tolist()
             limit = self._config.frozen.get(Channel.CAMERA)
             return self._frames.objection(event, math.hypot(*rates), limit)

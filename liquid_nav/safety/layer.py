@@ -36,7 +36,7 @@ __all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
 Vector = tuple[float, float, float, float]
 """(vx, vy, vz, yaw_rate), m/s and rad/s, heading frame."""
 
-Policy = Callable[[int], Vector | str]
+PolicyCommand = Callable[[int], Vector | str]
 """Gives the policy's command at a time in ns between the last event and now; or, in words, why it
 has none."""
 
@@ -206,7 +206,7 @@ class SafetyLayer:
             freshness[channel] = Freshness(channel, hover, land, self._stamps.get(channel))
         return freshness
 
-    def reconfigure(self, config: SafetyConfig, now: int, raw: Policy) -> Command | None:
+    def reconfigure(self, config: SafetyConfig, now: int, raw: PolicyCommand) -> Command | None:
         """Change the settings at `now` ns and forget nothing.
 
         The command at `now` still follows the old settings and becomes the reference: later
@@ -271,7 +271,7 @@ class SafetyLayer:
         self._policy_trusted_from = now + max(1, self._recovery)
         self._policy_fault = f"policy: {why}"
 
-    def commit(self, now: int, raw: Policy) -> Command:
+    def commit(self, now: int, raw: PolicyCommand) -> Command:
         """Return the `command` right after an event at `now` ns and make it the reference."""
         if self._newest is not None and now > self._newest.stamp:
             self._anchor = self._newest
@@ -279,7 +279,7 @@ class SafetyLayer:
         self._follow(self._newest)
         return self._newest
 
-    def command(self, now: int, raw: Policy) -> Command:
+    def command(self, now: int, raw: PolicyCommand) -> Command:
         """Return the policy's command at `now` ns within all limits, or that of a failsafe.
 
         Args:
@@ -328,7 +328,7 @@ class SafetyLayer:
         reference = newest if newest is not None and now > newest.stamp else self._anchor
         return (now, REST) if reference is None else (reference.stamp, reference.vector)
 
-    def _target(self, now: int, raw: Policy) -> tuple[Vector, Mode, str, Bounds | None]:
+    def _target(self, now: int, raw: PolicyCommand) -> tuple[Vector, Mode, str, Bounds | None]:
         """Command to slew to at `now`, its mode and reason, and the geofence on the way there."""
         mode, reason = self._failsafe(now)
         target = REST

@@ -163,7 +163,9 @@ class ImuLiveness:
             self._measure_steps(last, sample)
         stuck = [i for i in long if self._stuck(i, ages[i], standing)]
         self._refused.update(stuck)
-        self._warn_of([i for i in long if ages[i] > WORTH_A_WARNING])
+        # Where there is no noise, axes of both quantities stand still together.
+        dead = [i for i in long if ages[i] > WORTH_A_WARNING]
+        self._warn_of(dead if len({i // 3 for i in standing}) == 1 else [])
         if stuck:
             return (
                 f"frozen: {_named(stuck)} unchanged for more than {limit:g} s while the rest of "
@@ -226,7 +228,6 @@ class ImuLiveness:
             # Some drivers give zero for all that is small: one axis may then rest there.
             usual_zero = self._last[axis] == 0.0 and self._zeros[axis] > 2
             return whole or not usual_zero
-        # Where there is no noise, axes of both quantities stand still together.
         others = [i for i in _AXES if i not in standing]
         return (
             all(i // 3 == quantity for i in standing)

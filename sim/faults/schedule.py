@@ -94,8 +94,6 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
             raise SimulationError(
                 f"faults {path}: unknown table {name}; each fault must be a [[fault]]"
             )
-    if not script:
-        raise SimulationError(f"faults {path}: it holds no [[fault]]")
     entries = script.get("fault", [])
     if not isinstance(entries, list):
         raise SimulationError(

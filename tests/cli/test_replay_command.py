@@ -84,6 +84,8 @@ def test_what_if(flight: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["--view-file", "nowhere/flight.rrd"], "the folder nowhere is not there"),
         (["--view-file", "model"], "not a regular file"),
         (["--drop", "sonar"], "there is no channel 'sonar'"),
+        (["--drop", "odometry"], "there is no topic of the odometry"),
+        (["--delay", "goal=1"], "there is no topic of the goal"),
         (["--delay", "camera"], "--delay takes NAME=NUMBER"),
         (["--limits", "warp=9"], "unknown limit 'warp'"),
         (["--imu-rotation", "1", "1", "0", "0"], "unit quaternion"),

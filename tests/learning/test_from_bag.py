@@ -262,13 +262,14 @@ def test_commands_that_are_none_give_no_episode(tmp_path: Path) -> None:
 
 def test_commands_in_the_world_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mcap", events())
+    end = 3 * SECOND
     with McapWriter(tmp_path / "b.mcap") as writer:
         content = message(
             "geometry_msgs/msg/TwistStamped",
-            header=header(SECOND, "map"),
+            header=header(end, "map"),
             twist=twist((1.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
         )
-        writer.write(COMMAND, content, SECOND)
+        writer.write(COMMAND, content, end)
     folder = tmp_path / "bag"
     folder.mkdir()
     path.rename(folder / "bag_0.mcap")

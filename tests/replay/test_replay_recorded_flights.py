@@ -132,12 +132,13 @@ def test_a_px4_log_is_turned_to_flu(flow_policy: Policy, tmp_path: Path) -> None
     assert any("ends within a message" in note for note in cut.damage.notes)
 
 
+@pytest.mark.parametrize("kind", "xFB")
 def test_a_message_of_px4_that_is_no_longer_one_is_told(
-    flow_policy: Policy, tmp_path: Path
+    flow_policy: Policy, tmp_path: Path, kind: str
 ) -> None:
     data = bytearray(ulog(500))
     size = 3 + 2 + 8 + 12 + 4 + 12
-    data[len(data) - 10 * size + 2] = ord("x")
+    data[len(data) - 10 * size + 2] = ord(kind)
     (tmp_path / "flight.ulg").write_bytes(data)
     broken = replayed(tmp_path / "flight.ulg", flow_policy, comparing=False)
     assert broken.events == 499

@@ -134,6 +134,20 @@ def test_the_age_grows_in_silence(silent: Replay) -> None:
     assert seconds[middle] == pytest.approx(7.0, abs=0.01)
 
 
+def test_what_is_rejected_makes_nothing_younger(flow_policy: Policy, tmp_path: Path) -> None:
+    """A camera that froze sends on, and its pictures are of old."""
+    frozen = flight(10, (0, 3))
+    held = [event for event in frozen if isinstance(event, CameraFrame)][-1]
+    for k in range(60, 200):
+        stamp = SECOND + k * SECOND // 20
+        frozen.append(CameraFrame(stamp, stamp + 30_000_000, held.image))
+    record(tmp_path / "flight.mcap", flow_policy, sorted(frozen, key=lambda e: e.arrival))
+    result = replayed(tmp_path / "flight.mcap", flow_policy)
+    curve = _age(result.channel_times[Channel.CAMERA], TimeAxis(*result.span))
+    assert curve.values[-1] > 5000
+    assert result.failsafes[-1].reason.startswith("camera: stale")
+
+
 def test_a_recording_that_goes_on_without_sensors_goes_stale(
     flow_policy: Policy, tmp_path: Path
 ) -> None:

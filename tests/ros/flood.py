@@ -75,7 +75,10 @@ def main() -> None:
     imus = node.create_publisher(Imu, "imu", qos)
     images = node.create_publisher(Image, "camera/image_raw", qos)
     wanted = [p for p, rate in ((imus, options.imu), (images, options.camera)) if rate]
+    deadline = time.monotonic() + 60
     while not all(p.get_subscription_count() for p in wanted) and not ended:
+        if time.monotonic() > deadline:
+            sys.exit("nobody reads what would be published")
         time.sleep(0.02)
     time.sleep(0.5)  # For the readers to know of the publishers too.
     print("matched", flush=True)

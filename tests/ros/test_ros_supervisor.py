@@ -181,6 +181,31 @@ def test_the_command_goes_back_with_the_heartbeat(ros: Spinner) -> None:
     ros.until(lambda: supervised.commands, what="the second zero command")
 
 
+def test_a_stall_of_the_whole_machine_is_no_death(ros: Spinner, tmp_path: Path) -> None:
+    world = ros.node("world")
+    controller = HeartbeatSender(world, "liquid_nav_node/heartbeat")
+    ticks: list[None] = []
+
+    def beat() -> None:
+        ticks.append(None)
+        controller.send(True)
+
+    log = tmp_path / "log"
+    with log.open("w") as sink, Process("supervisor", stderr=sink) as supervisor:
+        ros.until_matched(controller.publisher)
+        timer = world.create_timer(0.05, beat)
+        ros.until(lambda: "supervised" in log.read_text(), what="the supervisor")
+        timer.cancel()
+        supervisor.popen.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)  # In a machine that stands still, nothing happens to wait for.
+        supervisor.popen.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+        timer.reset()
+        count = len(ticks) + 10
+        ros.until(lambda: len(ticks) > count, what="heartbeats")
+    assert "it is dead" not in log.read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_supervisor(ros: Spinner, number: signal.Signals) -> None:
     world = ros.node("world")

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Channel, Event, ImuSample, Odometry
-from liquid_nav.onboard import Policy
+from liquid_nav.onboard import Policy, PolicyConfig
+from liquid_nav.onboard.encoders import CameraEncoder
+from liquid_nav.policy import PolicyNetwork, make_policy
 from liquid_nav.rotations import compose, from_vector, rotate, to_matrix
 from liquid_nav.safety.gravity import GravityCheck
 from liquid_nav.safety.layer import SafetyConfig
@@ -105,6 +108,16 @@ def test_a_reason_does_not_change_with_every_digit(flow_policy: Policy) -> None:
         controller.on_event(sample)
         reasons.add(controller.health.unfit)
     assert len(reasons) == 2
+
+
+def test_an_imu_that_the_policy_does_not_read_holds_no_hover() -> None:
+    torch.manual_seed(0)
+    config = PolicyConfig((CameraEncoder(8, convolutions=(4, 4, 4)),), units=12)
+    controller = Controller(make_policy(config, PolicyNetwork(config)))
+    fly(controller, imu_samples(3.0, calm(WRONG["FRD"][0])))
+    assert controller.health.unfit == ""
+    assert controller.health.mode is Mode.NOMINAL
+    assert "FRD axes" in controller.health.channels[Channel.IMU].warnings[0]
 
 
 def tumbling(rate: Vector, force: Vector, t: float) -> tuple[Vector, Vector]:
@@ -236,6 +249,18 @@ def test_a_rate_that_the_staleness_does_not_allow_is_warned_about(flow_policy: P
         found = controller.health.channels[Channel.IMU].warnings
         assert bool(found) is warned
         assert all("staleness.imu.hover" in text for text in found)
+
+
+def test_samples_that_are_not_finite_are_not_weighed(flow_policy: Policy) -> None:
+    controller = Controller(flow_policy)
+
+    def broken(rate: Vector, force: Vector, t: float) -> tuple[Vector, Vector]:
+        return (rate, force * np.nan) if round(t * 200) % 3 == 0 else (rate, force)
+
+    fly(controller, imu_samples(3.0, broken))
+    assert controller.health.unfit == ""
+    assert controller.health.channels[Channel.IMU].warnings == ()
+    assert controller.health.channels[Channel.IMU].rejected == 200
 
 
 def test_implausible_samples_are_weighed_but_do_not_fly(flow_policy: Policy) -> None:

@@ -59,7 +59,7 @@ class Encoder(ABC):
     features: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features, int) or not 1 <= self.features <= LARGEST_LAYER:
+        if type(self.features) is not int or not 1 <= self.features <= LARGEST_LAYER:
             raise ConfigError(
                 f"features of the encoder {self.name!r} must be an int of at least 1 and at most "
                 f"{LARGEST_LAYER}, got {self.features!r}"

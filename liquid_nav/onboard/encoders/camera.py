@@ -14,6 +14,7 @@ from liquid_nav.events import CameraFrame, Event
 from liquid_nav.onboard import native
 from liquid_nav.onboard.encoders.base import LARGEST_LAYER, Encoder, require_arrays
 from liquid_nav.safety.freshness import Staleness
+from liquid_nav.values import check_number
 
 LARGEST_IMAGE = 4096
 """Pixels of the longest side that a policy's camera can have."""
@@ -37,12 +38,13 @@ class PolicyCamera:
     horizontal_fov: float = math.pi / 2
 
     def __post_init__(self) -> None:
-        for size in (self.width, self.height):
-            if not isinstance(size, int) or isinstance(size, bool) or size > LARGEST_IMAGE:
+        for name in ("width", "height"):
+            size = getattr(self, name)
+            if type(size) is not int or size > LARGEST_IMAGE:
                 raise ConfigError(
-                    f"width and height of a policy camera must be whole numbers up to "
-                    f"{LARGEST_IMAGE}, got {self}"
+                    f"policy camera {name} must be whole pixels, at most {LARGEST_IMAGE}, got {self}"
                 )
+        check_number("policy camera horizontal_fov", self.horizontal_fov, ConfigError)
         if self.width < 16 or self.height < 16:
             raise ConfigError(f"policy camera must be 16x16 or larger, got {self}")
         if not 0 < self.horizontal_fov < math.pi:
@@ -75,12 +77,15 @@ class CameraEncoder(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.convolutions or not all(
-            isinstance(channels, int) and 1 <= channels <= LARGEST_LAYER
+        if not isinstance(self.camera, PolicyCamera):
+            raise ConfigError(f"camera of an encoder must be a PolicyCamera, got {self.camera!r}")
+        whole = isinstance(self.convolutions, tuple) and all(
+            type(channels) is int and 1 <= channels <= LARGEST_LAYER
             for channels in self.convolutions
-        ):
+        )
+        if not whole or not self.convolutions:
             raise ConfigError(
-                f"every convolution must have a whole number of channels, at least 1 and at most "
+                "convolutions must be a tuple of at least 1 channel each, and at most "
                 f"{LARGEST_LAYER}, got {self}"
             )
 

@@ -30,8 +30,9 @@ def print_run(console: Console, run: RunReport) -> None:
     _print_lines(console, "damage", run.losses.notes)
     if run.policy_faults:
         console.print(f"policy faults: {run.policy_faults}", style="red", soft_wrap=True)
-    lost = run.losses.total
-    console.print(f"messages lost: {lost}", style="red" if lost else None, soft_wrap=True)
+    losses = run.losses
+    lost, style = f"{losses.total}{losses.doubt}", "red" if losses.total else None
+    console.print(f"messages lost: {lost}", style=style, soft_wrap=True)
     console.print(f"commands_sha256 {run.commands_sha256}", soft_wrap=True)
 
 
@@ -61,6 +62,9 @@ def _print_flight(console: Console, run: RunReport) -> None:
 
 
 def _print_channels(console: Console, run: RunReport) -> None:
+    if not run.channels:
+        console.print("no channel sent anything")
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in (
         "channel",

@@ -214,13 +214,16 @@ def _age_chart(run: RunReport, channel: Channel, axis: TimeAxis) -> Chart:
 
 
 def _age(times: ChannelTimes, axis: TimeAxis) -> Curve:
-    """Age of the newest measurement in ms: at arrivals, and in between, where it grows.
+    """Age of the newest measurement that was accepted, ms: at arrivals, and in between, growing.
 
     From the first arrival to the end of the axis.
     """
     order = np.argsort(times.arrivals, kind="stable")
+    order = order[times.accepted[order]]
     arrivals = times.arrivals[order]
     newest = np.maximum.accumulate(times.stamps[order])
+    if not len(order):
+        return Curve("age", "command", arrivals, np.zeros(0))
     between = np.linspace(0, axis.end - axis.start, charts.COLUMNS).astype(np.int64) + axis.start
     between = between[between > arrivals[0]]
     instants = np.concatenate((arrivals, between))

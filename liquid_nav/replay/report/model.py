@@ -102,6 +102,11 @@ class Losses:
         """All messages that are known to be lost."""
         return self.missing + self.unreadable + sum(self.undecodable.values())
 
+    @property
+    def doubt(self) -> str:
+        """What to say beside the total: nothing is known of what a cut or broken file had held."""
+        return " known, but the recording is damaged" if self.notes and not self.total else ""
+
 
 @dataclass(frozen=True, eq=False)
 class RunReport:

@@ -109,9 +109,12 @@ def selected_backend(values: Mapping[str, Any]) -> Backend:
         ConfigError: as `make_backend`.
 
     """
-    name = values["backend"]
-    options = {}
-    for spec in find_backend(name).options:
+    name, options = values["backend"], {}
+    try:
+        backend = find_backend(name)
+    except ConfigError as error:
+        raise ConfigError(f"backend: {error}") from error
+    for spec in backend.options:
         parameter = f"{name}.{spec.name}"
         # Checked here too, because here an error can name the parameter.
         options[spec.name] = spec.check(values[parameter], parameter)

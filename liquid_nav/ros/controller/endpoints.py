@@ -47,6 +47,8 @@ class EndpointNode(ManagedNode):
         """As the base class, after the end of the thread that receives measurements."""
         self._receiver.close(_THREAD_TIMEOUT)
         super().destroy_node()
+        # rclpy does not destroy this one, and with it the node stays in the graph for a while.
+        self._state_machine.destroy_when_not_in_use()
 
     def create_publisher(self, *args: Any, **options: Any) -> Any:
         """As the base class; reports readers of incompatible QoS, also those of back-ends."""

@@ -10,17 +10,18 @@ from typing import Any
 from rclpy.node import Node
 
 from liquid_nav.controller import Controller
-from liquid_nav.errors import ConfigError
+from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.ros.backends import Backend, selected_backend
-from liquid_nav.ros.controller.diagnostics import TOPIC, Monitor, Status
-from liquid_nav.ros.controller.expectations import Expectation, expectations
+from liquid_nav.ros.controller.diagnostics import TOPIC, Status
+from liquid_nav.ros.controller.diagnostics.expectations import Expectation, expectations
+from liquid_nav.ros.controller.diagnostics.monitor import Monitor
+from liquid_nav.ros.controller.diagnostics.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.controller.liquid_state import LiquidStatePublisher
 from liquid_nav.ros.controller.parameters import SPECS, Parameters, channel_specs
 from liquid_nav.ros.controller.recorders import Recorder, make_recorders
 from liquid_nav.ros.controller.sensors import Sensors
-from liquid_nav.ros.controller.status import TOPIC as STATUS_TOPIC
 from liquid_nav.ros.parameters import check_topics
 
 _OWN_TOPICS = {
@@ -91,7 +92,10 @@ def make_flight(
     """
     parameters = Parameters.of(values, (*SPECS, *channel_specs()))
     monitor, log = Monitor(qos_faults=qos_faults), node.get_logger()
-    policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+    try:
+        policy, manifest = load_policy(parameters.bundle, values["model_sha256"])
+    except BundleError as error:
+        raise ConfigError(f"model: {error}") from error
     controller = Controller(policy, parameters.safety)
     sensors = make_sensors(parameters, policy, monitor)
     backend = selected_backend(values)

@@ -27,7 +27,10 @@ from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import backend_specs
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.clock import ClockWatch
-from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Monitor, Status, message
+from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Status, message
+from liquid_nav.ros.controller.diagnostics.monitor import Monitor
+from liquid_nav.ros.controller.diagnostics.status import StatusPublisher
+from liquid_nav.ros.controller.diagnostics.topics import topics_status
 from liquid_nav.ros.controller.endpoints import HANGS, EndpointNode
 from liquid_nav.ros.controller.flight import Flight, make_flight
 from liquid_nav.ros.controller.lifecycle import SUCCESS
@@ -39,14 +42,15 @@ from liquid_nav.ros.controller.parameters import (
     objection,
 )
 from liquid_nav.ros.controller.sensors import Sensors
-from liquid_nav.ros.controller.status import StatusPublisher
 from liquid_nav.ros.controller.supervision import Supervision
-from liquid_nav.ros.controller.topics import topics_status
 from liquid_nav.ros.heartbeat import PERIOD, Heartbeat
 from liquid_nav.ros.parameters import declare, read
 
 _FILES_TIMEOUT = 4.0
 """s that the end of the node waits for files that are being recorded; launch kills after 10."""
+
+_STOP_TIMEOUT = 1.0
+"""s after which a stop is answered although the controller has not taken note of it."""
 
 _POSE_TIMEOUT = 2.0
 """s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
@@ -170,8 +174,6 @@ class ControllerNode(EndpointNode):
         self._end_flight("node ends")
         self._close_flight()
         self.destroy_node()
-        # rclpy does not destroy this one, and with it the node stays in the graph for a while.
-        self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
         values = read(self, self._specs)
@@ -430,7 +432,7 @@ class ControllerNode(EndpointNode):
     def _stop(self, engaged: bool) -> bool:
         """Engage or release the operator's stop; return whether the controller knows of it yet."""
         self._stopped, self._stop_pending = engaged, True
-        with self._lock.within(HANGS) as held:
+        with self._lock.within(_STOP_TIMEOUT) as held:
             if held:
                 self._tell_stop()
         return held

@@ -114,3 +114,9 @@ def test_no_figure_is_cut_however_narrow_the_terminal(run: RunReport, width: int
     assert "\u2026" not in text
     for figure in ("1500250.0", "86400500.0", "1000000000.0"):
         assert figure in text
+
+
+def test_a_damaged_recording_without_a_count_is_no_whole_one(run: RunReport) -> None:
+    assert "messages lost: 0\n" in printed(run)
+    damaged = replace(run, losses=replace(run.losses, notes=("it is cut short",)))
+    assert "messages lost: 0 known, but the recording is damaged\n" in printed(damaged)

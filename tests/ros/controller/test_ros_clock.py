@@ -101,8 +101,14 @@ def test_a_process_that_was_stopped_sends_no_old_command(ros: Spinner, bundle: P
         bring_up(ros, vehicle.world, "other")
         vehicle.commands.clear()
         vehicle.until(lambda: vehicle.commands and not is_rest(vehicle.commands[-1]), "flight")
+        # Right after a command of the timer, so that no command is on its way out.
+        vehicle.sensing = False
+        paused = time.monotonic()
+        vehicle.until(lambda: time.monotonic() - paused > 0.06, "the timer")
+        vehicle.commands.clear()
+        vehicle.until(lambda: vehicle.commands, "a command")
         process.popen.send_signal(signal.SIGSTOP)
-        stopped = time.monotonic()
+        stopped, vehicle.sensing = time.monotonic(), True
         vehicle.until(lambda: time.monotonic() - stopped > 2, "the end of the stop")
         now = clock.now
         vehicle.commands.clear()

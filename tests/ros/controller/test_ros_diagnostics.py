@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, Imu
 
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.onboard.bundle import read_content, read_manifest, write_content
-from liquid_nav.ros.controller.expectations import Expectation
+from liquid_nav.ros.controller.diagnostics.expectations import Expectation
 
 WARN, STALE = b"\x01", b"\x03"
 SHIPPED = Path(__file__).parents[3] / "models" / "target"
@@ -301,6 +301,16 @@ def test_a_calibration_that_was_published_once_and_latched_is_received(
     )
     vehicle.fly().nominal()
     assert "qos" not in vehicle.diagnostics or vehicle.diagnostics["qos"].level == b"\x00"
+
+
+def test_a_calibration_that_is_latched_in_flight_is_received(ros: Spinner, bundle: Path) -> None:
+    """Its driver starts after the controller, publishes once and for all, and is found late."""
+    vehicle = Vehicle(ros, bundle, use_camera_info=True).fly()
+    vehicle.until_reported("topics", "nobody publishes /drone/camera/camera_info")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    driver = ros.node("driver", namespace="drone")
+    driver.create_publisher(CameraInfo, "camera/camera_info", latched).publish(calibration())
+    vehicle.nominal()
 
 
 def test_a_volatile_calibration_is_received_and_is_no_fault_of_qos(

@@ -37,6 +37,8 @@ from liquid_nav.command import CommandLimits
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.messages.decode import stamp_of
+from liquid_nav.onboard import Manifest, PolicyConfig
+from liquid_nav.policy import PolicyNetwork, save_bundle
 from liquid_nav.ros.backends import BACKENDS, backend_specs
 from liquid_nav.ros.backends.twist import TwistBackend
 from liquid_nav.ros.controller.node import ControllerNode
@@ -402,6 +404,21 @@ def test_liquid_state_is_published_within_its_bounds(ros: Spinner, bundle: Path)
     assert len(time_constant) == units
     stamps = [state.header.stamp.sec * 10**9 + state.header.stamp.nanosec for state in states]
     assert all(b - a >= 2_000_000 for a, b in itertools.pairwise(stamps))
+
+
+def test_a_policy_without_time_constants_publishes_its_state(ros: Spinner, tmp_path: Path) -> None:
+    config = PolicyConfig.of_channels(("camera", "imu"), units=12, cell="gru")
+    save_bundle(tmp_path / "gru", PolicyNetwork(config).eval(), Manifest("test", config, {}, {}))
+    states: list[JointState] = []
+    vehicle = Vehicle(ros, tmp_path / "gru", liquid_state_rate=500.0)
+    reader = vehicle.world.create_subscription(
+        JointState, "liquid_nav_node/liquid_state", states.append, 100
+    )
+    vehicle.fly()
+    ros.until_matched(reader)
+    vehicle.nominal()
+    vehicle.until(lambda: len(states) > 5, "states")
+    assert all(len(s.position) == 12 and not s.effort for s in states)
 
 
 def test_a_policy_without_a_liquid_state_flies_and_says_so_once(
