@@ -38,11 +38,11 @@ class PolicyCamera:
     horizontal_fov: float = math.pi / 2
 
     def __post_init__(self) -> None:
-        for size in (self.width, self.height):
+        for name in ("width", "height"):
+            size = getattr(self, name)
             if type(size) is not int or size > LARGEST_IMAGE:
                 raise ConfigError(
-                    f"width and height of a policy camera must be whole pixels, at most "
-                    f"{LARGEST_IMAGE}, got {self}"
+                    f"policy camera {name} must be whole pixels, at most {LARGEST_IMAGE}, got {self}"
                 )
         check_number("policy camera horizontal_fov", self.horizontal_fov, ConfigError)
         if self.width < 16 or self.height < 16:
@@ -85,8 +85,8 @@ class CameraEncoder(Encoder):
         )
         if not whole or not self.convolutions:
             raise ConfigError(
-                f"convolutions must be a tuple of at least 1 and at most {LARGEST_LAYER} channels "
-                f"each, got {self}"
+                "convolutions must be a tuple of at least 1 channel each, and at most "
+                f"{LARGEST_LAYER}, got {self}"
             )
 
     @property
