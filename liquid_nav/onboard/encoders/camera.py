@@ -42,7 +42,8 @@ class PolicyCamera:
             size = getattr(self, name)
             if type(size) is not int or size > LARGEST_IMAGE:
                 raise ConfigError(
-                    f"policy camera {name} must be whole pixels, at most {LARGEST_IMAGE}, got {self}"
+                    f"policy camera {name} must be whole pixels, at most "
+                    f"{LARGEST_IMAGE}, got {self}"
                 )
         check_number("policy camera horizontal_fov", self.horizontal_fov, ConfigError)
         if self.width < 16 or self.height < 16:
