@@ -76,10 +76,6 @@ class TrainingConfig:
             if not isinstance(value, kinds) or isinstance(value, bool):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"training {field.name} must be {kind}, got {value!r}")
-            if value > MOST[field.name]:
-                raise ConfigError(
-                    f"training {field.name} must be at most {MOST[field.name]}, got {value}"
-                )
         for name in ("demonstrations", "episodes", "lanes", "length", "workers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
@@ -92,4 +88,9 @@ class TrainingConfig:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(
                     f"training {name} must be finite and not negative, got {getattr(self, name)}"
+                )
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ConfigError(
+                    f"training {name} must be at most {most}, got {getattr(self, name)}"
                 )

@@ -156,8 +156,8 @@ def _fault(where: str, entry: Mapping[str, Any]) -> Fault:
             raise SimulationError(f"{where}: {name} must be a number, got {entry[name]!r}")
     if not 0 <= entry["start"] < 1e9:
         raise SimulationError(
-            f"{where}: start must be finite and at least 0 s, got {entry['start']!r}; the largest "
-            "is 1e9 s"
+            f"{where}: start must be finite and at least 0 s, and below 1e9 s, got "
+            f"{entry['start']!r}"
         )
     direction = entry.get("direction", (1.0, 0.0, 0.0))
     if not (
