@@ -10,7 +10,7 @@ from rclpy.qos import qos_policy_name_from_kind as policy_name
 
 from liquid_nav.ros.controller.lifecycle import ManagedNode
 from liquid_nav.ros.controller.lock import FairLock
-from liquid_nav.ros.controller.receiver import Receiver
+from liquid_nav.ros.controller.sensors.receiver import Receiver
 
 HANGS = 0.2
 """s to wait for the controller, after which it counts as hanging; it takes milliseconds."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,17 +20,16 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
+from liquid_nav.events import SECOND
 from liquid_nav.onboard import Policy
 from liquid_nav.recording.settings import Reconfigured
 from liquid_nav.ros.backends import backend_specs
 from liquid_nav.ros.backends.messages import message_class
-from liquid_nav.ros.controller.clock import ClockWatch
+from liquid_nav.ros.controller.commanding import CommandingNode
 from liquid_nav.ros.controller.diagnostics import ERROR, TOPIC, WARN, Status, message
 from liquid_nav.ros.controller.diagnostics.monitor import Monitor
-from liquid_nav.ros.controller.diagnostics.status import StatusPublisher
 from liquid_nav.ros.controller.diagnostics.topics import topics_status
-from liquid_nav.ros.controller.endpoints import HANGS, EndpointNode
+from liquid_nav.ros.controller.endpoints import HANGS
 from liquid_nav.ros.controller.flight import Flight, make_flight
 from liquid_nav.ros.controller.lifecycle import SUCCESS
 from liquid_nav.ros.controller.parameters import (
@@ -52,14 +50,11 @@ _FILES_TIMEOUT = 4.0
 _STOP_TIMEOUT = 1.0
 """s after which a stop is answered although the controller has not taken note of it."""
 
-_POSE_TIMEOUT = 2.0
-"""s that a back-end which starts at the pose of the vehicle waits for a publisher of odometry."""
-
 _DISCOVERY = 1.0
 """s before a start by itself in which another controller of this name may be discovered."""
 
 
-class ControllerNode(EndpointNode):
+class ControllerNode(CommandingNode):
     """`liquid_nav_node`.
 
     A configured node holds the model, the controller and the back-end; an active one subscribes to
@@ -81,24 +76,12 @@ class ControllerNode(EndpointNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._flight: Flight | None = None
-        self._active = False
         self._flight_timers: list[Any] = []
-        self._pose: Odometry | None = None
-        self._stopped = False  # By the operator.
-        self._stop_pending = False  # Whether the controller has yet to learn of that.
-        self._clock_watch = ClockWatch()
-        self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
-        # On the steady clock, s; `_timed_at` is when the executor's thread last told the controller
-        # the time.
-        self._timed_at = self._activated_at = self._sent_at = time.monotonic()
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
-        self._status = StatusPublisher(self)
         self._status.lifecycle("unconfigured", "started")
         self._supervision = Supervision(self, self._yield_to, self._take_back)
-        self._command = Command(0, mode=Mode.HOVER)  # The last one of this flight.
         self.create_service(message_class("std_srvs/srv/SetBool"), "~/stop", self._on_stop)
         self.create_timer(1.0, self._report, clock=self._steady_clock)
         self._receiver.start(self.context)
@@ -202,10 +185,7 @@ class ControllerNode(EndpointNode):
         flight.monitor.start(self._now())
         for recorder in flight.recorders:
             recorder.start(flight.parameters.safety)
-        self._pose = self._entered = None
-        self._clock_watch = ClockWatch()
-        self._activated_at = time.monotonic()
-        self._stop_pending = self._stopped
+        self._forget()
         with self._lock:
             self._tell_stop()
         flight.sensors.listen()
@@ -249,134 +229,6 @@ class ControllerNode(EndpointNode):
                 flight.backend.close,
                 *(partial(recorder.wait, timeout) for recorder in flight.recorders),
             )
-
-    # From events to commands, in either thread.
-
-    def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
-
-    def _time(self) -> int:
-        """Now, for the thread of the executor; events that were taken up before arrive later."""
-        self._timed_at = time.monotonic()
-        return self._now()
-
-    def _on_event(self, event: Event, taken_up: float) -> None:
-        """Enter an event of the sensors, whose message was taken up then, s on the steady clock."""
-        with self._lock:
-            flight = self._flight
-            if flight is None or not self._active:
-                return
-            self._tell_stop()
-            if self._timed_at > taken_up:
-                # While the message was decoded the controller was told a later time.
-                event = replace(event, arrival=max(event.arrival, self._now()))
-            self._enter(flight, event)
-
-    def _answer(self) -> None:
-        """Answer the events of the receiver's last turn."""
-        flight = self._flight
-        if flight is not None:
-            flight.sensors.answer()
-
-    def _answer_events(self) -> None:
-        with self._lock:
-            if self._flight is not None and self._active and self._entered is not None:
-                self._send(self._flight, self._entered)
-
-    # What follows, down to `_fresh`, is called by one who holds the lock.
-
-    def _tell_stop(self) -> None:
-        """Tell the controller of the operator's stop, if it does not know yet."""
-        flight = self._flight
-        if flight is None or not self._active or not self._stop_pending:
-            return
-        self._stop_pending, now = False, self._time()
-        self._enter(flight, OperatorStop(now, now, self._stopped))
-        self._send(flight, now)
-
-    def _enter(self, flight: Flight, event: Event) -> None:
-        """Give an event to the controller; the command that follows from it is still to be sent."""
-        counters = flight.controller.health.channels[event.channel]
-        before = counters.rejected
-        for recorder in flight.recorders:
-            recorder.add(event)
-        flight.controller.on_event(event)
-        if counters.rejected > before:
-            flight.monitor.counts[event.channel].reject(counters.last_rejection)
-        elif isinstance(event, Odometry) and event.stamp == counters.stamp:
-            self._pose = event  # The newest one: not one that came late.
-        self._entered = event.arrival
-        flight.liquid_state.offer(flight.policy, flight.controller.memory, event)
-
-    def _command_at(self, flight: Flight, now: int) -> tuple[Command, bool]:
-        """The command at `now`, and whether inference is fresh."""
-        command, clock_fault = flight.controller.command(now), self._clock_watch.fault(now)
-        fresh = not clock_fault and self._fresh(flight, now)
-        if command.mode is Mode.NOMINAL and not fresh:
-            reason = clock_fault or "policy: inference is not fresh"
-            command = Command(now, mode=Mode.HOVER, reason=reason)
-        return command, fresh
-
-    def _send(self, flight: Flight, now: int) -> None:
-        self._entered = None
-        (command, fresh), backend = self._command_at(flight, now), flight.backend
-        self._command = command
-        if not backend.active:
-            self._activate_backend(flight, now)
-        fault = backend.fault
-        backend.command(command, self._pose, fresh)
-        for recorder in flight.recorders:
-            recorder.add(command)
-        self._status.offer(command)
-        self._sent_at = time.monotonic()
-        if backend.fault and backend.fault != fault:
-            self.get_logger().warning(
-                f"back-end {backend.name}: {backend.fault}", throttle_duration_sec=1.0
-            )
-
-    def _activate_backend(self, flight: Flight, now: int) -> None:
-        """Activate the back-end where the vehicle is.
-
-        An activated node has no odometry yet: a back-end that starts at the pose of the vehicle
-        waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
-        somebody to publish on it.
-        """
-        values, safety = flight.parameters.values, flight.parameters.safety
-        pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
-        if pose is not None and pose.stamp < oldest:
-            pose = None
-        topic = values["topics.odometry"]
-        may_come = bool(topic) and (
-            time.monotonic() - self._activated_at < _POSE_TIMEOUT
-            or self.count_publishers(self.resolve_topic_name(topic)) > 0
-        )
-        if pose is not None or not (flight.backend.starts_at_pose and may_come):
-            flight.backend.activate(pose)
-
-    @staticmethod
-    def _timer_period(flight: Flight) -> float:
-        """Period of the timer that sends a command when none was sent for as long, in s.
-
-        It is half the longest gap allowed, so that the timer does not fire right after a command.
-        """
-        return 0.5 / float(flight.parameters.values["minimum_rate"])
-
-    def _fresh(self, flight: Flight, now: int) -> bool:
-        """Whether the policy still receives everything that it needs, and still answers to it."""
-        staleness, health = flight.parameters.safety.staleness, flight.controller.health
-        if health.unfit or health.inferred is None:
-            return False
-        for channel in flight.policy.channels:
-            stamp = health.channels[channel].stamp
-            ages = staleness.get(channel) or flight.policy.staleness[channel]
-            if stamp is None:
-                return False
-            if ages is None:  # A goal is valid for ever, and so is what was inferred from it.
-                continue
-            oldest = now - round(ages.hover * SECOND)
-            if stamp < oldest or health.inferred < oldest or stamp > 2 * now - oldest:
-                return False
-        return True
 
     # In the thread of the executor, which must not wait for a controller that hangs.
 

@@ -10,7 +10,7 @@ from liquid_nav.command import Command
 from liquid_nav.events import CameraFrame, ImuSample
 from liquid_nav.recording.flight_writer import Drain
 from liquid_nav.recording.settings import Reconfigured
-from liquid_nav.ros.controller.black_box import Ring
+from liquid_nav.ros.controller.recorders.black_box import Ring
 from liquid_nav.safety.layer import SafetyConfig
 from support import frame, sample
 

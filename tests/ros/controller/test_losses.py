@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from liquid_nav.ros.controller.losses import Backlog, Losses
+from liquid_nav.ros.controller.sensors.losses import Backlog, Losses
 
 
 def counted(numbers: list[int | None], publishers: int = 1) -> int:

@@ -329,7 +329,7 @@ def test_a_back_end_is_activated_where_the_vehicle_is_each_time(
     ros: Spinner, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BACKENDS._parts, "starts_at_pose", StartsAtPose)
-    monkeypatch.setattr("liquid_nav.ros.controller.node._POSE_TIMEOUT", 60.0)
+    monkeypatch.setattr("liquid_nav.ros.controller.commanding._POSE_TIMEOUT", 60.0)
     vehicle = Vehicle(ros, bundle, backend="starts_at_pose")
     assert vehicle.node.trigger_configure() == OK
     backend = vehicle.node._flight.backend

@@ -14,7 +14,7 @@ from liquid_nav.controller import ChannelHealth, Health
 from liquid_nav.events import SECOND, Channel
 from liquid_nav.ros.controller.diagnostics import OK, STALE, WARN, Status, level_of
 from liquid_nav.ros.controller.diagnostics.expectations import Expectation
-from liquid_nav.ros.controller.losses import Losses
+from liquid_nav.ros.controller.sensors.losses import Losses
 
 _NUMBER = re.compile(r"\d[\d.]*")
 

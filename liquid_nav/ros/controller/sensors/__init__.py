@@ -25,9 +25,9 @@ from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics.monitor import Monitor
 from liquid_nav.ros.controller.diagnostics.topics import TF_STATIC, Wanted
-from liquid_nav.ros.controller.losses import Backlog, Losses
 from liquid_nav.ros.controller.parameters import Parameters
-from liquid_nav.ros.controller.receiver import MessageInfo
+from liquid_nav.ros.controller.sensors.losses import Backlog, Losses
+from liquid_nav.ros.controller.sensors.receiver import MessageInfo
 from liquid_nav.ros.parameters import first_line
 
 ALWAYS = frozenset({Channel.GOAL, Channel.ODOMETRY})

@@ -11,9 +11,9 @@ from rclpy.node import Node
 from liquid_nav.command import Command
 from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.recording.flight_file import Item, missing
-from liquid_nav.ros.controller.black_box import BlackBox, BoxConfig
 from liquid_nav.ros.controller.diagnostics import Status
-from liquid_nav.ros.controller.flight_log import FlightLog
+from liquid_nav.ros.controller.recorders.black_box import BlackBox, BoxConfig
+from liquid_nav.ros.controller.recorders.flight_log import FlightLog
 from liquid_nav.safety.layer import SafetyConfig
 
 
