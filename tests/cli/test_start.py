@@ -28,6 +28,8 @@ def test_ctrl_c_while_it_imports_ends_it_without_a_traceback(tmp_path: Path, sta
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"importing\n"

@@ -63,7 +63,8 @@ def test_a_second_simulator_on_one_clock_says_whose_it_is_and_disturbs_nothing(
 ) -> None:
     clocks, log = Clocks(ros, "/clock"), tmp_path / "log"
     with simulator("one"):
-        ros.until(lambda: clocks.fly("/clock"), what="the first flight")
+        # A simulator that is older than a few seconds knows that it was there first.
+        ros.until(lambda: clocks.fly("/clock", 3 * 10**9), what="four seconds of the first flight")
         with log.open("w") as sink, simulator("two", stderr=sink):
             reason = "no flight begins: /one/liquid_nav_sim_node publishes /clock, too"
             ros.until(lambda: reason in log.read_text(), what="the reason")
