@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,20 +100,28 @@ def test_a_process_that_was_stopped_sends_no_old_command(ros: Spinner, bundle: P
     pairs = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
     with Process("controller", *pairs, "-r", "__ns:=/drone", "-r", "__node:=other") as process:
         bring_up(ros, vehicle.world, "other")
-        vehicle.commands.clear()
-        vehicle.until(lambda: vehicle.commands and not is_rest(vehicle.commands[-1]), "flight")
-        # Right after a command of the timer, so that no command is on its way out.
-        vehicle.sensing = False
-        paused = time.monotonic()
-        vehicle.until(lambda: time.monotonic() - paused > 0.06, "the timer")
-        vehicle.commands.clear()
-        vehicle.until(lambda: vehicle.commands, "a command")
-        process.popen.send_signal(signal.SIGSTOP)
-        stopped, vehicle.sensing = time.monotonic(), True
-        vehicle.until(lambda: time.monotonic() - stopped > 2, "the end of the stop")
-        now = clock.now
-        vehicle.commands.clear()
-        process.popen.send_signal(signal.SIGCONT)
-        vehicle.until(lambda: len(vehicle.commands) > 5, "commands")
-        old = [c for c in vehicle.commands if clock.stamp(c) < now - 0.5]
-        assert all(map(is_rest, old)), [vector(command) for command in old]
+        # A command that is on its way out when the signal comes cannot be called back: that may
+        # happen once, and a node that sends old commands does so every time.
+        late = [stop_and_go_on(vehicle, clock, process) for _ in range(3)]
+        assert sum(map(bool, late)) <= 1, late
+
+
+def stop_and_go_on(vehicle: Vehicle, clock: SimulatedTime, process: Process) -> list[Any]:
+    """Stop a process in flight for 2 s; return the old commands that it sends afterwards."""
+    vehicle.commands.clear()
+    vehicle.until(lambda: vehicle.commands and not is_rest(vehicle.commands[-1]), "flight")
+    # Right after a command of the timer, so that hardly one is on its way out.
+    vehicle.sensing = False
+    paused = time.monotonic()
+    vehicle.until(lambda: time.monotonic() - paused > 0.06, "the timer")
+    vehicle.commands.clear()
+    vehicle.until(lambda: vehicle.commands, "a command")
+    process.popen.send_signal(signal.SIGSTOP)
+    stopped, vehicle.sensing = time.monotonic(), True
+    vehicle.until(lambda: time.monotonic() - stopped > 2, "the end of the stop")
+    now = clock.now
+    vehicle.commands.clear()
+    process.popen.send_signal(signal.SIGCONT)
+    vehicle.until(lambda: len(vehicle.commands) > 5, "commands")
+    old = [c for c in vehicle.commands if clock.stamp(c) < now - 0.5]
+    return [vector(command) for command in old if not is_rest(command)]
