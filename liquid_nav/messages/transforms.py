@@ -13,6 +13,9 @@ from liquid_nav.messages.fields import BODY, plain_frame
 from liquid_nav.messages.plug import Rotation
 from liquid_nav.rotations import to_matrix
 
+_MOST_FRAMES = 64
+"""Frames of an IMU that are remembered: a driver may name another one in every message."""
+
 _DEEPEST = 64
 """Largest number of links from a frame to its root; a longer chain must be a ring."""
 
@@ -163,6 +166,8 @@ class ImuMounting:
         if self._given is not None or not frame or not self._from_transforms:
             return self._given
         if frame not in self._rotations:
+            if len(self._rotations) >= _MOST_FRAMES:
+                self._rotations.clear()
             self._rotations[frame] = self._follow(frame)
         return self._rotations[frame]
 

@@ -188,3 +188,11 @@ def test_a_message_without_a_frame_is_in_that_of_the_body() -> None:
     for frame in ("", None):
         assert mounting.rotation(frame) is None
     assert mounting.warnings == ()
+
+
+def test_a_driver_that_names_another_frame_in_every_message_fills_no_memory() -> None:
+    mounting = ImuMounting()
+    for number in range(1000):
+        assert mounting.rotation(f"imu_{number}") is None
+    assert len(mounting._rotations) <= 64
+    assert "imu_999" in mounting.warnings[0]
