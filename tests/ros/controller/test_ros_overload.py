@@ -167,9 +167,10 @@ def controller(bundle: Path, executor: str, *more: str) -> Process:
 def test_stop_and_heartbeat_do_not_wait_behind_a_flood_of_measurements(
     ros: Spinner, bundle: Path, executor: str
 ) -> None:
-    """Measured beside nothing else: stops in 5 ms, the slowest of 40 in 48, and gaps of 0.10 s.
+    """Without precedence for them, a stop took 3.6 to 28 s. Measured beside nothing else: 5 ms.
 
-    The bounds leave room for a machine that does other work too, except for the usual stop.
+    The bounds are those of a machine that may stand still for a while: they tell waiting for the
+    flood from not waiting, not fast from slow.
     """
     station = Station(ros)
     with controller(bundle, executor):
@@ -192,9 +193,10 @@ def test_stop_and_heartbeat_do_not_wait_behind_a_flood_of_measurements(
             gaps = [
                 b - a for a, b in itertools.pairwise(t for t in station.heartbeats if t > begin)
             ]
-            assert statistics.median(answered) <= 0.05
-            assert max(answered) <= 0.3
-            assert max(gaps) <= 0.3
+            assert statistics.median(answered) <= 0.2
+            assert max(answered) <= 2
+            assert statistics.median(gaps) <= 0.2
+            assert max(gaps) <= 2
             sent = flood.end()
         station.until_accounted_for(sent)
 
