@@ -78,7 +78,8 @@ class Train:
 
         policy = PolicyConfig() if self.start is None else read_manifest(self.start).config
         if self.channels:
-            policy = replace(policy, encoders=PolicyConfig.of_channels(self.channels).encoders)
+            encoders = PolicyConfig.of_channels(self.channels).encoders
+            policy = replace(policy, encoders=encoders, direct=None)
         policy = replace(
             policy,
             cell=policy.cell if self.cell is None else self.cell,
