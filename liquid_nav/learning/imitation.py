@@ -10,6 +10,7 @@ fixed by the numbers of the rounds and not by time, so a run that is interrupted
 the weights of one that is not. See `liquid_nav.learning.runs`.
 """
 
+import os
 import platform
 import time
 from collections import Counter
@@ -149,8 +150,10 @@ class _Trainer:
         config, last = self.config, number == self.config.rounds
         jobs = [] if last else self._missing_flights(number + 1)
         jobs += self.validation.jobs(number - 1) if number else []
-        # One core is left to the optimiser.
-        flights = Flights(jobs, max(config.workers - 1, min(config.workers, 1)))
+        # The optimiser has the cores on which nothing flies, and at least one.
+        beside = max(config.workers - 1, min(config.workers, 1))
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - beside))
+        flights = Flights(jobs, beside)
         try:
             with RoundLog(self.run.logs, number) as log:
                 steps = (
@@ -166,10 +169,15 @@ class _Trainer:
         self.seconds = time.monotonic() - self._began
         manifest = Manifest(self.world.task.name, self.policy, self._provenance(), {})
         self.run.keep(number, self.learner.policy, manifest, self._state())
-        self.run.publish(self.validation.best(range(number + 1)), {number, max(number - 1, 0)})
+        self._publish()
         self.console.print(f"round {number}: {steps} steps, loss {loss:.4f}", soft_wrap=True)
         if number:
             self._tell_score(number - 1)
+
+    def _publish(self) -> None:
+        """Offer the best policy so far, and keep what the next rounds need."""
+        newest = self.finished_rounds - 1
+        self.run.publish(self.validation.best(range(newest + 1)), {newest, newest - 1})
 
     def _flights(self, number: int) -> dict[int, Path]:
         """Give the file of each flight of a round, by its seed."""
@@ -300,6 +308,7 @@ class _Trainer:
                 f"{self.run.path} holds a training state of another version, which cannot be "
                 f"continued: {error!r}"
             ) from error
+        self._publish()
         self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
 
     def _scores(self) -> list[dict[str, int] | None]:
