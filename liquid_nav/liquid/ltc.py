@@ -68,9 +68,9 @@ class LTC(LiquidCell):
         tau_min: seconds, the lower limit of the time constants; 0 for none, as in the literature.
 
     Raises:
-        ConfigError: if a size is below 1, `tau_min` is not in [0, 0.5], the solver is unknown or refuses its options (see
-            `SolverOptions`), the package of "dopri5" is missing, or the wiring does not fit.
-            Scripting a cell with "dopri5" raises it too.
+        ConfigError: if a size is below 1, `tau_min` is not in [0, 0.5], the solver is unknown or
+            refuses its options (see `SolverOptions`), the package of "dopri5" is missing, or the
+            wiring does not fit. Scripting a cell with "dopri5" raises it too.
     """
 
     sensory_mask: Tensor
