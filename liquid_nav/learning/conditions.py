@@ -23,6 +23,8 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
             drop = min(0.3, rng.exponential(2 * timing.drop))
             timing = replace(timing, rate=rate, drop=drop)
         config = config.with_sensor(sensor.name, model=model, timing=timing)
+    if rng.random() < 0.8:
+        config = replace(config, appearance="varied")
     return replace(
         config,
         wind=replace(
