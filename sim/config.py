@@ -22,6 +22,7 @@ from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.toml_files import is_number
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
+from liquid_nav_sim.vehicle.autopilot_model import NOMINAL, AutopilotModel
 from liquid_nav_sim.vehicle.files import QUAD_250
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 
@@ -78,6 +79,8 @@ class WorldConfig:
 
     Attributes:
         vehicle: parameters of the quadrotor that its autopilot assumes.
+        autopilot: how the autopilot treats its setpoints; see
+            `liquid_nav_sim.vehicle.autopilot_model`.
         randomisation: how far the parameters of a flight may differ from those.
         sensors: fitted sensors; by default an IMU and a camera at the nose. `with_sensor` and
             `without` change the selection.
@@ -107,6 +110,7 @@ class WorldConfig:
     task: Task = field(default_factory=TargetTask)
     renderer: str = "bullet"
     step: int = SECOND // 250
+    autopilot: AutopilotModel = NOMINAL
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -139,6 +143,7 @@ class WorldConfig:
             advice = f"; liquid_nav_sim.vehicle.files.load_vehicle({str(self.vehicle)!r}) reads one"
         for name, kind in (
             ("vehicle", VehicleParameters),
+            ("autopilot", AutopilotModel),
             ("randomisation", VehicleRandomisation),
             ("wind", WindModel),
             ("appearance", str),

@@ -54,6 +54,13 @@ def vehicle_names() -> Iterable[str]:
     return VEHICLES
 
 
+def autopilot_names() -> Iterable[str]:
+    """Names of the autopilots that the simulator has."""
+    from liquid_nav_sim.vehicle.autopilot_model import AUTOPILOTS
+
+    return AUTOPILOTS
+
+
 def cell_names() -> Iterable[str]:
     """Names of the recurrent cells."""
     from liquid_nav.liquid import CELLS
