@@ -9,6 +9,7 @@ from liquid_nav.events import Channel
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.vehicle.autopilot_model import draw_autopilot
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -27,6 +28,7 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
         config = replace(config, appearance="varied")
     return replace(
         config,
+        autopilot=draw_autopilot(rng),
         wind=replace(
             wind, steady=rng.uniform(1, 5) * wind.steady, gust=wind.gust * rng.uniform(0.5, 3.0)
         ),
