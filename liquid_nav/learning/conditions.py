@@ -7,9 +7,28 @@ import numpy as np
 
 from liquid_nav.events import Channel
 from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.faults.schedule import RandomFaults
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.autopilot_model import draw_autopilot
+
+FAULTS = (
+    "camera_drop",
+    "camera_freeze",
+    "camera_black",
+    "camera_delay",
+    "camera_dirt",
+    "camera_exposure",
+    "camera_noise",
+    "imu_drop",
+    "imu_bias",
+    "imu_accel_bias",
+    "imu_noise",
+    "imu_accel_noise",
+    "wind_step",
+    "mass_change",
+)
+"""Kinds of faults in training: those that a vehicle survives."""
 
 
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
@@ -26,6 +45,11 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
         config = config.with_sensor(sensor.name, model=model, timing=timing)
     if rng.random() < 0.8:
         config = replace(config, appearance="varied")
+    if rng.random() < 0.3:
+        channels = {sensor.model.channel.value for sensor in config.sensors}
+        kinds = [kind for kind in FAULTS if kind.partition("_")[0] in {*channels, "wind", "mass"}]
+        faults = RandomFaults(rate=0.15, kinds=tuple(kinds), shortest=0.2, longest=1.5)
+        config = replace(config, random_faults=faults)
     return replace(
         config,
         autopilot=draw_autopilot(rng),
