@@ -124,7 +124,10 @@ class WorldConfig:
             raise SimulationError(
                 f"WorldConfig.sensors must have different names, got {', '.join(names)}"
             )
-        family_of(self.appearance)
+        try:
+            family_of(self.appearance)
+        except SimulationError as error:
+            raise SimulationError(f"WorldConfig.appearance {self.appearance!r}: {error}") from error
         check_renderer("WorldConfig.renderer", self.renderer)
         if not all(isinstance(fault, Fault) for fault in self.faults):
             raise SimulationError(f"WorldConfig.faults must be Faults, got {self.faults!r}")
