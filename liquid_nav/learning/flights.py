@@ -33,6 +33,10 @@ class Job(NamedTuple):
     seed: int
     path: Path
 
+    def fly(self) -> None:
+        """Fly and save the flight."""
+        fly(self)
+
 
 def fly(job: Job) -> None:
     """Fly and save one flight."""
