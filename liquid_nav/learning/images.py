@@ -195,4 +195,6 @@ def _compressed(frame: NDArray[Any], quality: int) -> NDArray[Any]:
     """Compress an image as JPEG and read it again."""
     # Which channel is red does not matter here but for the accuracy of the colours.
     _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    read = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert read is not None  # it was written just now
+    return read[..., ::-1]
