@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import queue
 import signal
+import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -33,22 +35,24 @@ class WorkerError(LiquidNavError):
     """A process that flies for training dies again and again."""
 
 
-def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
-    """Fly and save flights in `workers` processes, or in this one if one is enough.
+def record_all(
+    jobs: Sequence[Job], workers: int, stop: threading.Event | None = None
+) -> Iterator[None]:
+    """Fly and save flights in `workers` processes.
 
     Yields once for each flight that is saved, in any order. When a process dies, which the system
     does to it if memory is short, a new one takes its place and begins its flight again.
+
+    Args:
+        jobs: the flights.
+        workers: number of processes.
+        stop: once it is set, the flights under way are given up.
 
     Raises:
         WorkerError: when the flight of a process that died ends its second process too.
         LiquidNavError, OSError: what a flight raises.
 
     """
-    if min(workers, len(jobs)) <= 1:
-        from liquid_nav.learning.flights import fly
-
-        yield from map(fly, jobs)
-        return
     waiting, begun = deque(jobs), Counter[Path]()
     team: dict[Any, _Worker] = {}
     try:
@@ -57,7 +61,9 @@ def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
                 worker = _Worker()
                 team[worker.pipe] = worker
                 worker.fly(waiting.popleft())
-            for pipe in connection.wait(list(team)):
+            if stop is not None and stop.is_set():
+                return
+            for pipe in connection.wait(list(team), None if stop is None else 0.2):
                 worker = team[pipe]
                 begun[worker.job.path] += 1
                 if not worker.landed():
@@ -73,6 +79,57 @@ def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
     finally:
         for worker in team.values():
             worker.end()
+
+
+class Flights:
+    """Flights that are flown and saved while this process does something else.
+
+    Iterate over them to wait for their end: that yields once for each flight that is saved, and
+    raises what `record_all` raises.
+
+    Args:
+        jobs: the flights.
+        workers: number of processes that fly; with 0 they are flown in this process, once they are
+            waited for.
+
+    """
+
+    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+        self._jobs, self._count = jobs, len(jobs)
+        self._stop = threading.Event()
+        self._saved: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        if workers and jobs:
+            self._thread = threading.Thread(target=self._record, args=(workers,), daemon=True)
+            self._thread.start()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[None]:
+        if self._thread is None:
+            from liquid_nav.learning.flights import fly
+
+            yield from map(fly, self._jobs)
+            return
+        for _ in self._jobs:
+            error = self._saved.get()
+            if error is not None:
+                raise error
+            yield
+
+    def close(self) -> None:
+        """Give up the flights under way."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _record(self, workers: int) -> None:
+        try:
+            for _ in record_all(self._jobs, workers, self._stop):
+                self._saved.put(None)
+        except BaseException as error:
+            self._saved.put(error)
 
 
 def _check_attempts(worker: _Worker, attempts: int) -> None:
