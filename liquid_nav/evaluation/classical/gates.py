@@ -1,6 +1,7 @@
 """The classical pilot of the task `gates`: flies at the opening that looks the largest."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ def opening(score: NDArray[np.float32]) -> tuple[int, int, int, int] | None:
     if min(score.shape) < 8:
         return None
     peak = float(np.partition(score.ravel(), -10)[-10])
-    frame = (score > max(FAINTEST, 0.5 * peak)).astype(np.uint8)
+    frame: NDArray[Any] = (score > max(FAINTEST, 0.5 * peak)).astype(np.uint8)
     # Twice as large, so that a gap of a pixel can be closed without closing the opening.
     frame = cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     frame = cv2.morphologyEx(frame, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
