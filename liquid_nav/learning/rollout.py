@@ -15,7 +15,10 @@ from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav_sim.sensors.frames import CameraModel, View
-from liquid_nav_sim.world import World
+from liquid_nav_sim.world import Outcome, World
+
+LONGEST = 16 * SECOND
+"""Training flights end after this time: a policy that is lost gives little more to learn from."""
 
 
 @dataclass
@@ -77,6 +80,8 @@ def record(
     builder, limits = EpisodeBuilder(encoders), CommandLimits()
     for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
+        if now > LONGEST:
+            break
         expert.on_event(event)
         label = expert.command()
         seen = None
@@ -88,8 +93,7 @@ def record(
             controller.on_event(event)
             command = controller.command(now).vector
         world.command(Command(now, *bursts.disturb(now, command, limits)))
-    assert world.outcome is not None
-    return builder.build(world.outcome.value)
+    return builder.build((world.outcome or Outcome.TIMEOUT).value)
 
 
 def sight(world: World, view: View) -> tuple[float, float, float, float]:

@@ -88,7 +88,7 @@ def family_of(name: str) -> AppearanceFamily:
     """
     family, colon, folder = name.partition(":")
     if family not in FAMILIES:
-        raise SimulationError(f"appearance must be one of {', '.join(FAMILIES)}; got {name!r}")
+        raise SimulationError(f"appearances are {', '.join(FAMILIES)}; got {name!r}")
     try:
         found = FAMILIES.get(family)
     except ConfigError as error:

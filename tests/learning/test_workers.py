@@ -66,7 +66,7 @@ def test_a_flight_whose_process_always_dies_is_one_clear_error(
     """With workers that end as soon as they start, as in a script without a main guard."""
     monkeypatch.setattr(workers, "_work", os._exit)
     begin = time.monotonic()
-    with pytest.raises(WorkerError, match=r"flew seed \d for training died with exit code 1"):
+    with pytest.raises(WorkerError, match=r"flew seed \d died with exit code 1"):
         list(record_all(jobs(tmp_path, 3), 2))
     assert time.monotonic() - begin < 60
     assert team_of(os.getpid()) == []

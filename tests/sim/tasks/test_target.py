@@ -134,7 +134,9 @@ def test_same_seed_same_bytes(family: str) -> None:
 
 
 def test_an_unknown_family_is_refused() -> None:
-    with pytest.raises(SimulationError, match=r"train, varied, held-out, .*; got 'winter'"):
+    with pytest.raises(
+        SimulationError, match=r"appearances are train, varied, held-out, .*; got 'winter'"
+    ):
         sample_target_scene(np.random.default_rng(0), "winter")
 
 
