@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.flight import Flight, fly_vehicle
 from liquid_nav.evaluation.study.measures import CommandChange, path_efficiency
 from liquid_nav.evaluation.study.pilots import PILOTS
 from liquid_nav.evaluation.suites.cell import Cell
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.files import write_whole
 from liquid_nav.learning.images import ImageChange
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.world import Outcome, World
 
-Watch = Callable[[World, Event, Command], None]
+Watch = Callable[[SimulatedVehicle, Event, Command], None]
 """Called after each event with the command after it."""
 
 
@@ -58,9 +59,9 @@ class FlightJob:
         commands = CommandChange()
         aims: list[NDArray[np.float64]] = []
 
-        def watch(world: World, event: Event, command: Command) -> None:
+        def watch(vehicle: SimulatedVehicle, event: Event, command: Command) -> None:
             commands.note(command)
-            goal = world.attempt.goal
+            goal = vehicle.attempt.goal
             if not aims or goal is not aims[-1]:
                 aims.append(goal)
 
@@ -81,15 +82,16 @@ class FlightJob:
         }
 
     def flight(self, watch: Watch | None = None) -> Flight:
-        """Fly once, in the world of this process."""
+        """Fly once."""
         world = _world()
         world.config = self.cell.config
         pilot = PILOTS[self.pilot](world, self.bundle)
-        return fly(
-            world,
+        vehicle = self.cell.vehicle(world, self.seed, pilot.channels)
+        return fly_vehicle(
+            vehicle,
             pilot,
             self.seed,
-            None if watch is None else functools.partial(watch, world),
+            None if watch is None else functools.partial(watch, vehicle),
             frames_through(self.cell.image, self.seed),
         )
 

@@ -96,7 +96,8 @@ class Study:
     def missing(self) -> list[FlightJob]:
         """List the flights that have not been flown, cell by cell; all pilots of a seed together.
 
-        Cells of the same conditions have the same flights, which are listed once.
+        Cells of the same conditions have the same flights, which are listed once. Pilots that look
+        into the world do not fly where a cell has none.
         """
         jobs = {
             job.path: job
@@ -104,6 +105,7 @@ class Study:
             for cell in cells
             for seed in self.seeds
             for pilot in self.pilots
+            if cell.sees_the_world or pilot not in SEES_THE_WORLD
             if not (job := self._job(cell, pilot, seed)).path.exists()
         }
         return list(jobs.values())
