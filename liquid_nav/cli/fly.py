@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from liquid_nav.cli.choices import one_of, task_names, vehicle_names
+from liquid_nav.cli.choices import appearance_names, one_of, task_names, vehicle_names
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from liquid_nav_sim.config import WorldConfig
 
 TASK = "target"
-VEHICLE = "racing_250"
+VEHICLE, APPEARANCE = "racing_250", "train"
 SENSORS = ("imu", "camera")
 """What is fitted by default, where the policy reads it; the expert gets both."""
 
@@ -53,6 +53,10 @@ class Fly:
         VEHICLE
     )
     """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
+    appearance: Annotated[
+        str, one_of(appearance_names, default=lambda: APPEARANCE, otherwise="NAME:FOLDER")
+    ] = APPEARANCE
+    """How the scenes look: a family, after a colon with a folder of photographs for the ground."""
     faults: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
@@ -137,6 +141,7 @@ class Fly:
                 sensors=tuple(sensors),
                 wind=WindModel(steady=self.wind),
                 faults=faults,
+                appearance=self.appearance,
                 task=task,
                 renderer=self.renderer,
             )

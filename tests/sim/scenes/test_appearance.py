@@ -191,6 +191,13 @@ def test_train_has_no_fog_in_a_task_without_weather() -> None:
     assert all(look.fog_length == math.inf for look in looks)
 
 
+def test_varied_has_grounds_with_and_without_haze_and_filter() -> None:
+    looks = [draw(seed, "varied") for seed in range(100)]
+    assert 0.3 < np.mean([look.haze_length == math.inf for look in looks]) < 0.7
+    assert all(look.haze_length >= 15 for look in looks)
+    assert 0.5 < np.mean([look.smooth for look in looks]) < 0.9
+
+
 # Patterns
 
 
