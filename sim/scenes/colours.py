@@ -58,6 +58,6 @@ def muted(colours: NDArray[np.float64]) -> NDArray[np.float64]:
     away = np.where(red == value, 60 * np.abs(green - blue) / chroma, 60.0)
     share = np.interp(away, (RED_HUE, OTHER_HUE), (RED_SATURATION, OTHER_SATURATION))
     keep = np.minimum(share * value / chroma, 1.0)[:, None]
-    limited = colours.copy()
+    limited: NDArray[np.float64] = colours.copy()
     limited[vivid] = value[:, None] - (value[:, None] - colours[vivid]) * keep
     return limited
