@@ -11,7 +11,7 @@ from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.faults.kinds import KINDS, Fault
 from liquid_nav_sim.faults.schedule import RandomFaults
-from liquid_nav_sim.scenes.appearance import FAMILIES
+from liquid_nav_sim.scenes.appearance import family_of
 from liquid_nav_sim.sensors.camera import check_renderer
 from liquid_nav_sim.sensors.event_camera import EventCameraModel
 from liquid_nav_sim.sensors.frames import CameraModel
@@ -87,7 +87,8 @@ class WorldConfig:
         wind: the wind.
         faults: faults of every flight; see `liquid_nav_sim.faults.schedule.read_faults`.
         random_faults: distribution of faults that are drawn for each flight; None for none.
-        appearance: family of appearances of the scenes, "train" or "held-out".
+        appearance: family of appearances of the scenes, see
+            `liquid_nav_sim.scenes.appearance.family_of`.
         task: the task, which draws the scenes; see `liquid_nav_sim.tasks.registry.TASKS`.
         renderer: renderer of the cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
         step: physics step, ns.
@@ -123,11 +124,10 @@ class WorldConfig:
             raise SimulationError(
                 f"WorldConfig.sensors must have different names, got {', '.join(names)}"
             )
-        if not isinstance(self.appearance, str) or self.appearance not in FAMILIES:
-            raise SimulationError(
-                f"WorldConfig.appearance must be one of {', '.join(FAMILIES)}, "
-                f"got {self.appearance!r}"
-            )
+        try:
+            family_of(self.appearance)
+        except SimulationError as error:
+            raise SimulationError(f"WorldConfig.appearance {self.appearance!r}: {error}") from error
         check_renderer("WorldConfig.renderer", self.renderer)
         if not all(isinstance(fault, Fault) for fault in self.faults):
             raise SimulationError(f"WorldConfig.faults must be Faults, got {self.faults!r}")
@@ -149,6 +149,7 @@ class WorldConfig:
             ("autopilot", AutopilotModel),
             ("randomisation", VehicleRandomisation),
             ("wind", WindModel),
+            ("appearance", str),
             ("task", Task),
             ("random_faults", RandomFaults),
             ("sensors", Sequence),

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.liquid.cell import LiquidCell, exponential_flow, folded_arrays
+from liquid_nav.liquid.options import check_numbers
 from liquid_nav.liquid.precision import epsilon
 from liquid_nav.liquid.solvers import SolverOptions, make_solver
 from liquid_nav.liquid.synapses import (
@@ -23,6 +24,9 @@ from liquid_nav.liquid.synapses import (
 )
 from liquid_nav.liquid.wiring import Wiring, wiring_polarities
 from liquid_nav.onboard.cells.ltc import FoldedLtc
+
+LONGEST_TAU_MIN = 0.5
+"""Seconds; the time constants must have room above their lower limit."""
 
 
 class LTC(LiquidCell):
@@ -45,7 +49,9 @@ class LTC(LiquidCell):
     Parameters start in the published ranges; those of sigma and mu suit inputs in about [0, 1].
     The published unit of time is arbitrary, however, and with c in 0.4-0.6 the time constant would
     shrink with the number of synapses. Here c is set so that, with all synapses half open, the
-    time constants are log-uniform in 0.05-2 s, which suits control on a scale of seconds.
+    time constants are log-uniform in 0.05-2 s, which suits control on a scale of seconds. Open
+    synapses shorten them, and training may shorten them further; `tau_min` bounds them: then
+    c = softplus(raw) + tau_min (g_leak + sum w), so that c / g >= tau_min with all synapses open.
 
     Args:
         input_size: the number of inputs I.
@@ -59,11 +65,12 @@ class LTC(LiquidCell):
             the dynamics contract: see docs/liquid.md.
         wiring: which synapses exist, and with which sign of E they start. By default all exist,
             with random signs.
+        tau_min: seconds, the lower limit of the time constants; 0 for none, as in the literature.
 
     Raises:
-        ConfigError: if a size is below 1, the solver is unknown or refuses its options (see
-            `SolverOptions`), the package of "dopri5" is missing, or the wiring does not fit.
-            Scripting a cell with "dopri5" raises it too.
+        ConfigError: if a size is below 1, `tau_min` is not in [0, 0.5], the solver is unknown or
+            refuses its options (see `SolverOptions`), the package of "dopri5" is missing, or the
+            wiring does not fit. Scripting a cell with "dopri5" raises it too.
     """
 
     sensory_mask: Tensor
@@ -83,8 +90,13 @@ class LTC(LiquidCell):
         tolerance: float = 1e-6,
         adjoint: bool = False,
         wiring: Wiring | dict[str, Any] | None = None,
+        tau_min: float = 0.0,
     ) -> None:
         super().__init__(input_size, units)
+        check_numbers(tau_min=tau_min)
+        if not 0.0 <= tau_min <= LONGEST_TAU_MIN:
+            raise ConfigError(f"tau_min must be in [0, {LONGEST_TAU_MIN}] s, got {tau_min}")
+        self.tau_min = float(tau_min)
         options = SolverOptions(max_step, max_substeps, tolerance, adjoint)
         self.solver = make_solver(solver, options)
         sensory, recurrent = wiring_polarities(wiring, input_size, units)
@@ -124,9 +136,12 @@ class LTC(LiquidCell):
         weight = torch.empty(self.units, self.input_size + self.units, dtype=self.v_leak.dtype)
         leak = torch.empty_like(self.v_leak).uniform_(1e-3, 1.0)
         weight.uniform_(1e-3, 1.0)
-        spread = torch.linspace(math.log(0.05), math.log(2.0), self.units, dtype=leak.dtype)
+        # Half open, a neuron is at most twice as slow as all open: the floor must be below that.
+        fastest = max(0.05, 3.0 * self.tau_min)
+        spread = torch.linspace(math.log(fastest), math.log(2.0), self.units, dtype=leak.dtype)
         mask = torch.cat((self.sensory_mask, self.recurrent_mask), 1)
-        capacitance = torch.exp(spread) * (leak + 0.5 * (weight * mask).sum(1))
+        total = (weight * mask).sum(1)
+        capacitance = torch.exp(spread) * (leak + 0.5 * total) - self.tau_min * (leak + total)
         self.capacitance_raw.copy_(_inverse_softplus(capacitance - self.min_capacitance))
         self.leak_raw.copy_(_inverse_softplus(leak - self.min_leak))
         self.v_leak.uniform_(-0.2, 0.2)
@@ -257,7 +272,11 @@ class LTC(LiquidCell):
         return low, highest_target(leak, v_leak, weight, reversal) + margin
 
     def _capacitance(self) -> Tensor:
-        return functional.softplus(self.capacitance_raw) + self.min_capacitance
+        capacitance = functional.softplus(self.capacitance_raw) + self.min_capacitance
+        if self.tau_min > 0.0:
+            opened = self._sensory_weight().sum(1) + self._recurrent_weight().sum(1)
+            capacitance = capacitance + self.tau_min * (self._leak() + opened)
+        return capacitance
 
     def _leak(self) -> Tensor:
         return functional.softplus(self.leak_raw) + self.min_leak

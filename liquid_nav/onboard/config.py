@@ -31,10 +31,19 @@ class PolicyConfig:
         units: neurons of the cell.
         cell_options: further arguments of the cell, plain JSON (a wiring as `Wiring.to_dict`).
         limits: range of the head, whose output is tanh times ``limits.magnitude``.
+        direct: channels whose features the head reads from the latch, beside the state of the
+            core; by default (None) every channel but the IMU. A measurement of a direct channel
+            changes the command the moment it arrives, which is right for a frame: it is late
+            already. Of the IMU it is wrong. One sample on a vibrating vehicle is mostly noise,
+            and a head that reads it passes the noise on at the full rate of the sensor; an
+            autopilot that differentiates its setpoint answers by ringing. The IMU therefore
+            reaches the command through the state only: a sample leaves the command as it is and
+            turns its rate of change, which the time constants of the cell bound. Bundles from
+            before this field read every channel directly.
 
     Raises:
-        ConfigError: on a field of another type, a size that is not positive, no encoder, or two
-            encoders of one channel.
+        ConfigError: on a field of another type, a size that is not positive, no encoder, two
+            encoders of one channel, or a direct channel without an encoder.
 
     """
 
@@ -43,6 +52,7 @@ class PolicyConfig:
     units: int = 48
     cell_options: dict[str, Any] = field(default_factory=dict)
     limits: CommandLimits = field(default_factory=CommandLimits)
+    direct: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.units, int) or isinstance(self.units, bool):
@@ -66,6 +76,28 @@ class PolicyConfig:
         if len(self.by_channel) < len(self.encoders):
             names = ", ".join(encoder.channel for encoder in self.encoders)
             raise ConfigError(f"a policy must have one encoder for each channel, got {names}")
+        if self.direct is None:
+            direct = tuple(channel for channel in self.by_channel if channel != Channel.IMU)
+        else:
+            direct = self._channels("direct", self.direct)
+        object.__setattr__(self, "direct", direct)
+
+    def _channels(self, name: str, given: object) -> tuple[Channel, ...]:
+        """Return the channels of a field in the order of the latch.
+
+        Raises:
+            ConfigError: if they are not a tuple of names, or the policy does not read one of them.
+
+        """
+        if not isinstance(given, tuple) or not all(isinstance(item, str) for item in given):
+            raise ConfigError(f"{name} of a policy must be a tuple of channels, got {given!r:.120}")
+        known = self.by_channel
+        if not set(given) <= known.keys():
+            raise ConfigError(
+                f"{name} of a policy must be channels that it reads ({', '.join(known)}), got "
+                f"{', '.join(given)}"
+            )
+        return tuple(channel for channel in known if channel in given)
 
     @property
     def by_channel(self) -> dict[Channel, Encoder]:
@@ -114,11 +146,14 @@ class PolicyConfig:
         """Convert to plain JSON types; `from_dict` converts back."""
         encoders = [encoder.to_dict() for encoder in self.encoders]
         fields = {name: getattr(self, name) for name in ("cell", "units", "cell_options")}
-        return {"encoders": encoders, **fields, "limits": asdict(self.limits)}
+        direct = [channel.value for channel in self.by_channel if channel in (self.direct or ())]
+        return {"encoders": encoders, **fields, "limits": asdict(self.limits), "direct": direct}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PolicyConfig":
-        """Build from what `to_dict` gave, or from the manifest of a bundle of format 1.
+        """Build from what `to_dict` gave, or from the manifest of an older bundle.
+
+        Those of format 1 have camera and IMU only; without `direct`, every channel is direct.
 
         Raises:
             ConfigError: on a missing, unknown or ill-typed field.
@@ -128,7 +163,8 @@ class PolicyConfig:
             fields = dict(data) if "encoders" in data else _from_format_1(data)
             encoders = tuple(map(encoder_from_dict, fields.pop("encoders")))
             limits = CommandLimits(**fields.pop("limits"))
-            return cls(encoders=encoders, limits=limits, **fields)
+            direct = fields.pop("direct", [encoder.channel for encoder in encoders])
+            return cls(encoders=encoders, limits=limits, direct=tuple(direct), **fields)
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ConfigError(f"not a policy configuration: {error!r}") from error
 

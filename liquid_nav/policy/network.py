@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from liquid_nav.liquid import make_cell
 from liquid_nav.onboard.config import PolicyConfig
@@ -19,7 +20,8 @@ class PolicyNetwork(nn.Module):
     The *latch* (B, L) holds the newest features of each channel, in the order of the encoders; the
     *state* (B, S) is that of the liquid core. In `on_event` the state first flows over the
     time since the last event under the old latch, then the measurement enters the latch. The head
-    reads state and latch, so a measurement acts at once.
+    reads the state and, of the latch, the features of `PolicyConfig.direct`: their measurements
+    act at once, all others through the state.
 
     Args:
         config: architecture of the network.
@@ -27,6 +29,7 @@ class PolicyNetwork(nn.Module):
     """
 
     scale: Tensor
+    head_mask: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -36,11 +39,23 @@ class PolicyNetwork(nn.Module):
         )
         self.core = make_cell(config.cell, self.latch_size, config.units, **config.cell_options)
         self.head = nn.Linear(self.core.units + self.latch_size, 4)
+        # A mask keeps one head for all policies: the runtimes need not know what it reads.
+        head_mask = torch.ones_like(self.head.weight)
+        for channel, place in config.layout.items():
+            if channel not in (config.direct or ()):
+                head_mask[:, self.core.units + place.start : self.core.units + place.stop] = 0.0
+        self.register_buffer("head_mask", head_mask, persistent=False)
         self.register_buffer("scale", torch.tensor(config.limits.magnitude))
 
     def forward(self, state: Tensor, latch: Tensor) -> Tensor:
         """Read commands (..., 4) off state (..., S) and latch (..., L): m/s and rad/s."""
-        return torch.tanh(self.head(torch.cat((self.core.read(state), latch), dim=-1))) * self.scale
+        known = torch.cat((self.core.read(state), latch), dim=-1)
+        return torch.tanh(functional.linear(known, self.head_weight(), self.head.bias)) * self.scale
+
+    @torch.jit.export
+    def head_weight(self) -> Tensor:
+        """Give the weight (4, S + L) of the head, zero where it reads no direct channel."""
+        return self.head.weight * self.head_mask
 
     @torch.jit.export
     def initial(self, batch: int) -> tuple[Tensor, Tensor]:

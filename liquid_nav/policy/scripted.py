@@ -132,7 +132,7 @@ def folded(network: PolicyNetwork) -> FoldedNetwork:
     return FoldedNetwork(
         core,
         {Channel(name): encoder.fold() for name, encoder in encoders},
-        head_weight=network.head.weight.detach().numpy().copy(),
+        head_weight=network.head_weight().numpy().copy(),
         head_bias=network.head.bias.detach().numpy().copy(),
         scale=network.scale.numpy().copy(),
     )

@@ -129,6 +129,22 @@ def test_parameters_start_in_the_published_ranges_and_time_constants_suit_second
     assert 1.0 < tau.max() < 4.0
 
 
+@pytest.mark.parametrize("tau_min", [0.02, 0.05, 0.5])
+def test_no_weights_make_a_neuron_faster_than_tau_min(tau_min: float) -> None:
+    torch.manual_seed(1)
+    cell = LTC(8, 16, tau_min=tau_min)
+    fastest = cell.bounds()[2]
+    assert fastest.min() >= tau_min * (1 - 1e-5)
+    # Time constants start log-uniform, the slowest neurons at 2 s.
+    assert cell.gates(torch.rand(5, 8), torch.zeros(5, 16))[1].max() > 1.0
+    with torch.no_grad():
+        for weight in cell.parameters():
+            weight.add_(torch.randn_like(weight).abs(), alpha=30.0)
+        cell.capacitance_raw.fill_(-100.0)
+    _, tau = cell.gates(torch.full((1, 8), 1e6), torch.rand(1, 16))
+    assert tau.min() >= tau_min * (1 - 1e-5)
+
+
 def test_bounds_are_met_when_the_synapses_can_be_opened_one_by_one() -> None:
     cell = seeded_cell("ltc", {}, input_size=5, units=2)
     assert isinstance(cell, LTC)
@@ -155,6 +171,8 @@ def test_bounds_are_met_when_the_synapses_can_be_opened_one_by_one() -> None:
         {"max_step": 0.0},
         {"max_step": float("nan")},
         {"max_substeps": 0},
+        {"tau_min": -0.1},
+        {"tau_min": 3.0},
         {"no_such_option": 1},
     ],
 )

@@ -27,7 +27,7 @@ NATIVE_CASES: list[tuple[str, dict[str, Any]]] = [
     ("liquid_flow", {"gates": "input"}),
     ("liquid_flow", {"lipschitz": 0.7}),
     ("ltc", {}),
-    ("ltc", {"max_step": 0.1, "max_substeps": 3}),
+    ("ltc", {"max_step": 0.1, "max_substeps": 3, "tau_min": 0.1}),
 ]
 each_cell = pytest.mark.parametrize(("name", "options"), NATIVE_CASES, ids=str)
 each_path = pytest.mark.parametrize("path", PATHS)
