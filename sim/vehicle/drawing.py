@@ -34,7 +34,7 @@ def draw_vehicle(
     share: Iterator[float] = iter(rng.random(20).tolist())
 
     def even(low: float, high: float) -> float:
-        return float(low + (high - low) * next(share))
+        return low + (high - low) * next(share)
 
     def even_in_log(low: float, high: float) -> float:
         return low * math.pow(high / low, next(share))
