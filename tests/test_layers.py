@@ -42,6 +42,7 @@ ROOMS = {
         ("sensors",),
         ("tasks",),
         ("config",),
+        ("families",),
         ("world",),
         ("gym",),
     ),
