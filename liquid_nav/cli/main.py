@@ -21,6 +21,7 @@ import tyro
 
 from liquid_nav import __version__
 from liquid_nav.cli.dataset import Dataset
+from liquid_nav.cli.eval import Eval
 from liquid_nav.cli.fly import Fly
 from liquid_nav.cli.replay import Replay
 from liquid_nav.cli.train import Train
@@ -36,6 +37,7 @@ DESCRIPTION = (
 # that its options take: Dataset has no such options.
 Command = (
     Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Fly, tyro.conf.subcommand("fly")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Train, tyro.conf.subcommand("train")]

@@ -26,6 +26,11 @@ def _default_units(_: str) -> str:
     return f"(default: {PolicyConfig.units})"
 
 
+SLOW = {"liquid_flow": {"tau_min": 0.05}}
+"""Options of cells that are trained anew. Noise of the IMU reaches the command through the liquid
+state only, so the smallest time constant bounds how much of it does: at 10 Hz a third passes."""
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a policy in the simulator by imitation of an expert.
@@ -85,6 +90,8 @@ class Train:
             cell=policy.cell if self.cell is None else self.cell,
             units=policy.units if self.units is None else self.units,
         )
+        if not policy.cell_options and policy.cell in SLOW:
+            policy = replace(policy, cell_options=SLOW[policy.cell])
         # An architecture that makes no sense fails here, before there is a run directory.
         PolicyNetwork(policy)
         world = WorldConfig(task=make_task(self.task, self.difficulty))

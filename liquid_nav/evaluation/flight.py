@@ -80,6 +80,7 @@ def fly(
     pilot: Pilot,
     seed: int,
     watch: Callable[[Event, Command], None] | None = None,
+    seen: Callable[[Event], Event] | None = None,
 ) -> Flight:
     """Fly the flight of `seed` to its end.
 
@@ -88,6 +89,8 @@ def fly(
         pilot: gives the commands; reset here.
         seed: seed of scene and disturbances.
         watch: called after each event with the command after it; its time is not counted.
+        seen: gives the event that the pilot and `watch` get in place of one of the world; None
+            leaves all as they are.
 
     """
     world.reset(seed)
@@ -98,6 +101,8 @@ def fly(
     watching = 0.0
     begin = time.perf_counter()
     for event in events(world, pilot.channels):
+        if seen is not None:
+            event = seen(event)
         handed = time.perf_counter()
         pilot.on_event(event)
         command = pilot.command(event.arrival)

@@ -1,14 +1,18 @@
-"""One flight for training, drawn by its seed, from the take-off to the episode's file."""
+"""One flight for training, drawn by its seed, from the take-off to its file."""
 
 import functools
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from liquid_nav.controller import Controller
-from liquid_nav.learning.rollout import Bursts, randomised, record
-from liquid_nav.learning.sensing import fitted
+from liquid_nav.files import write_whole
+from liquid_nav.learning.conditions import randomised
+from liquid_nav.learning.rollout import Bursts, record
+from liquid_nav.learning.sensing import events, fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
 from liquid_nav_sim.config import WorldConfig
@@ -16,14 +20,17 @@ from liquid_nav_sim.world import World
 
 
 class Job(NamedTuple):
-    """A flight to record.
+    """A flight to fly.
 
     Attributes:
         config: conditions around which those of the flight are drawn.
         encoders: encoders that read the events of the episode.
         bundle: model bundle of the policy that flies; None lets the expert fly.
         seed: seed of the flight.
-        path: path of the episode's file.
+        path: path of its file: an episode to learn from, or the outcome if it only judges.
+        difficulty: the flight has one drawn between 0 and this; None for that of `config`.
+        drawn: whether the conditions are drawn around those of `config`.
+        judges: whether the flight judges the policy. Then nothing pushes it off its path.
 
     """
 
@@ -32,21 +39,45 @@ class Job(NamedTuple):
     bundle: Path | None
     seed: int
     path: Path
+    difficulty: float | None = None
+    drawn: bool = True
+    judges: bool = False
+
+    def fly(self) -> None:
+        """Fly and save the flight."""
+        fly(self)
 
 
 def fly(job: Job) -> None:
-    """Fly and save one flight."""
-    config, encoders, bundle, seed, path = job
-    rng = np.random.default_rng([seed, 7])
-    world = _world()
-    world.config = randomised(fitted(config, {encoder.channel for encoder in encoders}), rng)
-    controller = None
-    if bundle is not None:
-        controller = Controller(load_policy(bundle)[0])
-        bursts = Bursts(rate=0.25 if rng.random() < 0.5 else 0.0, rng=rng)
-    else:
-        bursts = Bursts(rate=0.5, rng=rng)
-    record(world, seed, controller, bursts, encoders).save(path)
+    """Fly one flight and save what it gives."""
+    rng = np.random.default_rng([job.seed, 7])
+    channels = {encoder.channel for encoder in job.encoders}
+    world, config = _world(), fitted(job.config, channels)
+    if job.difficulty is not None:
+        task = replace(config.task, difficulty=float(rng.uniform(0, job.difficulty)))
+        config = replace(config, task=task)
+    world.config = randomised(config, rng) if job.drawn else config
+    controller = None if job.bundle is None else Controller(load_policy(job.bundle)[0])
+    if job.judges:
+        assert controller is not None
+        _judge(world, controller, job.seed, job.path)
+        return
+    # The expert is always disturbed, and a policy in half of its flights.
+    rate = 0.5 if controller is None else 0.25 * (rng.random() < 0.5)
+    bursts = Bursts(rate=rate, rng=rng)
+    record(world, job.seed, controller, bursts, job.encoders).save(job.path)
+
+
+def _judge(world: World, controller: Controller, seed: int, path: Path) -> None:
+    """Fly without labels, and save the outcome."""
+    world.reset(seed)
+    controller.reset()
+    for event in events(world, controller.channels):
+        controller.on_event(event)
+        world.command(controller.command(event.arrival))
+    assert world.outcome is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps({"outcome": world.outcome.value}) + "\n")
 
 
 @functools.cache

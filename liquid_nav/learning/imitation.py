@@ -1,12 +1,16 @@
 """Imitation: behaviour cloning of an expert, then DAgger (Ross et al. 2011).
 
-Round 0 records flights of the expert, which bursts of wrong commands push off its path. Every later
-round flies the policy of the round before, lets the expert label the events of these flights, and
-trains on all flights so far. A run can be interrupted at any time and continued, see
-`liquid_nav.learning.runs`.
+Rounds 0 and 1 learn from flights of the expert, which bursts of wrong commands push off its path.
+From round 2 on, policies fly and the expert labels the events of their flights. Every round trains
+on all flights so far.
+
+Flights and optimisation overlap: while a round is trained, other processes fly for the next round
+with the policy of the round before, and judge that policy on scenes of their own. What flies is
+fixed by the numbers of the rounds and not by time, so a run that is interrupted and continued gives
+the weights of one that is not. See `liquid_nav.learning.runs`.
 """
 
-import math
+import os
 import platform
 import time
 from collections import Counter
@@ -18,20 +22,18 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor, nn
 
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import Channel
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder, rates
 from liquid_nav.learning.flights import Job
+from liquid_nav.learning.learner import Learner
 from liquid_nav.learning.log import RoundLog
-from liquid_nav.learning.losses import command_loss, sight_loss
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.runs import Run, locked
-from liquid_nav.learning.sequences import PieceStream, unroll
-from liquid_nav.learning.workers import record_all
+from liquid_nav.learning.validation import Score, Validation
+from liquid_nav.learning.workers import Flights
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network
@@ -62,7 +64,7 @@ def train(
         start: model bundle whose weights training starts from; by default they are random.
 
     Returns:
-        The path of the trained model bundle.
+        The path of the model bundle of the best round.
 
     Raises:
         BundleError: when `start` cannot be read.
@@ -87,9 +89,7 @@ def train(
             network,
             origin,
         )
-        for round_ in range(config.rounds + 1):
-            trainer.round(round_)
-    trainer.conclude()
+        trainer.run_rounds()
     return trainer.run.bundle
 
 
@@ -107,48 +107,80 @@ class _Trainer:
         network: PolicyNetwork,
         start: Mapping[str, Any],
     ) -> None:
-        self.network, self.start = network, start
+        self.start, self.recorded, self.console = start, recorded, console
         self.config, self.policy, self.world = config, policy, world
-        self.console = console
-        self.recorded = recorded
         self.run = Run(out, self._settings())
-        camera = policy.by_channel.get(Channel.CAMERA)
-        self.sight_head = nn.Identity() if camera is None else nn.Linear(camera.features, 4)
-        self.optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
-        self.rng = np.random.default_rng([config.seed, 1])
-        self.finished_rounds, self.step, self.seconds = 0, 0, 0.0
+        self.learner = Learner(network, policy, config)
+        self.validation = Validation(self.run, world, policy.encoders, config.validation)
+        self.finished_rounds, self.seconds = 0, 0.0
         self.outcomes: list[dict[str, int]] = []
         self.episodes = list(recorded)
         self._continue()
+        self._began = time.monotonic() - self.seconds
+        self._threads = torch.get_num_threads()
 
-    def round(self, number: int) -> None:
-        """Record the flights of a round, and train on all flights so far.
-
-        Of a round that was finished before, the flights are loaded and nothing else is done. What
-        an attempt that was interrupted has logged is replaced by what this one logs.
-        """
-        if number < self.finished_rounds:
+    def run_rounds(self) -> None:
+        """Train all rounds, and judge the policies of the last ones."""
+        rounds = range(self.config.rounds + 1)
+        for number in range(self.finished_rounds):
             self._load(number)
-            return
-        with RoundLog(self.run.logs, number) as self.log:
-            self._record(number)
-            last = number == self.config.rounds
-            epochs = self.config.epochs if number else self.config.first_epochs
-            self._train(number, self.config.last_epochs if last else epochs, decay=last)
-        self.finished_rounds = number + 1
-        manifest = Manifest(self.world.task.name, self.policy, self._provenance(), {})
-        self.run.keep(number, self.network, manifest, self._state())
-
-    def conclude(self) -> None:
-        """Tell what is not known about the trained policy."""
+        self._announce(self.finished_rounds)
+        for number in range(self.finished_rounds, len(rounds)):
+            self._load(number)
+            self._round(number)
+        last = rounds[-1]
+        self._judge(rounds)
+        with RoundLog(self.run.logs, len(rounds)) as log:
+            self._log_score(last, log)
+        self._tell_score(last)
+        best = self.validation.best(rounds)
+        self.run.publish(best, rounds[-2:])
         self.console.print(
-            f"{self.run.bundle} holds the policy of round {self.config.rounds}, which has not flown"
-            f" yet: liquid-nav fly --model {self.run.bundle}",
-            soft_wrap=True,
+            f"{self.run.bundle} holds the policy of round {best} of {last}", soft_wrap=True
         )
 
-    def _parameters(self) -> list[nn.Parameter]:
-        return [*self.network.parameters(), *self.sight_head.parameters()]
+    def _round(self, number: int) -> None:
+        """Train a round, while other processes fly for the next one.
+
+        What an attempt that was interrupted has logged is replaced by what this one logs.
+        """
+        config, last = self.config, number == self.config.rounds
+        jobs = [] if last else self._missing_flights(number + 1)
+        jobs += self.validation.jobs(number - 1) if number else []
+        # The optimiser has the cores on which nothing flies, and at least one.
+        beside = max(config.workers - 1, min(config.workers, 1))
+        free = (os.cpu_count() or 1) - beside
+        torch.set_num_threads(max(1, min(free, self._threads)))
+        flights = Flights(jobs, beside)
+        try:
+            with RoundLog(self.run.logs, number) as log:
+                steps = (
+                    config.last_steps if last else config.steps if number else config.first_steps
+                )
+                with progress_bar(self.console, f"round {number}: training", steps) as advance:
+                    loss = self.learner.train(self.episodes, steps, log, last, advance)
+                self._wait(f"round {number}: other flights", flights)
+                self._log_success(number, log)
+        finally:
+            flights.close()
+        self.finished_rounds = number + 1
+        self.seconds = time.monotonic() - self._began
+        manifest = Manifest(self.world.task.name, self.policy, self._provenance(), {})
+        self.run.keep(number, self.learner.policy, manifest, self._state())
+        self._publish()
+        self.console.print(f"round {number}: {steps} steps, loss {loss:.4f}", soft_wrap=True)
+        if number:
+            self._tell_score(number - 1)
+
+    def _judge(self, rounds: Sequence[int]) -> None:
+        """Fly the missing flights that judge those policies of some rounds that are still there."""
+        there = [number for number in rounds if self.run.model(number).exists()]
+        self._fly("validation", [job for number in there for job in self.validation.jobs(number)])
+
+    def _publish(self) -> None:
+        """Offer the best policy so far, and keep what the next rounds need."""
+        newest = self.finished_rounds - 1
+        self.run.publish(self.validation.best(range(newest + 1)), {newest, newest - 1})
 
     def _flights(self, number: int) -> dict[int, Path]:
         """Give the file of each flight of a round, by its seed."""
@@ -156,48 +188,56 @@ class _Trainer:
         seeds = range(number * ROUND_SEEDS, number * ROUND_SEEDS + count)
         return {seed: self.run.episode(number, seed) for seed in seeds}
 
-    def _record(self, number: int) -> None:
-        """Fly the flights of a round that are not on disk yet, and load all of them."""
-        paths = self._flights(number)
-        there = sum(path.exists() for path in paths.values())
-        if paths[min(paths)].parent.exists():
+    def _missing_flights(self, number: int) -> list[Job]:
+        """List the flights of a round that are to be flown."""
+        if number > self.config.rounds:
+            return []
+        bundle = self.run.model(number - 2) if number >= 2 else None
+        # Difficulty grows over the first half of the rounds, to twice that of the run.
+        growth = min(1.0, 2 * number / max(self.config.rounds, 1))
+        difficulty = min(1.0, self.world.task.difficulty * (1 + growth))
+        return [
+            Job(self.world, self.policy.encoders, bundle, seed, path, difficulty)
+            for seed, path in self._flights(number).items()
+            if not path.exists()
+        ]
+
+    def _announce(self, number: int) -> None:
+        """Tell with which round a run goes on that was interrupted."""
+        flights = list(self._flights(number).values())
+        if number <= self.config.rounds and flights[0].parent.exists():
+            there = sum(path.exists() for path in flights)
             self.console.print(
-                f"round {number} was interrupted and starts again; "
-                f"{there} of its {len(paths)} flights are there"
+                f"round {number} starts from its beginning; "
+                f"{there} of its {len(flights)} flights are there"
             )
-        self._load(number)
-        outcomes = self.outcomes[-1]
-        self.console.print(
-            f"round {number}: {sum(map(len, self.episodes))} events in all; flights of the "
-            f"{_pilot(number)}: "
-            + ", ".join(f"{name} {times}/{len(paths)}" for name, times in outcomes.items())
-        )
-        success = outcomes[Outcome.SUCCESS.value] / len(paths)
-        if number:
-            # A point is at the round that made the policy, not at the one that flew it.
-            self.log.add_scalar("flights/success_of_policy", success, number - 1)
-        else:
-            self.log.add_scalar("flights/success_of_expert", success, 0)
+
+    def _fly(self, title: str, jobs: list[Job]) -> None:
+        """Fly and wait."""
+        if not jobs:
+            return
+        flights = Flights(jobs, self.config.workers)
+        try:
+            self._wait(title, flights)
+        finally:
+            flights.close()
+
+    def _wait(self, title: str, flights: Flights) -> None:
+        with progress_bar(self.console, title, len(flights)) as advance:
+            for _ in flights:
+                advance()
 
     def _load(self, number: int) -> None:
-        """Load the flights of a round, fly those that are missing, and count the outcomes."""
+        """Load the flights of a round, and count their outcomes."""
         paths = self._flights(number)
-        missing = {seed: path for seed, path in paths.items() if not path.exists()}
+        missing = [path for path in paths.values() if not path.exists()]
         # The policy that flew the flights of a finished round is gone.
-        once = 0 < number < self.finished_rounds
+        once = 2 <= number < self.finished_rounds
         advice = "choose another folder for a new run" if once else "delete it to fly it again"
         if missing and once:
-            path = next(iter(missing.values()))
-            raise EpisodeError(f"{path} is missing, and cannot be flown again: {advice}")
-        bundle = self.run.bundle if number else None
-        jobs = [
-            Job(self.world, self.policy.encoders, bundle, seed, path)
-            for seed, path in missing.items()
-        ]
-        if jobs:
-            with progress_bar(self.console, f"round {number}: flights", len(jobs)) as advance:
-                for _ in record_all(jobs, self.config.workers):
-                    advance()
+            raise EpisodeError(f"{missing[0]} is missing, and cannot be flown again: {advice}")
+        if missing:
+            self._fly(f"round {number}: flights", self._missing_flights(number))
         try:
             flown = [Episode.load(path) for path in paths.values()]
         except EpisodeError as error:
@@ -205,46 +245,39 @@ class _Trainer:
         self.episodes += flown
         tally = Counter(str(episode.outcome) for episode in flown)
         self.outcomes.append({outcome.value: tally[outcome.value] for outcome in Outcome})
+        if number >= self.finished_rounds:
+            self.console.print(
+                f"round {number}: {sum(map(len, self.episodes))} events in all; flights of the "
+                f"{_pilot(number)}: "
+                + ", ".join(f"{name} {n}/{len(paths)}" for name, n in self.outcomes[-1].items()),
+                soft_wrap=True,
+            )
 
-    def _train(self, number: int, epochs: float, decay: bool) -> None:
-        """Pass over all flights so far; with `decay` the learning rate falls to zero."""
-        lanes, length = self.config.lanes, self.config.length
-        encoders = self.policy.encoders
-        stream = PieceStream(self.episodes, lanes, length, self.rng, encoders=encoders)
-        steps = max(1, round(epochs * stream.batches_per_epoch()))
-        begin = time.perf_counter()
-        state, latch = self.network.initial(self.config.lanes)
-        self.network.train()
-        running = 0.0
-        with progress_bar(self.console, f"round {number}: training", steps) as advance:
-            for index, batch in zip(range(steps), stream, strict=False):
-                rate = self.config.learning_rate
-                if decay:
-                    rate *= 0.5 * (1 + math.cos(math.pi * index / steps))
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate
-                start_state, start_latch = self.network.initial(self.config.lanes)
-                fresh = batch.fresh.unsqueeze(1)
-                state = torch.where(fresh, start_state, state.detach())
-                latch = torch.where(fresh, start_latch, latch.detach())
-                commands, encoded, state, latch = unroll(self.network, batch, state, latch)
-                imitation = command_loss(commands, batch)
-                sight = torch.zeros(())
-                if Channel.CAMERA in encoded:
-                    sight = sight_loss(self.sight_head(encoded[Channel.CAMERA]), batch.sight)
-                self.optimiser.zero_grad()
-                (imitation + self.config.auxiliary * sight).backward()
-                norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.clip)
-                self.optimiser.step()
-                self.step += 1
-                self.log.add_scalar("loss/imitation", imitation.item(), self.step)
-                self.log.add_scalar("loss/sight", sight.item(), self.step)
-                self.log.add_scalar("gradient_norm", norm.item(), self.step)
-                _check_finite(number, imitation, norm)
-                running += (imitation.item() - running) * max(0.02, 1 / (index + 1))
-                advance(f"loss {running:.4f}")
-        self.seconds += time.perf_counter() - begin
-        self.console.print(f"round {number}: {steps} steps, loss {running:.4f}")
+    def _log_success(self, number: int, log: RoundLog) -> None:
+        """Log the successes of who flew; that of a policy is at the round that made it."""
+        success = self.outcomes[number][Outcome.SUCCESS.value] / len(self._flights(number))
+        name = "flights/success_of_policy" if number >= 2 else "flights/success_of_expert"
+        log.add_scalar(name, success, number - 2 if number >= 2 else number)
+        if number:
+            self._log_score(number - 1, log)
+
+    def _log_score(self, number: int, log: RoundLog) -> None:
+        score = self.validation.score(number)
+        if score is not None and score.flights:
+            log.add_scalar("validation/nominal", score.nominal / score.flights, number)
+            log.add_scalar("validation/drawn", score.drawn / score.flights, number)
+
+    def _tell_score(self, number: int) -> None:
+        score = self.validation.score(number)
+        if score is not None and score.flights:
+            self.console.print(
+                f"validation of the policy of round {number}, {self._minutes():.1f} minutes after "
+                f"the start of the run: {score}",
+                soft_wrap=True,
+            )
+
+    def _minutes(self) -> float:
+        return (time.monotonic() - self._began) / 60
 
     def _settings(self) -> dict[str, Any]:
         """Collect what the result of the run depends on."""
@@ -260,14 +293,10 @@ class _Trainer:
         return settings
 
     def _state(self) -> dict[str, Any]:
-        """Collect what training needs to continue after a round, except the network's weights."""
+        """Collect what training needs to continue after a round, except the policy's weights."""
         return {
-            "sight_head": self.sight_head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "torch_rng": torch.get_rng_state(),
+            "learner": self.learner.state(),
             "finished_rounds": self.finished_rounds,
-            "step": self.step,
             "seconds": self.seconds,
         }
 
@@ -277,19 +306,25 @@ class _Trainer:
         if kept is None:
             return
         try:
-            self.network.load_state_dict(kept.network.state_dict())
-            self.sight_head.load_state_dict(kept.state["sight_head"])
-            self.optimiser.load_state_dict(kept.state["optimiser"])
-            self.rng.bit_generator.state = kept.state["rng"]
-            torch.set_rng_state(kept.state["torch_rng"])
+            self.learner.load(kept.network, kept.state["learner"])
             self.finished_rounds = kept.state["finished_rounds"]
-            self.step, self.seconds = kept.state["step"], kept.state["seconds"]
+            self.seconds = kept.state["seconds"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{self.run.path} holds a training state of another version, which cannot be "
                 f"continued: {error!r}"
             ) from error
+        # The newest policy is judged beside the next round.
+        self._judge(range(self.finished_rounds - 1))
+        self._publish()
         self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
+
+    def _scores(self) -> list[dict[str, int] | None]:
+        """Successes in validation of each round so far; None of one that has not been judged."""
+        scores: list[Score | None] = [
+            self.validation.score(number) for number in range(self.finished_rounds)
+        ]
+        return [None if score is None else asdict(score) for score in scores]
 
     def _provenance(self) -> Mapping[str, Any]:
         """Describe for the manifest how the policy was trained."""
@@ -304,11 +339,12 @@ class _Trainer:
             "events": sum(map(len, self.episodes)),
             "frames": sum(len(episode.sight) for episode in self.episodes),
             "rates": rates(self.episodes),
-            "optimiser_steps": self.step,
+            "optimiser_steps": self.learner.steps,
             "training_seconds": round(self.seconds),
             "outcomes_by_round": self.outcomes,
             # Whose outcomes these are: the policy of this bundle has not flown.
             "flown_by": [_pilot(number) for number in range(len(self.outcomes))],
+            "validation": self._scores(),
             "flight_seeds": f"below {SEED_LIMIT}",
             "versions": {
                 "liquid_nav": __version__,
@@ -342,18 +378,9 @@ def _initial_network(
     }
 
 
-def _check_finite(round_: int, loss: Tensor, norm: Tensor) -> None:
-    """Raise ConfigError if training has diverged; it would go on with weights that are NaN."""
-    if not (loss.isfinite() and norm.isfinite()):
-        raise ConfigError(
-            f"training diverged in round {round_}: the loss is {loss.item():g} and the norm of its "
-            f"gradient {norm.item():g}; a lower --learning-rate may help"
-        )
-
-
 def _pilot(number: int) -> str:
     """Tell who flies the flights of a round."""
-    return f"policy of round {number - 1}" if number else "expert"
+    return f"policy of round {number - 2}" if number >= 2 else "expert"
 
 
 def _task(world: WorldConfig) -> dict[str, Any]:

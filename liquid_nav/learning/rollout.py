@@ -2,43 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
-from liquid_nav.events import SECOND, CameraFrame, Channel
+from liquid_nav.events import SECOND, CameraFrame
 from liquid_nav.learning.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
 from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
-from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.frames import CameraModel, View
-from liquid_nav_sim.world import World
+from liquid_nav_sim.world import Outcome, World
 
-
-def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
-    """Draw the conditions of one training flight around, and wider than, those of `config`."""
-    wind = config.wind
-    for sensor in config.sensors:
-        timing = sensor.timing
-        if sensor.model.channel is Channel.CAMERA:
-            timing = replace(
-                timing,
-                rate=timing.rate * rng.uniform(0.7, 1.2),
-                latency=timing.latency * rng.uniform(0.5, 2.5),
-                latency_jitter=timing.latency_jitter * rng.uniform(0.5, 2.0),
-                drop=min(0.6, rng.exponential(2 * timing.drop)),
-            )
-        elif sensor.model.channel is Channel.IMU:
-            timing = replace(timing, drop=min(0.3, rng.exponential(2 * timing.drop)))
-        config = config.with_sensor(sensor.name, timing=timing)
-    return replace(
-        config,
-        wind=replace(wind, steady=1.5 * wind.steady, gust=wind.gust * rng.uniform(0.5, 2.0)),
-    )
+LONGEST = 16 * SECOND
+"""Training flights end after this time: a policy that is lost gives little more to learn from."""
 
 
 @dataclass
@@ -100,6 +80,8 @@ def record(
     builder, limits = EpisodeBuilder(encoders), CommandLimits()
     for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
+        if now > LONGEST:
+            break
         expert.on_event(event)
         label = expert.command()
         seen = None
@@ -111,8 +93,7 @@ def record(
             controller.on_event(event)
             command = controller.command(now).vector
         world.command(Command(now, *bursts.disturb(now, command, limits)))
-    assert world.outcome is not None
-    return builder.build(world.outcome.value)
+    return builder.build((world.outcome or Outcome.TIMEOUT).value)
 
 
 def sight(world: World, view: View) -> tuple[float, float, float, float]:

@@ -4,16 +4,17 @@ The folder of a run holds::
 
     settings.json         settings of the run; it continues with the same settings only
     data/round2/17.npz    flights, one episode a file
+    validation/002/       outcomes of the flights that judge the policy of round 2
     rounds/002/model/     the model bundle after round 2
     rounds/002/state.pt   the rest of the training state after round 2: optimiser, random numbers
     rounds/002/state.sha256
-    model -> rounds/002/model
+    model -> rounds/002/model   the bundle of the best round so far
     tensorboard/          logs, a file for each round
 
 One process at a time trains in a folder, see `locked`. A round is written to a hidden folder,
 flushed to disk and renamed, so it is there as a whole or not at all: bundle and state always belong
-together. Then the link ``model`` is replaced in one step, and the round before is deleted. A run
-continues from the newest round on disk, after it has repaired the link.
+together. The link ``model`` leads to the best round so far and is replaced in one step. A run
+continues from the newest round on disk.
 """
 
 import fcntl
@@ -22,7 +23,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class Run:
         settings: everything that the run depends on, as plain JSON types.
 
     Attributes:
-        bundle: path of the newest model bundle, a link; it exists once a round is kept.
+        bundle: path of the best model bundle so far, a link; it exists once a round is kept.
         logs: folder of the logs, see `RoundLog`.
 
     Raises:
@@ -123,6 +124,14 @@ class Run:
         """Return the path of the file of one flight."""
         return self.path / "data" / f"round{round_}" / f"{seed}.npz"
 
+    def outcome(self, round_: int, kind: str, seed: int) -> Path:
+        """Return the path of the outcome of a flight that judges the policy of a round."""
+        return self.path / "validation" / f"{round_:03d}" / kind / f"{seed}.json"
+
+    def model(self, round_: int) -> Path:
+        """Return the path of the model bundle of a round, which is there while it is needed."""
+        return self._place(round_) / MODEL
+
     def newest(self) -> KeptRound | None:
         """Read the newest round, or return None if there is none yet.
 
@@ -134,7 +143,6 @@ class Run:
         kept = self._kept()
         if not kept:
             return None
-        self._publish(kept[-1])
         place = kept[-1]
         advice = f"delete {place} to train again on the flights in {self.path / 'data'}"
         try:
@@ -159,7 +167,7 @@ class Run:
     def keep(
         self, round_: int, network: PolicyNetwork, manifest: Manifest, state: Mapping[str, Any]
     ) -> None:
-        """Keep the end of a round in place of the round before.
+        """Keep the end of a round.
 
         Args:
             round_: number of the round.
@@ -169,10 +177,10 @@ class Run:
 
         Raises:
             BundleError: when the bundle cannot be written.
-            OSError: when another file cannot be written; the round before is then still there.
+            OSError: when another file cannot be written; the rounds before are then still there.
 
         """
-        place = self.path / ROUNDS / f"{round_:03d}"
+        place = self._place(round_)
         staging = staging_path(place)
         staging.mkdir(parents=True)
         try:
@@ -186,22 +194,32 @@ class Run:
             replace_folder(staging, place)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self._publish(place)
 
-    def _kept(self) -> list[Path]:
-        """Folders of the kept rounds, oldest first."""
-        return sorted(path for path in (self.path / ROUNDS).glob("*") if path.name.isdigit())
+    def publish(self, best: int, needed: Collection[int]) -> None:
+        """Let the link ``model`` lead to the bundle of the best round.
 
-    def _publish(self, kept: Path) -> None:
-        """Let the link ``model`` point to the bundle of a round, and delete the other rounds."""
-        target = Path(ROUNDS) / kept.name / MODEL
+        Args:
+            best: number of that round.
+            needed: numbers of further rounds that are needed; all others are deleted.
+
+        """
+        target = Path(ROUNDS) / self._place(best).name / MODEL
         if not self.bundle.is_symlink() or self.bundle.readlink() != target:
             link = staging_path(self.bundle)
             link.symlink_to(target)
             put_in_place(link, self.bundle)
         for other in self._kept():
-            if other != kept:
-                shutil.rmtree(other)
+            if int(other.name) not in {best, *needed}:
+                # In one step: a round that is there is whole.
+                leftover = other.rename(staging_path(other))
+                shutil.rmtree(leftover)
+
+    def _kept(self) -> list[Path]:
+        """Folders of the kept rounds, oldest first."""
+        return sorted(path for path in (self.path / ROUNDS).glob("*") if path.name.isdigit())
+
+    def _place(self, round_: int) -> Path:
+        return self.path / ROUNDS / f"{round_:03d}"
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the settings of a new run, or compare them with those of the run on disk."""

@@ -1,10 +1,9 @@
 """Event sequences through the network: batches of episode pieces, unrolled as flight would."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from torch import Tensor
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.episodes import Episode
+from liquid_nav.learning.images import ImageChange
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav.policy import PolicyNetwork
 
@@ -41,9 +41,15 @@ class Batch:
     measured: tuple[Tensor, ...]
     sight: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved["measured"] = tuple(some.to(device) for some in self.measured)
+        return Batch(**{n: v.to(device) if n != "measured" else v for n, v in moved.items()})
+
 
 def unroll(
-    network: PolicyNetwork, batch: Batch, state: Tensor, latch: Tensor
+    network: PolicyNetwork, batch: Batch, state: Tensor, latch: Tensor, fast: bool = False
 ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
     """Run a batch through the network with the numbers that flight gives, event by event.
 
@@ -51,6 +57,7 @@ def unroll(
         network: the policy network; `Batch.channel` counts its encoders.
         batch: the events.
         state, latch: (B, N) and (B, L), what the piece before left.
+        fast: whether frames are encoded in bfloat16.
 
     Returns:
         commands (B, K, 4) right after each event, the encoded measurements by channel, a row for
@@ -58,11 +65,13 @@ def unroll(
 
     """
     pieces, length = batch.channel.shape
-    rows = torch.arange(pieces).unsqueeze(1).expand(pieces, length)
+    rows = torch.arange(pieces, device=latch.device).unsqueeze(1).expand(pieces, length)
     encoded, latches, begin = {}, [], 0
     for index, (channel, encoder) in enumerate(network.encoders.items()):
         own = batch.channel == index
-        features = encoder(batch.measured[index], batch.age[own])
+        bfloat16 = fast and channel == Channel.CAMERA.value
+        with torch.autocast(latch.device.type, torch.bfloat16, enabled=bfloat16):
+            features = encoder(batch.measured[index], batch.age[own]).to(latch.dtype)
         # Row of the newest measurement: that in the latch of before, or one of the piece.
         numbers = (own.flatten().cumsum(0) - 1).view(pieces, length)
         newest = torch.where(own, numbers, -1).cummax(1).values
@@ -100,8 +109,8 @@ class PieceStream:
         episodes: the data.
         lanes: B, the batch size.
         length: K, events in a piece.
-        rng: order of episodes, mirroring and light.
-        augment: mirror half of the episodes left to right and vary the light.
+        rng: order of episodes, mirroring and changes of the images.
+        augment: mirror half of the episodes left to right, and change the images of each.
         encoders: of the network, in its order; events of other channels are left out.
 
     Raises:
@@ -144,7 +153,7 @@ class PieceStream:
         while True:
             episode = self._episodes[int(self._rng.integers(len(self._episodes)))]
             mirrored = self._augment and self._rng.random() < 0.5
-            light = self._rng.uniform(0.65, 1.3) * self._rng.uniform(0.8, 1.25, 3)
+            change = ImageChange.drawn(self._rng).filter(self._rng)
             ids = {encoder.channel: index for index, encoder in enumerate(self._encoders)}
             channel = np.array([ids[name] for name in episode.channels])[episode.channel]
             used = [0] * len(self._encoders)
@@ -159,7 +168,7 @@ class PieceStream:
                         some = encoder.mirrored(some)
                     if encoder.channel == Channel.CAMERA:
                         sight = episode.sight[rows]
-                        some = _relit(some, light) if self._augment and len(some) else some
+                        some = change(some) if self._augment else some
                     measured.append(some)
                 label = episode.label[piece]
                 if mirrored:
@@ -174,14 +183,6 @@ class PieceStream:
                     measured=measured,
                     sight=sight,
                 )
-
-
-def _relit(frames: NDArray[Any], light: NDArray[np.float64]) -> NDArray[Any]:
-    """Scale the colours of frames (F, H, W, 3) by `light` (3,)."""
-    table = np.minimum(np.arange(256)[:, None] * light, 255).astype(np.uint8)
-    _, _, width, _ = frames.shape
-    lit: NDArray[Any] = cv2.LUT(frames.reshape(-1, width, 3), table[None])
-    return lit.reshape(frames.shape)
 
 
 def _mirrored(

@@ -1,27 +1,25 @@
-"""Flights for training, flown by several processes at once and saved as they end.
+"""Flights for training and evaluation, flown by several processes at once and saved as they end.
 
-A worker imports this module before anything else, so it is light: what flies is in
-`liquid_nav.learning.flights`.
+A worker imports this module before anything else, so it is light: what flies comes with the jobs.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import queue
 import signal
+import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.learning.quiet_import import import_pybullet
-
-if TYPE_CHECKING:
-    from liquid_nav.learning.flights import Job
 
 logger = logging.getLogger(__name__)
 
@@ -30,25 +28,48 @@ ATTEMPTS = 2
 
 
 class WorkerError(LiquidNavError):
-    """A process that flies for training dies again and again."""
+    """A process that flies dies again and again."""
 
 
-def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
-    """Fly and save flights in `workers` processes, or in this one if one is enough.
+class Job(Protocol):
+    """A flight that can be sent to another process, that is, pickled."""
 
-    Yields once for each flight that is saved, in any order. When a process dies, which the system
+    @property
+    def seed(self) -> int:
+        """Seed of the flight, for messages."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """File that the flight leaves behind."""
+        ...
+
+    def fly(self) -> None:
+        """Fly, and write the file, whole or not at all."""
+        ...
+
+
+_Job = TypeVar("_Job", bound=Job)
+
+
+def record_all(
+    jobs: Sequence[_Job], workers: int, stop: threading.Event | None = None
+) -> Iterator[_Job]:
+    """Fly and save flights in `workers` processes.
+
+    Yields each job whose flight is saved, in any order. When a process dies, which the system
     does to it if memory is short, a new one takes its place and begins its flight again.
+
+    Args:
+        jobs: the flights.
+        workers: number of processes.
+        stop: once it is set, the flights under way are given up.
 
     Raises:
         WorkerError: when the flight of a process that died ends its second process too.
         LiquidNavError, OSError: what a flight raises.
 
     """
-    if min(workers, len(jobs)) <= 1:
-        from liquid_nav.learning.flights import fly
-
-        yield from map(fly, jobs)
-        return
     waiting, begun = deque(jobs), Counter[Path]()
     team: dict[Any, _Worker] = {}
     try:
@@ -57,7 +78,9 @@ def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
                 worker = _Worker()
                 team[worker.pipe] = worker
                 worker.fly(waiting.popleft())
-            for pipe in connection.wait(list(team)):
+            if stop is not None and stop.is_set():
+                return
+            for pipe in connection.wait(list(team), None if stop is None else 0.2):
                 worker = team[pipe]
                 begun[worker.job.path] += 1
                 if not worker.landed():
@@ -65,7 +88,7 @@ def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
                     _check_attempts(worker, begun[worker.job.path])
                     waiting.appendleft(worker.job)
                     continue
-                yield
+                yield worker.job
                 if waiting:
                     worker.fly(waiting.popleft())
                 else:
@@ -75,14 +98,65 @@ def record_all(jobs: Sequence[Job], workers: int) -> Iterator[None]:
             worker.end()
 
 
+class Flights:
+    """Flights that are flown and saved while this process does something else.
+
+    Iterate over them to wait for their end: that yields once for each flight that is saved, and
+    raises what `record_all` raises.
+
+    Args:
+        jobs: the flights.
+        workers: number of processes that fly; with 0 they are flown in this process, once they are
+            waited for.
+
+    """
+
+    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+        self._jobs, self._count = jobs, len(jobs)
+        self._stop = threading.Event()
+        self._saved: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        if workers and jobs:
+            self._thread = threading.Thread(target=self._record, args=(workers,), daemon=True)
+            self._thread.start()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[None]:
+        if self._thread is None:
+            for job in self._jobs:
+                job.fly()
+                yield
+            return
+        for _ in self._jobs:
+            error = self._saved.get()
+            if error is not None:
+                raise error
+            yield
+
+    def close(self) -> None:
+        """Give up the flights under way."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _record(self, workers: int) -> None:
+        try:
+            for _ in record_all(self._jobs, workers, self._stop):
+                self._saved.put(None)
+        except BaseException as error:
+            self._saved.put(error)
+
+
 def _check_attempts(worker: _Worker, attempts: int) -> None:
     """Report that a worker died, and raise WorkerError if its flight had its last attempt."""
-    how = f"the process that flew seed {worker.job.seed} for training died {worker.cause()}"
+    how = f"the process that flew seed {worker.job.seed} died {worker.cause()}"
     worker.end()
     if attempts >= ATTEMPTS:
         raise WorkerError(
             f"{how}, as the one before it; flights that are saved are kept. If memory is short, "
-            "train with --workers 1"
+            "use --workers 1"
         )
     logger.warning("%s; a new one takes its place", how)
 
@@ -98,7 +172,7 @@ class _Worker:
 
     """
 
-    job: Job
+    job: Any
 
     def __init__(self) -> None:
         # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
@@ -170,8 +244,6 @@ def _work(pipe: Any) -> None:
 
     import torch
 
-    from liquid_nav.learning.flights import fly
-
     torch.set_num_threads(1)
     while True:
         try:
@@ -180,7 +252,7 @@ def _work(pipe: Any) -> None:
             return
         error: Exception | None = None
         try:
-            fly(job)
+            job.fly()
         except (LiquidNavError, OSError) as raised:
             error = raised
         except Exception:

@@ -31,12 +31,13 @@ class Background:
         offsets: index of the first texel of each level in `texels`, int32.
         texels: colours of all levels in sunlight, row by row, 0 to 255, float32, shape (3, N).
         horizon, zenith: colours of the sky, 0 to 255, float32, shape (3, 1).
+        light_colour: `Appearance.light_colour`, float32, shape (3,).
         haze_length: distance at which 1/e of the ground's own colour is left, metres.
         fog_length: the same distance for objects, metres; infinite without fog.
 
     Raises:
-        SimulationError: if the texture is not uint8 of shape (S, S, 3), or if `ground_scale` or
-            `fog_length` is not positive.
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), if `ground_scale` or
+            `fog_length` is not positive, or if `light_colour` is not three numbers in [0, 1].
     """
 
     def __init__(self, appearance: Appearance) -> None:
@@ -55,16 +56,20 @@ class Background:
             raise SimulationError(
                 f"Appearance.fog_length must be positive metres, got {appearance.fog_length}"
             )
+        light = appearance.light_colour
+        if len(light) != 3 or not all(0 <= component <= 1 for component in light):
+            raise SimulationError(
+                f"Appearance.light_colour must be three numbers in [0, 1], got {light!r}"
+            )
         # The extinction coefficients of haze and fog, which are inverse lengths, add up.
         self.haze_length = 1 / (1 / HAZE_LENGTH + 1 / appearance.fog_length)
         self.fog_length = appearance.fog_length
         sunlit = max(float(appearance.light[2]), 0.0)
         shade = appearance.ambient + (1 - appearance.ambient) * sunlit
-        levels = [texture.astype(np.float32) * np.float32(shade)]
-        while (size := len(levels[-1])) > 1:
-            half = size // 2 if size % 2 == 0 else 1
-            block = size // half
-            levels.append(levels[-1].reshape(half, block, half, block, 3).mean(axis=(1, 3)))
+        self.light_colour = np.array(appearance.light_colour, dtype=np.float32)
+        levels = [texture.astype(np.float32) * (np.float32(shade) * self.light_colour)]
+        while len(levels[-1]) > 1:
+            levels.append(_coarser(levels[-1]))
         self.sizes = np.array([len(level) for level in levels], dtype=np.int32)
         self.offsets = np.concatenate(([0], np.cumsum(self.sizes**2)[:-1])).astype(np.int32)
         self.texels = np.concatenate([level.reshape(-1, 3) for level in levels]).T.copy()
@@ -94,6 +99,16 @@ class Background:
             np.rint(colours, out=colours)
             levels[start : start + _BLOCK] = colours.clip(0, 255, out=colours).T
         return levels
+
+    def lit(self, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colours of objects in light of the scene's colour.
+
+        Args:
+            colours: RGB in white light, shape (N, 3).
+        """
+        levels = np.rint(colours * self.light_colour)
+        lit: NDArray[np.uint8] = levels.clip(0, 255).astype(np.uint8)
+        return lit
 
     def veiled(
         self, colours: NDArray[np.uint8], distance: NDArray[np.float32]
@@ -143,3 +158,14 @@ class Background:
         ground = lower + (upper - lower) * top
         hazy: NDArray[np.float32] = self.horizon + (ground - self.horizon) * clear
         return hazy
+
+
+def _coarser(level: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the texels (S, S, 3) of a mipmap level by fours; all to one if S is odd."""
+    if len(level) % 2:
+        mean: NDArray[np.float32] = level.mean(axis=(0, 1), keepdims=True)
+        return mean
+    even, odd = level[0::2], level[1::2]
+    total = even[:, 0::2] + even[:, 1::2] + odd[:, 0::2] + odd[:, 1::2]
+    coarser: NDArray[np.float32] = total / np.float32(4)
+    return coarser

@@ -98,6 +98,7 @@ class Renderer:
         self._background = Background(scene.appearance)
         self._light = scene.appearance.light.tolist()
         self._ambient = scene.appearance.ambient
+        self._white = scene.appearance.light_colour == (1.0, 1.0, 1.0)
         self._planes = _planes(client)
 
     def draw(
@@ -139,6 +140,8 @@ class Renderer:
         rays = rotation.astype(np.float32) @ pinhole.rays
         background = self._background.colours(eye, rays, 1 / pinhole.focal)
         np.copyto(image, background.reshape(image.shape), where=empty[..., None])
+        if not self._white:
+            image[~empty] = self._background.lit(image[~empty])
         foggy = isfinite(self._background.fog_length)
         if not (depth or foggy):
             return Render(image, segmentation)

@@ -126,7 +126,7 @@ class RayCaster:
         )
         self._view = np.zeros(1, _VIEW)
         self._view["range"] = NEAR, FAR
-        self._collect(client)
+        self._collect(client, background.light_colour)
         # Bodies without mass stay in place, unless the scene has a moving target.
         self._moving = [
             (body, rows)
@@ -167,8 +167,8 @@ class RayCaster:
         )
         return Render(image, labels, metres if depth else None)
 
-    def _collect(self, client: int) -> None:
-        """Collect the shapes of all bodies in the frames of the bodies."""
+    def _collect(self, client: int, light: NDArray[np.float32]) -> None:
+        """Collect the shapes of all bodies in their frames, in light of a colour (3,)."""
         solids: list[tuple[object, ...]] = []
         self._bodies: dict[int, slice] = {}
         for index in range(pybullet.getNumBodies(physicsClientId=client)):
@@ -190,7 +190,7 @@ class RayCaster:
                 elif kind == pybullet.GEOM_CYLINDER:
                     half = (size[1], size[1], size[0] / 2)
                 turn = np.reshape(pybullet.getMatrixFromQuaternion(orientation), (3, 3))
-                rgb = 255 * np.array(colour[:3])
+                rgb = 255 * light * np.array(colour[:3])
                 solids.append((_KINDS[kind], body, position, turn, half, rgb))
             if shapes:
                 self._bodies[body] = slice(len(solids) - len(shapes), len(solids))

@@ -1,192 +1,121 @@
-"""Random grounds, skies and light, in families for training and for testing a policy."""
+"""Families of appearances by name: random grounds, skies and light to train and to test in."""
 
-from collections.abc import Callable, Mapping
-from colorsys import hsv_to_rgb
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from liquid_nav.errors import ConfigError
+from liquid_nav.registry import Registry
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.scenes.scene import Appearance
-
-Pattern = Callable[[int, np.random.Generator], NDArray[np.float64]]
-"""Draws a seamless texture in [0, 1], shape (S, S), from its size S and a random stream."""
-
-_CLEAR_SKY = np.array([[0.25, 0.45, 0.85], [0.74, 0.84, 0.94]])  # zenith, horizon
-_OVERCAST_SKY = np.array([[0.60, 0.63, 0.67], [0.78, 0.80, 0.82]])
-
-
-def smooth_noise(size: int, rng: np.random.Generator, steepness: float) -> NDArray[np.float64]:
-    """Periodic noise of amplitude 1 / frequency^steepness, zero mean and unit variance, (S, S)."""
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size))
-    frequency[0, 0] = np.inf
-    spectrum = np.fft.fft2(rng.standard_normal((size, size))) * frequency**-steepness
-    noise: NDArray[np.float64] = np.asarray(np.fft.ifft2(spectrum).real, dtype=np.float64)
-    noise /= np.sqrt(np.mean(noise**2))
-    return noise
-
-
-def cloudy(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Soil or grass: noise at all scales."""
-    clouds: NDArray[np.float64] = 0.5 + 0.25 * smooth_noise(size, rng, rng.uniform(0.6, 1.4))
-    return clouds.clip(0, 1)
-
-
-def tiles(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Paving: square slabs of varied brightness with dark joints."""
-    count = int(rng.choice([2, 4, 8]))
-    side = size // count
-    slabs = rng.uniform(0.4, 1.0, (count, count)).repeat(side, axis=0).repeat(side, axis=1)
-    joint = np.arange(size) % side < max(side // 12, 1)
-    slabs[joint[:, None] | joint] = 0.1
-    return slabs
-
-
-def patches(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Meadow: two tones with an irregular border."""
-    tones: NDArray[np.float64] = np.tanh(3 * smooth_noise(size, rng, 2.0))
-    return 0.5 + 0.5 * tones
-
-
-def stripes(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Furrows: straight bands in any direction."""
-    along, across = rng.integers(1, 5), rng.integers(-4, 5)
-    row, column = np.indices((size, size)) / size
-    bands = np.sin(2 * np.pi * (along * column + across * row) + rng.uniform(0, 2 * np.pi))
-    tones: NDArray[np.float64] = np.tanh(rng.uniform(0.7, 3.0) * bands)
-    return 0.5 + 0.5 * tones
-
-
-def checks(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Chequered floor: squares of two tones."""
-    side = size // int(rng.choice([2, 4, 8]))
-    row, column = np.indices((size, size)) // side
-    return ((row + column) % 2).astype(np.float64)
-
-
-@dataclass(frozen=True)
-class Palette:
-    """A range of colours.
-
-    Attributes:
-        hue: range of the hue, degrees.
-        saturation, value: ranges of saturation and value, in [0, 1].
-    """
-
-    hue: tuple[float, float]
-    saturation: tuple[float, float]
-    value: tuple[float, float]
-
-    def sample(self, rng: np.random.Generator) -> tuple[float, float, float]:
-        """Draw an RGB colour in [0, 1]."""
-        hue, saturation, value = (
-            rng.uniform(*limits) for limits in (self.hue, self.saturation, self.value)
-        )
-        return hsv_to_rgb(hue / 360, saturation, value)
-
-
-@dataclass(frozen=True)
-class AppearanceFamily:
-    """A family of appearances.
-
-    Attributes:
-        patterns: kinds of ground texture.
-        hue: range of the ground's hue, degrees.
-        bark: colours of tree trunks.
-        paint: colours of gates.
-        fog_length: range of `Appearance.fog_length` in scenes with fog, metres.
-    """
-
-    patterns: tuple[Pattern, ...]
-    hue: tuple[float, float]
-    bark: Palette
-    paint: Palette
-    fog_length: tuple[float, float]
-
-
-FAMILIES: Mapping[str, AppearanceFamily] = MappingProxyType(
-    {
-        "train": AppearanceFamily(
-            patterns=(cloudy, tiles, patches),
-            hue=(50.0, 160.0),
-            bark=Palette((12.0, 40.0), (0.25, 0.6), (0.15, 0.5)),
-            paint=Palette((15.0, 40.0), (0.85, 1.0), (0.8, 1.0)),
-            fog_length=(14.0, 60.0),
-        ),
-        "held-out": AppearanceFamily(
-            patterns=(stripes, checks),
-            hue=(20.0, 42.0),
-            bark=Palette((0.0, 360.0), (0.0, 0.15), (0.3, 0.9)),
-            paint=Palette((290.0, 325.0), (0.7, 1.0), (0.7, 1.0)),
-            fog_length=(8.0, 12.0),
-        ),
-    }
+from liquid_nav_sim.scenes.basic import BasicFamily, cloudy, patches, tiles
+from liquid_nav_sim.scenes.colours import Palette
+from liquid_nav_sim.scenes.family import AppearanceFamily
+from liquid_nav_sim.scenes.held_out_patterns import (
+    HELD_OUT_PATTERNS,
+    bricks,
+    cells,
+    glyphs,
+    hexagons,
+    maze,
+    rings,
 )
-"""Families by name.
+from liquid_nav_sim.scenes.photographs import HELD_OUT_PACKAGES, from_packages
+from liquid_nav_sim.scenes.scene import Appearance
+from liquid_nav_sim.scenes.skies import sunset, twilight
+from liquid_nav_sim.scenes.varied import VariedFamily
 
-The family "train" has green and grey grounds, brown trunks and orange gates. The family "held-out"
-has brown grounds with other patterns, birch trunks, purple gates and thicker fog. No pattern,
-ground hue, bark colour, paint colour or fog length can occur in both.
+TRAIN = BasicFamily(
+    patterns=(cloudy, tiles, patches),
+    hue=(50.0, 160.0),
+    bark=Palette((12.0, 40.0), (0.25, 0.6), (0.15, 0.5)),
+    paint=Palette((15.0, 40.0), (0.85, 1.0), (0.8, 1.0)),
+    fog_length=(14.0, 60.0),
+)
+VARIED = VariedFamily()
+HELD_OUT = VariedFamily(
+    patterns=HELD_OUT_PATTERNS,
+    hues=((255.0, 285.0),),
+    saturation=(0.1, 0.6),
+    fog_length=(8.0, 12.0),
+    fog_share=0.3,
+    bark=(Palette((220.0, 310.0), (0.3, 0.8), (0.2, 0.9)),),
+    paint=(Palette((265.0, 320.0), (0.7, 1.0), (0.7, 1.0)),),
+    photograph_share=0.0,
+)
+
+FAMILIES: Registry[AppearanceFamily] = Registry(
+    "liquid_nav.appearances",
+    "appearance",
+    {
+        "train": TRAIN,
+        "varied": VARIED,
+        "held-out": HELD_OUT,
+        # These differ from "varied" in one respect each, in which training never draws.
+        **{
+            pattern.__name__: replace(VARIED, patterns=(pattern,), photograph_share=0.0)
+            for pattern in (hexagons, cells, bricks, rings, maze, glyphs)
+        },
+        "photographs": replace(
+            VARIED, photographs=partial(from_packages, HELD_OUT_PACKAGES), photograph_share=1.0
+        ),
+        "violet": replace(
+            VARIED, hues=HELD_OUT.hues, saturation=HELD_OUT.saturation, photograph_share=0.0
+        ),
+        "dusk": replace(VARIED, light=(0.15, 0.3), skies=(sunset, twilight), fog_share=0.0),
+        "fog": replace(VARIED, fog_length=HELD_OUT.fog_length, fog_share=1.0),
+    },
+)
+"""Families by name; entry points of the group ``liquid_nav.appearances`` add to them.
+
+"train" has green and grey grounds, brown trunks and orange gates; it is the default. "varied" is
+for training that travels. All others are for tests. "held-out" shares with "train" and "varied" no
+pattern, no hue of the ground, no colour of trunks or gates and no thickness of fog.
 """
 
-FOG_SHARE = 0.3
-"""Probability of fog in `sample_weather`."""
 
-
+@lru_cache(maxsize=64)
 def family_of(name: str) -> AppearanceFamily:
-    """The family of the given name in `FAMILIES`.
+    """Find the family of a name, ``NAME`` or ``NAME:FOLDER``.
+
+    Args:
+        name: a name in `FAMILIES`. After a colon may follow a folder of photographs, which become
+            textures of the ground; a family without photographs takes none.
 
     Raises:
-        SimulationError: if there is no family of this name.
+        SimulationError: if there is no family of this name, or it cannot be imported, or the folder
+            does not hold photographs.
     """
-    if name not in FAMILIES:
-        raise SimulationError(f"appearance must be one of {', '.join(FAMILIES)}; got {name!r}")
-    return FAMILIES[name]
-
-
-def sample_weather(rng: np.random.Generator, family: str) -> Appearance:
-    """Draw an appearance as `sample_appearance` does, in fog with probability `FOG_SHARE`.
-
-    With fog, horizon and zenith have the same grey, as bright as the horizon without fog.
-    """
-    look = sample_appearance(rng, family)
-    foggy, length = rng.random() < FOG_SHARE, rng.uniform(*family_of(family).fog_length)
-    if not foggy:
-        return look
-    grey = (float(np.mean(look.sky_horizon)),) * 3
-    return replace(look, fog_length=float(length), sky_horizon=grey, sky_zenith=grey)
+    family, colon, folder = name.partition(":")
+    if family not in FAMILIES:
+        raise SimulationError(f"appearances are {', '.join(FAMILIES)}; got {name!r}")
+    try:
+        found = FAMILIES.get(family)
+    except ConfigError as error:
+        raise SimulationError(str(error)) from error
+    if not colon:
+        return found
+    with_photographs = found.with_photographs(folder)
+    if with_photographs is None:
+        raise SimulationError(
+            f"the appearance {family!r} has no photographs, so no folder may follow; got {name!r}"
+        )
+    return with_photographs
 
 
 def sample_appearance(rng: np.random.Generator, family: str) -> Appearance:
-    """Draw an appearance without fog; equal streams give equal bytes.
+    """Draw an appearance for a task without weather; equal streams give equal bytes.
 
     Args:
         rng: random stream.
-        family: name in `FAMILIES`.
+        family: name as in `family_of`.
 
     Raises:
         SimulationError: if there is no family of this name.
     """
-    kinds = family_of(family)
-    size = int(rng.choice([64, 128]))
-    pattern = kinds.patterns[rng.integers(len(kinds.patterns))](size, rng)
-    grain = 0.08 * rng.standard_normal((size, size))
-    blend = np.clip(0.85 * pattern + 0.08 + grain, 0, 1)[..., None]
-    dark, light = (
-        np.array(hsv_to_rgb(rng.uniform(*kinds.hue) / 360, rng.uniform(0.05, 0.35), value))
-        for value in (rng.uniform(0.25, 0.45), rng.uniform(0.45, 0.75))
-    )
-    sky = _CLEAR_SKY + (_OVERCAST_SKY - _CLEAR_SKY) * rng.uniform()
-    zenith, horizon = np.clip(sky * rng.uniform(0.8, 1.06), 0, 1).tolist()
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(25, 80))
-    level = np.cos(elevation)
-    return Appearance(
-        ground=np.rint(255 * (dark + (light - dark) * blend)).astype(np.uint8),
-        ground_scale=float(rng.uniform(2.0, 8.0)),
-        sky_zenith=tuple(zenith),
-        sky_horizon=tuple(horizon),
-        light=np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)]),
-        ambient=float(rng.uniform(0.4, 0.7)),
-    )
+    return family_of(family).look(rng, weather=False)
+
+
+def sample_weather(rng: np.random.Generator, family: str) -> Appearance:
+    """Draw an appearance as `sample_appearance` does, but in some scenes with fog."""
+    return family_of(family).look(rng, weather=True)

@@ -139,6 +139,8 @@ class Appearance:
         ambient: fraction of the light that has no direction, in [0, 1].
         fog_length: distance at which fog leaves 1/e of an object's own colour, metres; infinite
             without fog.
+        light_colour: factors of red, green and blue by which the light colours ground and objects;
+            1 is white daylight, less is dusk. The colours of the sky stay as given.
     """
 
     ground: NDArray[np.uint8]
@@ -148,6 +150,7 @@ class Appearance:
     light: NDArray[np.float64]
     ambient: float
     fog_length: float = math.inf
+    light_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

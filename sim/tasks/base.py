@@ -70,7 +70,7 @@ class Task(ABC):
 
         Args:
             rng: random stream of the scene.
-            appearance: name of the family of appearances, "train" or "held-out".
+            appearance: family of appearances, see `liquid_nav_sim.scenes.appearance.family_of`.
             hull: radius of the upright cylinder around the vehicle, metres.
 
         Raises:

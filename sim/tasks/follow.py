@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.scenes.appearance import sample_weather
+from liquid_nav_sim.scenes.appearance import family_of, sample_weather
 from liquid_nav_sim.scenes.scene import Route, Scene, Shape, Solid
 from liquid_nav_sim.tasks.base import Attempt, Task, graded
 from liquid_nav_sim.tasks.target import TARGET_HUE, TARGET_SIZE, sample_obstacle
@@ -88,11 +88,12 @@ class FollowTask(Task):
         target = Solid(Shape.SPHERE, place, (float(rng.uniform(*TARGET_SIZE)),), colour)
         times = np.linspace(0.0, self.time_limit, _TRACK_POINTS)
         track = np.array([start, *(place + route.offset(time) for time in times)])[:, :2]
+        distractors = family_of(appearance).distractors
         obstacles: list[Solid] = []
         count = round(graded(self.difficulty, *OBSTACLE_COUNT))
         while len(obstacles) < count:
             beside = track[rng.integers(len(track))]
-            candidate = sample_obstacle(rng, np.array([*beside, 0.0]), yaw)
+            candidate = sample_obstacle(rng, np.array([*beside, 0.0]), yaw, distractors)
             if _gap(track, candidate) >= hull + MARGIN:
                 obstacles.append(candidate)
         return Scene(start, yaw, look, target, tuple(obstacles), route)

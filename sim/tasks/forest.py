@@ -44,7 +44,8 @@ class ForestTask(Task):
         free space is connected and there is a way through. (Cook 1986, "Stochastic sampling in
         computer graphics"; Bridson 2007.)
         """
-        look, bark = sample_weather(rng, appearance), family_of(appearance).bark
+        look = sample_weather(rng, appearance)
+        bark = family_of(appearance).trunks(rng, look)
         start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
         yaw = float(rng.uniform(-np.pi, np.pi))
         count = round(graded(self.difficulty, *DENSITY) * (FOREST[1] - FOREST[0]) * 2 * HALF_WIDTH)

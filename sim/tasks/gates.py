@@ -47,7 +47,8 @@ class GatesTask(Task):
 
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
         """Draw a course that does not cross itself; the same stream gives the same scene."""
-        look, paint = sample_weather(rng, appearance), family_of(appearance).paint
+        look = sample_weather(rng, appearance)
+        paint = family_of(appearance).gates(rng, look)
         start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
         yaw = float(rng.uniform(-np.pi, np.pi))
         while True:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.scenes.appearance import sample_appearance
+from liquid_nav_sim.scenes.appearance import family_of, sample_appearance
+from liquid_nav_sim.scenes.colours import Palette
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
 from liquid_nav_sim.tasks.base import Attempt, Task, graded
 
@@ -32,6 +33,10 @@ OBSTACLE_SIZE = (0.3, 2.0)
 """Range of every dimension of an obstacle, metres."""
 OBSTACLE_HUE = (60.0, 280.0)
 """Hues of coloured obstacles, yellow to purple, degrees; the others are white, grey or black."""
+DISTRACTOR_SHARE = 0.35
+"""Share of small objects near the target's colour, in families of appearances that have them."""
+DISTRACTOR_SIZE = (0.2, 0.9)
+"""Range of every dimension of such an object, metres."""
 
 CORRIDOR_CLEARANCE = 1.0
 """Smallest horizontal gap between the line from start to target and any obstacle, metres."""
@@ -100,7 +105,7 @@ def sample_target_scene(
 
     Args:
         rng: random stream of the scene.
-        appearance: name of the family of appearances, "train" or "held-out".
+        appearance: family of appearances, see `liquid_nav_sim.scenes.appearance.family_of`.
         difficulty: in [0, 1]; it sets the distance and bearing of the target and the number of
             obstacles.
 
@@ -111,13 +116,14 @@ def sample_target_scene(
     start = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(1.2, 1.8)])
     yaw = float(rng.uniform(-np.pi, np.pi))
     target = _sample_target(rng, start, yaw, difficulty)
+    distractors = family_of(appearance).distractors
     obstacles: list[Solid] = []
     fewest, most = (
         round(graded(difficulty, *counts)) for counts in zip(*OBSTACLE_COUNT, strict=True)
     )
     count = rng.integers(fewest, most + 1)
     while len(obstacles) < count:
-        candidate = sample_obstacle(rng, start, yaw)
+        candidate = sample_obstacle(rng, start, yaw, distractors)
         if _is_clear(candidate, start, target, obstacles):
             obstacles.append(candidate)
     return Scene(start, yaw, look, target, tuple(obstacles))
@@ -152,16 +158,33 @@ def _sample_target(
     )
 
 
-def sample_obstacle(rng: np.random.Generator, start: NDArray[np.float64], yaw: float) -> Solid:
-    """Draw an object of another colour, 2 to 18 m from `start`, more often towards `yaw`."""
+def sample_obstacle(
+    rng: np.random.Generator,
+    start: NDArray[np.float64],
+    yaw: float,
+    distractors: tuple[Palette, ...] = (),
+) -> Solid:
+    """Draw an object of another colour, 2 to 18 m from `start`, more often towards `yaw`.
+
+    Args:
+        rng: random stream of the scene.
+        start: metres, world ENU, shape (3,).
+        yaw: radians.
+        distractors: colours near the target's; if there are any, `DISTRACTOR_SHARE` of the objects
+            are small and of such a colour.
+    """
     kind = tuple(Shape)[rng.integers(len(Shape))]
     dimensions = {Shape.SPHERE: 1, Shape.BOX: 3, Shape.CYLINDER: 2}[kind]
-    size = tuple(rng.uniform(*OBSTACLE_SIZE, dimensions).tolist())
+    distracting = bool(distractors) and rng.random() < DISTRACTOR_SHARE
+    sizes = DISTRACTOR_SIZE if distracting else OBSTACLE_SIZE
+    size = tuple(rng.uniform(*sizes, dimensions).tolist())
     standing, ahead, coloured = rng.random(3) < (0.6, 0.6, 0.7)
     spread = _AHEAD if ahead else np.pi
     place = _offset(start, rng.uniform(2.0, _FARTHEST_OBSTACLE), yaw + rng.uniform(-spread, spread))
     height = size[-1] / 2 + (0.0 if standing else rng.uniform(0.2, 2.5))
-    if coloured:
+    if distracting:
+        colour = distractors[rng.integers(len(distractors))].sample(rng)
+    elif coloured:
         hue = rng.uniform(*OBSTACLE_HUE) / 360
         colour = hsv_to_rgb(hue, rng.uniform(0.4, 1.0), rng.uniform(0.3, 1.0))
     else:
