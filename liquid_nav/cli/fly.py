@@ -155,7 +155,7 @@ class Fly:
                 task=task,
                 renderer=self.renderer,
             )
-            config = fitted(config, () if policy is None else policy.channels)
+            config = fitted(config, () if policy is None else policy.needed)
             if not config.sensors:
                 # A policy that reads goals alone is asked for a command at every sample.
                 config = config.with_sensor("imu")
