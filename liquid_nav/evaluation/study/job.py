@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.flight import Flight, Pilot, fly
 from liquid_nav.evaluation.study.measures import CommandChange, path_efficiency
 from liquid_nav.evaluation.study.pilots import PILOTS
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.files import write_whole
 from liquid_nav.learning.images import ImageChange
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.world import Outcome, World
 
@@ -82,16 +83,16 @@ class FlightJob:
 
     def flight(self, watch: Watch | None = None) -> Flight:
         """Fly once, in the world of this process."""
+        world, pilot, seen = self.prepare(self.cell.config)
+        watching = None if watch is None else functools.partial(watch, world)
+        return fly(world, pilot, self.seed, watching, seen)
+
+    def prepare(self, config: WorldConfig) -> tuple[World, Pilot, Callable[[Event], Event] | None]:
+        """Make world and pilot for a flight, and what changes the frames on their way."""
         world = _world()
-        world.config = self.cell.config
+        world.config = config
         pilot = PILOTS[self.pilot](world, self.bundle)
-        return fly(
-            world,
-            pilot,
-            self.seed,
-            None if watch is None else functools.partial(watch, world),
-            frames_through(self.cell.image, self.seed),
-        )
+        return world, pilot, frames_through(self.cell.image, self.seed)
 
 
 def frames_through(change: ImageChange, seed: int) -> Callable[[Event], Event] | None:
