@@ -199,6 +199,11 @@ class WorldConfig:
             fitted[name] = FittedSensor(name, model, timing or model.timing)
         return replace(self, sensors=tuple(fitted.values()))
 
+    def with_vehicle(self, vehicle: VehicleParameters) -> "WorldConfig":
+        """Fly another vehicle; what sits at its usual place on the present one moves there too."""
+        sensors = (replace(s, model=_moved(s.model, self.vehicle, vehicle)) for s in self.sensors)
+        return replace(self, vehicle=vehicle, sensors=tuple(sensors))
+
     def without(self, *names: str) -> "WorldConfig":
         """Remove sensors; names that are not fitted are ignored."""
         return replace(self, sensors=tuple(s for s in self.sensors if s.name not in names))
@@ -253,6 +258,18 @@ def default_model(kind: str, vehicle: VehicleParameters) -> SensorModel:
         return SENSORS.get(kind).for_vehicle(vehicle)
     except ConfigError as error:
         raise SimulationError(str(error)) from error
+
+
+def _moved(model: SensorModel, old: VehicleParameters, new: VehicleParameters) -> SensorModel:
+    """The model of a sensor after its move from the usual place on one vehicle to another's."""
+    usual, place = type(model).for_vehicle(old), getattr(model, "mount_position", None)
+    if model == usual:
+        return type(model).for_vehicle(new)
+    if place is None or place != getattr(usual, "mount_position", None):
+        return model
+    position = getattr(type(model).for_vehicle(new), "mount_position", place)
+    moved: SensorModel = replace(model, mount_position=position)  # type: ignore[type-var]
+    return moved
 
 
 TIMING_FIELDS = tuple(f.name for f in fields(SensorTiming))

@@ -21,6 +21,8 @@ from liquid_nav_sim.scenes.scene import Scene
 
 HULLS = {"cf2x": 0.07, "primitive_drone": 0.35}
 """Radius of each of PyFlyt's quadrotors, metres."""
+MOUNTS = {"cf2x": (0.03, 0.0, 0.0), "primitive_drone": (0.3, 0.0, 0.0)}
+"""Place of the camera on each, metres, body FLU: in front of all its parts."""
 
 VELOCITY, POSITION = 5, 7
 """Flight modes: velocities along the body's axes with a yaw rate; a position with a yaw."""
@@ -59,7 +61,7 @@ class PyFlytVehicle(BulletVehicle):
             raise ConfigError(
                 f"PyFlyt has no quadrotor {airframe!r}; choose one of {', '.join(HULLS)}"
             )
-        self.hull, self.control_rate = HULLS[airframe], control_rate
+        self.hull, self.mount, self.control_rate = HULLS[airframe], MOUNTS[airframe], control_rate
         self._airframe, self._tilted = airframe, tilted
 
     def launch(self) -> Launched:

@@ -11,6 +11,7 @@ from liquid_nav_sim.faults.schedule import RandomFaults
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.sensors.timing import SensorTiming
 from liquid_nav_sim.vehicle.autopilot_model import draw_autopilot
+from liquid_nav_sim.vehicle.drawing import draw_vehicle
 
 FAULTS = (
     "camera_drop",
@@ -34,10 +35,16 @@ FAULTS = (
 def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
     """Draw the conditions of one training flight around, and wider than, those of `config`."""
     wind = config.wind
+    if rng.random() < 0.5:
+        config = replace(config, vehicle=draw_vehicle(rng))
     for sensor in config.sensors:
         model, timing = sensor.model, sensor.timing
         if isinstance(model, CameraModel):
-            model, timing = _camera(model, rng), _camera_timing(timing, rng)
+            model = replace(
+                _camera(model, rng),
+                mount_position=model.for_vehicle(config.vehicle).mount_position,
+            )
+            timing = _camera_timing(timing, rng)
         elif model.channel is Channel.IMU:
             rate = math.exp(rng.uniform(math.log(50), math.log(400)))
             drop = min(0.3, rng.exponential(2 * timing.drop))

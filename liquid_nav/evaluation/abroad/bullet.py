@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pybullet
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
@@ -62,6 +62,8 @@ class BulletVehicle(SimulatedVehicle):
     """Control periods a second."""
     gravity: float
     """The simulator's gravity, m/s^2."""
+    mount: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Centre of projection of the camera, metres, body FLU."""
 
     def __init__(
         self,
@@ -141,7 +143,8 @@ class BulletVehicle(SimulatedVehicle):
             yield self._feel()
             if self._periods % between == 0:
                 position, rotation = self._pose()
-                image = body_view(self._client, position, rotation, self._camera)
+                eye = position + rotation @ self.mount
+                image = body_view(self._client, eye, rotation, self._camera)
                 waiting.append(CameraFrame(self.time, self.time + self._latency, image))
             while waiting and waiting[0].arrival <= self.time:
                 yield waiting.pop(0)
@@ -195,13 +198,13 @@ class BulletVehicle(SimulatedVehicle):
 
 
 def body_view(
-    client: int, position: ArrayLike, rotation: NDArray[np.float64], camera: PolicyCamera
+    client: int, eye: NDArray[np.float64], rotation: NDArray[np.float64], camera: PolicyCamera
 ) -> NDArray[np.uint8]:
-    """Render what a camera at the centre of a body sees along its x axis.
+    """Render what a camera that is fixed to a body sees along the body's x axis.
 
     Args:
         client: PyBullet client.
-        position: metres, world, shape (3,).
+        eye: centre of projection, metres, world, shape (3,).
         rotation: from body FLU to the world, shape (3, 3).
         camera: size and lens.
 
@@ -209,7 +212,6 @@ def body_view(
         RGB, shape (height, width, 3).
 
     """
-    eye = np.asarray(position, float)
     aspect = camera.width / camera.height
     fov = 2 * math.atan(math.tan(camera.horizontal_fov / 2) / aspect)
     _, _, pixels, _, _ = pybullet.getCameraImage(

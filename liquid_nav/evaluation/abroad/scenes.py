@@ -12,8 +12,9 @@ import pybullet
 from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
-from liquid_nav_sim.scenes.appearance import smooth_noise
 from liquid_nav_sim.scenes.bodies import SceneBodies, add_scene
+from liquid_nav_sim.scenes.patterns import smooth_noise
+from liquid_nav_sim.scenes.photographs import HELD_OUT_PACKAGES, from_packages, seamless
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.tasks.target import sample_target_scene
@@ -47,11 +48,10 @@ def _stripes(rng: np.random.Generator) -> Texture:
 
 
 def _photo(rng: np.random.Generator) -> Texture:
-    """A photograph of PyBullet's data that is tiled: marble, wood or a table's surface."""
-    import pybullet_data
-
-    names = ("table/table.png", "tray/tray.jpg", "checker_huge.gif")
-    raise NotImplementedError(names, pybullet_data)
+    """A photograph that comes with PyBullet; training never draws one of these."""
+    photographs = from_packages(HELD_OUT_PACKAGES)
+    image = seamless(photographs[rng.integers(len(photographs))], 256, rng)
+    return (255 * image).astype(np.uint8), float(rng.uniform(2.0, 12.0))
 
 
 GROUNDS: Mapping[str, Callable[[np.random.Generator], Texture]] = MappingProxyType(

@@ -52,7 +52,7 @@ def test_frames_of_any_size_and_content_give_commands_within_the_limits(
             assert abs(value) <= most
 
 
-@pytest.mark.parametrize("task", ["target", "follow"])
+@pytest.mark.parametrize("task", ["target", "gates", "follow"])
 def test_a_pilot_that_steers_by_colour_refuses_frames_without_colour(
     task: str, hover: Hover
 ) -> None:
