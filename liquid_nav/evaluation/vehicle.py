@@ -1,15 +1,12 @@
-"""What a vehicle must offer to be flown by a pilot, and the flight of one in a simulator.
+"""What a vehicle must offer to be flown by a pilot.
 
 The boundary is as small as LeRobot's for hardware: what the vehicle has, known before connecting,
 and `connect`, `events`, `command`, `disconnect`. A simulator that we did not write, a real drone
-behind its driver and our own simulator (`liquid_nav.evaluation.abroad.home`) fit it alike.
+behind its driver and our own simulator (`liquid_nav.evaluation.home`) fit it alike.
 """
 
-import hashlib
-import struct
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -18,11 +15,11 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
-from liquid_nav.evaluation.flight import CLEARANCE_PERIOD, Flight, Pilot
-from liquid_nav.events import SECOND, Channel, Event
+from liquid_nav.events import Channel, Event
 from liquid_nav.onboard import PolicyCamera
 from liquid_nav.values import is_number
 from liquid_nav_sim.scenes.scene import Scene
+from liquid_nav_sim.tasks.base import Attempt
 from liquid_nav_sim.world import Outcome
 
 
@@ -99,11 +96,13 @@ class SimulatedVehicle(Vehicle):
     Attributes:
         hull: radius of the upright cylinder around the vehicle, metres.
         scene: where it flies.
+        attempt: progress of the flight at its task; there is one from `connect` on.
 
     """
 
     hull: float
     scene: Scene
+    attempt: Attempt
 
     @property
     @abstractmethod
@@ -124,56 +123,3 @@ class SimulatedVehicle(Vehicle):
         """Distance from the hull to the nearest obstacle, metres."""
         distances = [solid.distance(self.position) for solid in self.scene.obstacles]
         return min(distances, default=float("inf")) - self.hull
-
-
-def fly_vehicle(
-    vehicle: SimulatedVehicle,
-    pilot: Pilot,
-    seed: int,
-    watch: Callable[[Event, Command], None] | None = None,
-) -> Flight:
-    """Fly one flight to its end; connects before and disconnects after it.
-
-    Args:
-        vehicle: the vehicle, not connected.
-        pilot: gives a command after each event; reset here.
-        seed: seed of the flight, for its record.
-        watch: called after each event with the command after it; its time is not counted.
-
-    """
-    with vehicle:
-        pilot.reset()
-        digest = hashlib.sha256()
-        latencies: dict[Channel, list[float]] = {Channel.CAMERA: [], Channel.IMU: []}
-        track, clearance = [vehicle.position], vehicle.clearance()
-        next_sample, watching = CLEARANCE_PERIOD, 0.0
-        begin = time.perf_counter()
-        for event in vehicle.events():
-            handed = time.perf_counter()
-            pilot.on_event(event)
-            command = pilot.command(event.arrival)
-            latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
-            vehicle.command(command)
-            digest.update(struct.pack("<q4d", command.stamp, *command.vector))
-            if vehicle.time >= next_sample:
-                next_sample = vehicle.time + CLEARANCE_PERIOD
-                track.append(vehicle.position)
-                clearance = min(clearance, vehicle.clearance())
-            if watch is not None:
-                paused = time.perf_counter()
-                watch(event, command)
-                watching += time.perf_counter() - paused
-        wall = time.perf_counter() - begin - watching
-        assert vehicle.outcome is not None
-        track.append(vehicle.position)
-        return Flight(
-            seed=seed,
-            scene=vehicle.scene,
-            outcome=vehicle.outcome,
-            duration=vehicle.time / SECOND,
-            wall=wall,
-            track=np.array(track),
-            min_clearance=min(clearance, vehicle.clearance()),
-            event_to_command=latencies,
-            digest=digest.digest(),
-        )

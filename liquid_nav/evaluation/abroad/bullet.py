@@ -15,6 +15,7 @@ from liquid_nav.evaluation.abroad.scenes import draw_scene
 from liquid_nav.evaluation.vehicle import Equipment, SimulatedVehicle
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.onboard import PolicyCamera
+from liquid_nav_sim.scenes.bodies import place_target
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.target import TargetTask
@@ -118,9 +119,9 @@ class BulletVehicle(SimulatedVehicle):
     def connect(self) -> None:
         """Start the simulator, draw the scene into it, and begin a flight in hover."""
         self._launched = launched = self.launch()
-        draw_scene(launched.client, self.scene, launched.floor)
+        self._bodies = draw_scene(launched.client, self.scene, launched.floor)
         self._periods, self._outcome, self._command = 0, None, Command(0)
-        self._attempt = self._task.attempt(self.scene)
+        self.attempt = self._task.attempt(self.scene)
         self._velocity, _ = self._velocities()
 
     def command(self, command: Command) -> None:
@@ -140,6 +141,7 @@ class BulletVehicle(SimulatedVehicle):
         while self._outcome is None:
             self.advance(self._command)
             self._periods += 1
+            place_target(self._client, self._bodies, self.scene, self.time / SECOND)
             yield self._feel()
             if self._periods % between == 0:
                 position, rotation = self._pose()
@@ -152,10 +154,10 @@ class BulletVehicle(SimulatedVehicle):
 
     def _judge(self) -> None:
         """Set the outcome if the flight is over."""
-        self._attempt.update(self.position.tolist(), self.time / SECOND)
+        self.attempt.update(self.position.tolist(), self.time / SECOND)
         if pybullet.getContactPoints(bodyA=self._body, physicsClientId=self._client):
             self._outcome = Outcome.COLLISION
-        elif self._attempt.succeeded:
+        elif self.attempt.succeeded:
             self._outcome = Outcome.SUCCESS
         elif self.time >= self._task.time_limit * SECOND:
             self._outcome = Outcome.TIMEOUT

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.study.job import FlightJob
+from liquid_nav.evaluation.home import HomeVehicle
+from liquid_nav.evaluation.study.job import FlightJob, world_of
 from liquid_nav.evaluation.study.measures import CommandChange
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, Event
 from liquid_nav.learning.sensing import events
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.faults.kinds import Fault
-from liquid_nav_sim.world import World
 
 SETTLING, HELD = 1.0, 4.0
 """Seconds of a held scene that are left out, and seconds that are measured."""
@@ -45,8 +46,9 @@ class HeldSceneJob(FlightJob):
             ``variation``: of vx, vy, vz, m/s^2, and of the yaw rate, rad/s^2.
 
         """
-        config = replace(self.cell.config, wind=WindModel(steady=0.0, gust=0.0))
-        world, pilot, seen = self.prepare(config)
+        still = replace(self.cell.config, wind=WindModel(steady=0.0, gust=0.0))
+        _, pilot, seen = replace(self, cell=replace(self.cell, config=still)).prepare()
+        world = world_of(still)
         world.reset(self.seed)
         world.scene = replace(world.scene, route=None)
         pilot.reset()
@@ -84,7 +86,9 @@ class StepJob(FlightJob):
         fault = Fault("wind_step", round(STEP_AT * SECOND), magnitude=step)
         cell = replace(self.cell, config=replace(config, faults=(*config.faults, fault)))
 
-        def watch(world: World, event: Event, command: Command) -> None:
+        def watch(vehicle: SimulatedVehicle, event: Event, command: Command) -> None:
+            assert isinstance(vehicle, HomeVehicle)  # the others are not probed
+            world = vehicle.world
             yaw = yaw_of(world.state.orientation)
             east = math.cos(yaw) * command.vx - math.sin(yaw) * command.vy
             times.append(world.time / SECOND - STEP_AT)

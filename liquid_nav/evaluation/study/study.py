@@ -107,7 +107,8 @@ class Study:
     def missing(self) -> list[FlightJob]:
         """List the flights that have not been flown, cell by cell; all pilots of a seed together.
 
-        Cells of the same conditions have the same flights, which are listed once.
+        Cells of the same conditions have the same flights, which are listed once. In a simulator
+        of others there are no probes, and pilots that look into the world do not fly.
         """
         jobs = {
             job.path: job
@@ -116,6 +117,7 @@ class Study:
             for kind in KINDS
             for seed in self.seeds_of(kind)
             for pilot in self.pilots
+            if cell.sees_the_world or (kind == "flights" and pilot not in SEES_THE_WORLD)
             if not (job := self.job(cell, pilot, seed, kind)).path.exists()
         }
         return list(jobs.values())

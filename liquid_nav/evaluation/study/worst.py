@@ -6,13 +6,15 @@ from pathlib import Path
 
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
-from liquid_nav.evaluation.flight import fly
+from liquid_nav.evaluation.flight import fly_vehicle
+from liquid_nav.evaluation.home import HomeVehicle
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.recording import SimulationRecorder
 from liquid_nav.evaluation.study.job import FlightJob
 from liquid_nav.evaluation.study.study import Study
 from liquid_nav.evaluation.study.summary import CellFigures
 from liquid_nav.events import Event
+from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.tasks.target import TargetTask
 
@@ -32,15 +34,20 @@ class WorstJob(FlightJob):
     def fly(self) -> None:
         """Fly, and write the recording, then the picture."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        world, pilot, seen = self.prepare(self.cell.config)
+        vehicle, pilot, seen = self.prepare()
         safety = SafetyConfig() if isinstance(pilot, Controller) else None
-        with SimulationRecorder(self.recording, world, safety) as recorder:
+        recorder: SimulationRecorder | FlightRecorder
+        if isinstance(vehicle, HomeVehicle):
+            recorder = SimulationRecorder(self.recording, vehicle.world, safety)
+        else:  # of another simulator, nobody knows how to draw the truth
+            recorder = FlightRecorder(self.recording, vehicle.equipment.camera, safety=safety)
+        with recorder:
 
             def watch(event: Event, command: Command) -> None:
                 recorder.event(event)
                 recorder.command(command)
 
-            flight = fly(world, pilot, self.seed, watch, seen)
+            flight = fly_vehicle(vehicle, pilot, self.seed, watch, seen)
         task = self.cell.config.task
         radius = task.success_radius if isinstance(task, TargetTask) else None
         plot_flights([flight], self.path, radius)

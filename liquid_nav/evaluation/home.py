@@ -41,7 +41,8 @@ class HomeVehicle(SimulatedVehicle):
     def connect(self) -> None:
         """Begin the flight."""
         self.world.reset(self.seed)
-        self.scene, self.hull = self.world.scene, self.world.vehicle.collision_radius
+        self.scene, self.attempt = self.world.scene, self.world.attempt
+        self.hull = self.world.vehicle.collision_radius
 
     def events(self) -> Iterator[Event]:
         """Yield measurements, and goals if they are read."""
