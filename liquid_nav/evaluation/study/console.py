@@ -16,8 +16,8 @@ EXPLANATION = (
     "held scene; adapt, time to regain tracking after a step of the wind."
 )
 
-WIDTH = 130
-"""Least width of the tables, characters: a narrower terminal wraps their lines."""
+WIDTH = 400
+"""Characters that a table may take: a terminal wraps its lines, so that no figure is cut."""
 
 _OF_THE_FIRST = ("hit", "late", "time s", "path", "clear m", "change", "held", "adapt s")
 

@@ -37,7 +37,7 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
 
     """
     study.open(settings)
-    console = Console(highlight=False, width=max(WIDTH, Console().width))
+    console = Console(highlight=False, width=WIDTH)
     finished = _fly(study.missing(), workers, "flights")
     cells: list[CellFigures] = []
     for suite, conditions in study.suites.items():
