@@ -1,6 +1,7 @@
 """``liquid-nav eval``: pilots under the conditions of suites, in tables and files."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,12 @@ class Eval:
     """Number of flights of each pilot in each cell of a suite."""
     seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
     """Seed of the first flight; the next ones follow. Training uses the seeds below 100000."""
+    probes: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: a tenth of the episodes)"),
+    ] = None
+    """Number of seeds with which each pilot is probed in each cell: how steady its commands are
+    while nothing changes, and how long a step of the wind disturbs it."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
     """How hard the task is, from 0 to 1, where a suite does not say."""
     renderer: Literal["bullet", "raycast"] = "bullet"
@@ -81,7 +88,8 @@ class Eval:
         if not flying:
             raise ConfigError(f"task {task!r} has no pilot {' or '.join(self.pilots)}")
         seeds = range(self.seed, self.seed + self.episodes)
-        study = Study(out, bundle, cells_of(self.suite, base), flying, seeds)
+        probes = math.ceil(self.episodes / 10) if self.probes is None else self.probes
+        study = Study(out, bundle, cells_of(self.suite, base), flying, seeds, probes)
         model = None if bundle is None else _sha256(bundle / MANIFEST)
         settings = StudySettings(task, model, self.difficulty, self.renderer)
         workers = self.workers or os.cpu_count() or 1
@@ -102,6 +110,8 @@ class Eval:
             raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
         if self.episodes < 1:
             raise ConfigError(f"--episodes must be at least 1, got {self.episodes}")
+        if self.probes is not None and not 0 <= self.probes <= self.episodes:
+            raise ConfigError(f"--probes must be from 0 to --episodes, got {self.probes}")
         if self.seed < 0:
             raise ConfigError(f"--seed must not be negative, got {self.seed}")
         if self.workers is not None and self.workers < 1:

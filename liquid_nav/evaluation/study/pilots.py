@@ -5,10 +5,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from liquid_nav.controller import Controller
+from liquid_nav.evaluation.classical import CLASSICAL_PILOTS, classical_pilot
 from liquid_nav.evaluation.flight import Pilot
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.experts.base import ExpertPilot
 from liquid_nav.onboard import Policy, load_policy
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.world import World
 
 PilotMaker = Callable[[World, Path | None], Pilot]
@@ -26,7 +28,14 @@ def expert(world: World, bundle: Path | None) -> Pilot:
     return ExpertPilot(expert_of(world))
 
 
-PILOTS: dict[str, PilotMaker] = {"policy": policy, "expert": expert}
+def classical(world: World, bundle: Path | None) -> Pilot:
+    """Make the pilot of the task that follows plain rules: what a policy has to beat."""
+    cameras = (sensor.model for sensor in world.config.sensors)
+    fov = next(m.horizontal_fov for m in cameras if isinstance(m, CameraModel))
+    return classical_pilot(world.config.task.name, fov)
+
+
+PILOTS: dict[str, PilotMaker] = {"policy": policy, "expert": expert, "classical": classical}
 """The pilots by name, in the order of the tables."""
 
 SEES_THE_WORLD = ("expert",)
@@ -35,7 +44,12 @@ SEES_THE_WORLD = ("expert",)
 
 def has_pilot(name: str, task: str, bundle: Path | None) -> bool:
     """Tell whether there is a pilot of this name for a task."""
-    return name in PILOTS and {"policy": bundle is not None, "expert": task in EXPERTS}[name]
+    has = {
+        "policy": bundle is not None,
+        "expert": task in EXPERTS,
+        "classical": task in CLASSICAL_PILOTS,
+    }
+    return has[name]
 
 
 @lru_cache(maxsize=1)
