@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +59,9 @@ def fly(job: Job) -> None:
     channels = {encoder.channel for encoder in job.encoders}
     world, config = _world(), fitted(job.config, channels)
     if job.difficulty is not None:
-        task = replace(config.task, difficulty=float(rng.uniform(0, job.difficulty)))
+        # The square root draws hard flights more often.
+        drawn = job.difficulty * math.sqrt(rng.random())
+        task = replace(config.task, difficulty=drawn)
         config = replace(config, task=task)
     world.config = randomised(config, rng) if job.drawn else config
     controller = None if job.bundle is None else Controller(load_policy(job.bundle)[0])
