@@ -16,6 +16,7 @@ from liquid_nav_sim.faults.schedule import read_faults
 from liquid_nav_sim.sensors.camera import RENDERERS
 from liquid_nav_sim.sensors.model import SENSORS
 from liquid_nav_sim.tasks.registry import TASKS, make_task
+from liquid_nav_sim.vehicle.autopilot_model import AUTOPILOTS, load_autopilot
 from liquid_nav_sim.vehicle.files import load_vehicle
 
 REAL_TIME, LOCK_STEP = "real_time", "lock_step"
@@ -24,6 +25,7 @@ SPECS = (
     Spec("task", "target", "What to fly.", choices=tuple(TASKS)),
     Spec("difficulty", 0.5, "How hard the task is.", (0.0, 1.0)),
     Spec("vehicle", "racing_250", "Name of a vehicle, or path of a .toml file of one."),
+    Spec("autopilot", "nominal", "How it follows commands.", choices=tuple(AUTOPILOTS)),
     Spec(
         "sensors",
         ["imu", "camera"],
@@ -176,6 +178,7 @@ class SimulatorSettings:
             sensors.append(fit(name, vehicle, options, kind=options.pop(MODEL)))
         return WorldConfig(
             vehicle=vehicle,
+            autopilot=load_autopilot(values["autopilot"]),
             sensors=tuple(sensors),
             wind=WindModel(
                 values["wind.steady"], values["wind.gust"], turbulence=values["wind.turbulence"]
