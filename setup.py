@@ -65,6 +65,7 @@ INNER_LOOP = (
     "sensors.clock",
     "sensors.imu",
     "sensors.sources",
+    "sensors.vibration",
     "vehicle.autopilot",
     "vehicle.battery",
     "vehicle.body",

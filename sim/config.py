@@ -60,10 +60,10 @@ class FittedSensor:
             raise SimulationError(
                 f"FittedSensor.name must be a word of letters, digits and _, got {name!r}"
             )
-        if name in _TAKEN or name.endswith("_clock"):
+        if name in _TAKEN or name.endswith(("_clock", "_vibration", "_filter")):
             raise SimulationError(
-                f"FittedSensor.name must not be {', '.join(_TAKEN)} nor end with _clock, got "
-                f"{name!r}: a random stream of the world has that name"
+                f"FittedSensor.name must not be {', '.join(_TAKEN)} nor end with _clock, "
+                f"_vibration or _filter, got {name!r}: a random stream of the world has that name"
             )
         if not isinstance(self.model, SensorModel):
             raise SimulationError(f"FittedSensor.model must be a SensorModel, got {self.model!r}")

@@ -31,7 +31,7 @@ from liquid_nav_sim.vehicle.airframe import VehicleParameters
 from liquid_nav_sim.vehicle.autopilot import Autopilot
 from liquid_nav_sim.vehicle.body import Vehicle
 from liquid_nav_sim.vehicle.setpoints import Setpoint
-from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics, Motion, VehicleState
+from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics, Motion, RotorTurn, VehicleState
 
 
 class Outcome(str, Enum):
@@ -273,6 +273,7 @@ class World:
     def _step(self) -> None:
         config, dt = self.config, self.config.step / SECOND
         before, vehicle = self._kinematics, self._vehicle
+        angles = vehicle.rotors.angles
         thrusts = self._autopilot.update(self._setpoint, before, dt, vehicle.rotors.full_thrust)
         wind = self._wind.advance(dt, before.position[2], before.linear_velocity)
         wind = self._faults.wind(wind, self.time)
@@ -287,7 +288,8 @@ class World:
         # Bullet checks contacts in the next step with the bodies in these places.
         self._stage(self.time)
         self.attempt.update(self._kinematics.position, self.time / SECOND)
-        self._sensors.advance(Motion(before, self._kinematics, start, self.time))
+        rotors = RotorTurn(angles, vehicle.rotors.angles, self._faults.rotor_damage(start))
+        self._sensors.advance(Motion(before, self._kinematics, start, self.time, rotors))
         if pybullet.getContactPoints(bodyA=self._vehicle.body, physicsClientId=self.client):
             self.outcome = Outcome.COLLISION
         elif self.attempt.succeeded:
@@ -324,6 +326,7 @@ class World:
                 bodies=self._bodies,
                 renderer=self.config.renderer,
                 start=self.state,
+                hover_speed=self.vehicle.hover_speed,
                 stage=stage,
                 views=self._views,
             )

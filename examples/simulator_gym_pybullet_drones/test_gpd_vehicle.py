@@ -18,6 +18,8 @@ from plugin_support import plugged
 pytest.importorskip(
     "gym_pybullet_drones", reason="gym-pybullet-drones needs an environment of its own"
 )
+# What the simulator warns of is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(autouse=True)

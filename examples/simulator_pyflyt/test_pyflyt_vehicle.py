@@ -16,6 +16,8 @@ from liquid_nav_sim.world import Outcome
 from plugin_support import plugged
 
 pytest.importorskip("PyFlyt", reason="PyFlyt needs an environment of its own")
+# What the simulator warns of is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(autouse=True)

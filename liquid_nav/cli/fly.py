@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from liquid_nav.cli.choices import autopilot_names, one_of, task_names, vehicle_names
+from liquid_nav.cli.choices import (
+    appearance_names,
+    autopilot_names,
+    one_of,
+    task_names,
+    vehicle_names,
+)
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
@@ -22,8 +28,7 @@ if TYPE_CHECKING:
     from liquid_nav_sim.config import WorldConfig
 
 TASK = "target"
-VEHICLE = "racing_250"
-AUTOPILOT = "nominal"
+VEHICLE, AUTOPILOT, APPEARANCE = "racing_250", "nominal", "train"
 SENSORS = ("imu", "camera")
 """What is fitted by default, where the policy reads it; the expert gets both."""
 
@@ -56,6 +61,10 @@ class Fly:
     """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
     autopilot: Annotated[str, one_of(autopilot_names, default=lambda: AUTOPILOT)] = AUTOPILOT
     """How the vehicle's autopilot follows commands: tuned, late, inaccurate, or stiff."""
+    appearance: Annotated[
+        str, one_of(appearance_names, default=lambda: APPEARANCE, otherwise="NAME:FOLDER")
+    ] = APPEARANCE
+    """How the scenes look: a family, after a colon with a folder of photographs for the ground."""
     faults: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
@@ -142,10 +151,11 @@ class Fly:
                 sensors=tuple(sensors),
                 wind=WindModel(steady=self.wind),
                 faults=faults,
+                appearance=self.appearance,
                 task=task,
                 renderer=self.renderer,
             )
-            config = fitted(config, () if policy is None else policy.channels)
+            config = fitted(config, () if policy is None else policy.needed)
             if not config.sensors:
                 # A policy that reads goals alone is asked for a command at every sample.
                 config = config.with_sensor("imu")

@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -26,7 +26,7 @@ from liquid_nav.cli.dataset import Dataset
 from liquid_nav.cli.eval import Eval
 from liquid_nav.cli.fly import Fly
 from liquid_nav.cli.replay import Replay
-from liquid_nav.cli.train import Train
+from liquid_nav.cli.train import Train, begun_with
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.files import final_name
 
@@ -68,6 +68,7 @@ EXTRAS = {
     "rosbags": "replay",
     "ruamel": "replay",
     "tensorboard": "train",
+    "ray": "cluster",
     "tomli": "sim",
     "zstandard": "replay",
 }
@@ -93,12 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in ([], ["dataset"]):
         arguments.append("--help")
     try:
-        command = tyro.cli(
+        begun = begun_with(arguments)
+        command: Any = tyro.cli(
             Command,
             prog="liquid-nav",
             description=DESCRIPTION,
             args=arguments,
             config=MARKERS,
+            **({} if begun is None else {"default": begun}),
         )
         return command.run()
     except SystemExit as stop:

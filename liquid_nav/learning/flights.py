@@ -47,6 +47,10 @@ class Job(NamedTuple):
         """Fly and save the flight."""
         fly(self)
 
+    def moved(self, path: Path, bundle: Path | None) -> "Job":
+        """Give the same flight on a machine where its file and its bundle are elsewhere."""
+        return self._replace(path=path, bundle=bundle)
+
 
 def fly(job: Job) -> None:
     """Fly one flight and save what it gives."""

@@ -2,7 +2,8 @@
 
 ``policy.pt`` is the network in TorchScript. ``weights.safetensors`` holds the same parameters for
 training and inspection. ``native.safetensors`` holds them in the form that flies without torch, if
-the network has one. ``manifest.json`` holds the configuration, provenance, evaluation figures and
+the network has one. ``settings.toml``, if the bundle came from a training run, holds what trains
+such a policy again. ``manifest.json`` holds the configuration, provenance, evaluation figures and
 the SHA-256 of every file and of its own content.
 """
 
@@ -34,6 +35,7 @@ MANIFEST = "manifest.json"
 SCRIPT = "policy.pt"
 WEIGHTS = "weights.safetensors"
 NATIVE = "native.safetensors"
+SETTINGS = "settings.toml"
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def read_manifest(path: Path | str) -> Manifest:
     content = read_content(path)
     # The manifest must list the native form; otherwise anyone could add one to the folder.
     optional = [NATIVE] if NATIVE in content["files"] or (path / NATIVE).exists() else []
+    optional += [SETTINGS] if SETTINGS in content["files"] else []
     for name in (SCRIPT, WEIGHTS, *optional):
         expected = content["files"].get(name)
         if not (path / name).is_file():

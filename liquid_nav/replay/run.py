@@ -402,7 +402,7 @@ def _notes(
     decoder: EventDecoder,
 ) -> list[str]:
     notes = []
-    for channel in sorted(policy.channels, key=lambda channel: channel.value):
+    for channel in sorted(policy.needed, key=lambda channel: channel.value):
         if topics.channels.get(channel) is None:
             notes.append(
                 f"no topic of the {channel.value}, which the model needs, so it hovers; where the "

@@ -111,6 +111,9 @@ def _image_noise(image: NDArray[np.uint8], action: Action) -> NDArray[np.uint8]:
     return images.noise_burst(image, action.magnitude, int(action.rng.integers(2**32)))
 
 
+DAMAGE_LOSS = 0.2
+"""Share of its thrust that a rotor of damage 1 loses."""
+
 DROP, FREEZE = Effect(), Effect()
 DELAY = Effect(Magnitude(0.0, 10.0, "s", (0.05, 0.5)), _delay)
 CLOCK_JUMP = Effect(Magnitude(-10.0, 10.0, "s", (-0.5, 0.5)), _clock_jump)
@@ -184,6 +187,7 @@ EFFECTS: dict[str, Effect] = {
     "motor_stuck": Effect(),
     "wind_step": Effect(Magnitude(-50.0, 50.0, "m/s", (1.0, 6.0))),
     "mass_change": Effect(Magnitude(-0.9, 5.0, "of the mass", (-0.2, 0.3))),
+    "rotor_damage": Effect(Magnitude(0.0, 1.0, "of a broken blade", (0.05, 0.6))),
 }
 """Effects on each channel and on the vehicle by the kind of fault, ``CHANNEL_EFFECT``.
 
@@ -200,5 +204,6 @@ Random faults are drawn from these, in this order. In addition to `OF_ANY_SENSOR
 - of the odometry: `jump`, which moves the position along the direction, m.
 - of the vehicle: `motor_loss`, which takes that fraction of the thrust of one rotor; `motor_stuck`,
   which keeps the thrust setpoint of one rotor; `wind_step`, wind along the direction, m/s;
-  `mass_change`, which adds that fraction of the mass at its centre.
+  `mass_change`, which adds that fraction of the mass at its centre; `rotor_damage`, which takes
+  that share of `DAMAGE_LOSS` from the thrust of one rotor and unbalances it, so that IMUs vibrate.
 """

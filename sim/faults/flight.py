@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from liquid_nav.events import Event
-from liquid_nav_sim.faults.effects import DROP, FREEZE, Action, Effect
+from liquid_nav_sim.faults.effects import DAMAGE_LOSS, DROP, FREEZE, Action, Effect
 from liquid_nav_sim.faults.kinds import Fault
 from liquid_nav_sim.rotation import Vector
 from liquid_nav_sim.vehicle.rotors import PerRotor
@@ -108,11 +108,24 @@ class Faults:
             fault = active.fault
             if fault.kind == "motor_loss":
                 rotors[fault.rotor] *= 1 - fault.magnitude
+            elif fault.kind == "rotor_damage":
+                rotors[fault.rotor] *= 1 - DAMAGE_LOSS * fault.magnitude
             elif fault.kind == "motor_stuck":
                 if active.held is None:
                     active.held = rotors[fault.rotor]
                 rotors[fault.rotor] = active.held
         first, second, third, fourth = rotors
+        return (first, second, third, fourth)
+
+    def rotor_damage(self, time: int) -> PerRotor:
+        """Damage of each rotor at `time` ns, from 0 to 1, which an IMU feels as vibration."""
+        damage = [0.0, 0.0, 0.0, 0.0]
+        if self._active:
+            for active in self._acting(time):
+                if active.fault.kind == "rotor_damage":
+                    rotor, magnitude = active.fault.rotor, active.fault.magnitude
+                    damage[rotor] = max(damage[rotor], magnitude)
+        first, second, third, fourth = damage
         return (first, second, third, fourth)
 
     def wind(self, wind: Vector, time: int) -> Vector:

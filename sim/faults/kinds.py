@@ -12,7 +12,7 @@ from liquid_nav_sim.rotation import Vector
 KINDS: Registry[Effect] = Registry("liquid_nav.faults", "fault", EFFECTS)
 """Effects by kind of fault; entry points of the group ``liquid_nav.faults`` add to them."""
 
-VEHICLE_KINDS = ("motor_loss", "motor_stuck", "wind_step", "mass_change")
+VEHICLE_KINDS = ("motor_loss", "motor_stuck", "wind_step", "mass_change", "rotor_damage")
 """Kinds of faults that act on the vehicle and its air, not on a sensor."""
 
 

@@ -1,7 +1,8 @@
 """An inertial measurement unit: the readings of an ideal one, and the errors of a real one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from operator import mul
 
 import numpy as np
@@ -10,7 +11,9 @@ from liquid_nav.events import SECOND, ImuSample
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.normals import Normals
 from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_of
+from liquid_nav_sim.sensors.clock import SensorClock
 from liquid_nav_sim.sensors.imu_parameters import ImuParameters
+from liquid_nav_sim.sensors.vibration import LowPass, Vibration
 from liquid_nav_sim.vehicle.state import Motion
 
 SHORTEST_AVERAGE = 0.001
@@ -30,9 +33,17 @@ class Imu:
     Args:
         model: distribution of its errors.
         rng: random stream of its constant errors and its noise.
+        vibration: vibration of the vehicle at its place; None for none.
     """
 
-    def __init__(self, model: ImuParameters, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        model: ImuParameters,
+        rng: np.random.Generator,
+        vibration: Vibration | None = None,
+    ) -> None:
+        self._vibration = vibration
+
         def axes(gyro: float, accel: float) -> list[float]:
             return [gyro] * 3 + [accel] * 3
 
@@ -65,7 +76,15 @@ class Imu:
 
     def measure(self, motion: Motion, stamp: int, arrival: int | None) -> ImuSample | None:
         """Sample the motion at `stamp` ns; power-up was at 0. See `Sensor`."""
-        reading = self.read(self.feel(motion, stamp), (stamp - self._stamp) / SECOND)
+        return self.sample(self.feel(motion, stamp), motion, stamp, arrival)
+
+    def sample(
+        self, truth: list[float], motion: Motion, stamp: int, arrival: int | None
+    ) -> ImuSample | None:
+        """Make the sample of `stamp` ns from what an ideal sensor would read; see `Sensor`."""
+        if self._vibration is not None:
+            self._vibration.add(truth, motion, stamp)
+        reading = self.read(truth, (stamp - self._stamp) / SECOND)
         self._stamp = stamp
         if arrival is None:
             return None
@@ -121,6 +140,63 @@ class Imu:
             min(max(round(value / step) * step if step else value, -full), full)
             for value, step, full in zip(reading, self._resolution, self._range, strict=True)
         ]
+
+
+class FilteredImu:
+    """The source of an IMU whose driver filters the readings, see `Source`.
+
+    The filter runs at the rate of the physics. Its input is what an ideal sensor reads and white
+    noise; the other errors are those of `Imu`, added behind the filter.
+
+    Args:
+        model: the IMU, with a filter.
+        clock: stamps and arrivals of its samples.
+        rng: random stream of its constant errors and its bias.
+        noise: random stream of its white noise.
+        vibration: vibration of the vehicle at its place; None for none.
+    """
+
+    def __init__(
+        self,
+        model: ImuParameters,
+        clock: SensorClock,
+        rng: np.random.Generator,
+        noise: np.random.Generator,
+        vibration: Vibration | None = None,
+    ) -> None:
+        self._clock = clock
+        self._imu = Imu(replace(model, gyro_noise=0.0, accel_noise=0.0), rng, vibration)
+        self._density = [model.gyro_noise] * 3 + [model.accel_noise] * 3
+        self._normals = Normals(noise, 6)
+        self._filters = [LowPass(model.filter_cutoff, model.filter_order) for _ in range(6)]
+        self._time = 0
+
+    def advance(self, motion: Motion) -> Iterator[ImuSample]:
+        """Filter one physics step, and yield the samples that are due in it."""
+        clock = self._clock
+        while clock.stamp <= motion.end:
+            self._filter(motion, clock.stamp)
+            held = [low_pass.value for low_pass in self._filters]
+            sample = self._imu.sample(held, motion, clock.stamp, clock.arrival)
+            clock.advance()
+            if sample is not None:
+                yield sample
+        self._filter(motion, motion.end)
+
+    def _filter(self, motion: Motion, until: int) -> None:
+        """Run the filter up to a time, ns."""
+        dt = (until - self._time) / SECOND
+        truth = self._imu.feel(motion, (self._time + until) // 2)
+        if dt > 0.0:
+            bandwidth, normals = 1 / math.sqrt(dt), self._normals.row()
+        elif self._time > 0:
+            return
+        else:
+            bandwidth, normals = 0.0, [0.0] * 6
+        for axis in range(6):
+            noise = self._density[axis] * bandwidth * normals[axis]
+            self._filters[axis].advance(truth[axis] + noise, dt)
+        self._time = until
 
 
 def _gain(scale: np.ndarray, tilt: np.ndarray) -> np.ndarray:

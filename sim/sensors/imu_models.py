@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.events import Channel
-from liquid_nav_sim.sensors.imu import Imu
+from liquid_nav_sim.sensors.imu import FilteredImu, Imu
 from liquid_nav_sim.sensors.imu_parameters import ImuParameters
 from liquid_nav_sim.sensors.model import SensorContext, SensorModel
+from liquid_nav_sim.sensors.sources import Sampler, Source
 from liquid_nav_sim.sensors.timing import SensorTiming
+from liquid_nav_sim.sensors.vibration import Vibration
 from liquid_nav_sim.vehicle.state import GRAVITY
 
 IMU_RANGE = np.array([math.radians(2000)] * 3 + [16 * GRAVITY] * 3, dtype=np.float32)
@@ -43,9 +45,14 @@ class ImuModel(ImuParameters, SensorModel):
         readings = np.array([(e.angular_velocity, e.specific_force) for e in events])
         return np.asarray(readings.mean(axis=0).ravel())
 
-    def sensor(self, context: SensorContext) -> Imu:
+    def source(self, context: SensorContext) -> Source:
         """Build the IMU of one flight, at power-up."""
-        return Imu(self, context.rng)
+        streams = context.streams
+        vibration = Vibration(self, context.hover_speed, streams[f"{context.name}_vibration"])
+        clock = context.clock()
+        if not self.filter_cutoff:
+            return Sampler(clock, Imu(self, context.rng, vibration))
+        return FilteredImu(self, clock, context.rng, streams[f"{context.name}_filter"], vibration)
 
 
 NOISELESS = ImuModel()

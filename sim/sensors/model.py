@@ -52,6 +52,7 @@ class SensorContext:
         bodies: PyBullet bodies of the scene.
         renderer: name of the renderer of cameras, see `liquid_nav_sim.sensors.camera.RENDERERS`.
         start: true state at the start of the flight.
+        hover_speed: speed of the vehicle's rotors in hover, rad/s.
         stage: moves the scene's moving bodies to a time, ns, and returns the next goal of the task
             at that time, metres, world ENU, shape (3,).
         views: filled by a camera with the `liquid_nav_sim.sensors.frames.View` of each frame; a
@@ -67,6 +68,7 @@ class SensorContext:
     bodies: SceneBodies
     renderer: str
     start: VehicleState
+    hover_speed: float
     stage: Stage
     views: MutableMapping[Event, Any] = field(default_factory=WeakKeyDictionary)
 

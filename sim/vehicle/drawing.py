@@ -6,6 +6,7 @@ the ratios of the shipped airframes, which real vehicles of these sizes have: a 
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,10 +31,10 @@ def draw_vehicle(
         rng: random stream; each call takes the same number of numbers from it.
         lightest, heaviest: bounds of its mass, kg.
     """
-    share = iter(rng.random(20).tolist())
+    share: Iterator[float] = iter(rng.random(20).tolist())
 
     def even(low: float, high: float) -> float:
-        return float(low + (high - low) * next(share))
+        return low + (high - low) * next(share)
 
     def even_in_log(low: float, high: float) -> float:
         return low * math.pow(high / low, next(share))

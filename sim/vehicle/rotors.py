@@ -22,6 +22,7 @@ class Rotors:
 
     Attributes:
         speeds: present speeds, rad/s.
+        angles: angles turned since the start of the flight, rad.
         battery: None if the airframe has none.
         full_thrust: largest thrust of one rotor at the present voltage, N.
         thrusts: mean thrusts over the last step without ground effect, N.
@@ -46,6 +47,7 @@ class Rotors:
     def start(self, speeds: PerRotor) -> None:
         """Set the present speeds of the rotors, rad/s."""
         self.speeds: PerRotor = speeds
+        self.angles: PerRotor = (0.0, 0.0, 0.0, 0.0)
         a, b, c, d = speeds
         k = self._coefficient
         self.thrusts: PerRotor = (k * a * a, k * b * b, k * c * c, k * d * d)
@@ -75,6 +77,8 @@ class Rotors:
         self.speeds = (a, b, c, d)
         self.thrusts = (thrust_a, thrust_b, thrust_c, thrust_d)
         self.mean_speed_sum = mean_a + mean_b + mean_c + mean_d
+        t, u, v, w = self.angles
+        self.angles = (t + mean_a * dt, u + mean_b * dt, v + mean_c * dt, w + mean_d * dt)
         momentum = self._inertia * (a + b - c - d)
         # The torque of the air turns the body against the rotor's spin. So does the reaction of a
         # motor that accelerates its rotor.

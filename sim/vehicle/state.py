@@ -48,6 +48,19 @@ class VehicleState:
         return cls(*map(np.array, kinematics))
 
 
+class RotorTurn(NamedTuple):
+    """How the rotors turned over one physics step, each in the order of `airframe.ROTOR_SIGNS`.
+
+    Attributes:
+        before, after: angles that they have turned since the start of the flight, rad.
+        damage: damage of each rotor, from 0 to 1.
+    """
+
+    before: tuple[float, float, float, float]
+    after: tuple[float, float, float, float]
+    damage: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Motion:
     """How the vehicle moved over one physics step.
@@ -55,12 +68,14 @@ class Motion:
     Attributes:
         before, after: states at the start and the end of the step.
         start, end: ns.
+        rotors: how the rotors turned; None if they are of no interest.
     """
 
     before: Kinematics
     after: Kinematics
     start: int
     end: int
+    rotors: RotorTurn | None = None
 
     def share(self, time: int) -> float:
         """Fraction of the step that has passed at `time` ns, in [0, 1]."""

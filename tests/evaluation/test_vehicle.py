@@ -20,9 +20,10 @@ from liquid_nav.evaluation.study.job import FlightJob
 from liquid_nav.evaluation.study.study import Study
 from liquid_nav.evaluation.suites.abroad import AbroadCell, abroad
 from liquid_nav.evaluation.suites.cell import Cell
-from liquid_nav.evaluation.vehicle import Equipment, SimulatedVehicle, Vehicle
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.onboard import load_policy
+from liquid_nav.vehicle import Equipment, Vehicle
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.streams import Streams

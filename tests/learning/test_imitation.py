@@ -214,6 +214,13 @@ def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
         train(tmp_path, config, policy, SHORT, QUIET)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="device cuda: torch finds no GPU here"):
+        train(tmp_path, replace(SMALL, device="cuda"), small_network()[0], SHORT, QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "change",
     [{"lanes": 0}, {"rounds": -1}, {"rounds": 60}, {"learning_rate": 0.0}, {"episodes": 5000}],

@@ -5,16 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from learning.waiting import wait_for
 from liquid_nav.errors import BundleError
 from liquid_nav.learning import workers
 from liquid_nav.learning.episodes import Episode
 from liquid_nav.learning.flights import Job
-from liquid_nav.learning.workers import Flights, WorkerError, record_all
+from liquid_nav.learning.workers import Flights, LocalFleet, WorkerError, record_all
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -88,7 +88,7 @@ def test_flights_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 3), 2)
+    flights = Flights(jobs(tmp_path, 3), LocalFleet(2))
     assert len(flights) == 3
     wait_for(lambda: len(list(tmp_path.glob("[0-9].npz"))) == 3)
     assert list(flights) == [None] * 3
@@ -97,7 +97,7 @@ def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) ->
 
 
 def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 1), 0)
+    flights = Flights(jobs(tmp_path, 1), None)
     assert list(tmp_path.iterdir()) == []
     assert list(flights) == [None]
     assert [path.name for path in tmp_path.iterdir()] == ["0.npz"]
@@ -105,7 +105,7 @@ def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path
 
 
 def test_flights_in_the_background_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 100), 2)
+    flights = Flights(jobs(tmp_path, 100), LocalFleet(2), beside=True)
     wait_for(lambda: list(tmp_path.glob("[0-9].npz")))
     flights.close()
     assert team_of(os.getpid()) == []
@@ -114,7 +114,7 @@ def test_flights_in_the_background_that_are_given_up_leave_nothing_behind(tmp_pa
 
 
 def test_what_a_flight_in_the_background_raises_is_raised_to_who_waits(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 2, tmp_path / "nothing"), 1)
+    flights = Flights(jobs(tmp_path, 2, tmp_path / "nothing"), LocalFleet(1))
     with pytest.raises(BundleError, match="no model bundle at"):
         list(flights)
     flights.close()
@@ -134,13 +134,6 @@ def train(out: Path, *options: str) -> "subprocess.Popen[str]":
         # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("flown", [False, True], ids=["while they import", "in flight"])

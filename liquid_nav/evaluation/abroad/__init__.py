@@ -1,4 +1,4 @@
-"""Flights in simulators that we did not write, see `liquid_nav.evaluation.vehicle`."""
+"""Flights in simulators that we did not write, see `liquid_nav.vehicle`."""
 
 from typing import Protocol
 

@@ -54,6 +54,10 @@ class FlightJob:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(self.result()) + "\n")
 
+    def moved(self, path: Path, bundle: Path | None) -> "FlightJob":
+        """Give the same flight on a machine where its file and its bundle are elsewhere."""
+        return replace(self, path=path, bundle=bundle)
+
     def result(self) -> dict[str, Any]:
         """Fly, and give what is kept of the flight; plain JSON types.
 

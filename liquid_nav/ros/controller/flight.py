@@ -113,7 +113,10 @@ def make_flight(
         made.callback(liquid_state.close)
         recorders = make_recorders(node, values, policy.config.camera)
         made.pop_all()
-    log.info(f"configured: task {manifest.task}, back-end {backend.name}")
+    log.info(
+        f"configured: task {manifest.task}, back-end {backend.name}; "
+        f"the policy {policy.config.channels_in_words}"
+    )
     if values["task"] not in ("", manifest.task):
         log.warning(
             f"the model {values['model']} was trained for the task {manifest.task}, and is to "

@@ -146,9 +146,9 @@ def test_odd_rates_in_a_manifest_are_no_rates(bundle: Path, tmp_path: Path, odd:
     ("rate", "told"), [(10.0, True), (79.0, True), (81.0, False), (599.0, False), (601.0, True)]
 )
 def test_which_rates_are_far_from_those_of_training(rate: float, told: bool) -> None:
-    expected = Expectation(Channel.IMU, True, None, 200.0)
+    expected = Expectation(Channel.IMU, True, trained_rate=200.0)
     assert bool(expected.rate_fault(rate)) == told
-    assert not Expectation(Channel.IMU, True, None, None).rate_fault(rate)
+    assert not Expectation(Channel.IMU, True).rate_fault(rate)
 
 
 def test_a_recovery_that_never_ends_names_its_cause(ros: Spinner, bundle: Path) -> None:

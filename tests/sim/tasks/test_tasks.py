@@ -132,7 +132,8 @@ def test_fog_takes_the_colour_of_objects_by_their_distance(distance: float, rend
     pybullet.disconnect(client)
 
 
-def test_fog_that_is_none_is_refused() -> None:
-    look = replace(sample_appearance(np.random.default_rng(0), "train"), fog_length=0.0)
-    with pytest.raises(SimulationError, match=r"Appearance\.fog_length must be positive"):
-        Background(look)
+def test_fog_or_haze_of_no_length_is_refused() -> None:
+    look = sample_appearance(np.random.default_rng(0), "train")
+    for name in ("fog_length", "haze_length"):
+        with pytest.raises(SimulationError, match=rf"Appearance\.{name} must be positive"):
+            Background(replace(look, **{name: 0.0}))

@@ -21,6 +21,7 @@ class Expectation:
     Attributes:
         channel: the channel.
         needed: whether the vehicle does not fly without it.
+        optional: whether the policy uses it where it comes, and flies without it.
         staleness: ages at which its silence is a failsafe; None if one measurement lasts for ever.
         trained_rate: measurements per second in the training of the policy, or None if unknown.
 
@@ -28,6 +29,7 @@ class Expectation:
 
     channel: Channel
     needed: bool = False
+    optional: bool = False
     staleness: Staleness | None = None
     trained_rate: float | None = None
 
@@ -59,13 +61,14 @@ def expectations(
         odometry_needed: whether the back-end needs odometry.
 
     """
-    needed = set(policy.channels)
+    needed = set(policy.needed)
     if odometry_needed or safety.geofence is not None:
         needed.add(Channel.ODOMETRY)
     return {
         channel: Expectation(
             channel,
             channel in needed,
+            channel in policy.channels - needed,
             safety.staleness.get(channel) or policy.staleness.get(channel),
             trained_rates.get(channel) if channel in policy.channels else None,
         )

@@ -111,6 +111,7 @@ class MessageCounts:
         }
         if expected.trained_rate is not None:
             values["trained_rate_hz"] = f"{expected.trained_rate:.1f}"
+        values["use"] = "needed" if expected.needed else "optional" if expected.optional else "none"
         quiet = "OK" if health.accepted else "nothing received yet; it is not needed"
         return Status(
             WARN if faults else OK, expected.channel.value, "; ".join(faults) or quiet, values
