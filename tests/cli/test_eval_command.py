@@ -87,7 +87,7 @@ def test_ctrl_c_keeps_what_was_flown(model: Path) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 240
-    while not list(Path("study").glob("flights/*/*/*.json")):
+    while not list(Path("study").glob("flights/*/policy/*.json")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -110,8 +110,9 @@ def keep(study: Study, pilot: str, seed: int, outcome: str, **values: float) -> 
     """Put a flight into a study that nobody has flown."""
     job = next(job for job in study.missing() if (job.pilot, job.seed) == (pilot, seed))
     job.path.parent.mkdir(parents=True, exist_ok=True)
-    flight = {"duration_s": 3.0, "clearance_m": 1.0, "efficiency": 0.9, "smoothness": 2.0}
-    job.path.write_text(json.dumps({"outcome": outcome, **flight, **values}))
+    flight = {"duration_s": 3.0, "path_m": 6.0, "clearance_m": 1.0, "efficiency": 0.9}
+    kept = {"outcome": outcome, "smoothness": 2.0, **flight, **values}
+    job.path.write_text(json.dumps(kept))
 
 
 def test_figures_count_outcomes_pair_flights_and_find_the_worst(

@@ -32,6 +32,7 @@ class PilotFigures:
         success, collision, timeout: number of flights with each outcome.
         wilson95: 95 % confidence interval of the success rate (Wilson 1927).
         time_to_success_s: median over the successful flights, simulated seconds.
+        speed: mean speed of the successful flights, m/s.
         efficiency: mean of the successful flights, see `path_efficiency`.
         clearance_m: 5th percentile over the flights of the least distance to an obstacle, metres.
         smoothness: median rate of change of the velocity command, m/s^2.
@@ -51,6 +52,7 @@ class PilotFigures:
     timeout: int
     wilson95: tuple[float, float]
     time_to_success_s: float | None
+    speed: float | None
     efficiency: float | None
     clearance_m: float | None
     smoothness: float | None
@@ -144,6 +146,7 @@ def _pilot_figures(results: Results, held: Results, step: Results) -> PilotFigur
         timeout=outcomes[Outcome.TIMEOUT.value],
         wilson95=wilson(success, len(results)),
         time_to_success_s=_quantile([r["duration_s"] for r in won], 0.5),
+        speed=_mean([r["path_m"] / r["duration_s"] for r in won]),
         efficiency=_mean([r["efficiency"] for r in won]),
         clearance_m=_quantile([r["clearance_m"] for r in results.values()], 0.05),
         smoothness=_quantile([r["smoothness"] for r in results.values()], 0.5),
