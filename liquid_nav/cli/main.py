@@ -95,13 +95,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.append("--help")
     try:
         begun = begun_with(arguments)
+        options: dict[str, Any] = {} if begun is None else {"default": begun}
         command: Any = tyro.cli(
             Command,
             prog="liquid-nav",
             description=DESCRIPTION,
             args=arguments,
             config=MARKERS,
-            **({} if begun is None else {"default": begun}),
+            **options,
         )
         return command.run()
     except SystemExit as stop:

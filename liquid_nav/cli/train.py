@@ -188,4 +188,5 @@ def begun_with(arguments: Sequence[str]) -> Train | None:
         values["cell"] = read_manifest(start).config.cell if start else _default_cell()
     values.pop("cell_options", None)
     values["config"] = values.pop("training")
-    return Train(**{"task": tyro.MISSING, "settings": path, **values})
+    options: dict[str, Any] = {"task": tyro.MISSING, "settings": path, **values}
+    return Train(**options)

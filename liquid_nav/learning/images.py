@@ -62,7 +62,7 @@ class ImageChange:
         for field in fields(self):
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, 100))
-            kinds = int if field.name == "jpeg" else (int, float)
+            kinds: tuple[type, ...] = (int,) if field.name == "jpeg" else (int, float)
             numbers = value if field.name == "cast" else (value,)
             if (
                 not isinstance(numbers, tuple)
