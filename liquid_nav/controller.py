@@ -27,6 +27,7 @@ from liquid_nav.onboard import Memory, Policy, RawCommand
 from liquid_nav.onboard.inference import Inference, in_words
 from liquid_nav.safety.checks import PACE, SensorChecks
 from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
+from liquid_nav.safety.limiting import LimitedCommands
 from liquid_nav.safety.screening import defect
 from liquid_nav.values import whole_nanoseconds
 
@@ -70,6 +71,7 @@ class Health:
         time: arrival of the last event, ns, or None before the first.
         mode, reason: mode and reason of the command right after that event.
         channels: counters for each channel in `TAKEN_IN` and each channel that the policy reads.
+        limited: how many commands were limited in magnitude or in their change.
         policy_faults: number of times that the policy raised an error or gave an output that was
             not finite. At an event its memory was reset then. At a query nothing was, and the
             number depends on how often somebody asked; a healthy policy adds nothing to it.
@@ -93,6 +95,7 @@ class Health:
     channels: dict[Channel, ChannelHealth] = field(
         default_factory=lambda: {channel: ChannelHealth() for channel in TAKEN_IN}
     )
+    limited: LimitedCommands = field(default_factory=LimitedCommands)
     policy_faults: int = 0
     last_policy_fault: str = ""
     inferred: int | None = None
@@ -274,6 +277,7 @@ class Controller:
     def _note(self, command: Command) -> None:
         self._command, health = command, self._health
         health.time, health.mode, health.reason = command.stamp, command.mode, command.reason
+        health.limited.count(command)
 
     def _restart(self) -> None:
         """Start again after the clock went back; keep the operator's stop and the counters."""

@@ -105,6 +105,9 @@ def test_an_optional_range_finder_is_used_while_it_comes(ros: Spinner, tmp_path:
     vehicle.until_reported("range", "nothing received yet; it is not needed")
     vehicle.until_reported("range", "use=optional")
     vehicle.until_reported("imu", "use=needed")
+    counted = vehicle.last("slew_limited").partition(" of ")
+    assert int(counted[0]) <= int(counted[2])
+    assert int(counted[2]) > 0
     place = PolicyConfig.of_channels(("camera", "imu", "range")).layout[Channel.RANGE]
 
     def latched() -> bool:

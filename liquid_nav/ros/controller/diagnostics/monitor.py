@@ -207,12 +207,16 @@ class Monitor:
         ]
 
     def _controller(self, health: Health, node: Mapping[str, str]) -> Status:
-        mode, reason = node["mode"], node["reason"]
+        mode, reason, limited = node["mode"], node["reason"], health.limited
         level, text = level_of(Mode(mode)), f"{mode}: {reason}" if reason else mode
         values = {
             **node,
             "event_to_command_p50_us": self.percentile(50),
             "event_to_command_p99_us": self.percentile(99),
+            "slew_limited_last_second": f"{limited.recent_slew:.0%}",
+            "slew_limited": f"{limited.slew} of {limited.commands}",
+            "magnitude_limited_last_second": f"{limited.recent_magnitude:.0%}",
+            "magnitude_limited": f"{limited.magnitude} of {limited.commands}",
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
             "clock_resets": str(health.clock_resets),
