@@ -9,7 +9,7 @@ STAMP := $(VENV)/.stamp
 NATIVE := $(wildcard liquid_nav/onboard/native/*.cpp liquid_nav/onboard/native/*.h sim/render/native/*.cpp)
 # Compiled likewise, by mypyc: an edit of these acts once they are compiled again.
 INNER_LOOP := $(patsubst %,sim/%.py,normals rotation sensors/clock sensors/imu sensors/sources vehicle/autopilot \
-    vehicle/battery vehicle/body vehicle/mixer vehicle/rotors)
+    vehicle/battery vehicle/body vehicle/mixer vehicle/rotors vehicle/velocity_loops)
 
 # ROS 2 as wheels, for the tests over real DDS: there are some for Linux on x86-64, and they must not
 # meet a ROS installation that is sourced, which the tests then use instead.

@@ -70,6 +70,7 @@ INNER_LOOP = (
     "vehicle.body",
     "vehicle.mixer",
     "vehicle.rotors",
+    "vehicle.velocity_loops",
 )
 COMPILED = "liquid_nav_sim.compiled__mypyc"
 

@@ -22,6 +22,7 @@ from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.target import TargetTask
 from liquid_nav_sim.toml_files import is_number
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
+from liquid_nav_sim.vehicle.autopilot_model import NOMINAL, AutopilotModel
 from liquid_nav_sim.vehicle.files import QUAD_250
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 
@@ -78,6 +79,8 @@ class WorldConfig:
 
     Attributes:
         vehicle: parameters of the quadrotor that its autopilot assumes.
+        autopilot: how the autopilot treats its setpoints; see
+            `liquid_nav_sim.vehicle.autopilot_model`.
         randomisation: how far the parameters of a flight may differ from those.
         sensors: fitted sensors; by default an IMU and a camera at the nose. `with_sensor` and
             `without` change the selection.
@@ -107,6 +110,7 @@ class WorldConfig:
     task: Task = field(default_factory=TargetTask)
     renderer: str = "bullet"
     step: int = SECOND // 250
+    autopilot: AutopilotModel = NOMINAL
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -142,6 +146,7 @@ class WorldConfig:
             advice = f"; liquid_nav_sim.vehicle.files.load_vehicle({str(self.vehicle)!r}) reads one"
         for name, kind in (
             ("vehicle", VehicleParameters),
+            ("autopilot", AutopilotModel),
             ("randomisation", VehicleRandomisation),
             ("wind", WindModel),
             ("appearance", str),
@@ -193,6 +198,11 @@ class WorldConfig:
             model = model or default_model(name, self.vehicle)
             fitted[name] = FittedSensor(name, model, timing or model.timing)
         return replace(self, sensors=tuple(fitted.values()))
+
+    def with_vehicle(self, vehicle: VehicleParameters) -> "WorldConfig":
+        """Fly another vehicle; what sits at its usual place on the present one moves there too."""
+        sensors = (replace(s, model=_moved(s.model, self.vehicle, vehicle)) for s in self.sensors)
+        return replace(self, vehicle=vehicle, sensors=tuple(sensors))
 
     def without(self, *names: str) -> "WorldConfig":
         """Remove sensors; names that are not fitted are ignored."""
@@ -248,6 +258,18 @@ def default_model(kind: str, vehicle: VehicleParameters) -> SensorModel:
         return SENSORS.get(kind).for_vehicle(vehicle)
     except ConfigError as error:
         raise SimulationError(str(error)) from error
+
+
+def _moved(model: SensorModel, old: VehicleParameters, new: VehicleParameters) -> SensorModel:
+    """The model of a sensor after its move from the usual place on one vehicle to another's."""
+    usual, place = type(model).for_vehicle(old), getattr(model, "mount_position", None)
+    if model == usual:
+        return type(model).for_vehicle(new)
+    if place is None or place != getattr(usual, "mount_position", None):
+        return model
+    position = getattr(type(model).for_vehicle(new), "mount_position", place)
+    moved: SensorModel = replace(model, mount_position=position)  # type: ignore[type-var]
+    return moved
 
 
 TIMING_FIELDS = tuple(f.name for f in fields(SensorTiming))

@@ -135,7 +135,7 @@ class World:
         )
         self._vehicle = Vehicle(client, self.vehicle)
         self._vehicle.reset(self.scene.start_position, self.scene.start_yaw)
-        self._autopilot = Autopilot(config.vehicle)
+        self._autopilot = Autopilot(config.vehicle, config.autopilot)
         self._wind = Wind(config.wind, draws["wind"])
         self._faults = self._planned_faults(draws)
         self._mass = 1.0

@@ -15,6 +15,7 @@ def one_of(
     names: Callable[[], Iterable[str]],
     default: Callable[[], str] | None = None,
     otherwise: str | None = None,
+    several: bool = False,
 ) -> Any:
     """Mark a string option that takes one of some names; goes into `typing.Annotated`.
 
@@ -25,11 +26,14 @@ def one_of(
         default: gives what ``--help`` shows as the default; None for an argument that is required.
         otherwise: what else the option takes, such as ``FILE``. The parser then lets every value
             pass, and whoever reads the option checks it.
+        several: whether the option is a tuple of such names.
 
     """
 
     def type_of_option() -> Any:
         known = tuple(names())
+        if several:
+            return tuple[Literal[known], ...]  # type: ignore[valid-type]
         if otherwise is None:
             return Literal[known]
         return Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(known)}}}|{otherwise}")]
@@ -54,11 +58,25 @@ def appearance_names() -> Iterable[str]:
     return FAMILIES
 
 
+def suite_names() -> Iterable[str]:
+    """Names of the suites of conditions."""
+    from liquid_nav.evaluation.suites import SUITES
+
+    return SUITES
+
+
 def vehicle_names() -> Iterable[str]:
     """Names of the vehicles that the simulator has."""
     from liquid_nav_sim.vehicle.files import VEHICLES
 
     return VEHICLES
+
+
+def autopilot_names() -> Iterable[str]:
+    """Names of the autopilots that the simulator has."""
+    from liquid_nav_sim.vehicle.autopilot_model import AUTOPILOTS
+
+    return AUTOPILOTS
 
 
 def cell_names() -> Iterable[str]:

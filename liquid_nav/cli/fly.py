@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from liquid_nav.cli.choices import appearance_names, one_of, task_names, vehicle_names
+from liquid_nav.cli.choices import (
+    appearance_names,
+    autopilot_names,
+    one_of,
+    task_names,
+    vehicle_names,
+)
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
@@ -22,7 +28,9 @@ if TYPE_CHECKING:
     from liquid_nav_sim.config import WorldConfig
 
 TASK = "target"
-VEHICLE, APPEARANCE = "racing_250", "train"
+VEHICLE = "racing_250"
+AUTOPILOT = "nominal"
+APPEARANCE = "train"
 SENSORS = ("imu", "camera")
 """What is fitted by default, where the policy reads it; the expert gets both."""
 
@@ -53,6 +61,8 @@ class Fly:
         VEHICLE
     )
     """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
+    autopilot: Annotated[str, one_of(autopilot_names, default=lambda: AUTOPILOT)] = AUTOPILOT
+    """How the vehicle's autopilot follows commands: tuned, late, inaccurate, or stiff."""
     appearance: Annotated[
         str, one_of(appearance_names, default=lambda: APPEARANCE, otherwise="NAME:FOLDER")
     ] = APPEARANCE
@@ -103,6 +113,7 @@ class Fly:
 
         from liquid_nav.onboard import PolicyCamera, load_policy
         from liquid_nav_sim.faults.schedule import read_faults
+        from liquid_nav_sim.vehicle.autopilot_model import load_autopilot
         from liquid_nav_sim.vehicle.files import load_vehicle
 
         vehicle = load_vehicle(self.vehicle)
@@ -138,6 +149,7 @@ class Fly:
         with made_directories(*(path for path in directories if path is not None)):
             config = WorldConfig(
                 vehicle=vehicle,
+                autopilot=load_autopilot(self.autopilot),
                 sensors=tuple(sensors),
                 wind=WindModel(steady=self.wind),
                 faults=faults,

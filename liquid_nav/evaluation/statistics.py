@@ -42,6 +42,26 @@ def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return (low if successes else 0.0, high if successes < n else 1.0)
 
 
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Two-sided p-value of the exact McNemar test (McNemar 1947) for paired successes.
+
+    If neither of two pilots is better, each flight in which just one of them succeeds is a fair
+    coin; the value is the chance of a split at least as uneven as this one.
+
+    Args:
+        first_only, second_only: number of flights in which only one of them succeeded.
+
+    Raises:
+        ConfigError: on a negative number.
+
+    """
+    if first_only < 0 or second_only < 0:
+        raise ConfigError(f"mcnemar needs counts >= 0, got {first_only} and {second_only}")
+    n, fewer = first_only + second_only, min(first_only, second_only)
+    tail = sum(math.comb(n, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
 @dataclass(frozen=True)
 class Percentiles:
     """Median and 99th percentile; None without measurements."""

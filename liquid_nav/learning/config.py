@@ -34,8 +34,15 @@ MOST = {
 
 DEVICES = ("auto", "cpu", "cuda")
 
-_STEPS = ("first_steps", "steps", "last_steps")
-_AT_LEAST_ONE = ("demonstrations", "episodes", *_STEPS, "lanes", "length")
+_AT_LEAST_ONE = (
+    "demonstrations",
+    "episodes",
+    "first_steps",
+    "steps",
+    "last_steps",
+    "lanes",
+    "length",
+)
 
 
 @dataclass(frozen=True)
@@ -96,16 +103,7 @@ class TrainingConfig:
             if not isinstance(value, kinds) or isinstance(value, bool):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"training {field.name} must be {kind}, got {value!r}")
-        for name in (
-            "demonstrations",
-            "episodes",
-            "first_steps",
-            "steps",
-            "last_steps",
-            "lanes",
-            "length",
-            "workers",
-        ):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"training {name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):

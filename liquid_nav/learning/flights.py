@@ -43,6 +43,10 @@ class Job(NamedTuple):
     drawn: bool = True
     judges: bool = False
 
+    def fly(self) -> None:
+        """Fly and save the flight."""
+        fly(self)
+
 
 def fly(job: Job) -> None:
     """Fly one flight and save what it gives."""

@@ -42,7 +42,7 @@ class ImageChange:
         jpeg: quality of JPEG compression, 1 to 100; 0 for none.
 
     Raises:
-        ConfigError: on a value out of its range.
+        ConfigError: on a value of another type or out of its range.
 
     """
 
@@ -62,9 +62,18 @@ class ImageChange:
         for field in fields(self):
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, 100))
-            if not all(low <= number <= high for number in np.atleast_1d(value)):
+            kinds = int if field.name == "jpeg" else (int, float)
+            numbers = value if field.name == "cast" else (value,)
+            if (
+                not isinstance(numbers, tuple)
+                or len(numbers) != (3 if field.name == "cast" else 1)
+                or any(not isinstance(n, kinds) or isinstance(n, bool) for n in numbers)
+                or not all(low <= n <= high for n in numbers)
+            ):
+                what = {"cast": "three numbers", "jpeg": "a whole number"}.get(field.name, "")
                 raise ConfigError(
-                    f"the image change {field.name} must be from {low} to {high}, got {value!r}"
+                    f"the image change {field.name} must be {what or 'a number'} from {low} to "
+                    f"{high}, got {value!r}"
                 )
 
     @classmethod

@@ -117,29 +117,26 @@ class _Trainer:
         self.episodes = list(recorded)
         self._continue()
         self._began = time.monotonic() - self.seconds
+        self._threads = torch.get_num_threads()
 
     def run_rounds(self) -> None:
         """Train all rounds, and judge the policies of the last ones."""
         rounds = range(self.config.rounds + 1)
         for number in range(self.finished_rounds):
             self._load(number)
-        first = self._missing_flights(self.finished_rounds)
-        if first:
-            self._announce(self.finished_rounds, len(first))
-            self._fly(f"round {self.finished_rounds}: flights", first)
+        self._announce(self.finished_rounds)
         for number in range(self.finished_rounds, len(rounds)):
             self._load(number)
             self._round(number)
-        self._fly("validation", [*self._validation_jobs(-2), *self._validation_jobs(-1)])
-        for number in rounds[-2:]:
-            self._tell_score(number)
+        last = rounds[-1]
+        self._judge(rounds)
+        with RoundLog(self.run.logs, len(rounds)) as log:
+            self._log_score(last, log)
+        self._tell_score(last)
         best = self.validation.best(rounds)
         self.run.publish(best, rounds[-2:])
         self.console.print(
-            f"{self.run.bundle} holds the policy of round {best}, "
-            f"{self._minutes():.1f} minutes after the start of the run: "
-            f"{self.validation.score(best)}",
-            soft_wrap=True,
+            f"{self.run.bundle} holds the policy of round {best} of {last}", soft_wrap=True
         )
 
     def _round(self, number: int) -> None:
@@ -152,7 +149,8 @@ class _Trainer:
         jobs += self.validation.jobs(number - 1) if number else []
         # The optimiser has the cores on which nothing flies, and at least one.
         beside = max(config.workers - 1, min(config.workers, 1))
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - beside))
+        free = (os.cpu_count() or 1) - beside
+        torch.set_num_threads(max(1, min(free, self._threads)))
         flights = Flights(jobs, beside)
         try:
             with RoundLog(self.run.logs, number) as log:
@@ -173,6 +171,11 @@ class _Trainer:
         self.console.print(f"round {number}: {steps} steps, loss {loss:.4f}", soft_wrap=True)
         if number:
             self._tell_score(number - 1)
+
+    def _judge(self, rounds: Sequence[int]) -> None:
+        """Fly the missing flights that judge those policies of some rounds that are still there."""
+        there = [number for number in rounds if self.run.model(number).exists()]
+        self._fly("validation", [job for number in there for job in self.validation.jobs(number)])
 
     def _publish(self) -> None:
         """Offer the best policy so far, and keep what the next rounds need."""
@@ -199,21 +202,20 @@ class _Trainer:
             if not path.exists()
         ]
 
-    def _validation_jobs(self, number: int) -> list[Job]:
-        """List the missing flights that judge a round, counted from the end."""
-        number += self.config.rounds + 1
-        return self.validation.jobs(number) if number >= 0 else []
-
-    def _announce(self, number: int, missing: int) -> None:
-        paths = self._flights(number)
-        if paths[min(paths)].parent.exists():
+    def _announce(self, number: int) -> None:
+        """Tell with which round a run goes on that was interrupted."""
+        flights = list(self._flights(number).values())
+        if number <= self.config.rounds and flights[0].parent.exists():
+            there = sum(path.exists() for path in flights)
             self.console.print(
-                f"round {number} was interrupted and starts again; "
-                f"{len(paths) - missing} of its {len(paths)} flights are there"
+                f"round {number} starts from its beginning; "
+                f"{there} of its {len(flights)} flights are there"
             )
 
     def _fly(self, title: str, jobs: list[Job]) -> None:
         """Fly and wait."""
+        if not jobs:
+            return
         flights = Flights(jobs, self.config.workers)
         try:
             self._wait(title, flights)
@@ -252,14 +254,18 @@ class _Trainer:
             )
 
     def _log_success(self, number: int, log: RoundLog) -> None:
-        """Log the successes of who flew; a point is at the round that made the policy."""
+        """Log the successes of who flew; that of a policy is at the round that made it."""
         success = self.outcomes[number][Outcome.SUCCESS.value] / len(self._flights(number))
         name = "flights/success_of_policy" if number >= 2 else "flights/success_of_expert"
-        log.add_scalar(name, success, max(number - 2, 0))
-        score = self.validation.score(number - 1) if number else None
+        log.add_scalar(name, success, number - 2 if number >= 2 else number)
+        if number:
+            self._log_score(number - 1, log)
+
+    def _log_score(self, number: int, log: RoundLog) -> None:
+        score = self.validation.score(number)
         if score is not None and score.flights:
-            log.add_scalar("validation/nominal", score.nominal / score.flights, number - 1)
-            log.add_scalar("validation/drawn", score.drawn / score.flights, number - 1)
+            log.add_scalar("validation/nominal", score.nominal / score.flights, number)
+            log.add_scalar("validation/drawn", score.drawn / score.flights, number)
 
     def _tell_score(self, number: int) -> None:
         score = self.validation.score(number)
@@ -308,6 +314,8 @@ class _Trainer:
                 f"{self.run.path} holds a training state of another version, which cannot be "
                 f"continued: {error!r}"
             ) from error
+        # The newest policy is judged beside the next round.
+        self._judge(range(self.finished_rounds - 1))
         self._publish()
         self.console.print(f"continuing {self.run.path} after round {self.finished_rounds - 1}")
 

@@ -116,7 +116,7 @@ class Learner:
             log.add_scalar("loss/imitation", imitation.item(), self.steps)
             log.add_scalar("loss/sight", sight.item(), self.steps)
             log.add_scalar("gradient_norm", norm.item(), self.steps)
-            _check_finite(imitation, norm)
+            _check_finite(imitation, norm, self.steps)
             running += (imitation.item() - running) * max(0.02, 1 / (index + 1))
             advance(f"loss {running:.4f}")
         return running
@@ -172,10 +172,10 @@ def _has_bfloat16() -> bool:
     return bool(supported and supported())
 
 
-def _check_finite(loss: Tensor, norm: Tensor) -> None:
+def _check_finite(loss: Tensor, norm: Tensor, step: int) -> None:
     """Raise ConfigError if training has diverged; it would go on with weights that are NaN."""
     if not (loss.isfinite() and norm.isfinite()):
         raise ConfigError(
-            f"training diverged: the loss is {loss.item():g} and the norm of its gradient "
-            f"{norm.item():g}; a lower --learning-rate may help"
+            f"training diverged in optimiser step {step}: the loss is {loss.item():g} and the norm "
+            f"of its gradient {norm.item():g}; a lower --learning-rate may help"
         )

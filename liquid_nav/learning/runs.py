@@ -210,7 +210,9 @@ class Run:
             put_in_place(link, self.bundle)
         for other in self._kept():
             if int(other.name) not in {best, *needed}:
-                shutil.rmtree(other)
+                # In one step: a round that is there is whole.
+                leftover = other.rename(staging_path(other))
+                shutil.rmtree(leftover)
 
     def _kept(self) -> list[Path]:
         """Folders of the kept rounds, oldest first."""

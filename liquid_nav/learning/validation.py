@@ -89,19 +89,20 @@ class Validation:
     def best(self, rounds: Sequence[int]) -> int:
         """Return the round whose policy succeeded most often; of equals, the latest.
 
-        While none has flown, it is the last one.
+        Rounds whose bundle is gone do not count. While no policy has flown, it is the last round.
+
+        Raises:
+            EpisodeError: when the file of an outcome is damaged.
+
         """
-        scores = {number: self.score(number) for number in rounds}
-        judged = [number for number in rounds if scores[number] is not None]
-        if not judged or not self._flights:
+        successes = {
+            number: score.nominal + score.drawn
+            for number in rounds
+            if self._run.model(number).exists() and (score := self.score(number)) is not None
+        }
+        if not successes or not self._flights:
             return rounds[-1]
-
-        def successes(number: int) -> tuple[int, int]:
-            score = scores[number]
-            assert score is not None
-            return (score.nominal + score.drawn, number)
-
-        return max(judged, key=successes)
+        return max(successes, key=lambda number: (successes[number], number))
 
     def _paths(self, round_: int) -> Iterator[tuple[str, int, Path]]:
         for index in range(self._flights):
@@ -114,4 +115,7 @@ def _outcome(path: Path) -> Outcome:
     try:
         return Outcome(json.loads(path.read_text(encoding="utf-8"))["outcome"])
     except (KeyError, TypeError, ValueError) as error:
-        raise EpisodeError(f"{path} is damaged: {error!r}; delete it to fly it again") from error
+        raise EpisodeError(
+            f"{path} is damaged: {error!r}; delete it, and it is flown again if the policy of its "
+            "round is still there"
+        ) from error

@@ -1,7 +1,6 @@
-"""Flights for training, flown by several processes at once and saved as they end.
+"""Flights for training and evaluation, flown by several processes at once and saved as they end.
 
-A worker imports this module before anything else, so it is light: what flies is in
-`liquid_nav.learning.flights`.
+A worker imports this module before anything else, so it is light: what flies comes with the jobs.
 """
 
 from __future__ import annotations
@@ -17,13 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.learning.quiet_import import import_pybullet
-
-if TYPE_CHECKING:
-    from liquid_nav.learning.flights import Job
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +28,36 @@ ATTEMPTS = 2
 
 
 class WorkerError(LiquidNavError):
-    """A process that flies for training dies again and again."""
+    """A process that flies dies again and again."""
+
+
+class Job(Protocol):
+    """A flight that can be sent to another process, that is, pickled."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the flight, for messages."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """File that the flight leaves behind."""
+        ...
+
+    def fly(self) -> None:
+        """Fly, and write the file, whole or not at all."""
+        ...
+
+
+_Job = TypeVar("_Job", bound=Job)
 
 
 def record_all(
-    jobs: Sequence[Job], workers: int, stop: threading.Event | None = None
-) -> Iterator[None]:
+    jobs: Sequence[_Job], workers: int, stop: threading.Event | None = None
+) -> Iterator[_Job]:
     """Fly and save flights in `workers` processes.
 
-    Yields once for each flight that is saved, in any order. When a process dies, which the system
+    Yields each job whose flight is saved, in any order. When a process dies, which the system
     does to it if memory is short, a new one takes its place and begins its flight again.
 
     Args:
@@ -71,7 +88,7 @@ def record_all(
                     _check_attempts(worker, begun[worker.job.path])
                     waiting.appendleft(worker.job)
                     continue
-                yield
+                yield worker.job
                 if waiting:
                     worker.fly(waiting.popleft())
                 else:
@@ -108,9 +125,9 @@ class Flights:
 
     def __iter__(self) -> Iterator[None]:
         if self._thread is None:
-            from liquid_nav.learning.flights import fly
-
-            yield from map(fly, self._jobs)
+            for job in self._jobs:
+                job.fly()
+                yield
             return
         for _ in self._jobs:
             error = self._saved.get()
@@ -134,12 +151,12 @@ class Flights:
 
 def _check_attempts(worker: _Worker, attempts: int) -> None:
     """Report that a worker died, and raise WorkerError if its flight had its last attempt."""
-    how = f"the process that flew seed {worker.job.seed} for training died {worker.cause()}"
+    how = f"the process that flew seed {worker.job.seed} died {worker.cause()}"
     worker.end()
     if attempts >= ATTEMPTS:
         raise WorkerError(
             f"{how}, as the one before it; flights that are saved are kept. If memory is short, "
-            "train with --workers 1"
+            "use --workers 1"
         )
     logger.warning("%s; a new one takes its place", how)
 
@@ -155,7 +172,7 @@ class _Worker:
 
     """
 
-    job: Job
+    job: Any
 
     def __init__(self) -> None:
         # Fresh processes, for PyBullet and the threads of torch do not survive a fork.
@@ -227,8 +244,6 @@ def _work(pipe: Any) -> None:
 
     import torch
 
-    from liquid_nav.learning.flights import fly
-
     torch.set_num_threads(1)
     while True:
         try:
@@ -237,7 +252,7 @@ def _work(pipe: Any) -> None:
             return
         error: Exception | None = None
         try:
-            fly(job)
+            job.fly()
         except (LiquidNavError, OSError) as raised:
             error = raised
         except Exception:

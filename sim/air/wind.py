@@ -64,6 +64,7 @@ class WindModel:
     Attributes:
         steady: largest speed of the steady horizontal wind, m/s; speed and direction are drawn
             uniformly.
+        least: smallest speed of the steady wind, m/s, at most `steady`.
         gust: standard deviation of the gusts along each axis, m/s; the gusts are an
             Ornstein-Uhlenbeck process in time that depends on neither altitude nor speed.
         gust_time: correlation time of the gusts, seconds.
@@ -80,6 +81,7 @@ class WindModel:
     gust_time: float = 1.0
     turbulence: float = 0.0
     discrete: tuple[DiscreteGust, ...] = ()
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steady", "gust", "turbulence"):
@@ -87,6 +89,10 @@ class WindModel:
                 raise SimulationError(
                     f"wind {name} must be in [0, 50] m/s, got {getattr(self, name)}"
                 )
+        if not 0 <= self.least <= self.steady:
+            raise SimulationError(
+                f"wind least must be in [0, steady = {self.steady}] m/s, got {self.least}"
+            )
         if not self.gust_time > 0:
             raise SimulationError(f"wind gust_time must be positive, got {self.gust_time}")
 
@@ -109,7 +115,10 @@ class Wind:
     def __init__(self, model: WindModel, rng: np.random.Generator) -> None:
         self._model = model
         self._dryden = Dryden(model.turbulence, rng.spawn(1)[0]) if model.turbulence else None
-        self._speed, direction = rng.uniform(0, model.steady), rng.uniform(-math.pi, math.pi)
+        self._speed, direction = (
+            rng.uniform(model.least, model.steady),
+            rng.uniform(-math.pi, math.pi),
+        )
         self.ahead = (math.cos(direction), math.sin(direction))
         self._normals = Normals(rng, 3)
         x, y, z = self._normals.row()

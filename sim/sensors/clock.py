@@ -13,7 +13,8 @@ class SensorClock:
     """Draws the stamps and arrivals of one sensor, in order of stamp.
 
     The regular grid starts at a random phase. Stamps strictly increase: jitter is clipped to 0.45
-    periods. The link keeps the order: a measurement never overtakes an earlier one.
+    periods. The link keeps the order: a measurement overtakes only those that
+    `SensorTiming.overtaken` holds back.
 
     Losses follow Gilbert's model (1960, "Capacity of a burst-noise channel"): the link is up or
     down, and changes between the two with fixed probabilities from measurement to measurement.
@@ -38,6 +39,7 @@ class SensorClock:
         self._stay_down = 1 - recover
         self._go_down = recover * timing.drop / (1 - timing.drop)
         self._lost_below = timing.drop
+        self._overtaken = timing.overtaken
         self._tick = 0
         self._last_arrival = 0
         self.stamp = 0
@@ -63,7 +65,11 @@ class SensorClock:
         if luck < self._lost_below:
             self.arrival, self._lost_below = None, self._stay_down
             return
+        # What is left of the luck above the threshold of a loss is uniform again.
+        spare = (luck - self._lost_below) / (1 - self._lost_below)
         self._lost_below = self._go_down
         delay = self._latency + latency * self._latency_jitter
         self._last_arrival = max(self.stamp + round(delay * SECOND), self._last_arrival)
         self.arrival = self._last_arrival
+        if spare < self._overtaken:
+            self.arrival += round(1.5 * self._period)

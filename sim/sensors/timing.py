@@ -17,6 +17,8 @@ class SensorTiming:
         drop: probability that a measurement is lost.
         burst: mean number of measurements that are lost in a row; at least 1 / (1 - drop), that of
             independent losses.
+        overtaken: probability that a measurement is held back by one and a half periods on top, so
+            that the next one overtakes it. At 0 the link keeps the order.
         drift: parts per million by which the sensor's clock is fast; negative if it is slow. The
             driver converts stamps to the vehicle's clock, so drift changes only the rate.
 
@@ -31,6 +33,7 @@ class SensorTiming:
     drop: float = 0.0
     burst: float = 1.0
     drift: float = 0.0
+    overtaken: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 10_000:
@@ -42,6 +45,8 @@ class SensorTiming:
                 )
         if not 0 <= self.drop < 1:
             raise SimulationError(f"sensor drop must be in [0, 1), got {self.drop}")
+        if not 0 <= self.overtaken <= 1:
+            raise SimulationError(f"sensor overtaken must be in [0, 1], got {self.overtaken}")
         if not 1 <= self.burst <= 1e6:
             raise SimulationError(
                 f"sensor burst must be in [1, 1000000] measurements, got {self.burst}"

@@ -4,20 +4,14 @@ import math
 
 from liquid_nav.command import Command
 from liquid_nav_sim.errors import SimulationError
-from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate, rotate_back, rotation_matrix
+from liquid_nav_sim.rotation import Matrix, Vector, cross, rotate_back, rotation_matrix
 from liquid_nav_sim.vehicle.airframe import VehicleParameters
+from liquid_nav_sim.vehicle.autopilot_model import NOMINAL, AutopilotModel
 from liquid_nav_sim.vehicle.mixer import Mixer
 from liquid_nav_sim.vehicle.rotors import PerRotor
 from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, Setpoint
 from liquid_nav_sim.vehicle.state import GRAVITY, Kinematics
-
-MAX_TILT = math.radians(30)
-"""Largest tilt that the velocity loop commands, radians."""
-
-MAX_VERTICAL_ACCELERATION = 5.0
-"""Largest vertical acceleration that the velocity loop commands, m/s^2."""
-
-_TAN_MAX_TILT = math.tan(MAX_TILT)
+from liquid_nav_sim.vehicle.velocity_loops import heading, velocity_loop
 
 
 class Autopilot:
@@ -34,14 +28,16 @@ class Autopilot:
 
     Args:
         parameters: nominal parameters of the vehicle.
+        model: how it treats its setpoints.
     """
 
-    def __init__(self, parameters: VehicleParameters) -> None:
+    def __init__(self, parameters: VehicleParameters, model: AutopilotModel = NOMINAL) -> None:
         # The physics step does not shrink for fast motors: keep the loops slow enough for it.
         motors = 1 / max(parameters.motor_time_constant, 0.02)
         self._rate_gain = 0.5 * motors
         self._attitude_gain = 0.2 * motors
-        self._velocity = VelocityLoop(parameters, motors)
+        self._velocity = velocity_loop(parameters, model, motors)
+        self._delay, self._yaw_gain = model.setpoint_delay, model.yaw_gain
         self._mass, self._inertia = parameters.mass, parameters.inertia
         self._max_thrust = parameters.max_thrust
         self._mixer = Mixer(parameters)
@@ -56,8 +52,9 @@ class Autopilot:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the velocity reference and the estimate of the wind, as before a new flight."""
+        """Forget late setpoints, the velocity reference and the wind, as before a new flight."""
         self._velocity.reset()
+        self._late: list[Setpoint] = []
         self._yaw_torque = 0.0
 
     def update(
@@ -78,13 +75,19 @@ class Autopilot:
         Raises:
             SimulationError: if a velocity setpoint is not finite.
         """
+        if isinstance(setpoint, Command) and not math.isfinite(
+            setpoint.vx + setpoint.vy + setpoint.vz + setpoint.yaw_rate
+        ):
+            raise SimulationError(f"a velocity setpoint must be finite, got {setpoint!r}")
+        if self._delay > 0.0:
+            setpoint = self._delayed(setpoint, dt)
         attitude, rates = rotation_matrix(state.orientation), state.angular_velocity
         if isinstance(setpoint, Command):
             x, y, z = self._velocity.update(setpoint, attitude, state.linear_velocity, rates, dt)
             # The horizontal thrust has to wait for the tilt; the vertical thrust acts at once.
             thrust = self._mass * (z + GRAVITY) / max(attitude[2][2], 0.5)
             up = rotate_back(attitude, (x, y, z + GRAVITY))
-            rates_wanted = self._tilt(up, attitude[2], setpoint.yaw_rate)
+            rates_wanted = self._tilt(up, attitude[2], self._yaw_gain * setpoint.yaw_rate)
         else:
             self._velocity.reset()
             thrust = self._mass * setpoint.thrust
@@ -99,6 +102,13 @@ class Autopilot:
             yaw = self._yaw_torque = self._yaw_torque + share * (yaw - self._yaw_torque)
         full = self._max_thrust if full_thrust is None else full_thrust
         return self._mixer.mix(thrust, (roll, pitch, yaw), full)
+
+    def _delayed(self, setpoint: Setpoint, dt: float) -> Setpoint:
+        """The setpoint of one delay ago; at the start of a flight the first one."""
+        self._late.append(setpoint)
+        if len(self._late) > round(self._delay / dt) + 1:
+            self._late.pop(0)
+        return self._late[0]
 
     def _tilt(self, up: Vector, vertical: Vector, yaw_rate: float) -> Vector:
         """Attitude loop: the body rates that turn the body's z axis towards `up`; body FLU."""
@@ -124,98 +134,9 @@ class Autopilot:
         )
 
 
-class VelocityLoop:
-    """Turns a velocity setpoint into an acceleration.
-
-    A reference velocity approaches the setpoint smoothly and turns with the heading. The loop feeds
-    the acceleration of the reference forward and corrects the remaining velocity error, so that the
-    integral learns the wind and not the setpoint. The integral of a vertical velocity error is a
-    height error, so the loop also holds the height.
-
-    Args:
-        parameters: nominal parameters of the vehicle.
-        motors: bandwidth of the motors, rad/s.
-    """
-
-    def __init__(self, parameters: VehicleParameters, motors: float) -> None:
-        self._level_gain, self._vertical_gain = 0.08 * motors, 0.15 * motors
-        self._reference_rate = 0.09 * motors
-        x, y, _ = parameters.rotor_drag
-        self._drag = (x + y) / 2 * 4 * parameters.hover_speed / parameters.mass
-        self._max_climb = min(
-            MAX_VERTICAL_ACCELERATION,
-            GRAVITY * (parameters.thrust_to_weight * math.cos(MAX_TILT) - 1),
-        )
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the velocity reference and the estimate of the wind."""
-        self._started = False
-        self._reference: Vector = (0.0, 0.0, 0.0)
-        self._integral: Vector = (0.0, 0.0, 0.0)
-
-    def update(
-        self, setpoint: Command, attitude: Matrix, velocity: Vector, rates: Vector, dt: float
-    ) -> Vector:
-        """The acceleration to command, m/s^2, world ENU, within the limits of tilt and climb.
-
-        Args:
-            setpoint: velocity in the heading frame.
-            attitude: rows of the rotation matrix from body to world.
-            velocity: m/s, world ENU.
-            rates: angular velocity, rad/s, body FLU.
-            dt: seconds until the next update.
-
-        Raises:
-            SimulationError: if the setpoint is not finite.
-        """
-        sx, sy, sz = setpoint.vx, setpoint.vy, setpoint.vz
-        if not math.isfinite(sx + sy + sz + setpoint.yaw_rate):
-            raise SimulationError(f"a velocity setpoint must be finite, got {setpoint!r}")
-        cosine, sine = _heading(attitude)
-        turn = rotate(attitude, rates)[2]
-        vx, vy, vz = velocity
-        if not self._started:
-            self._started = True
-            self._reference = (cosine * vx + sine * vy, cosine * vy - sine * vx, vz)
-        rx, ry, rz = self._reference
-        fx, fy = self._reference_rate * (sx - rx), self._reference_rate * (sy - ry)
-        fz = self._reference_rate * (sz - rz)
-        # The reference uses half of the tilt; the other half is for wind and errors.
-        fx, fy = _shorten(fx, fy, 0.5 * GRAVITY * _TAN_MAX_TILT)
-        fz = min(max(fz, -MAX_VERTICAL_ACCELERATION), self._max_climb)
-        self._reference = (rx + fx * dt, ry + fy * dt, rz + fz * dt)
-        # A reference that turns with the heading has a centripetal acceleration. The drag of still
-        # air is known, so it is fed forward too and the integral need not learn it.
-        fx, fy = fx - turn * ry + self._drag * rx, fy + turn * rx + self._drag * ry
-        ex, ey, ez = cosine * rx - sine * ry - vx, sine * rx + cosine * ry - vy, rz - vz
-        level, vertical = self._level_gain, self._vertical_gain
-        ix, iy, iz = self._integral
-        wx = cosine * fx - sine * fy + ix + level * ex
-        wy = sine * fx + cosine * fy + iy + level * ey
-        wz = fz + iz + vertical * ez
-        z = min(max(wz, -MAX_VERTICAL_ACCELERATION), self._max_climb)
-        x, y = _shorten(wx, wy, (z + GRAVITY) * _TAN_MAX_TILT)
-        # The integral gain is a quarter of the square of the proportional one: critical damping.
-        # Anti-windup by back-calculation: the integral loses what the limits cut off.
-        self._integral = (
-            ix + dt * level * (level / 4 * ex + x - wx),
-            iy + dt * level * (level / 4 * ey + y - wy),
-            iz + dt * vertical * (vertical / 4 * ez + z - wz),
-        )
-        return (x, y, z)
-
-
-def _heading(attitude: Matrix) -> tuple[float, float]:
-    """Cosine and sine of the heading: where the body's x axis points, seen from above."""
-    x, y = attitude[0][0], attitude[1][0]
-    level = max(math.hypot(x, y), 1e-9)
-    return x / level, y / level
-
-
 def _up(setpoint: AttitudeSetpoint, attitude: Matrix) -> Vector:
     """Direction of the body's z axis under `setpoint` with the heading of `attitude`, ENU."""
-    cosine, sine = _heading(attitude)
+    cosine, sine = heading(attitude)
     forward = math.sin(setpoint.pitch) * math.cos(setpoint.roll)
     left = -math.sin(setpoint.roll)
     return (
@@ -223,9 +144,3 @@ def _up(setpoint: AttitudeSetpoint, attitude: Matrix) -> Vector:
         sine * forward + cosine * left,
         math.cos(setpoint.pitch) * math.cos(setpoint.roll),
     )
-
-
-def _shorten(x: float, y: float, length: float) -> tuple[float, float]:
-    """Scale the vector (x, y) down to `length` if it is longer."""
-    scale = length / max(length, math.hypot(x, y))
-    return (scale * x, scale * y)

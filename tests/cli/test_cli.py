@@ -133,7 +133,7 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
         (["train", "target", "--units", "0"], "at least 1"),
         (["train", "target", "--start", "nowhere"], "no model bundle at nowhere"),
         (["train", "target", "--learning-rate", "-1"], "learning_rate must be positive"),
-        (["train", "target", "--first-epochs", "inf"], "first_epochs must be positive and finite"),
+        (["train", "target", "--first-steps", "0"], "first_steps must be at least 1"),
         (["train", "target", "--auxiliary", "nan"], "auxiliary"),
         (["train", "target", "--out", "begun"], "begun/settings.json cannot be read"),
     ],

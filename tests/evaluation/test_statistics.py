@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.flight import Flight
-from liquid_nav.evaluation.statistics import Summary, wilson
+from liquid_nav.evaluation.statistics import Summary, mcnemar, wilson
 from liquid_nav.events import Channel
 from liquid_nav_sim.tasks.target import sample_target_scene
 from liquid_nav_sim.world import Outcome
@@ -111,3 +111,14 @@ def test_summary_of_no_flight_is_legal() -> None:
 
 def test_path_length_follows_the_track() -> None:
     assert flight(1, Outcome.SUCCESS, [], []).path_length == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (9, 3), (7, 7), (40, 61)])
+def test_mcnemar_is_the_binomial_test_of_the_flights_that_differ(first: int, second: int) -> None:
+    expected = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected)
+
+
+def test_mcnemar_refuses_negative_counts() -> None:
+    with pytest.raises(ConfigError, match="needs counts >= 0, got -1 and 2"):
+        mcnemar(-1, 2)

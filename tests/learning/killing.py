@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import sys
+from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,37 @@ from liquid_nav_sim.tasks.target import TargetTask
 from support import small_network
 
 CONFIG = TrainingConfig(
-    demonstrations=2, rounds=2, episodes=2, epochs=2, lanes=2, length=64, workers=1
+    demonstrations=2,
+    rounds=3,
+    episodes=2,
+    first_steps=6,
+    steps=6,
+    last_steps=6,
+    validation=1,
+    lanes=2,
+    length=64,
+    workers=0,
 )
 FILES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
 
 
-def train_until(instant: int | None, out: Path, passed: "Synchronized[int]") -> None:
+def train_until(
+    instant: int | None, out: Path, passed: "Synchronized[int]", workers: int = 0
+) -> None:
     """Train a small policy, and die by SIGKILL at an instant.
 
-    Every optimiser step is an instant, and so is everything that happens to a file of the run.
+    Every optimiser step is an instant, and so is everything that this process does to a file of the
+    run.
 
     Args:
         instant: number of the instant, from 1; None lets the training end.
         out: folder of the run.
         passed: is set to the number of instants that have passed.
+        workers: number of processes that fly.
 
     """
-    # Threads of torch that wait for a busy core are many times slower than one thread.
+    # Threads of torch that wait for a busy core are many times slower than one thread; and with one,
+    # sums are rounded alike whatever the number of workers.
     torch.set_num_threads(1)
     instants = itertools.count(1)
 
@@ -51,4 +66,5 @@ def train_until(instant: int | None, out: Path, passed: "Synchronized[int]") -> 
     sys.addaudithook(on_event)
     register_optimizer_step_post_hook(lambda *_: tick())
     world = WorldConfig(task=TargetTask(time_limit=1.0))
-    train(out, CONFIG, small_network()[0], world, Console(quiet=True))
+    config = replace(CONFIG, workers=workers)
+    train(out, config, small_network()[0], world, Console(quiet=True))

@@ -220,7 +220,7 @@ def test_training_learns_from_recorded_flights(flown: Flown, tmp_path: Path) -> 
     folder = tmp_path / "out"
     converted(flown.path, folder)
     settings = TrainingConfig(
-        demonstrations=1, rounds=0, first_epochs=1, last_epochs=1, lanes=2, length=64, workers=1
+        demonstrations=1, rounds=0, last_steps=3, validation=1, lanes=2, length=64, workers=0
     )
     config, _ = small_network()
     quiet = Console(quiet=True)

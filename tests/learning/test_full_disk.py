@@ -26,7 +26,7 @@ def bundle(path):
     config, network = small_network(seed=1)
     return lambda: save_bundle(path / "model", network, Manifest("new", config, {{}}, {{}}))
 
-def training(path, workers=1):
+def training(path, workers=0):
     from learning.killing import CONFIG
     from liquid_nav.learning.imitation import train
     from liquid_nav_sim.config import WorldConfig

@@ -21,6 +21,7 @@ from rich.console import Console
 from killed import Killed, killed_at
 from learning.killing import CONFIG, train_until
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.learning.episodes import Episode
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.runs import Run, locked
 from liquid_nav.onboard import Manifest
@@ -31,12 +32,13 @@ SETTINGS = {"task": "target"}
 
 
 def keep(run: Run, round_: int) -> None:
-    """Keep a round whose weights, manifest and state all tell its number."""
+    """Keep and publish a round whose weights, manifest and state all tell its number."""
     config, network = small_network()
     with torch.no_grad():
         network.head.bias.fill_(round_)
     manifest = Manifest("target", config, {"round": round_}, {})
     run.keep(round_, network, manifest, {"round": round_})
+    run.publish(round_, ())
 
 
 def number(network: PolicyNetwork) -> int:
@@ -76,12 +78,27 @@ def test_a_kill_between_any_two_changes_loses_no_round(tmp_path: Path, before: i
         if before or kept is not None:
             assert kept is not None
             assert kept.state["round"] == number(kept.network)
+            # As a run does that is continued.
+            run.publish(number(kept.network), ())
             check_bundle(run.bundle, {number(kept.network)})
         keep(run, before + 1)
         check_bundle(run.bundle, {before + 1})
         assert [p.name for p in (path / "rounds").iterdir()] == [f"{before + 1:03d}"]
         assert list(path.rglob(".*")) == []
     assert cuts > 10
+
+
+def test_the_best_is_published_and_what_is_needed_is_kept(tmp_path: Path) -> None:
+    run = Run(tmp_path, SETTINGS)
+    config, network = small_network()
+    for round_ in range(4):
+        run.keep(round_, network, Manifest("target", config, {}, {}), {})
+        run.publish(min(round_, 1), {round_, round_ - 1})
+    assert run.bundle.resolve() == run.model(1).resolve()
+    assert sorted(path.name for path in (tmp_path / "rounds").iterdir()) == ["001", "002", "003"]
+    run.publish(3, ())
+    assert run.bundle.resolve() == run.model(3).resolve()
+    assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["003"]
 
 
 def test_a_round_that_cannot_be_written_leaves_the_one_before(
@@ -208,26 +225,41 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_path: Path) -> None:
+    """Also when other processes fly in the background, or did so before a kill."""
     # The server imports once what takes long, so that each process starts at once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["liquid_nav.learning.imitation", "torch._dynamo"])
     passed = context.Value("i", 0)
 
-    def run(name: str, instant: int | None) -> int | None:
+    def run(name: str, instant: int | None, workers: int = 0) -> int | None:
         """Train in a process of its own and give its exit code."""
-        process = context.Process(target=train_until, args=(instant, tmp_path / name, passed))
+        arguments = (instant, tmp_path / name, passed, workers)
+        process = context.Process(target=train_until, args=arguments)
         process.start()
         process.join()
         return process.exitcode
 
     assert run("whole", None) == 0
     instants = passed.value
-    assert instants > 50
+    assert instants > 100
     kills = 0
-    for instant in np.random.default_rng(0).integers(1, instants // 2, size=6):
-        kills += run("killed", int(instant)) == -signal.SIGKILL
+    drawn = np.random.default_rng(0).integers(1, instants // 2, size=6)
+    for instant, workers in zip(drawn, (0, 0, 1, 0, 1, 0), strict=True):
+        kills += run("killed", int(instant), workers) == -signal.SIGKILL
     assert kills >= 3
     assert run("killed", None) == 0
-    whole, killed = (load_network(tmp_path / n / "model")[0] for n in ("whole", "killed"))
-    for name, expected in whole.state_dict().items():
-        assert torch.equal(expected, killed.state_dict()[name]), name
+    last = f"rounds/{CONFIG.rounds:03d}/model"
+    for bundle in (last, "model"):
+        whole, killed = (load_network(tmp_path / n / bundle)[0] for n in ("whole", "killed"))
+        for name, expected in whole.state_dict().items():
+            assert torch.equal(expected, killed.state_dict()[name]), name
+    assert flown(tmp_path / "whole") == flown(tmp_path / "killed")
+
+
+def flown(run: Path) -> dict[str, bytes]:
+    """Give what a run has flown: outcomes of its judging flights, and labels of the others."""
+    found = {str(path.relative_to(run)): path.read_bytes() for path in run.glob("validation/*/*/*")}
+    for path in run.glob("data/*/*"):
+        found[str(path.relative_to(run))] = Episode.load(path).label.tobytes()
+    assert len(found) == 16
+    return found

@@ -2,17 +2,24 @@
 
 import contextlib
 import io
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.learning import imitation
+from liquid_nav.learning import flights, learner
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import EpisodeError
+from liquid_nav.learning.flights import Job
 from liquid_nav.learning.imitation import train
 from liquid_nav.onboard import read_manifest
 from liquid_nav_sim.config import WorldConfig
@@ -24,12 +31,13 @@ SMALL = TrainingConfig(
     demonstrations=2,
     rounds=2,
     episodes=2,
-    first_epochs=2,
-    epochs=1,
-    last_epochs=1,
+    first_steps=4,
+    steps=4,
+    last_steps=4,
+    validation=1,
     lanes=2,
     length=64,
-    workers=1,
+    workers=0,
 )
 
 
@@ -39,6 +47,11 @@ def run(out: Path, config: TrainingConfig = SMALL) -> list[str]:
     with contextlib.suppress(KeyboardInterrupt):
         train(out, config, small_network()[0], SHORT, Console(file=text, width=200))
     return [line for line in text.getvalue().splitlines() if "━" not in line and line.strip()]
+
+
+def untimed(lines: Iterable[str]) -> list[str]:
+    """Give lines without the minutes that they tell."""
+    return [re.sub(r"[\d.]+ minutes", "MINUTES", line) for line in lines]
 
 
 def rows(out: Path) -> dict[str, list[int]]:
@@ -51,24 +64,16 @@ def rows(out: Path) -> dict[str, list[int]]:
     return found
 
 
-def cut_in(monkeypatch: pytest.MonkeyPatch, round_: int, step: int) -> None:
-    """Interrupt the training of a round after some steps."""
-    loss, seen = imitation.command_loss, []
-    learn = imitation._Trainer._train
+def cut_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Interrupt a training that begins anew at an optimiser step, counted from 1."""
+    loss, steps = learner.command_loss, itertools.count(1)
 
-    def training(self: imitation._Trainer, number: int, *arguments: object, **options: object):
-        seen.append(number)
-        learn(self, number, *arguments, **options)
-
-    def counted(*arguments: object) -> object:
-        if seen[-1] == round_:
-            seen.append(round_)
-            if seen.count(round_) > step:
-                raise KeyboardInterrupt
+    def counted(*arguments: Any) -> Any:
+        if next(steps) == step:
+            raise KeyboardInterrupt
         return loss(*arguments)
 
-    monkeypatch.setattr(imitation._Trainer, "_train", training)
-    monkeypatch.setattr(imitation, "command_loss", counted)
+    monkeypatch.setattr(learner, "command_loss", counted)
 
 
 def test_success_is_that_of_the_policy_that_flew(tmp_path: Path) -> None:
@@ -77,61 +82,121 @@ def test_success_is_that_of_the_policy_that_flew(tmp_path: Path) -> None:
         line.partition(" in all; ")[2].partition(":")[0] for line in lines if " in all" in line
     ] == [
         "flights of the expert",
+        "flights of the expert",
         "flights of the policy of round 0",
-        "flights of the policy of round 1",
     ]
-    assert lines[-1].startswith(
-        f"{tmp_path}/model holds the policy of round 2, which has not flown yet: liquid-nav fly"
-    )
-    told = read_manifest(tmp_path / "model").training
-    assert told["flown_by"] == ["expert", "policy of round 0", "policy of round 1"]
+    judged = [line.partition(" policy of ")[2] for line in lines if line.startswith("validation ")]
+    assert [line.partition(",")[0] for line in judged] == ["round 0", "round 1", "round 2"]
+    assert all(re.search(r": \d/1 under default conditions, \d/1 under", line) for line in judged)
+    told = read_manifest(tmp_path / "rounds/002/model").training
+    assert told["flown_by"] == ["expert", "expert", "policy of round 0"]
     assert len(told["outcomes_by_round"]) == 3
+    assert [score is None for score in told["validation"]] == [False, False, True]
     logged = rows(tmp_path)
-    assert logged["flights/success_of_expert"] == [0]
-    assert logged["flights/success_of_policy"] == [0, 1]
+    assert logged["flights/success_of_expert"] == [0, 1]
+    assert logged["flights/success_of_policy"] == [0]
+    assert logged["validation/nominal"] == logged["validation/drawn"] == [0, 1, 2]
+    assert logged["loss/imitation"] == list(range(1, 13))
+
+
+def outcomes(judge: Any, successes: Sequence[int]) -> Any:
+    """Let the judging flights of each round succeed so often, of two."""
+
+    def fly(job: Job) -> None:
+        judge(job)
+        if job.judges:
+            assert job.bundle is not None
+            number = int(job.bundle.parent.name)
+            kinds = ("nominal", "drawn")[: successes[number]]
+            outcome = "success" if job.path.parent.name in kinds else "timeout"
+            job.path.write_text(json.dumps({"outcome": outcome}))
+
+    return fly
+
+
+@pytest.mark.parametrize(
+    ("successes", "best"),
+    [((1, 2, 1, 0), 1), ((1, 1, 1, 1), 3), ((0, 0, 0, 2), 3), ((1, 0, 0, 0), 0)],
+    ids=str,
+)
+def test_the_best_policy_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, successes: tuple[int, ...], best: int
+) -> None:
+    monkeypatch.setattr(flights, "fly", outcomes(flights.fly, successes))
+    config = replace(SMALL, rounds=3, steps=1, last_steps=1)
+    lines = run(tmp_path, config)
+    assert lines[-1] == f"{tmp_path}/model holds the policy of round {best} of 3"
+    assert (tmp_path / "model").readlink() == Path(f"rounds/{best:03d}/model")
+    assert read_manifest(tmp_path / "model").training["finished_rounds"] == best + 1
+    # What judged the best is lost: it is flown again, because the policy is still there.
+    shutil.rmtree(tmp_path / f"validation/{best:03d}")
+    assert run(tmp_path, config)[-1] == lines[-1]
+    assert len(list(tmp_path.glob(f"validation/{best:03d}/*/*"))) == 2
+
+
+def test_without_validation_the_last_policy_is_offered(tmp_path: Path) -> None:
+    lines = run(tmp_path, replace(SMALL, validation=0))
+    assert lines[-1] == f"{tmp_path}/model holds the policy of round 2 of 2"
+    assert not any(line.startswith("validation") for line in lines)
+    assert not any("validation" in name for name in rows(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"outcome": "victory"}', b"\xff"])
+def test_a_damaged_outcome_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    run(tmp_path, replace(SMALL, rounds=0))
+    path = next(tmp_path.glob("validation/000/drawn/*.json"))
+    path.write_bytes(content)
+    with pytest.raises(EpisodeError, match=rf"{path} is damaged: .*; delete it, and it is flown"):
+        run(tmp_path, replace(SMALL, rounds=0))
+    path.unlink()
+    run(tmp_path, replace(SMALL, rounds=0))
+    assert path.exists()
 
 
 def test_a_resumed_run_repeats_nothing_and_says_what_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(tmp_path / "whole")
-    cut_in(monkeypatch, round_=1, step=3)
+    cut_at(monkeypatch, SMALL.first_steps + 4)
     first = run(tmp_path / "cut")
     monkeypatch.undo()
     partly = rows(tmp_path / "cut")
-    assert len(partly["loss/imitation"]) > len(set(range(3)))
+    assert len(partly["loss/imitation"]) == SMALL.first_steps + 3
     second = run(tmp_path / "cut")
     assert second[:2] == [
         f"continuing {tmp_path}/cut after round 0",
-        "round 1 was interrupted and starts again; 2 of its 2 flights are there",
+        "round 1 starts from its beginning; 2 of its 2 flights are there",
     ]
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     steps = rows(tmp_path / "cut")["loss/imitation"]
-    assert steps == list(range(1, len(steps) + 1))
-    told = [line.replace("/cut", "/whole") for line in (*first, *second[2:])]
-    assert [line for line in whole if told.count(line) != 1 and "round 1: " not in line] == []
+    assert steps == list(range(1, 13))
+    told = untimed(line.replace("/cut", "/whole") for line in (*first, *second[2:]))
+    # The flights of the round that was cut are told again.
+    expected = [line for line in untimed(whole) if " events in all" not in line]
+    assert [line for line in told if " events in all" not in line] == expected
     again = run(tmp_path / "cut")
-    assert again == [f"continuing {tmp_path}/cut after round 2", second[-1]]
+    assert again[0] == f"continuing {tmp_path}/cut after round 2"
+    assert untimed(again[1:]) == untimed(second[-2:])
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     assert rows(tmp_path / "cut")["loss/imitation"] == steps
 
 
 def test_a_cut_of_the_first_round_is_told_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut_in(monkeypatch, round_=0, step=1)
+    cut_at(monkeypatch, 2)
     run(tmp_path)
     monkeypatch.undo()
-    assert run(tmp_path)[0] == (
-        "round 0 was interrupted and starts again; 2 of its 2 flights are there"
-    )
+    assert run(tmp_path)[0] == ("round 0 starts from its beginning; 2 of its 2 flights are there")
 
 
 def test_flights_of_a_policy_that_is_gone_are_not_flown_by_another(tmp_path: Path) -> None:
     run(tmp_path)
-    next((tmp_path / "data/round0").iterdir()).unlink()
-    run(tmp_path)
-    assert len(list((tmp_path / "data/round0").iterdir())) == 2
-    lost = next((tmp_path / "data/round1").iterdir())
+    for round_ in ("round0", "round1"):
+        next((tmp_path / "data" / round_).iterdir()).unlink()
+        run(tmp_path)
+        assert len(list((tmp_path / "data" / round_).iterdir())) == 2
+    lost = next((tmp_path / "data/round2").iterdir())
     lost.unlink()
     with pytest.raises(EpisodeError, match=f"{lost.name} is missing, and cannot be flown again"):
         run(tmp_path)
@@ -145,5 +210,7 @@ def test_other_settings_are_named(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_ends_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"training diverged in round 0.*a lower --learning-rate"):
+    with pytest.raises(
+        ConfigError, match=r"diverged in optimiser step [1-4]: .*a lower --learning-rate"
+    ):
         run(tmp_path, replace(SMALL, learning_rate=1e30))

@@ -14,7 +14,7 @@ from liquid_nav.errors import BundleError
 from liquid_nav.learning import workers
 from liquid_nav.learning.episodes import Episode
 from liquid_nav.learning.flights import Job
-from liquid_nav.learning.workers import WorkerError, record_all
+from liquid_nav.learning.workers import Flights, WorkerError, record_all
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -66,7 +66,7 @@ def test_a_flight_whose_process_always_dies_is_one_clear_error(
     """With workers that end as soon as they start, as in a script without a main guard."""
     monkeypatch.setattr(workers, "_work", os._exit)
     begin = time.monotonic()
-    with pytest.raises(WorkerError, match=r"flew seed \d for training died with exit code 1"):
+    with pytest.raises(WorkerError, match=r"flew seed \d died with exit code 1"):
         list(record_all(jobs(tmp_path, 3), 2))
     assert time.monotonic() - begin < 60
     assert team_of(os.getpid()) == []
@@ -87,10 +87,44 @@ def test_flights_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
     assert [path.suffix for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def train(out: Path) -> "subprocess.Popen[str]":
+def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) -> None:
+    flights = Flights(jobs(tmp_path, 3), 2)
+    assert len(flights) == 3
+    wait_for(lambda: len(list(tmp_path.glob("[0-9].npz"))) == 3)
+    assert list(flights) == [None] * 3
+    flights.close()
+    assert team_of(os.getpid()) == []
+
+
+def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path) -> None:
+    flights = Flights(jobs(tmp_path, 1), 0)
+    assert list(tmp_path.iterdir()) == []
+    assert list(flights) == [None]
+    assert [path.name for path in tmp_path.iterdir()] == ["0.npz"]
+    flights.close()
+
+
+def test_flights_in_the_background_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
+    flights = Flights(jobs(tmp_path, 100), 2)
+    wait_for(lambda: list(tmp_path.glob("[0-9].npz")))
+    flights.close()
+    assert team_of(os.getpid()) == []
+    assert 1 <= len(list(tmp_path.iterdir())) < 100
+    assert [path.suffix for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_flight_in_the_background_raises_is_raised_to_who_waits(tmp_path: Path) -> None:
+    flights = Flights(jobs(tmp_path, 2, tmp_path / "nothing"), 1)
+    with pytest.raises(BundleError, match="no model bundle at"):
+        list(flights)
+    flights.close()
+    assert team_of(os.getpid()) == []
+
+
+def train(out: Path, *options: str) -> "subprocess.Popen[str]":
     """Start a training in a process group of its own, which a terminal's Ctrl-C would reach."""
     command = [sys.executable, "-m", "liquid_nav.cli", "train", "target", "--out", str(out)]
-    command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2"]
+    command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2", *options]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -116,6 +150,19 @@ def test_ctrl_c_ends_training_and_its_workers_with_one_line(tmp_path: Path, flow
     if flown:
         wait_for(lambda: list(tmp_path.glob("data/round0/*.npz")))
     team = team_of(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint.strip() == ("liquid-nav: interrupted; the same command continues the training")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in team))
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path) -> None:
+    process = train(tmp_path, "--demonstrations", "1", "--rounds", "1", "--first-steps", "100000")
+    wait_for(lambda: list(tmp_path.glob("data/round1/*.npz")))
+    team = team_of(process.pid)
+    assert len(team) == 1
     os.killpg(process.pid, signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130

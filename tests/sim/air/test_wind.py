@@ -173,3 +173,15 @@ def test_a_bad_gust_is_refused_by_name(name: str, value: Any) -> None:
     fields = {"start": 0.0, "velocity": (1.0, 0.0, 0.0), "length": 5.0, name: value}
     with pytest.raises(SimulationError, match=f"DiscreteGust.{name} "):
         DiscreteGust(**fields)
+
+
+def test_the_steady_wind_is_drawn_between_its_least_and_its_largest_speed() -> None:
+    model = WindModel(steady=5.0, gust=0.0, least=3.0)
+    speeds = np.linalg.norm(ensemble(model, [0.0])[0], axis=1)
+    assert speeds.min() == pytest.approx(3.0, abs=0.01)
+    assert speeds.max() == pytest.approx(5.0, abs=0.01)
+
+
+def test_the_least_wind_cannot_exceed_the_largest() -> None:
+    with pytest.raises(SimulationError, match=r"wind least must be in \[0, steady = 1.0\]"):
+        WindModel(steady=1.0, least=2.0)

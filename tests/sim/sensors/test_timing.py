@@ -1,5 +1,7 @@
 """Sensor clocks: the statistics are those asked for, and the order of time is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -172,3 +174,20 @@ def test_time_keeps_its_order(
 def test_a_bad_timing_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(SimulationError, match=f"sensor {name} "):
         SensorTiming(**{"rate": 30, name: value})
+
+
+def test_a_measurement_held_back_is_overtaken_by_the_next_and_nothing_else_changes() -> None:
+    timing = SensorTiming(rate=30, jitter=0.002, latency=0.02, latency_jitter=0.001, drop=0.2)
+    stamps, arrivals = draw(timing)
+    others, late = draw(replace(timing, overtaken=0.3))
+    assert np.array_equal(stamps, others)
+    assert np.array_equal(np.isnan(arrivals), np.isnan(late))
+    back = late - arrivals
+    arrived = back[~np.isnan(back)]
+    assert set(np.round(arrived, 6)) == {0.0, 0.05}
+    assert np.mean(arrived > 0) == pytest.approx(0.3, abs=0.01)
+
+
+def test_overtaken_must_be_a_probability() -> None:
+    with pytest.raises(SimulationError, match=r"sensor overtaken must be in \[0, 1\], got 1.2"):
+        SensorTiming(rate=30, overtaken=1.2)

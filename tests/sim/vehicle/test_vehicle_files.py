@@ -12,14 +12,30 @@ GOOD = (Path(__file__).parents[3] / "sim/vehicle/airframes/racing_250.toml").rea
 
 
 def test_shipped_vehicles_load_by_name() -> None:
-    assert tuple(VEHICLES) == ("crazyflie", "racing_250", "survey_1500")
+    masses = {name: load_vehicle(name).mass for name in VEHICLES}
+    assert masses == {
+        "crazyflie": 0.027,
+        "crazyflie_brushless": 0.0434,
+        "racing_250": 0.6,
+        "starling_280": 0.28,
+        "survey_1500": 1.5,
+        "tello": 0.08,
+        "x500": 2.06,
+    }
     assert load_vehicle("racing_250") == QUAD_250
     crazyflie = load_vehicle("crazyflie")
     assert crazyflie.mass == 0.027
     assert crazyflie.inertia == (1.4e-5, 1.4e-5, 2.17e-5)
     assert crazyflie.thrust_to_weight == pytest.approx(2.25, rel=1e-3)
     assert QUAD_250.thrust_to_weight == pytest.approx(3.0, rel=1e-3)
-    assert load_vehicle("survey_1500").thrust_to_weight == pytest.approx(1.92, rel=1e-2)
+    for name, ratio in (
+        ("survey_1500", 1.92),
+        ("crazyflie_brushless", 1.82),
+        ("tello", 1.8),
+        ("starling_280", 2.6),
+        ("x500", 1.69),
+    ):
+        assert load_vehicle(name).thrust_to_weight == pytest.approx(ratio, rel=1e-2)
 
 
 def test_a_users_file_loads(tmp_path: Path) -> None:

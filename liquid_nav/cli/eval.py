@@ -1,0 +1,112 @@
+"""``liquid-nav eval``: pilots under the conditions of suites, in tables and files."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from liquid_nav.cli.choices import one_of, suite_names, task_names
+from liquid_nav.cli.shipped import shipped_model
+from liquid_nav.errors import ConfigError
+from liquid_nav.files import check_destinations, made_directories
+from liquid_nav.learning.quiet_import import import_pybullet
+
+PilotName = Literal["policy", "expert", "classical"]
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Compare a policy with other pilots, in the same scenes, under the conditions of suites.
+
+    Example: liquid-nav eval models/target --suite nominal wind --episodes 50
+    """
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """Directory of the model bundle, or the name of a task: then the model shipped for it flies."""
+    suite: Annotated[
+        tuple[str, ...], one_of(suite_names, default=lambda: "nominal", several=True)
+    ] = ("nominal",)
+    """The suites to fly."""
+    pilots: tuple[PilotName, ...] = ("policy", "expert", "classical")
+    """Who flies: the policy; the expert, who knows the scene; a pilot by rules, without learning.
+    Each is compared with the first one."""
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Number of flights of each pilot in each cell of a suite."""
+    seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
+    """Seed of the first flight; the next ones follow. Training uses the seeds below 100000."""
+    difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
+    """How hard the task is, from 0 to 1, where a suite does not say."""
+    renderer: Literal["bullet", "raycast"] = "bullet"
+    """What draws for the cameras: PyBullet's renderer, or a faster ray caster."""
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/TASK-eval)")
+    ] = None
+    """Directory of the study. One that was interrupted there is continued."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each CPU)")
+    ] = None
+    """Number of processes that fly."""
+
+    def run(self) -> int:
+        """Fly, print the tables, write the files, and give the exit code.
+
+        Raises:
+            ConfigError: on an option out of its range, or a study with other settings in `out`.
+            BundleError: when there is no policy to fly, or its bundle is damaged.
+            OSError: when a file cannot be written.
+
+        """
+        self._check()
+        from liquid_nav.onboard import read_manifest
+        from liquid_nav.onboard.bundle import MANIFEST
+
+        bundle, manifest, task = self._bundle(), None, self.model
+        if bundle is not None:
+            manifest = read_manifest(bundle)
+            task = manifest.task
+        out = self.out or Path("runs") / f"{task}-eval"
+        check_destinations(out, None)
+
+        import_pybullet()
+        from liquid_nav.evaluation.study.conditions import nominal_conditions
+        from liquid_nav.evaluation.study.pilots import has_pilot
+        from liquid_nav.evaluation.study.run import run
+        from liquid_nav.evaluation.study.study import Study, StudySettings, cells_of
+
+        base = nominal_conditions(task, self.difficulty, self.renderer, manifest)
+        flying = [pilot for pilot in self.pilots if has_pilot(pilot, task, bundle)]
+        if not flying:
+            raise ConfigError(f"task {task!r} has no pilot {' or '.join(self.pilots)}")
+        seeds = range(self.seed, self.seed + self.episodes)
+        study = Study(out, bundle, cells_of(self.suite, base), flying, seeds)
+        model = None if bundle is None else _sha256(bundle / MANIFEST)
+        settings = StudySettings(task, model, self.difficulty, self.renderer)
+        workers = self.workers or os.cpu_count() or 1
+        with made_directories(out):
+            finished = run(study, settings, workers, self.pilots)
+        return 0 if finished else 130
+
+    def _bundle(self) -> Path | None:
+        """Directory of the policy's bundle; None if no policy flies."""
+        path = Path(self.model)
+        if path.is_dir() or self.model not in task_names():
+            return path
+        return shipped_model(self.model) if "policy" in self.pilots else None
+
+    def _check(self) -> None:
+        """Refuse options that make no sense, before anything heavy is imported."""
+        if not 0 <= self.difficulty <= 1:
+            raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        if self.episodes < 1:
+            raise ConfigError(f"--episodes must be at least 1, got {self.episodes}")
+        if self.seed < 0:
+            raise ConfigError(f"--seed must not be negative, got {self.seed}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"--workers must be at least 1, got {self.workers}")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
