@@ -3,12 +3,13 @@
 The ray caster draws the frames where it is compiled: experts only need to know whether a target has
 been in view. Run it with
 
-    python benchmarks/experts.py [--tasks forest gates] [--episodes 100] [--workers 2]
+    python benchmarks/experts.py [--tasks forest gates] [--speeds 1 2] [--episodes 100]
 """
 
 import multiprocessing
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import tyro
@@ -33,6 +34,8 @@ class Options:
 
     tasks: tuple[str, ...] = tuple(TASKS)
     """Tasks to fly."""
+    speeds: tuple[float, ...] = (1.0,)
+    """Multiples of the usual speeds to fly at."""
     episodes: int = 100
     """Number of flights at each difficulty."""
     seed: int = 100_000
@@ -41,10 +44,10 @@ class Options:
     """Number of processes."""
 
 
-def flight(task: str, difficulty: float, seed: int) -> Flight:
+def flight(task: str, difficulty: float, speed: float, seed: int) -> Flight:
     """Fly one flight."""
     renderer = "bullet" if library() is None else "raycast"
-    world = World(WorldConfig(task=make_task(task, difficulty), renderer=renderer))
+    world = World(WorldConfig(task=make_task(task, difficulty, speed), renderer=renderer))
     try:
         return fly(world, ExpertPilot(expert_of(world)), seed)
     finally:
@@ -54,14 +57,14 @@ def flight(task: str, difficulty: float, seed: int) -> Flight:
 def main(options: Options) -> None:
     """Fly all tasks and print a table."""
     table = Table(
-        *("task", "difficulty", "success", "95 % interval", "collisions", "timeouts"),
-        *("mean duration, s", "least clearance, m"),
+        *("task", "difficulty", "speed", "success", "95 % interval", "collisions", "timeouts"),
+        *("mean duration, s", "mean speed, m/s", "least clearance, m"),
     )
     seeds = range(options.seed, options.seed + options.episodes)
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         for task in options.tasks:
-            for difficulty in DIFFICULTIES:
-                flights = pool.map(partial(flight, task, difficulty), seeds, chunksize=1)
+            for difficulty, speed in product(DIFFICULTIES, options.speeds):
+                flights = pool.map(partial(flight, task, difficulty, speed), seeds, chunksize=1)
                 outcomes = [flown.outcome for flown in flights]
                 good = outcomes.count(Outcome.SUCCESS)
                 low, high = wilson(good, len(flights))
@@ -69,11 +72,13 @@ def main(options: Options) -> None:
                 table.add_row(
                     task,
                     f"{difficulty:g}",
+                    f"{speed:g}",
                     f"{good}/{len(flights)}",
                     f"{low:.3f}-{high:.3f}",
                     str(outcomes.count(Outcome.COLLISION)),
                     str(outcomes.count(Outcome.TIMEOUT)),
                     f"{np.mean([flown.duration for flown in flights]):.1f}",
+                    f"{np.mean([flown.path_length / flown.duration for flown in flights]):.2f}",
                     f"{air:.2f}",
                 )
     Console().print(table)

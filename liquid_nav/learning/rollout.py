@@ -17,7 +17,6 @@ from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav_sim.sensors.frames import CameraModel, View
 from liquid_nav_sim.world import Outcome, World
 
-
 LONGEST = 16 * SECOND
 """Training flights end after this time: a policy that is lost gives little more to learn from."""
 
@@ -78,7 +77,8 @@ def record(
     expert = expert_of(world)
     if controller is not None:
         controller.reset()
-    builder, limits = EpisodeBuilder(encoders), CommandLimits()
+    builder = EpisodeBuilder(encoders)
+    limits = CommandLimits().scaled(world.config.task.speed)
     for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
         if now > LONGEST:
