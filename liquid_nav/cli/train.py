@@ -1,6 +1,7 @@
 """``liquid-nav train``: a policy from flights in the simulator."""
 
 import itertools
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -55,6 +56,11 @@ class Train:
     """Directory of the run, and of its bundle DIR/model. An interrupted run there is continued."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
     """How hard the flights are, from 0 to 1."""
+    speed: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="X", help_behavior_hint="(default: that of START, or 1)"),
+    ] = None
+    """How fast to fly, as a multiple of the usual speeds. Tasks and command limits scale."""
     channels: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: camera imu)"),
@@ -89,17 +95,25 @@ class Train:
         """Train, print where the model bundle is, and give the exit code."""
         if not 0 <= self.difficulty <= 1:
             raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        if self.speed is not None and not 0 < self.speed < math.inf:
+            raise ConfigError(f"--speed must be positive and finite, got {self.speed}")
         out = self.out or Path("runs") / self.task
         check_destinations(out, None)
         import_pybullet()
 
+        from liquid_nav.command import CommandLimits
         from liquid_nav.learning.imitation import train
         from liquid_nav.onboard import PolicyConfig, read_manifest
         from liquid_nav.policy import PolicyNetwork
         from liquid_nav_sim.config import WorldConfig
         from liquid_nav_sim.tasks.registry import make_task
 
-        policy = PolicyConfig() if self.start is None else read_manifest(self.start).config
+        policy, speed = PolicyConfig(), self.speed or 1.0
+        if self.start is not None:
+            begun = read_manifest(self.start)
+            policy, speed = begun.config, self.speed or begun.speed
+        if self.start is None or speed != begun.speed:
+            policy = replace(policy, limits=CommandLimits().scaled(speed))
         if self.channels and self.channels != tuple(each.name for each in policy.encoders):
             encoders = PolicyConfig.of_channels(self.channels).encoders
             policy = replace(policy, encoders=encoders, direct=None)
@@ -111,7 +125,7 @@ class Train:
         policy = replace(policy, cell_options=self._cell_options(policy))
         # An architecture that makes no sense fails here, before there is a run directory.
         PolicyNetwork(policy)
-        world = WorldConfig(task=make_task(self.task, self.difficulty))
+        world = WorldConfig(task=make_task(self.task, self.difficulty, speed))
         try:
             with self._fleet() as fleet:
                 bundle = train(

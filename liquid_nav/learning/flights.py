@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.files import write_whole
 from liquid_nav.learning.conditions import randomised
@@ -16,6 +17,7 @@ from liquid_nav.learning.rollout import Bursts, record
 from liquid_nav.learning.sensing import events, fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
+from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.world import World
 
@@ -64,7 +66,10 @@ def fly(job: Job) -> None:
         task = replace(config.task, difficulty=drawn)
         config = replace(config, task=task)
     world.config = randomised(config, rng) if job.drawn else config
-    controller = None if job.bundle is None else Controller(load_policy(job.bundle)[0])
+    controller = None
+    if job.bundle is not None:
+        limits = CommandLimits().scaled(config.task.speed)
+        controller = Controller(load_policy(job.bundle)[0], SafetyConfig(limits=limits))
     if job.judges:
         assert controller is not None
         _judge(world, controller, job.seed, job.path)

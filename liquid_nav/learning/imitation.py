@@ -405,7 +405,10 @@ def _pilot(number: int) -> str:
 
 
 def _task(world: WorldConfig) -> dict[str, Any]:
-    return {"name": world.task.name, "difficulty": world.task.difficulty}
+    task = world.task
+    settings = {"name": task.name, "difficulty": task.difficulty}
+    # Runs that an earlier version began have no speed.
+    return settings if task.speed == 1 else {**settings, "speed": task.speed}
 
 
 def _extent(episodes: Sequence[Episode]) -> dict[str, int]:

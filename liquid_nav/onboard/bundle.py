@@ -59,6 +59,13 @@ class Manifest:
     evaluation: Mapping[str, Any]
 
     @property
+    def speed(self) -> float:
+        """Multiple of the usual speeds at which the policy was trained to fly; 1 if not given."""
+        task = self.training.get("task")
+        speed = task.get("speed", 1.0) if isinstance(task, Mapping) else 1.0
+        return float(speed) if isinstance(speed, (int, float)) and 0 < speed < math.inf else 1.0
+
+    @property
     def rates(self) -> dict[Channel, float]:
         """Measurements per second of each channel in training, Hz; empty if it does not say."""
         rates = self.training.get("rates", {})

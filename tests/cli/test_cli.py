@@ -89,6 +89,8 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
     ("arguments", "said"),
     [
         (["fly", "--difficulty", "1.5"], "--difficulty must be in [0, 1], got 1.5"),
+        (["fly", "--speed", "0"], "--speed must be positive and finite, got 0.0"),
+        (["train", "target", "--speed", "inf"], "--speed must be positive and finite, got inf"),
         (["fly", "--difficulty", "nan"], "--difficulty must be in [0, 1], got nan"),
         (["fly", "--pilot", "expert", "--model", "model"], "--model goes with --pilot policy"),
         (["fly", "--task", "forest", "--out", "new"], "no model for task 'forest' comes with"),
