@@ -104,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             config=MARKERS,
             **options,
         )
-        return command.run()
+        status: int = command.run()
+        return status
     except SystemExit as stop:
         # tyro has shown the help, or said what is wrong.
         return int(stop.code or 0)
