@@ -83,6 +83,8 @@ class Eval:
         bundle, manifest, task, speed = self._bundle(), None, self.model, self.speed or 1.0
         if bundle is not None:
             manifest = read_manifest(bundle)
+            # A run that trains on meanwhile replaces its link to the newest model.
+            bundle = bundle.resolve()
             task, speed = manifest.task, self.speed or manifest.speed
         out = self.out or Path("runs") / f"{task}-eval"
         check_destinations(out, None)

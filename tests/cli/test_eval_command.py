@@ -53,7 +53,7 @@ def test_a_study_is_a_table_figures_a_page_and_a_recording_that_replays(
     page = Path("study/report.html").read_text()
     recording = Path("study") / cell["worst"]["recording"]
     assert f'href="{cell["worst"]["recording"]}"' in page
-    assert f"liquid-nav replay {recording} --model model" in page
+    assert f"liquid-nav replay {recording} --model {model.resolve()}" in page
     assert "http" not in page
     assert main(["replay", str(recording), "--model", "model", "--out", "again"]) == 0
     again = json.loads(Path("again/replay.json").read_text())

@@ -59,9 +59,10 @@ def worst_job(study: Study, cell: CellFigures, pilot: str) -> WorstJob | None:
     if figures is None:
         return None
     conditions = next(c for c in study.suites[cell.suite] if c.name == cell.name)
+    flown = study.job(conditions, pilot, figures.worst_seed)
     name = f"{_plain(cell.suite)}-{_plain(cell.name)}-{pilot}-{figures.worst_seed}.png"
     path = study.folder / WORST / name
-    return WorstJob(conditions, pilot, study.bundle, figures.worst_seed, path)
+    return WorstJob(flown.cell, pilot, flown.bundle, flown.seed, path)
 
 
 def _plain(name: str) -> str:
