@@ -87,6 +87,7 @@ def train(
     recipe = RunSettings(
         task=world.task.name,
         difficulty=world.task.difficulty,
+        speed=world.task.speed,
         channels=tuple(encoder.name for encoder in policy.encoders),
         cell=policy.cell,
         units=policy.units,

@@ -24,6 +24,7 @@ class RunSettings:
     Attributes:
         task: name of the task.
         difficulty: how hard the flights are, from 0 to 1.
+        speed: how fast to fly, as a multiple of the usual speeds.
         channels: names of the encoders, in the order of the latch.
         cell: name of the recurrent cell.
         units: number of its neurons.
@@ -36,6 +37,7 @@ class RunSettings:
 
     task: str
     difficulty: float
+    speed: float
     channels: tuple[str, ...]
     cell: str
     units: int
@@ -107,6 +109,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 _KINDS: Mapping[str, tuple[Any, str]] = {
     "task": (str, "the name of a task"),
     "difficulty": ((int, float), "a number"),
+    "speed": ((int, float), "a number"),
     "channels": (list, "a list of names"),
     "cell": (str, "the name of a cell"),
     "units": (int, "a whole number"),
