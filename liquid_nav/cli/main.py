@@ -36,10 +36,10 @@ DESCRIPTION = (
 )
 
 # tyro looks into the first command to see what kind of union this is, and so looks up the names
-# that its options take: CheckVehicle has no such options.
+# that its options take: Dataset has no such options.
 Command = (
-    Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
-    | Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    | Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Fly, tyro.conf.subcommand("fly")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
@@ -104,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             config=MARKERS,
             **options,
         )
-        return command.run()
+        status: int = command.run()
+        return status
     except SystemExit as stop:
         # tyro has shown the help, or said what is wrong.
         return int(stop.code or 0)

@@ -110,6 +110,7 @@ def test_ctrl_c_keeps_what_was_flown(model: Path) -> None:
         (["--episodes", "0"], "--episodes must be at least 1, got 0"),
         (["--seed", "-1"], "--seed must not be negative, got -1"),
         (["--difficulty", "2"], "--difficulty must be in [0, 1], got 2.0"),
+        (["--speed", "0"], "--speed must be positive and finite, got 0.0"),
         (["--workers", "0"], "--workers must be at least 1, got 0"),
         (["--episodes", "3", "--probes", "4"], "--probes must be from 0 to --episodes, got 4"),
     ],

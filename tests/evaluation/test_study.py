@@ -34,7 +34,7 @@ from liquid_nav_sim.tasks.target import TargetTask
 from support import small_network
 
 SHORT = WorldConfig(task=TargetTask(time_limit=0.4), renderer="raycast")
-SETTINGS = StudySettings("target", None, 0.5, "raycast")
+SETTINGS = StudySettings("target", None, 0.5, 1.0, "raycast", [])
 
 
 @pytest.fixture(scope="module")

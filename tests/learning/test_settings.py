@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     written = RunSettings(
         task='a "task"',
         difficulty=0.25,
-        speed=2.5,
+        speed=2.0,
         channels=("camera", "imu"),
         cell="ltc",
         units=7,

@@ -45,14 +45,18 @@ class StudySettings:
         task: name of the task.
         model: SHA-256 of the manifest of the policy's bundle, or None without a policy.
         difficulty: difficulty of the nominal conditions.
+        speed: multiple of the usual speeds.
         renderer: what draws for the cameras.
+        sensors: kinds of sensors that are fitted beyond those that the policy needs.
 
     """
 
     task: str
     model: str | None
     difficulty: float
+    speed: float
     renderer: str
+    sensors: list[str]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from liquid_nav.evaluation.home import HomeVehicle
 from liquid_nav.evaluation.plots import plot_flights
 from liquid_nav.evaluation.recording import SimulationRecorder
 from liquid_nav.evaluation.study.job import FlightJob
+from liquid_nav.evaluation.study.pilots import safety_in
 from liquid_nav.evaluation.study.study import Study
 from liquid_nav.evaluation.study.summary import CellFigures
 from liquid_nav.events import Event
 from liquid_nav.recording.recorder import FlightRecorder
-from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.tasks.target import TargetTask
 
 WORST = "worst"
@@ -35,7 +35,7 @@ class WorstJob(FlightJob):
         """Fly, and write the recording, then the picture."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         vehicle, pilot, seen = self.prepare()
-        safety = SafetyConfig() if isinstance(pilot, Controller) else None
+        safety = safety_in(self.cell.config) if isinstance(pilot, Controller) else None
         recorder: SimulationRecorder | FlightRecorder
         if isinstance(vehicle, HomeVehicle):
             recorder = SimulationRecorder(self.recording, vehicle.world, safety)
