@@ -1,7 +1,7 @@
 """Commands from the controller to the vehicle, and their limits."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from liquid_nav.errors import CommandError, ConfigError
@@ -99,6 +99,19 @@ class CommandLimits:
                 raise ConfigError(
                     f"command limit {name} must be positive and finite, got {value!r}"
                 )
+
+    def scaled(self, speed: float) -> "CommandLimits":
+        """Return the limits for flights at a multiple of the usual speeds.
+
+        Velocities scale. Yaw rates and slew rates stay: cameras and vehicles become no quicker.
+
+        Raises:
+            ConfigError: on a speed that is not positive and finite.
+
+        """
+        if not (is_number(speed) and math.isfinite(speed) and speed > 0):
+            raise ConfigError(f"the speed must be positive and finite, got {speed!r}")
+        return replace(self, vx=speed * self.vx, vy=speed * self.vy, vz=speed * self.vz)
 
     @property
     def magnitude(self) -> tuple[float, float, float, float]:

@@ -9,7 +9,6 @@ If the clock jumps ahead, every channel becomes stale, and the usual failsafes f
 goes back, the times in memory cannot be compared with new ones: see `CLOCK_TOLERANCE`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,8 +24,10 @@ from liquid_nav.events import (
     OperatorStop,
 )
 from liquid_nav.onboard import Memory, Policy, RawCommand
+from liquid_nav.onboard.inference import Inference, in_words
 from liquid_nav.safety.checks import PACE, SensorChecks
 from liquid_nav.safety.layer import SafetyConfig, SafetyLayer
+from liquid_nav.safety.limiting import LimitedCommands
 from liquid_nav.safety.screening import defect
 from liquid_nav.values import whole_nanoseconds
 
@@ -70,6 +71,7 @@ class Health:
         time: arrival of the last event, ns, or None before the first.
         mode, reason: mode and reason of the command right after that event.
         channels: counters for each channel in `TAKEN_IN` and each channel that the policy reads.
+        limited: how many commands were limited in magnitude or in their change.
         policy_faults: number of times that the policy raised an error or gave an output that was
             not finite. At an event its memory was reset then. At a query nothing was, and the
             number depends on how often somebody asked; a healthy policy adds nothing to it.
@@ -93,6 +95,7 @@ class Health:
     channels: dict[Channel, ChannelHealth] = field(
         default_factory=lambda: {channel: ChannelHealth() for channel in TAKEN_IN}
     )
+    limited: LimitedCommands = field(default_factory=LimitedCommands)
     policy_faults: int = 0
     last_policy_fault: str = ""
     inferred: int | None = None
@@ -123,7 +126,9 @@ class Controller:
         safety = SafetyConfig() if safety is None else safety
         _check_settings(safety)
         self._policy = policy
-        self._safety = SafetyLayer(safety, policy.channels, policy.staleness)
+        self._inference = Inference(policy)
+        self._inference.configure(safety.staleness)
+        self._safety = SafetyLayer(safety, policy.needed, policy.staleness)
         self._checks = SensorChecks(safety, policy.channels)
         self.reset()
 
@@ -131,22 +136,17 @@ class Controller:
         """Return to the state before the first event."""
         self._safety.reset()
         self._checks.reset()
-        self._memory: Memory = self._policy.initial()
+        self._inference.reset()
         # Why the policy gave no command at the present query.
         self._query_fault = ""
-        # The arrival of the last event that the policy read.
-        self._flowed_to: int | None = None
-        self._raw: RawCommand = (0.0, 0.0, 0.0, 0.0)
         self._command: Command | None = None
-        # The newest measurement of each channel on which one stays valid for ever, such as a goal.
-        self._lasting: dict[Channel, Event] = {}
         self._health = Health()
         for channel in sorted(self._policy.channels - self._health.channels.keys()):
             self._health.channels[channel] = ChannelHealth()
 
     @property
     def channels(self) -> frozenset[Channel]:
-        """Channels that the policy reads."""
+        """Channels that the policy reads, optional ones included."""
         return self._policy.channels
 
     @property
@@ -157,7 +157,7 @@ class Controller:
     @property
     def memory(self) -> Memory:
         """Liquid state and latch right after the last event, for plots and tests."""
-        return self._memory
+        return self._inference.memory
 
     def reconfigure(self, safety: SafetyConfig, now: int) -> None:
         """Change the settings of the safety layer at `now` ns, in flight, and forget nothing.
@@ -178,6 +178,8 @@ class Controller:
         now = _whole(now)
         command = self._safety.reconfigure(safety, now, self._raw_at)
         self._count_query_fault()
+        last = self._health.time
+        self._inference.configure(safety.staleness, now if last is None else max(now, last))
         self._checks.configure(safety)
         self._publish_checks()
         if command is not None:
@@ -262,7 +264,7 @@ class Controller:
         try:
             return defect(event) or self._policy.objection(event)
         except Exception as error:  # from a user's event or encoder: in flight nothing raises
-            return _in_words(error)
+            return in_words(error)
 
     def _publish_checks(self) -> None:
         """Take over what the checks of the sensors found."""
@@ -275,6 +277,7 @@ class Controller:
     def _note(self, command: Command) -> None:
         self._command, health = command, self._health
         health.time, health.mode, health.reason = command.stamp, command.mode, command.reason
+        health.limited.count(command)
 
     def _restart(self) -> None:
         """Start again after the clock went back; keep the operator's stop and the counters."""
@@ -288,21 +291,12 @@ class Controller:
         self._health = health
 
     def _infer(self, event: Event, now: int) -> None:
-        elapsed = 0 if self._flowed_to is None else now - self._flowed_to
-        try:
-            memory, raw = self._policy.on_event(self._memory, event, elapsed, now - event.stamp)
-            fault = "" if all(map(math.isfinite, raw)) else "output was not finite"
-        except Exception as error:  # torch may raise anything, the controller nothing
-            fault = _in_words(error)
+        fault = self._inference.on_event(event, now)
         if fault:
             self._count_fault(fault)
             self._safety.policy_failed(now, fault)
-            memory, raw = self._fresh_memory(now), (0.0, 0.0, 0.0, 0.0)
         else:
             self._health.inferred = now
-            if self._policy.staleness[event.channel] is None:
-                self._lasting[event.channel] = event
-        self._memory, self._raw, self._flowed_to = memory, raw, now
 
     def _count_fault(self, fault: str) -> None:
         self._health.policy_faults += 1
@@ -314,37 +308,16 @@ class Controller:
             self._count_fault(self._query_fault)
             self._query_fault = ""
 
-    def _fresh_memory(self, now: int) -> Memory:
-        """Return the initial memory, with the measurements latched that stay valid for ever."""
-        memory = self._policy.initial()
-        try:
-            for event in self._lasting.values():
-                memory, _ = self._policy.on_event(memory, event, 0, now - event.stamp)
-        except Exception:  # the policy still fails: the next event will report it
-            return self._policy.initial()
-        return memory
-
     def _raw_at(self, now: int) -> RawCommand | str:
         """Return the policy's command at `now`, or in words why it has none."""
-        if self._flowed_to is None or now <= self._flowed_to:
-            return self._raw
-        try:
-            raw = self._policy.query(self._memory, now - self._flowed_to)
-            fault = "" if all(map(math.isfinite, raw)) else "output is not finite"
-        except Exception as error:  # as in `_infer`
-            fault = _in_words(error)
-        self._query_fault = fault or self._query_fault
-        return fault or raw
+        raw = self._inference.raw_at(now)
+        if isinstance(raw, str):
+            self._query_fault = raw
+        return raw
 
 
 def _whole(now: int) -> int:
     return whole_nanoseconds("now", now, CommandError)
-
-
-def _in_words(error: Exception) -> str:
-    """Name an error in one line that fits into a reason."""
-    lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]:.200}"
 
 
 def _describe(event: object) -> str:
@@ -356,7 +329,16 @@ def _describe(event: object) -> str:
 
 def _check_policy(policy: object) -> None:
     """Raise ConfigError unless an object can fly."""
-    needed = ("channels", "staleness", "initial", "objection", "on_event", "query")
+    needed = (
+        "channels",
+        "needed",
+        "staleness",
+        "initial",
+        "objection",
+        "on_event",
+        "clear",
+        "query",
+    )
     if all(hasattr(policy, name) for name in needed):
         return
     pair = isinstance(policy, Sequence) and any(isinstance(part, Policy) for part in policy)

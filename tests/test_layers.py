@@ -20,7 +20,7 @@ ROOMS = {
         ("captions",),
         ("safety",),
         ("onboard",),
-        ("messages",),
+        ("messages", "vehicle"),
         ("bags",),
         ("recording",),
         ("liquid",),

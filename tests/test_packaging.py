@@ -19,7 +19,7 @@ import liquid_nav
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
-EXTRAS = {"sim", "train", "ros", "replay", "view", "viz", "ode", "bench", "test", "dev"}
+EXTRAS = {"sim", "train", "cluster", "ros", "replay", "view", "viz", "ode", "bench", "test", "dev"}
 
 NOT_ABOARD = {
     "av",

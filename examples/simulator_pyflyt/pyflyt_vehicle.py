@@ -7,6 +7,7 @@ frame into the body's frame in every control period; ``tilted=True`` leaves that
 """
 
 import contextlib
+import functools
 import io
 import math
 from typing import Any
@@ -100,3 +101,7 @@ class PyFlytVehicle(BulletVehicle):
     def close(self) -> None:
         """Disconnect the aviary."""
         self._aviary.disconnect()
+
+
+crazyflie = functools.partial(PyFlytVehicle, airframe="cf2x")
+quad = functools.partial(PyFlytVehicle, airframe="primitive_drone")

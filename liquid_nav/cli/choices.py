@@ -58,6 +58,13 @@ def suite_names() -> Iterable[str]:
     return SUITES
 
 
+def appearance_names() -> Iterable[str]:
+    """Names of the families of appearances that the simulator draws."""
+    from liquid_nav_sim.scenes.appearance import FAMILIES
+
+    return FAMILIES
+
+
 def vehicle_names() -> Iterable[str]:
     """Names of the vehicles that the simulator has."""
     from liquid_nav_sim.vehicle.files import VEHICLES

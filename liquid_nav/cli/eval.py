@@ -1,6 +1,7 @@
 """``liquid-nav eval``: pilots under the conditions of suites, in tables and files."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,24 @@ class Eval:
     """Number of flights of each pilot in each cell of a suite."""
     seed: Annotated[int, tyro.conf.arg(metavar="S")] = 100_000
     """Seed of the first flight; the next ones follow. Training uses the seeds below 100000."""
+    probes: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: a tenth of the episodes)"),
+    ] = None
+    """Number of seeds with which each pilot is probed in each cell: how steady its commands are
+    while nothing changes, and how long a step of the wind disturbs it."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
     """How hard the task is, from 0 to 1, where a suite does not say."""
+    speed: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="X", help_behavior_hint="(default: that of the model, or 1)"),
+    ] = None
+    """How fast to fly, as a multiple of the usual speeds. Tasks and command limits scale."""
+    sensors: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="KIND...", help_behavior_hint="(default: what the policy needs)"),
+    ] = ()
+    """Further sensors, such as range_finder and odometry, for what the policy can do without."""
     renderer: Literal["bullet", "raycast"] = "bullet"
     """What draws for the cameras: PyBullet's renderer, or a faster ray caster."""
     out: Annotated[
@@ -63,10 +80,10 @@ class Eval:
         from liquid_nav.onboard import read_manifest
         from liquid_nav.onboard.bundle import MANIFEST
 
-        bundle, manifest, task = self._bundle(), None, self.model
+        bundle, manifest, task, speed = self._bundle(), None, self.model, self.speed or 1.0
         if bundle is not None:
             manifest = read_manifest(bundle)
-            task = manifest.task
+            task, speed = manifest.task, self.speed or manifest.speed
         out = self.out or Path("runs") / f"{task}-eval"
         check_destinations(out, None)
 
@@ -76,14 +93,19 @@ class Eval:
         from liquid_nav.evaluation.study.run import run
         from liquid_nav.evaluation.study.study import Study, StudySettings, cells_of
 
-        base = nominal_conditions(task, self.difficulty, self.renderer, manifest)
+        base = nominal_conditions(
+            task, self.difficulty, speed, self.renderer, manifest, self.sensors
+        )
         flying = [pilot for pilot in self.pilots if has_pilot(pilot, task, bundle)]
         if not flying:
             raise ConfigError(f"task {task!r} has no pilot {' or '.join(self.pilots)}")
         seeds = range(self.seed, self.seed + self.episodes)
-        study = Study(out, bundle, cells_of(self.suite, base), flying, seeds)
+        probes = math.ceil(self.episodes / 10) if self.probes is None else self.probes
+        study = Study(out, bundle, cells_of(self.suite, base), flying, seeds, probes)
         model = None if bundle is None else _sha256(bundle / MANIFEST)
-        settings = StudySettings(task, model, self.difficulty, self.renderer)
+        settings = StudySettings(
+            task, model, self.difficulty, speed, self.renderer, sorted(self.sensors)
+        )
         workers = self.workers or os.cpu_count() or 1
         with made_directories(out):
             finished = run(study, settings, workers, self.pilots)
@@ -100,8 +122,12 @@ class Eval:
         """Refuse options that make no sense, before anything heavy is imported."""
         if not 0 <= self.difficulty <= 1:
             raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        if self.speed is not None and not 0 < self.speed < math.inf:
+            raise ConfigError(f"--speed must be positive and finite, got {self.speed}")
         if self.episodes < 1:
             raise ConfigError(f"--episodes must be at least 1, got {self.episodes}")
+        if self.probes is not None and not 0 <= self.probes <= self.episodes:
+            raise ConfigError(f"--probes must be from 0 to --episodes, got {self.probes}")
         if self.seed < 0:
             raise ConfigError(f"--seed must not be negative, got {self.seed}")
         if self.workers is not None and self.workers < 1:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import importlib
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from liquid_nav.cli.choices import autopilot_names, one_of, task_names, vehicle_names
+from liquid_nav.cli.choices import (
+    appearance_names,
+    autopilot_names,
+    one_of,
+    task_names,
+    vehicle_names,
+)
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
@@ -22,8 +29,7 @@ if TYPE_CHECKING:
     from liquid_nav_sim.config import WorldConfig
 
 TASK = "target"
-VEHICLE = "racing_250"
-AUTOPILOT = "nominal"
+VEHICLE, AUTOPILOT, APPEARANCE = "racing_250", "nominal", "train"
 SENSORS = ("imu", "camera")
 """What is fitted by default, where the policy reads it; the expert gets both."""
 
@@ -39,6 +45,11 @@ class Fly:
     """The task to fly."""
     difficulty: Annotated[float, tyro.conf.arg(metavar="D")] = 0.5
     """How hard the task is, from 0 to 1."""
+    speed: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="X", help_behavior_hint="(default: that of the model, or 1)"),
+    ] = None
+    """How fast to fly, as a multiple of the usual speeds. Tasks and command limits scale."""
     pilot: Literal["policy", "expert"] = "policy"
     """Who flies: a trained policy, or the expert that policies learn from, who knows the scene."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
@@ -56,6 +67,10 @@ class Fly:
     """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
     autopilot: Annotated[str, one_of(autopilot_names, default=lambda: AUTOPILOT)] = AUTOPILOT
     """How the vehicle's autopilot follows commands: tuned, late, inaccurate, or stiff."""
+    appearance: Annotated[
+        str, one_of(appearance_names, default=lambda: APPEARANCE, otherwise="NAME:FOLDER")
+    ] = APPEARANCE
+    """How the scenes look: a family, after a colon with a folder of photographs for the ground."""
     faults: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
     ] = None
@@ -109,7 +124,7 @@ class Fly:
         faults = () if self.faults is None else read_faults(self.faults)
         if self.faults is not None and not faults:
             raise ConfigError(f"faults {self.faults}: it holds no [[fault]]")
-        policy, seen = None, PolicyCamera()
+        policy, seen, speed = None, PolicyCamera(), self.speed or 1.0
         if self.pilot == "policy":
             model = self.model or shipped_model(self.task)
             policy, manifest = load_policy(model)
@@ -118,6 +133,7 @@ class Fly:
                     f"model {model} was trained for task {manifest.task!r}, not {self.task!r}"
                 )
             seen = manifest.config.camera or seen
+            speed = self.speed or manifest.speed
 
         import_pybullet()
 
@@ -132,7 +148,7 @@ class Fly:
             # The policy's own camera has the lens of its images.
             options = asdict(seen) if name == "camera" else {}
             sensors.append(fit(name, vehicle, options, kind))
-        task = make_task(self.task, self.difficulty)
+        task = make_task(self.task, self.difficulty, speed)
         check_folder("--json", self.json, self.out, self.record)
         directories = [self.out, self.record, self.json and self.json.parent]
         with made_directories(*(path for path in directories if path is not None)):
@@ -142,10 +158,11 @@ class Fly:
                 sensors=tuple(sensors),
                 wind=WindModel(steady=self.wind),
                 faults=faults,
+                appearance=self.appearance,
                 task=task,
                 renderer=self.renderer,
             )
-            config = fitted(config, () if policy is None else policy.channels)
+            config = fitted(config, () if policy is None else policy.needed)
             if not config.sensors:
                 # A policy that reads goals alone is asked for a command at every sample.
                 config = config.with_sensor("imu")
@@ -156,6 +173,7 @@ class Fly:
         """Fly all flights; without a policy the expert flies."""
         pybullet = import_pybullet()
 
+        from liquid_nav.command import CommandLimits
         from liquid_nav.controller import Controller
         from liquid_nav.evaluation.report import evaluate
         from liquid_nav.learning.experts import expert_of
@@ -163,7 +181,7 @@ class Fly:
         from liquid_nav.safety.layer import SafetyConfig
         from liquid_nav_sim.world import World
 
-        safety = SafetyConfig()
+        safety = SafetyConfig(limits=CommandLimits().scaled(config.task.speed))
         world = World(config, gui=self.gui)
         try:
             return evaluate(
@@ -190,6 +208,8 @@ class Fly:
         """Refuse options that make no sense, before anything heavy is imported."""
         if not 0 <= self.difficulty <= 1:
             raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
+        if self.speed is not None and not 0 < self.speed < math.inf:
+            raise ConfigError(f"--speed must be positive and finite, got {self.speed}")
         if self.pilot == "expert" and self.model is not None:
             raise ConfigError("--model goes with --pilot policy: the expert has no model")
         if self.episodes < 1:

@@ -4,7 +4,8 @@ Each command is a dataclass in a file of its own: its fields are the options, an
 work and gives the exit code. These files import nothing heavy at the top, so that ``--help`` is
 quick and a command loads only what it needs.
 
-Exit codes: 0 when all went well, 130 after Ctrl-C, 2 on bad input, which leaves no files behind.
+Exit codes: 0 when all went well, 1 when a check of a vehicle failed, 130 after Ctrl-C, 2 on bad
+input, which leaves no files behind.
 A command line that cannot be parsed is explained by tyro; every other error is one line on
 standard error. Warnings go to standard error as well, and with LIQUID_NAV_LOG=info in the
 environment also messages such as which runtime evaluates the policy.
@@ -15,16 +16,17 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from liquid_nav import __version__
+from liquid_nav.cli.check_vehicle import CheckVehicle
 from liquid_nav.cli.dataset import Dataset
 from liquid_nav.cli.eval import Eval
 from liquid_nav.cli.fly import Fly
 from liquid_nav.cli.replay import Replay
-from liquid_nav.cli.train import Train
+from liquid_nav.cli.train import Train, begun_with
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.files import final_name
 
@@ -37,6 +39,7 @@ DESCRIPTION = (
 # that its options take: Dataset has no such options.
 Command = (
     Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    | Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Fly, tyro.conf.subcommand("fly")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
@@ -65,6 +68,7 @@ EXTRAS = {
     "rosbags": "replay",
     "ruamel": "replay",
     "tensorboard": "train",
+    "ray": "cluster",
     "tomli": "sim",
     "zstandard": "replay",
 }
@@ -90,14 +94,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in ([], ["dataset"]):
         arguments.append("--help")
     try:
-        command = tyro.cli(
+        begun = begun_with(arguments)
+        options: dict[str, Any] = {} if begun is None else {"default": begun}
+        command: Any = tyro.cli(
             Command,
             prog="liquid-nav",
             description=DESCRIPTION,
             args=arguments,
             config=MARKERS,
+            **options,
         )
-        return command.run()
+        status: int = command.run()
+        return status
     except SystemExit as stop:
         # tyro has shown the help, or said what is wrong.
         return int(stop.code or 0)

@@ -137,7 +137,7 @@ def run(options: ReplayOptions, model: Path) -> int:
         watches += [view.watch for view in views]
         with _bar(recording, prepared.cut) as progress:
             result = prepared.replay(recording, _together(watches), progress)
-        check_replayed(result, prepared.policy.channels, prepared.cut, recording.span)
+        check_replayed(result, prepared.policy.needed, prepared.cut, recording.span)
         for view in views:
             view.finish(result)
         report = ReplayReport(str(options.flight), str(model), run_report(result))

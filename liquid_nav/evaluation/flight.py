@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
+from liquid_nav.evaluation.home import HomeVehicle
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.learning.sensing import events
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.world import Outcome, World
 
@@ -93,41 +94,61 @@ def fly(
             leaves all as they are.
 
     """
-    world.reset(seed)
-    pilot.reset()
-    digest = hashlib.sha256()
-    latencies: dict[Channel, list[float]] = {Channel.CAMERA: [], Channel.IMU: []}
-    track, clearance, next_sample = [world.state.position], world.clearance(), CLEARANCE_PERIOD
-    watching = 0.0
-    begin = time.perf_counter()
-    for event in events(world, pilot.channels):
-        if seen is not None:
-            event = seen(event)
-        handed = time.perf_counter()
-        pilot.on_event(event)
-        command = pilot.command(event.arrival)
-        latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
-        world.command(command)
-        digest.update(struct.pack("<q4d", command.stamp, *command.vector))
-        if world.time >= next_sample:
-            next_sample = world.time + CLEARANCE_PERIOD
-            track.append(world.state.position)
-            clearance = min(clearance, world.clearance())
-        if watch is not None:
-            paused = time.perf_counter()
-            watch(event, command)
-            watching += time.perf_counter() - paused
-    wall = time.perf_counter() - begin - watching
-    assert world.outcome is not None
-    track.append(world.state.position)
-    return Flight(
-        seed=seed,
-        scene=world.scene,
-        outcome=world.outcome,
-        duration=world.time / SECOND,
-        wall=wall,
-        track=np.array(track),
-        min_clearance=min(clearance, world.clearance()),
-        event_to_command=latencies,
-        digest=digest.digest(),
-    )
+    home = HomeVehicle(world, seed, pilot.channels)
+    return fly_vehicle(home, pilot, seed, watch, seen)
+
+
+def fly_vehicle(
+    vehicle: SimulatedVehicle,
+    pilot: Pilot,
+    seed: int,
+    watch: Callable[[Event, Command], None] | None = None,
+    seen: Callable[[Event], Event] | None = None,
+) -> Flight:
+    """Fly one flight of a vehicle to its end; connect it before and disconnect it after that.
+
+    Args:
+        vehicle: the vehicle, not connected.
+        pilot: gives a command after each event; reset here.
+        seed: seed that the flight is known by.
+        watch, seen: as in `fly`.
+
+    """
+    with vehicle:
+        pilot.reset()
+        digest = hashlib.sha256()
+        latencies: dict[Channel, list[float]] = {Channel.CAMERA: [], Channel.IMU: []}
+        track, clearance = [vehicle.position], vehicle.clearance()
+        next_sample, watching = CLEARANCE_PERIOD, 0.0
+        begin = time.perf_counter()
+        for event in vehicle.events():
+            if seen is not None:
+                event = seen(event)
+            handed = time.perf_counter()
+            pilot.on_event(event)
+            command = pilot.command(event.arrival)
+            latencies.setdefault(event.channel, []).append((time.perf_counter() - handed) * 1e6)
+            vehicle.command(command)
+            digest.update(struct.pack("<q4d", command.stamp, *command.vector))
+            if vehicle.time >= next_sample:
+                next_sample = vehicle.time + CLEARANCE_PERIOD
+                track.append(vehicle.position)
+                clearance = min(clearance, vehicle.clearance())
+            if watch is not None:
+                paused = time.perf_counter()
+                watch(event, command)
+                watching += time.perf_counter() - paused
+        wall = time.perf_counter() - begin - watching
+        assert vehicle.outcome is not None
+        track.append(vehicle.position)
+        return Flight(
+            seed=seed,
+            scene=vehicle.scene,
+            outcome=vehicle.outcome,
+            duration=vehicle.time / SECOND,
+            wall=wall,
+            track=np.array(track),
+            min_clearance=min(clearance, vehicle.clearance()),
+            event_to_command=latencies,
+            digest=digest.digest(),
+        )

@@ -2,12 +2,14 @@
 
 import functools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.files import write_whole
 from liquid_nav.learning.conditions import randomised
@@ -15,6 +17,7 @@ from liquid_nav.learning.rollout import Bursts, record
 from liquid_nav.learning.sensing import events, fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
+from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.world import World
 
@@ -47,6 +50,10 @@ class Job(NamedTuple):
         """Fly and save the flight."""
         fly(self)
 
+    def moved(self, path: Path, bundle: Path | None) -> "Job":
+        """Give the same flight on a machine where its file and its bundle are elsewhere."""
+        return self._replace(path=path, bundle=bundle)
+
 
 def fly(job: Job) -> None:
     """Fly one flight and save what it gives."""
@@ -54,10 +61,15 @@ def fly(job: Job) -> None:
     channels = {encoder.channel for encoder in job.encoders}
     world, config = _world(), fitted(job.config, channels)
     if job.difficulty is not None:
-        task = replace(config.task, difficulty=float(rng.uniform(0, job.difficulty)))
+        # The square root draws hard flights more often.
+        drawn = job.difficulty * math.sqrt(rng.random())
+        task = replace(config.task, difficulty=drawn)
         config = replace(config, task=task)
     world.config = randomised(config, rng) if job.drawn else config
-    controller = None if job.bundle is None else Controller(load_policy(job.bundle)[0])
+    controller = None
+    if job.bundle is not None:
+        limits = CommandLimits().scaled(config.task.speed)
+        controller = Controller(load_policy(job.bundle)[0], SafetyConfig(limits=limits))
     if job.judges:
         assert controller is not None
         _judge(world, controller, job.seed, job.path)

@@ -62,7 +62,7 @@ class ImageChange:
         for field in fields(self):
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, 100))
-            kinds = int if field.name == "jpeg" else (int, float)
+            kinds: tuple[type, ...] = (int,) if field.name == "jpeg" else (int, float)
             numbers = value if field.name == "cast" else (value,)
             if (
                 not isinstance(numbers, tuple)
@@ -78,8 +78,8 @@ class ImageChange:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "ImageChange":
-        """Draw a change for one training flight. Three in ten flights are left as they are."""
-        if rng.random() < 0.3:
+        """Draw a change for one training flight. Four in ten flights are left as they are."""
+        if rng.random() < 0.4:
             return cls()
 
         def sometimes(share: float) -> bool:
@@ -90,13 +90,13 @@ class ImageChange:
             dirt=float(rng.uniform(0, 0.12)) if sometimes(0.15) else 0.0,
             blur=float(rng.uniform(0.3, 1.2)) if sometimes(0.2) else 0.0,
             brightness=float(np.exp(rng.uniform(np.log(0.2), np.log(1.5)))),
-            cast=(red, green, blue) if sometimes(0.6) else (1.0, 1.0, 1.0),
+            cast=(red, green, blue) if sometimes(0.4) else (1.0, 1.0, 1.0),
             contrast=float(rng.uniform(0.3, 1.3)) if sometimes(0.5) else 1.0,
             pivot=float(rng.uniform(50, 180)),
             gamma=float(np.exp(rng.uniform(-0.6, 0.6))) if sometimes(0.5) else 1.0,
             saturation=float(rng.uniform(0.4, 1.6)) if sometimes(0.5) else 1.0,
-            noise=float(rng.uniform(0, 25)) if sometimes(0.4) else 0.0,
-            jpeg=int(rng.integers(15, 90)) if sometimes(0.1) else 0,
+            noise=float(rng.uniform(0, 25)) if sometimes(0.3) else 0.0,
+            jpeg=int(rng.integers(10, 90)) if sometimes(0.25) else 0,
         )
 
     def filter(self, rng: np.random.Generator) -> "ImageFilter":

@@ -32,8 +32,9 @@ from liquid_nav.learning.learner import Learner
 from liquid_nav.learning.log import RoundLog
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.runs import Run, locked
+from liquid_nav.learning.settings import RunSettings
 from liquid_nav.learning.validation import Score, Validation
-from liquid_nav.learning.workers import Flights
+from liquid_nav.learning.workers import Fleet, Flights, LocalFleet
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network
@@ -49,6 +50,7 @@ def train(
     console: Console | None = None,
     recorded: Path | None = None,
     start: Path | None = None,
+    fleet: Fleet | None = None,
 ) -> Path:
     """Train a policy for the task of `world`, or continue an interrupted run in `out`.
 
@@ -62,6 +64,7 @@ def train(
         recorded: folder of further episodes that every round learns from, see
             `liquid_nav.learning.from_bag`.
         start: model bundle whose weights training starts from; by default they are random.
+        fleet: what flies; by default `workers` processes of this machine, see `TrainingConfig`.
 
     Returns:
         The path of the model bundle of the best round.
@@ -78,16 +81,33 @@ def train(
     """
     flights = [] if recorded is None else load_folder(recorded, policy.encoders)
     network, origin = _initial_network(policy, config.seed, start)
+    world = world or WorldConfig()
+    if fleet is None and config.workers:
+        fleet = LocalFleet(config.workers)
+    recipe = RunSettings(
+        task=world.task.name,
+        difficulty=world.task.difficulty,
+        speed=world.task.speed,
+        channels=tuple(encoder.name for encoder in policy.encoders),
+        cell=policy.cell,
+        units=policy.units,
+        cell_options=policy.cell_options,
+        start=start,
+        recorded=recorded,
+        training=config,
+    ).to_toml()
     with locked(out):
         trainer = _Trainer(
             out,
             config,
             policy,
-            world or WorldConfig(),
+            world,
             console or Console(),
             flights,
             network,
             origin,
+            recipe,
+            fleet,
         )
         trainer.run_rounds()
     return trainer.run.bundle
@@ -106,11 +126,14 @@ class _Trainer:
         recorded: list[Episode],
         network: PolicyNetwork,
         start: Mapping[str, Any],
+        recipe: str,
+        fleet: Fleet | None,
     ) -> None:
         self.start, self.recorded, self.console = start, recorded, console
-        self.config, self.policy, self.world = config, policy, world
-        self.run = Run(out, self._settings())
+        self.config, self.policy, self.world, self.fleet = config, policy, world, fleet
+        # A device that is not there is found before the run is written.
         self.learner = Learner(network, policy, config)
+        self.run = Run(out, self._settings(), recipe)
         self.validation = Validation(self.run, world, policy.encoders, config.validation)
         self.finished_rounds, self.seconds = 0, 0.0
         self.outcomes: list[dict[str, int]] = []
@@ -144,14 +167,13 @@ class _Trainer:
 
         What an attempt that was interrupted has logged is replaced by what this one logs.
         """
-        config, last = self.config, number == self.config.rounds
+        config, fleet, last = self.config, self.fleet, number == self.config.rounds
         jobs = [] if last else self._missing_flights(number + 1)
         jobs += self.validation.jobs(number - 1) if number else []
         # The optimiser has the cores on which nothing flies, and at least one.
-        beside = max(config.workers - 1, min(config.workers, 1))
-        free = (os.cpu_count() or 1) - beside
+        free = (os.cpu_count() or 1) - (fleet.beside if fleet else 0)
         torch.set_num_threads(max(1, min(free, self._threads)))
-        flights = Flights(jobs, beside)
+        flights = Flights(jobs, fleet, beside=True)
         try:
             with RoundLog(self.run.logs, number) as log:
                 steps = (
@@ -216,7 +238,7 @@ class _Trainer:
         """Fly and wait."""
         if not jobs:
             return
-        flights = Flights(jobs, self.config.workers)
+        flights = Flights(jobs, self.fleet)
         try:
             self._wait(title, flights)
         finally:
@@ -384,7 +406,10 @@ def _pilot(number: int) -> str:
 
 
 def _task(world: WorldConfig) -> dict[str, Any]:
-    return {"name": world.task.name, "difficulty": world.task.difficulty}
+    task = world.task
+    settings = {"name": task.name, "difficulty": task.difficulty}
+    # Runs that an earlier version began have no speed.
+    return settings if task.speed == 1 else {**settings, "speed": task.speed}
 
 
 def _extent(episodes: Sequence[Episode]) -> dict[str, int]:

@@ -77,7 +77,8 @@ def record(
     expert = expert_of(world)
     if controller is not None:
         controller.reset()
-    builder, limits = EpisodeBuilder(encoders), CommandLimits()
+    builder = EpisodeBuilder(encoders)
+    limits = CommandLimits().scaled(world.config.task.speed)
     for event in events(world, {encoder.channel for encoder in encoders}):
         now = event.arrival
         if now > LONGEST:

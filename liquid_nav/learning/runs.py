@@ -3,6 +3,7 @@
 The folder of a run holds::
 
     settings.json         settings of the run; it continues with the same settings only
+    settings.toml         the same for `liquid-nav train --settings`; a copy is in every bundle
     data/round2/17.npz    flights, one episode a file
     validation/002/       outcomes of the flights that judge the policy of round 2
     rounds/002/model/     the model bundle after round 2
@@ -33,7 +34,9 @@ import torch
 
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import put_in_place, replace_folder, staging_path, write_whole
+from liquid_nav.learning.settings import LOCAL
 from liquid_nav.onboard import Manifest
+from liquid_nav.onboard.bundle import SETTINGS as RECIPE
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network, save_bundle
 
@@ -41,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 MODEL, STATE, SETTINGS, ROUNDS = "model", "state.pt", "settings.json", "rounds"
 STATE_SHA256 = "state.sha256"
-FREE = "training.workers"
-"""The setting that a run may be continued with another value of: no result depends on it."""
+FREE = tuple(f"training.{name}" for name in LOCAL)
+"""Settings that a run may be continued with other values of: results depend on them by rounding."""
 
 
 @contextmanager
@@ -93,6 +96,7 @@ class Run:
     Args:
         path: the folder; it is created when it does not exist.
         settings: everything that the run depends on, as plain JSON types.
+        recipe: content of ``settings.toml``, see `liquid_nav.learning.settings`.
 
     Attributes:
         bundle: path of the best model bundle so far, a link; it exists once a round is kept.
@@ -105,8 +109,8 @@ class Run:
 
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
+    def __init__(self, path: Path, settings: Mapping[str, Any], recipe: str = "") -> None:
+        self.path, self._recipe = path, recipe
         self.bundle = path / MODEL
         self.logs = path / "tensorboard"
         if (path / "checkpoint.pt").exists() or (
@@ -118,6 +122,8 @@ class Run:
             )
         path.mkdir(parents=True, exist_ok=True)
         self._check_settings(settings)
+        if recipe:
+            write_whole(path / RECIPE, recipe)
         self._remove_leftovers()
 
     def episode(self, round_: int, seed: int) -> Path:
@@ -152,7 +158,8 @@ class Run:
         path = place / STATE
         try:
             content = path.read_bytes()
-            state = torch.load(io.BytesIO(content), weights_only=True)
+            # A run that a GPU began may go on where there is none.
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             weights_sha256 = state.pop("weights_sha256", None)
         except Exception as error:  # whatever torch makes of a damaged file
             raise ConfigError(f"{path} is damaged; {advice}") from error
@@ -184,7 +191,7 @@ class Run:
         staging = staging_path(place)
         staging.mkdir(parents=True)
         try:
-            save_bundle(staging / MODEL, network, manifest)
+            save_bundle(staging / MODEL, network, manifest, self._recipe)
             weights_sha256 = sha256(staging / MODEL / WEIGHTS)
             # Through memory: where torch writes the file, a full disk is no OSError.
             content = io.BytesIO()
@@ -260,5 +267,5 @@ def _differences(name: str, begun: Any, asked: Any) -> list[str]:
                 f"{name}.{key}" if name else key, begun.get(key), asked.get(key)
             )
         ]
-    same = begun == asked or name == FREE
+    same = begun == asked or name in FREE
     return [] if same else [f"{name} is {begun!r} there and {asked!r} here"]

@@ -44,17 +44,77 @@ class Job(Protocol):
         """File that the flight leaves behind."""
         ...
 
+    @property
+    def bundle(self) -> Path | None:
+        """Model bundle of the policy that flies; None without one."""
+        ...
+
     def fly(self) -> None:
         """Fly, and write the file, whole or not at all."""
         ...
 
+    def moved(self, path: Path, bundle: Path | None) -> Job:
+        """Give the same flight on a machine where its file and its bundle are elsewhere."""
+        ...
 
-_Job = TypeVar("_Job", bound=Job)
+
+JobType = TypeVar("JobType", bound=Job)
+
+
+class Fleet(Protocol):
+    """What flies many flights: processes of this machine, or a cluster of machines.
+
+    `LocalFleet` is one, and `liquid_nav.learning.cluster.RayFleet` another.
+    """
+
+    @property
+    def beside(self) -> int:
+        """Number of cores of this machine that fly while something else needs the others."""
+        ...
+
+    def record(
+        self, jobs: Sequence[JobType], stop: threading.Event | None = None, beside: bool = False
+    ) -> Iterator[JobType]:
+        """Fly and save flights.
+
+        Yields each job whose flight is saved, in any order. When a process or a machine dies, its
+        flight begins again elsewhere.
+
+        Args:
+            jobs: the flights.
+            stop: once it is set, the flights under way are given up.
+            beside: whether something else works on this machine meanwhile.
+
+        Raises:
+            WorkerError: when what flies dies again on the same flight.
+            LiquidNavError, OSError: what a flight raises.
+
+        """
+        ...
+
+
+class LocalFleet:
+    """Processes of this machine.
+
+    Args:
+        workers: number of processes, at least 1. One fewer flies beside something else.
+
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self.beside = max(workers - 1, 1)
+
+    def record(
+        self, jobs: Sequence[JobType], stop: threading.Event | None = None, beside: bool = False
+    ) -> Iterator[JobType]:
+        """Fly and save flights, see `Fleet.record`."""
+        return record_all(jobs, self.beside if beside else self._workers, stop)
 
 
 def record_all(
-    jobs: Sequence[_Job], workers: int, stop: threading.Event | None = None
-) -> Iterator[_Job]:
+    jobs: Sequence[JobType], workers: int, stop: threading.Event | None = None
+) -> Iterator[JobType]:
     """Fly and save flights in `workers` processes.
 
     Yields each job whose flight is saved, in any order. When a process dies, which the system
@@ -102,22 +162,23 @@ class Flights:
     """Flights that are flown and saved while this process does something else.
 
     Iterate over them to wait for their end: that yields once for each flight that is saved, and
-    raises what `record_all` raises.
+    raises what `Fleet.record` raises.
 
     Args:
         jobs: the flights.
-        workers: number of processes that fly; with 0 they are flown in this process, once they are
-            waited for.
+        fleet: what flies them; with None they are flown in this process, once they are waited for.
+        beside: whether something else works on this machine meanwhile.
 
     """
 
-    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+    def __init__(self, jobs: Sequence[Job], fleet: Fleet | None, beside: bool = False) -> None:
         self._jobs, self._count = jobs, len(jobs)
         self._stop = threading.Event()
         self._saved: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        if workers and jobs:
-            self._thread = threading.Thread(target=self._record, args=(workers,), daemon=True)
+        if fleet is not None and jobs:
+            arguments = (fleet, beside)
+            self._thread = threading.Thread(target=self._record, args=arguments, daemon=True)
             self._thread.start()
 
     def __len__(self) -> int:
@@ -141,9 +202,9 @@ class Flights:
         if self._thread is not None:
             self._thread.join()
 
-    def _record(self, workers: int) -> None:
+    def _record(self, fleet: Fleet, beside: bool) -> None:
         try:
-            for _ in record_all(self._jobs, workers, self._stop):
+            for _ in fleet.record(self._jobs, self._stop, beside):
                 self._saved.put(None)
         except BaseException as error:
             self._saved.put(error)

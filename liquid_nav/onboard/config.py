@@ -40,10 +40,15 @@ class PolicyConfig:
             reaches the command through the state only: a sample leaves the command as it is and
             turns its rate of change, which the time constants of the cell bound. Bundles from
             before this field read every channel directly.
+        optional: channels that the policy flies without. It uses them while they come; their
+            silence starts no failsafe. When the newest measurement of one reaches the age at
+            which a needed channel would make the vehicle hover (`Staleness.hover`), its features
+            in the latch become zeros, as they were before its first measurement.
 
     Raises:
         ConfigError: on a field of another type, a size that is not positive, no encoder, two
-            encoders of one channel, or a direct channel without an encoder.
+            encoders of one channel, a direct or optional channel without an encoder, or if no
+            channel is needed.
 
     """
 
@@ -53,6 +58,7 @@ class PolicyConfig:
     cell_options: dict[str, Any] = field(default_factory=dict)
     limits: CommandLimits = field(default_factory=CommandLimits)
     direct: tuple[str, ...] | None = None
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.units, int) or isinstance(self.units, bool):
@@ -81,6 +87,12 @@ class PolicyConfig:
         else:
             direct = self._channels("direct", self.direct)
         object.__setattr__(self, "direct", direct)
+        object.__setattr__(self, "optional", self._channels("optional", self.optional))
+        if len(self.optional) == len(self.encoders):
+            raise ConfigError(
+                "a policy must need at least one channel, but all of its channels are optional: "
+                f"{', '.join(self.optional)}"
+            )
 
     def _channels(self, name: str, given: object) -> tuple[Channel, ...]:
         """Return the channels of a field in the order of the latch.
@@ -103,6 +115,18 @@ class PolicyConfig:
     def by_channel(self) -> dict[Channel, Encoder]:
         """The encoder of each channel, in the order of the latch."""
         return {encoder.channel: encoder for encoder in self.encoders}
+
+    @property
+    def needed(self) -> frozenset[Channel]:
+        """The channels that are not optional."""
+        return frozenset(self.by_channel) - frozenset(map(Channel, self.optional))
+
+    @property
+    def channels_in_words(self) -> str:
+        """The channels that it needs, and those that it uses where they come."""
+        needed = [channel for channel in self.by_channel if channel not in self.optional]
+        can_use = f"; can use {', '.join(self.optional)}" if self.optional else ""
+        return f"needs {', '.join(needed)}{can_use}"
 
     @property
     def layout(self) -> dict[Channel, slice]:
@@ -146,14 +170,18 @@ class PolicyConfig:
         """Convert to plain JSON types; `from_dict` converts back."""
         encoders = [encoder.to_dict() for encoder in self.encoders]
         fields = {name: getattr(self, name) for name in ("cell", "units", "cell_options")}
-        direct = [channel.value for channel in self.by_channel if channel in (self.direct or ())]
-        return {"encoders": encoders, **fields, "limits": asdict(self.limits), "direct": direct}
+        channels = {
+            name: [Channel(channel).value for channel in getattr(self, name)]
+            for name in ("direct", "optional")
+        }
+        return {"encoders": encoders, **fields, "limits": asdict(self.limits), **channels}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PolicyConfig":
         """Build from what `to_dict` gave, or from the manifest of an older bundle.
 
-        Those of format 1 have camera and IMU only; without `direct`, every channel is direct.
+        Those of format 1 have camera and IMU only; without `direct` and `optional`, every channel
+        is direct and needed.
 
         Raises:
             ConfigError: on a missing, unknown or ill-typed field.
@@ -163,8 +191,9 @@ class PolicyConfig:
             fields = dict(data) if "encoders" in data else _from_format_1(data)
             encoders = tuple(map(encoder_from_dict, fields.pop("encoders")))
             limits = CommandLimits(**fields.pop("limits"))
-            direct = fields.pop("direct", [encoder.channel for encoder in encoders])
-            return cls(encoders=encoders, limits=limits, direct=tuple(direct), **fields)
+            direct = tuple(fields.pop("direct", [encoder.channel for encoder in encoders]))
+            optional = tuple(fields.pop("optional", ()))
+            return cls(encoders, limits=limits, direct=direct, optional=optional, **fields)
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ConfigError(f"not a policy configuration: {error!r}") from error
 

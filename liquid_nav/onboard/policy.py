@@ -18,19 +18,22 @@ class Policy:
         runtime: evaluates the network.
 
     Attributes:
-        channels: the channels that it reads; it is trusted only while each of them is fresh.
+        channels: the channels that it reads.
+        needed: those that it needs; it is trusted only while each of them is fresh. The others are
+            optional, see `PolicyConfig.optional`.
         staleness: staleness of each channel if the settings of the safety layer have none, see
             `Encoder.staleness`.
 
     """
 
     channels: frozenset[Channel]
+    needed: frozenset[Channel]
     staleness: Mapping[Channel, Staleness | None]
 
     def __init__(self, config: PolicyConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
         self._encoders = config.by_channel
-        self.channels = frozenset(self._encoders)
+        self.channels, self.needed = frozenset(self._encoders), config.needed
         self.staleness = {channel: e.staleness for channel, e in self._encoders.items()}
         self._initial = runtime.initial()
         self._warm_up()
@@ -59,6 +62,10 @@ class Policy:
             memory, event.channel, dt / SECOND, encoder.measure(event), age / SECOND
         )
 
+    def clear(self, memory: Memory, channel: Channel, dt: int) -> Memory:
+        """Flow for `dt` ns under the old latch, then forget what an optional channel measured."""
+        return self.runtime.clear(memory, channel, dt / SECOND)
+
     def query(self, memory: Memory, dt: int) -> RawCommand:
         """Raw command `dt` ns after the last event. Changes nothing."""
         return self.runtime.query(memory, dt / SECOND)
@@ -80,3 +87,5 @@ class Policy:
                     self._initial, channel, 0.0, encoder.example(0), 0.0
                 )
                 self.runtime.query(memory, 0.01)
+            for channel in map(Channel, self.config.optional):
+                self.runtime.clear(memory, channel, 0.01)

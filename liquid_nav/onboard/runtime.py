@@ -50,6 +50,9 @@ class Runtime(Protocol):
     ) -> tuple[Memory, RawCommand]:
         """Flow for `dt`, then latch what the encoder of `channel` measured, `age` old."""
 
+    def clear(self, memory: Memory, channel: Channel, dt: float) -> Memory:
+        """Flow for `dt`, then set the features of an optional channel in the latch to zero."""
+
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """Read the command `dt` after the last event; changes nothing."""
 
@@ -101,6 +104,12 @@ class NativeRuntime:
         known[place] = encode(measurement, age)
         return Memory(known[: self._units], known[self._units :]), self._read(known)
 
+    def clear(self, memory: Memory, channel: Channel, dt: float) -> Memory:
+        """See `Runtime.clear`."""
+        known = self._flowed(memory, dt)
+        known[self._encoders[channel][1]] = 0.0
+        return Memory(known[: self._units], known[self._units :])
+
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """See `Runtime.query`."""
         return self._read(self._flowed(memory, dt))
@@ -135,6 +144,9 @@ def probe(runtime: Runtime, config: PolicyConfig) -> NDArray[np.float64]:
             memory, command = runtime.on_event(memory, channel, dt, encoder.example(k), age)
             commands.append(command)
         commands.append(runtime.query(memory, 0.01))
+        for channel in map(Channel, config.optional):
+            memory = runtime.clear(memory, channel, 0.01)
+            commands.append(runtime.query(memory, 0.01))
     return np.array(commands) / config.limits.magnitude
 
 

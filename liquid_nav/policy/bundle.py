@@ -21,6 +21,7 @@ from liquid_nav.onboard.bundle import (
     MANIFEST,
     NATIVE,
     SCRIPT,
+    SETTINGS,
     WEIGHTS,
     Manifest,
     as_path,
@@ -37,10 +38,18 @@ from liquid_nav.policy.scripted import evaluating, folded_script
 logger = logging.getLogger(__name__)
 
 
-def save_bundle(path: Path | str, network: PolicyNetwork, manifest: Manifest) -> None:
+def save_bundle(
+    path: Path | str, network: PolicyNetwork, manifest: Manifest, settings: str = ""
+) -> None:
     """Write a bundle to `path` and replace an older one; it appears whole or not at all.
 
     The network itself, in training or not, stays as it is.
+
+    Args:
+        path: the directory.
+        network: the policy's network.
+        manifest: what the bundle says about it.
+        settings: content of its ``settings.toml``; without any, the bundle has no such file.
 
     Raises:
         BundleError: when `path` exists and is not a bundle, or cannot be written.
@@ -65,6 +74,8 @@ def save_bundle(path: Path | str, network: PolicyNetwork, manifest: Manifest) ->
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         write_whole(staging / WEIGHTS, save(weights))
         _save_native(staging / NATIVE, manifest.config, scripted)
+        if settings:
+            write_whole(staging / SETTINGS, settings)
         content = {
             "format": FORMAT,
             "task": manifest.task,
@@ -80,7 +91,7 @@ def save_bundle(path: Path | str, network: PolicyNetwork, manifest: Manifest) ->
         if path.exists():
             # Keep what the owner added to the bundle, such as its card.
             for extra in path.iterdir():
-                if extra.name not in (MANIFEST, SCRIPT, WEIGHTS, NATIVE):
+                if extra.name not in (MANIFEST, SCRIPT, WEIGHTS, NATIVE, SETTINGS):
                     shutil.copy2(extra, staging / extra.name)
         replace_folder(staging, path)
     except OSError as error:

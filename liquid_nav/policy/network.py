@@ -90,6 +90,25 @@ class PolicyNetwork(nn.Module):
         return state, latch, self.forward(state, latch)
 
     @torch.jit.export
+    def clear(
+        self, state: Tensor, latch: Tensor, dt: Tensor, channel: str
+    ) -> tuple[Tensor, Tensor]:
+        """Advance by dt (B,) seconds, then set the features of a channel in the latch to zero.
+
+        This is what happens when an optional channel falls silent: an event of the channel, with
+        zeros in place of its features. Returns state and latch.
+        """
+        state = self.core.step(latch, state, dt)
+        begin = 0
+        for name, encoder in self.encoders.items():
+            end = begin + encoder.features  # type: ignore[operator]
+            if name == channel:
+                silent = torch.zeros_like(latch[:, begin:end])
+                latch = torch.cat((latch[:, :begin], silent, latch[:, end:]), dim=1)
+            begin = end  # type: ignore[assignment]
+        return state, latch
+
+    @torch.jit.export
     def query(self, state: Tensor, latch: Tensor, dt: Tensor) -> Tensor:
         """Commands (B, 4) at dt (B,) s after the last event; changes nothing."""
         return self.forward(self.core.step(latch, state, dt), latch)

@@ -99,6 +99,13 @@ class ScriptedRuntime:
 
     @one_thread()
     @torch.no_grad()
+    def clear(self, memory: Memory, channel: Channel, dt: float) -> Memory:
+        """See `Runtime.clear`."""
+        state, latch = self.network.clear(*_tensors(memory), _tensor([dt]), channel)
+        return Memory(state.numpy()[0], latch.numpy()[0])
+
+    @one_thread()
+    @torch.no_grad()
     def query(self, memory: Memory, dt: float) -> RawCommand:
         """See `Runtime.query`."""
         return _raw(self.network.query(*_tensors(memory), _tensor([dt])))

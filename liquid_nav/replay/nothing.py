@@ -34,7 +34,7 @@ def check_replayed(
 
     Args:
         result: the replay.
-        needed: channels that the policy reads.
+        needed: channels that the policy does not fly without.
         cut: part of the recording that was replayed.
         span: log times of the first message and the last, ns, as the recording declares them.
 

@@ -74,6 +74,7 @@ class Replay:
         damage: what the recording lost.
         notes: what a reader must know to judge the figures, in words.
         policy_faults: errors of the policy, and outputs that were not finite.
+        slew_limited: share of the nominal commands at events that were limited in their change.
         covers: fraction of the model's view that the camera sees; None without calibration.
         comparison: with the recorded commands; None where that was not asked for.
         wall: seconds that the replay took, including reading and `watch`.
@@ -97,6 +98,7 @@ class Replay:
     damage: Damage
     notes: list[str]
     policy_faults: int
+    slew_limited: float
     covers: float | None
     comparison: Comparison | None
     wall: float
@@ -325,6 +327,7 @@ class _Run:
                 *_counted("rejected", self._rejections),
             ],
             policy_faults=self.controller.health.policy_faults,
+            slew_limited=self.controller.health.limited.slew_share,
             covers=decoder.covers,
             comparison=None if topics.command is None else self._comparison(),
             wall=time.perf_counter() - begin,
@@ -402,7 +405,7 @@ def _notes(
     decoder: EventDecoder,
 ) -> list[str]:
     notes = []
-    for channel in sorted(policy.channels, key=lambda channel: channel.value):
+    for channel in sorted(policy.needed, key=lambda channel: channel.value):
         if topics.channels.get(channel) is None:
             notes.append(
                 f"no topic of the {channel.value}, which the model needs, so it hovers; where the "

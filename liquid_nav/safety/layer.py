@@ -29,6 +29,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Odometry
 from liquid_nav.safety.freshness import FOR_EVER, FRESH, LONGEST, NEVER, Freshness, Staleness
 from liquid_nav.safety.geofence import Bounds, Geofence, Track, heading, turned
+from liquid_nav.safety.limiting import MAGNITUDE, SLEW
 from liquid_nav.values import check_number
 
 __all__ = ["Geofence", "SafetyConfig", "SafetyLayer", "Staleness", "Vector"]
@@ -302,7 +303,7 @@ class SafetyLayer:
         target, mode, reason, bounds = self._target(now, raw)
         vector = self._slew(vector, target, now - start, bounds)
         if not reason and _differ(vector, target):
-            reason = "limits: slew"
+            reason = SLEW
         return Command(now, *vector, mode=mode, reason=reason)
 
     def _follow(self, command: Command) -> None:
@@ -338,7 +339,7 @@ class SafetyLayer:
                 mode, reason = Mode.HOVER, f"policy: {wanted}"
             elif all(map(math.isfinite, wanted)):
                 target = _clip(wanted, self._magnitude)
-                reason = "limits: magnitude" if _differ(target, wanted) else ""
+                reason = MAGNITUDE if _differ(target, wanted) else ""
             else:
                 mode, reason = Mode.HOVER, "policy: output is not finite"
         elif mode is Mode.LAND:

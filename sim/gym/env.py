@@ -44,7 +44,8 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     1 / `rate`, and observes the measurements that have arrived.
 
     Action: float32 in [-1, 1], shape (4,): forward, left and up velocity and yaw rate (heading
-    frame), as fractions of the magnitude of `CommandLimits()`. Values outside are clipped.
+    frame), as fractions of the magnitude of `CommandLimits()`, scaled by the speed of the task.
+    Values outside are clipped.
 
     Observation: see `liquid_nav_sim.gym.observation`: "sensors" for the newest measurements of each
     sensor with their ages (`SensorsObserver`), "state" for the true state without a camera
@@ -116,7 +117,7 @@ class NavigationEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._observer = _observer(observation, obstacles, config, rate)
         self.observation_space = self._observer.space
         self._rate = rate
-        self._scale = np.array(CommandLimits().magnitude)
+        self._scale = np.array(CommandLimits().scaled(config.task.speed).magnitude)
         self._flying = False
         self._world = World(_with_difficulty(config, difficulty), gui=render_mode == "human")
 

@@ -1,13 +1,12 @@
 """The background of an image: a textured ground plane and a sky with a colour gradient."""
 
+from math import inf
+
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Appearance
-
-HAZE_LENGTH = 40.0
-"""Distance at which 1/e of the ground's own colour is left without fog, metres."""
 
 _BLOCK = 4096  # pixels drawn at a time, so that intermediate results stay in the cache
 
@@ -19,9 +18,9 @@ class Background:
     """Colours of the ground plane z = 0 and of the sky along given rays.
 
     The texture repeats every `ground_scale` metres: texel (row i, column j) of S covers
-    x in [j, j + 1) and y in [i, i + 1) times ground_scale / S, world ENU. It is averaged to the
-    size of a pixel's footprint by a mipmap (Williams 1983, "Pyramidal parametrics"), and it fades
-    into the colour of the horizon with distance, so that it does not alias there.
+    x in [j, j + 1) and y in [i, i + 1) times ground_scale / S, world ENU. If `Appearance.smooth` is
+    set, it is averaged to the size of a pixel's footprint by a mipmap (Williams 1983, "Pyramidal
+    parametrics"). It fades into the colour of the horizon with distance.
 
     Args:
         appearance: appearance of the scene.
@@ -36,8 +35,9 @@ class Background:
         fog_length: the same distance for objects, metres; infinite without fog.
 
     Raises:
-        SimulationError: if the texture is not uint8 of shape (S, S, 3), if `ground_scale` or
-            `fog_length` is not positive, or if `light_colour` is not three numbers in [0, 1].
+        SimulationError: if the texture is not uint8 of shape (S, S, 3), if `ground_scale`,
+            `fog_length` or `haze_length` is not positive, or if `light_colour` is not three numbers
+            in [0, 1].
     """
 
     def __init__(self, appearance: Appearance) -> None:
@@ -48,27 +48,25 @@ class Background:
                 "Appearance.ground must be uint8 of shape (S, S, 3), "
                 f"got {texture.dtype} of shape {texture.shape}"
             )
-        if not appearance.ground_scale > 0:
-            raise SimulationError(
-                f"Appearance.ground_scale must be positive metres, got {appearance.ground_scale}"
-            )
-        if not appearance.fog_length > 0:
-            raise SimulationError(
-                f"Appearance.fog_length must be positive metres, got {appearance.fog_length}"
-            )
+        for name in ("ground_scale", "fog_length", "haze_length"):
+            if not getattr(appearance, name) > 0:
+                raise SimulationError(
+                    f"Appearance.{name} must be positive metres, got {getattr(appearance, name)}"
+                )
         light = appearance.light_colour
         if len(light) != 3 or not all(0 <= component <= 1 for component in light):
             raise SimulationError(
                 f"Appearance.light_colour must be three numbers in [0, 1], got {light!r}"
             )
         # The extinction coefficients of haze and fog, which are inverse lengths, add up.
-        self.haze_length = 1 / (1 / HAZE_LENGTH + 1 / appearance.fog_length)
+        extinction = 1 / appearance.haze_length + 1 / appearance.fog_length
+        self.haze_length = 1 / extinction if extinction > 0 else inf
         self.fog_length = appearance.fog_length
         sunlit = max(float(appearance.light[2]), 0.0)
         shade = appearance.ambient + (1 - appearance.ambient) * sunlit
         self.light_colour = np.array(appearance.light_colour, dtype=np.float32)
         levels = [texture.astype(np.float32) * (np.float32(shade) * self.light_colour)]
-        while len(levels[-1]) > 1:
+        while appearance.smooth and len(levels[-1]) > 1:
             levels.append(_coarser(levels[-1]))
         self.sizes = np.array([len(level) for level in levels], dtype=np.int32)
         self.offsets = np.concatenate(([0], np.cumsum(self.sizes**2)[:-1])).astype(np.int32)

@@ -62,7 +62,7 @@ FAMILIES: Registry[AppearanceFamily] = Registry(
         "violet": replace(
             VARIED, hues=HELD_OUT.hues, saturation=HELD_OUT.saturation, photograph_share=0.0
         ),
-        "dusk": replace(VARIED, light=(0.15, 0.3), skies=(sunset, twilight), fog_share=0.0),
+        "dusk": replace(VARIED, light=(0.2, 0.33), skies=(sunset, twilight), fog_share=0.0),
         "fog": replace(VARIED, fog_length=HELD_OUT.fog_length, fog_share=1.0),
     },
 )

@@ -45,13 +45,19 @@ def muted(colours: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         colours: RGB in [0, 1], shape (..., 3).
     """
-    value = colours.max(axis=-1, keepdims=True)
-    chroma = value - colours.min(axis=-1, keepdims=True)
-    red, green, blue = (colours[..., k : k + 1] for k in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Where red is the largest component, its hue is at most 60 degrees from pure red.
-        away = np.where(red == value, 60 * np.abs(green - blue) / chroma, 60.0)
-        share = np.interp(away, (RED_HUE, OTHER_HUE), (RED_SATURATION, OTHER_SATURATION))
-        keep = np.minimum(share * value / chroma, 1.0)
-    # Grey has no chroma to limit.
-    return np.where(chroma > 0, value - (value - colours) * keep, colours)
+    # Numpy reduces an axis of three far more slowly than it compares whole arrays.
+    red, green, blue = (colours[..., k] for k in range(3))
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    vivid = chroma > RED_SATURATION * value
+    if not vivid.any():
+        return colours
+    value, chroma = value[vivid], chroma[vivid]
+    red, green, blue = red[vivid], green[vivid], blue[vivid]
+    # Where red is the largest component, the hue is at most 60 degrees from pure red.
+    away = np.where(red == value, 60 * np.abs(green - blue) / chroma, 60.0)
+    share = np.interp(away, (RED_HUE, OTHER_HUE), (RED_SATURATION, OTHER_SATURATION))
+    keep = np.minimum(share * value / chroma, 1.0)[:, None]
+    limited: NDArray[np.float64] = colours.copy()
+    limited[vivid] = value[:, None] - (value[:, None] - colours[vivid]) * keep
+    return limited

@@ -141,6 +141,10 @@ class Appearance:
             without fog.
         light_colour: factors of red, green and blue by which the light colours ground and objects;
             1 is white daylight, less is dusk. The colours of the sky stay as given.
+        haze_length: distance at which haze leaves 1/e of the ground's own colour, metres; infinite
+            without haze. It adds to the fog, and does not act on objects.
+        smooth: whether the texture is averaged over the area that a pixel covers, as a lens does.
+            Otherwise fine textures flicker far away, as in simulators without such a filter.
     """
 
     ground: NDArray[np.uint8]
@@ -151,6 +155,8 @@ class Appearance:
     ambient: float
     fog_length: float = math.inf
     light_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    haze_length: float = 40.0
+    smooth: bool = True
 
 
 @dataclass(frozen=True, eq=False)

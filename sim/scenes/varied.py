@@ -1,5 +1,6 @@
 """Wide families of appearances: many patterns, photographs, colours, scales, skies and lights."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,12 @@ LARGEST_TILE = 24.0
 """Largest side of a texture, metres."""
 CONTRAST = 0.3
 """Smallest distance in RGB, in full light, of trunks and gates from the ground and the horizon."""
+HAZE_SHARE = 0.5
+"""Probability of haze; without it, the ground is as clear at the horizon as nearby."""
+HAZE_LENGTH: Range = (15.0, 150.0)
+"""Range of `Appearance.haze_length`, metres; it is drawn on a logarithmic scale."""
+SMOOTH_SHARE = 0.7
+"""Probability of `Appearance.smooth`."""
 
 _COUNTS = (2, 4, 8, 16)  # features along a side
 _TRIES = 100
@@ -111,6 +118,12 @@ class VariedFamily(AppearanceFamily):
             light_colour=light,
         )
         foggy, length = rng.random() < self.fog_share, rng.uniform(*self.fog_length)
+        hazy, haze = rng.random() < HAZE_SHARE, np.exp(rng.uniform(*np.log(HAZE_LENGTH)))
+        look = replace(
+            look,
+            haze_length=float(haze) if hazy else math.inf,
+            smooth=bool(rng.random() < SMOOTH_SHARE),
+        )
         if not foggy:
             return look
         grey = (float(np.mean(horizon)),) * 3

@@ -3,16 +3,19 @@
 A `Task` is the configuration that all flights share; an `Attempt` follows one flight.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Scene
+
+TaskType = TypeVar("TaskType", bound="Task")
 
 
 class Attempt(ABC):
@@ -47,6 +50,8 @@ class Task(ABC):
         name: name of the task in `liquid_nav_sim.tasks.registry.TASKS`.
         difficulty: difficulty of the scenes, from 0, easy, to 1, hard.
         time_limit: seconds after which a flight ends as a timeout.
+        speed: how fast it is to be flown, as a multiple of the usual speeds. Experts fly so much
+            faster, and a task may draw other scenes.
 
     Raises:
         SimulationError: on a field out of its range.
@@ -56,6 +61,7 @@ class Task(ABC):
 
     difficulty: float = 0.5
     time_limit: float = 20.0
+    speed: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.difficulty <= 1:
@@ -63,6 +69,19 @@ class Task(ABC):
                 f"{type(self).__name__}.difficulty must be in [0, 1], got {self.difficulty!r}"
             )
         self._require_positive("time_limit")
+        self._require_positive("speed")
+
+    def at_speed(self: TaskType, speed: float) -> TaskType:
+        """Return the task to be flown at a multiple of the usual speeds.
+
+        A slower flight has more time. A faster one has no less, because a search, for example,
+        takes as long as ever.
+
+        Raises:
+            SimulationError: on a speed that is not positive.
+        """
+        task = replace(self, speed=speed)
+        return replace(task, time_limit=self.time_limit / min(speed, 1.0))
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, appearance: str, hull: float) -> Scene:
@@ -86,9 +105,10 @@ class Task(ABC):
         """
 
     def _require_positive(self, name: str) -> None:
-        if not getattr(self, name) > 0:
+        if not 0 < getattr(self, name) < math.inf:
             raise SimulationError(
-                f"{type(self).__name__}.{name} must be positive, got {getattr(self, name)!r}"
+                f"{type(self).__name__}.{name} must be positive and finite, got "
+                f"{getattr(self, name)!r}"
             )
 
 

@@ -20,7 +20,7 @@ START_RANGE = (4.0, 7.0)
 START_BEARING = math.radians(30)
 """Largest angle between the first heading and the target, radians, so that it is in view."""
 SPEED = (0.3, 0.8, 1.4)
-"""Mean speed of the target at difficulty 0, 1/2 and 1, m/s; it also sways."""
+"""Mean speed of the target at difficulty 0, 1/2 and 1, m/s, times `Task.speed`; it also sways."""
 SWAY = (0.2, 0.5, 0.7)
 """Largest speed of the sideways sway over the mean speed, at difficulty 0, 1/2 and 1."""
 SWAY_FREQUENCY = (0.3, 0.8)
@@ -106,7 +106,7 @@ class FollowTask(Task):
 
     def _route(self, rng: np.random.Generator, bearing: float, height: float) -> Route:
         """Draw a swaying path that leads away from the start, within 45 degrees."""
-        speed = graded(self.difficulty, *SPEED)
+        speed = self.speed * graded(self.difficulty, *SPEED)
         sway = graded(self.difficulty, *SWAY) * speed * rng.uniform(0.5, 1.0)
         course = bearing + rng.uniform(-math.pi / 4, math.pi / 4)
         frequency = rng.uniform(*SWAY_FREQUENCY, 2)

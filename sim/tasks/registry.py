@@ -18,16 +18,17 @@ TASKS: Registry[type[Task]] = Registry(
 """Classes of tasks by name; entry points of the group ``liquid_nav.tasks`` add to them."""
 
 
-def make_task(name: str, difficulty: float = 0.5) -> Task:
+def make_task(name: str, difficulty: float = 0.5, speed: float = 1.0) -> Task:
     """Make a task by name.
 
     Args:
         name: a name in `TASKS`.
         difficulty: in [0, 1].
+        speed: multiple of the usual speeds, see `Task.at_speed`.
 
     Raises:
-        SimulationError: on an unknown name, a task that cannot be imported, or a difficulty out of
-            its range.
+        SimulationError: on an unknown name, a task that cannot be imported, or a difficulty or
+            speed out of its range.
     """
     if name not in TASKS:
         raise SimulationError(f"task must be one of {', '.join(TASKS)}, got {name!r}")
@@ -35,4 +36,4 @@ def make_task(name: str, difficulty: float = 0.5) -> Task:
         task = TASKS.get(name)
     except ConfigError as error:
         raise SimulationError(str(error)) from error
-    return task(difficulty=difficulty)
+    return task(difficulty=difficulty).at_speed(speed)

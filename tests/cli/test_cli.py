@@ -89,6 +89,8 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
     ("arguments", "said"),
     [
         (["fly", "--difficulty", "1.5"], "--difficulty must be in [0, 1], got 1.5"),
+        (["fly", "--speed", "0"], "--speed must be positive and finite, got 0.0"),
+        (["train", "target", "--speed", "inf"], "--speed must be positive and finite, got inf"),
         (["fly", "--difficulty", "nan"], "--difficulty must be in [0, 1], got nan"),
         (["fly", "--pilot", "expert", "--model", "model"], "--model goes with --pilot policy"),
         (["fly", "--task", "forest", "--out", "new"], "no model for task 'forest' comes with"),
@@ -102,6 +104,9 @@ def refused_in_a_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -
         ),
         (["fly", "--vehicle", "no.toml", "--out", "new"], "vehicle no.toml: No such file"),
         (["fly", "--faults", "no.toml", "--out", "new"], "faults no.toml: No such file"),
+        (["fly", "--appearance", "winter"], "appearances are train, varied, held-out"),
+        (["fly", "--appearance", "varied:no"], "photographs in 'no': No such file"),
+        (["fly", "--appearance", "train:no"], "'train' has no photographs"),
         (["fly", "--episodes", "-3"], "--episodes must be at least 1, got -3"),
         (["fly", "--episodes", "0"], "--episodes must be at least 1, got 0"),
         (["fly", "--seed", "-1"], "--seed must not be negative"),
@@ -163,7 +168,7 @@ def test_bad_input_is_one_line(
         (["replay", "--compare"], ("Required", "FLIGHT")),
         (["dataset", "from-bag", "flight.mcap"], ("Required", "--out")),
         (["dataset", "to-bag"], ("to-bag", "from-bag")),
-        (["swim"], ("swim", "dataset, fly, replay, train")),
+        (["swim"], ("swim", "dataset, check-vehicle, eval, fly, replay, train")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

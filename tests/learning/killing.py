@@ -49,7 +49,7 @@ def train_until(
         workers: number of processes that fly.
 
     """
-    # Threads of torch that wait for a busy core are many times slower than one thread; and with one,
+    # Threads of torch that wait for a busy core are many times slower than one thread. With one,
     # sums are rounded alike whatever the number of workers.
     torch.set_num_threads(1)
     instants = itertools.count(1)

@@ -1,12 +1,16 @@
 """Experts solve their tasks, by what a pilot could know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from liquid_nav.command import Command
 from liquid_nav.evaluation.flight import fly
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.experts.avoidance import HORIZON, Blocking, free_course, push
-from liquid_nav.learning.experts.base import ExpertPilot, heading_frame
+from liquid_nav.learning.experts.base import ExpertPilot, heading_frame, wrap
 from liquid_nav.learning.rollout import Bursts, record, sight
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.config import WorldConfig
@@ -80,6 +84,64 @@ def test_the_expert_of_forest_does_not_see_beyond_its_horizon(
     monkeypatch.setattr(world, "scene", type(scene)(**{**vars(scene), "obstacles": near}))
     assert expert.command() == whole
     world.close()
+
+
+def test_the_expert_of_forest_flies_faster_where_it_is_asked_to() -> None:
+    task = make_task("forest", 0.5, speed=2.0)
+    config = WorldConfig(task=task).with_sensor("imu", timing=SensorTiming(rate=100))
+    world = World(config.without("camera"))
+    flight = fly(world, ExpertPilot(expert_of(world)), 301)
+    assert flight.outcome is Outcome.SUCCESS
+    assert flight.path_length / flight.duration > 3.5
+    world.close()
+
+
+def test_the_expert_of_follow_searches_on_the_side_where_the_target_left_the_view() -> None:
+    world = World(WorldConfig(task=make_task("follow")).without("camera"))
+    world.reset(0)
+    expert = expert_of(world)
+    expert.seen = True
+    commands = []
+    while world.next_event(3 * 10**9) is not None:
+        world.command(Command(world.time, yaw_rate=-1.5))
+        commands.append(expert.command())
+    # At first it turns back to the target, which it then no longer knows.
+    assert commands[0] != (0.0, 0.0, 0.0, 1.2)
+    assert commands[-1] == (0.0, 0.0, 0.0, 1.2)
+    world.close()
+
+
+def test_the_expert_of_gates_backs_away_from_a_gate_that_it_missed() -> None:
+    world = World(WorldConfig(task=make_task("gates")).without("camera"))
+    world.reset(0)
+    gate, expert = world.scene.gates[0], expert_of(world)
+    axis = np.array([np.cos(gate.yaw), np.sin(gate.yaw), 0.0])
+    left = np.array([-axis[1], axis[0], 0.0])
+    put(world, gate.position + 0.5 * axis + gate.width * left, gate.yaw)
+    vx, vy, _, _ = expert.command()
+    assert vx < -0.5
+    assert vy == pytest.approx(0.0)
+    world.close()
+
+
+def test_the_expert_of_gates_looks_to_the_next_gate_before_it_has_passed_one() -> None:
+    world = World(WorldConfig(task=make_task("gates")).without("camera"))
+    world.reset(0)
+    gate, other = world.scene.gates[:2]
+    axis = np.array([np.cos(gate.yaw), np.sin(gate.yaw), 0.0])
+    put(world, gate.position - 0.7 * axis, gate.yaw)
+    x, y, _ = (other.position - world.state.position).tolist()
+    bearing = wrap(np.arctan2(y, x) - gate.yaw)
+    assert abs(bearing) > 0.05
+    assert expert_of(world).command()[3] * bearing > 0
+    world.close()
+
+
+def put(world: World, position: NDArray[np.float64], yaw: float) -> None:
+    """Let the state of a world be at rest at a position and heading."""
+    orientation = np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
+    rest = replace(world.state, linear_velocity=np.zeros(3))
+    world._state = replace(rest, position=position, orientation=orientation)
 
 
 @pytest.mark.parametrize(("name", "known"), [("forest", False), ("gates", True), ("follow", True)])

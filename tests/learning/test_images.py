@@ -142,5 +142,5 @@ def test_values_that_make_no_sense_are_refused_by_name(name: str, bad: object) -
 
 
 def test_a_quality_of_jpeg_is_a_whole_number() -> None:
-    with pytest.raises(ConfigError, match="jpeg must be a whole number from 0 to 100, got 50.5"):
+    with pytest.raises(ConfigError, match="must be a whole number from 0 to 100, got 50"):
         ImageChange(jpeg=50.5)  # type: ignore[arg-type]

@@ -166,6 +166,19 @@ def test_a_damaged_bundle_of_a_round_says_how_to_go_on(tmp_path: Path) -> None:
     assert Run(tmp_path, SETTINGS).newest() is None
 
 
+def test_a_state_of_a_gpu_is_read_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    config, network = small_network()
+    run = Run(tmp_path, SETTINGS)
+    run.keep(0, network, Manifest("target", config, {}, {}), {"moment": torch.ones(3)})
+    monkeypatch.undo()
+    kept = run.newest()
+    assert kept is not None
+    assert kept.state["moment"].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_a_training_state_that_is_a_program_is_not_run(tmp_path: Path) -> None:
     class Program:
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, ...]]:
@@ -181,7 +194,8 @@ def test_a_training_state_that_is_a_program_is_not_run(tmp_path: Path) -> None:
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     begun = {"task": "target", "training": {"seed": 0, "lanes": 16, "workers": 2}}
     Run(tmp_path, begun)
-    Run(tmp_path, {**begun, "training": {**begun["training"], "workers": 8}})
+    moved = {"workers": 8, "device": "cuda"}
+    Run(tmp_path, {**begun, "training": {**begun["training"], **moved}})
     asked = {"task": "gates", "training": {"seed": 9, "lanes": 16, "workers": 2}, "start": {"x": 1}}
     with pytest.raises(ConfigError, match=r"other settings, see .*settings\.json") as raised:
         Run(tmp_path, asked)

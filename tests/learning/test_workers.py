@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from learning.waiting import wait_for
 from liquid_nav.errors import BundleError
 from liquid_nav.learning import workers
 from liquid_nav.learning.episodes import Episode
 from liquid_nav.learning.flights import Job
-from liquid_nav.learning.workers import Flights, WorkerError, record_all
+from liquid_nav.learning.workers import Flights, LocalFleet, WorkerError, record_all
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -88,7 +89,7 @@ def test_flights_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 3), 2)
+    flights = Flights(jobs(tmp_path, 3), LocalFleet(2))
     assert len(flights) == 3
     wait_for(lambda: len(list(tmp_path.glob("[0-9].npz"))) == 3)
     assert list(flights) == [None] * 3
@@ -97,7 +98,7 @@ def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) ->
 
 
 def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 1), 0)
+    flights = Flights(jobs(tmp_path, 1), None)
     assert list(tmp_path.iterdir()) == []
     assert list(flights) == [None]
     assert [path.name for path in tmp_path.iterdir()] == ["0.npz"]
@@ -105,7 +106,7 @@ def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path
 
 
 def test_flights_in_the_background_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 100), 2)
+    flights = Flights(jobs(tmp_path, 100), LocalFleet(2), beside=True)
     wait_for(lambda: list(tmp_path.glob("[0-9].npz")))
     flights.close()
     assert team_of(os.getpid()) == []
@@ -114,37 +115,47 @@ def test_flights_in_the_background_that_are_given_up_leave_nothing_behind(tmp_pa
 
 
 def test_what_a_flight_in_the_background_raises_is_raised_to_who_waits(tmp_path: Path) -> None:
-    flights = Flights(jobs(tmp_path, 2, tmp_path / "nothing"), 1)
+    flights = Flights(jobs(tmp_path, 2, tmp_path / "nothing"), LocalFleet(1))
     with pytest.raises(BundleError, match="no model bundle at"):
         list(flights)
     flights.close()
     assert team_of(os.getpid()) == []
 
 
-def train(out: Path, *options: str) -> "subprocess.Popen[str]":
-    """Start a training in a process group of its own, which a terminal's Ctrl-C would reach."""
-    command = [sys.executable, "-m", "liquid_nav.cli", "train", "target", "--out", str(out)]
-    command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2", *options]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+Train = Callable[..., "subprocess.Popen[str]"]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+@pytest.fixture
+def train() -> Iterator[Train]:
+    """Starts a training in a process group of its own, which a terminal's Ctrl-C would reach."""
+    begun = []
+
+    def start(out: Path, *options: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "liquid_nav.cli", "train", "target", "--out", str(out)]
+        command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2", *options]
+        begun.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        )
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("flown", [False, True], ids=["while they import", "in flight"])
-def test_ctrl_c_ends_training_and_its_workers_with_one_line(tmp_path: Path, flown: bool) -> None:
+def test_ctrl_c_ends_training_and_its_workers_with_one_line(
+    tmp_path: Path, train: Train, flown: bool
+) -> None:
     process = train(tmp_path)
     wait_for(lambda: len(team_of(process.pid)) == 2)
     if flown:
@@ -158,7 +169,7 @@ def test_ctrl_c_ends_training_and_its_workers_with_one_line(tmp_path: Path, flow
     assert list(tmp_path.rglob(".*")) == []
 
 
-def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path) -> None:
+def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path, train: Train) -> None:
     process = train(tmp_path, "--demonstrations", "1", "--rounds", "1", "--first-steps", "100000")
     wait_for(lambda: list(tmp_path.glob("data/round1/*.npz")))
     team = team_of(process.pid)
@@ -171,7 +182,7 @@ def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path) -> None:
     assert list(tmp_path.rglob(".*")) == []
 
 
-def test_workers_end_when_the_training_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_training_is_killed(tmp_path: Path, train: Train) -> None:
     process = train(tmp_path)
     wait_for(lambda: list(tmp_path.glob("data/round0/*.npz")))
     team = team_of(process.pid)

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.abroad.scenes import draw_scene
-from liquid_nav.evaluation.vehicle import Equipment, SimulatedVehicle
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.onboard import PolicyCamera
+from liquid_nav.vehicle import Equipment
+from liquid_nav_sim.scenes.bodies import place_target
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.target import TargetTask
@@ -118,9 +121,10 @@ class BulletVehicle(SimulatedVehicle):
     def connect(self) -> None:
         """Start the simulator, draw the scene into it, and begin a flight in hover."""
         self._launched = launched = self.launch()
-        draw_scene(launched.client, self.scene, launched.floor)
+        self._bodies = draw_scene(launched.client, self.scene, launched.floor)
         self._periods, self._outcome, self._command = 0, None, Command(0)
-        self._attempt = self._task.attempt(self.scene)
+        self.attempt = self._task.attempt(self.scene)
+        self._waiting: deque[CameraFrame] = deque()
         self._velocity, _ = self._velocities()
 
     def command(self, command: Command) -> None:
@@ -135,27 +139,32 @@ class BulletVehicle(SimulatedVehicle):
 
     def events(self) -> Iterator[Event]:
         """Yield the sample of each control period, and frames as they arrive."""
-        waiting: list[CameraFrame] = []
         between = self.control_rate // self._frame_rate
         while self._outcome is None:
             self.advance(self._command)
             self._periods += 1
+            place_target(self._client, self._bodies, self.scene, self.time / SECOND)
+            yield from self._arrived()
             yield self._feel()
             if self._periods % between == 0:
                 position, rotation = self._pose()
                 eye = position + rotation @ self.mount
                 image = body_view(self._client, eye, rotation, self._camera)
-                waiting.append(CameraFrame(self.time, self.time + self._latency, image))
-            while waiting and waiting[0].arrival <= self.time:
-                yield waiting.pop(0)
+                self._waiting.append(CameraFrame(self.time, self.time + self._latency, image))
+                yield from self._arrived()
             self._judge()
+
+    def _arrived(self) -> Iterator[CameraFrame]:
+        """Yield the frames that have arrived by now."""
+        while self._waiting and self._waiting[0].arrival <= self.time:
+            yield self._waiting.popleft()
 
     def _judge(self) -> None:
         """Set the outcome if the flight is over."""
-        self._attempt.update(self.position.tolist(), self.time / SECOND)
+        self.attempt.update(self.position.tolist(), self.time / SECOND)
         if pybullet.getContactPoints(bodyA=self._body, physicsClientId=self._client):
             self._outcome = Outcome.COLLISION
-        elif self._attempt.succeeded:
+        elif self.attempt.succeeded:
             self._outcome = Outcome.SUCCESS
         elif self.time >= self._task.time_limit * SECOND:
             self._outcome = Outcome.TIMEOUT

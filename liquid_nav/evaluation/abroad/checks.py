@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.vehicle import SimulatedVehicle, Vehicle
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, ImuSample
 from liquid_nav.onboard import PolicyCamera
+from liquid_nav.vehicle import Vehicle
 from liquid_nav_sim.vehicle.state import GRAVITY
 
 REST = 1.5

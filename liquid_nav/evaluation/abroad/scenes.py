@@ -1,4 +1,4 @@
-"""Scenes for simulators that we did not write: the task `target` over five kinds of ground."""
+"""Scenes for simulators that we did not write: the solids of a task over five kinds of ground."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,7 +17,6 @@ from liquid_nav_sim.scenes.patterns import smooth_noise
 from liquid_nav_sim.scenes.photographs import HELD_OUT_PACKAGES, from_packages, seamless
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.streams import Streams
-from liquid_nav_sim.tasks.target import sample_target_scene
 
 Texture = tuple[NDArray[np.uint8], float]
 """RGB, shape (S, S, 3), and the length of a tile's side in metres."""
@@ -60,8 +59,13 @@ GROUNDS: Mapping[str, Callable[[np.random.Generator], Texture]] = MappingProxyTy
 """How each kind of ground is drawn."""
 
 
-def abroad_scene(seed: int, ground: str = "plain", distractors: bool = True) -> Scene:
-    """Draw the scene of a seed; its solids are the same over every ground.
+def over_ground(scene: Scene, ground: str, seed: int) -> Scene:
+    """Lay a ground under a scene, whose solids stay.
+
+    Args:
+        scene: the scene.
+        ground: name in `GROUNDS`.
+        seed: seed of the flight, from which the ground is drawn.
 
     Raises:
         ConfigError: if there is no ground of this name.
@@ -69,11 +73,8 @@ def abroad_scene(seed: int, ground: str = "plain", distractors: bool = True) -> 
     """
     if ground not in GROUNDS:
         raise ConfigError(f"there is no ground {ground!r}; choose one of {', '.join(GROUNDS)}")
-    streams = Streams(seed)
-    scene = sample_target_scene(streams["scene"])
-    texture, scale = GROUNDS[ground](streams["ground"])
-    look = replace(scene.appearance, ground=texture, ground_scale=scale)
-    return replace(scene, appearance=look, obstacles=scene.obstacles if distractors else ())
+    texture, side = GROUNDS[ground](Streams(seed)["ground"])
+    return replace(scene, appearance=replace(scene.appearance, ground=texture, ground_scale=side))
 
 
 REACH = 100.0

@@ -21,6 +21,7 @@ CLASSICAL_PILOTS: Registry[type[Rule]] = Registry(
     "classical pilot",
     {
         "target": "liquid_nav.evaluation.classical.target:TargetRule",
+        "forest": "liquid_nav.evaluation.classical.forest:ForestRule",
         "gates": "liquid_nav.evaluation.classical.gates:GatesRule",
         "follow": "liquid_nav.evaluation.classical.follow:FollowRule",
     },

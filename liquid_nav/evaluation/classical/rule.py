@@ -44,7 +44,7 @@ class Rule(Policy, ABC):
 
     """
 
-    channels = frozenset({Channel.CAMERA, Channel.IMU})
+    channels = needed = frozenset({Channel.CAMERA, Channel.IMU})
     staleness = MappingProxyType(
         {Channel.CAMERA: Staleness(0.3, 2.0), Channel.IMU: Staleness(0.1, 2.0)}
     )

@@ -1,5 +1,6 @@
 """The nominal conditions of a study, which the cells of its suites change."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from liquid_nav.learning.sensing import fitted
@@ -9,9 +10,14 @@ from liquid_nav_sim.tasks.registry import make_task
 
 
 def nominal_conditions(
-    task: str, difficulty: float, renderer: str, manifest: Manifest | None
+    task: str,
+    difficulty: float,
+    speed: float,
+    renderer: str,
+    manifest: Manifest | None,
+    sensors: Sequence[str] = (),
 ) -> WorldConfig:
-    """Make the default world of a task, with the camera of a policy and every sensor it reads.
+    """Make the default world of a task, with the camera of a policy and every sensor it needs.
 
     Camera and IMU are always fitted, because an expert may ask what the camera has seen, and
     other pilots fly by them.
@@ -19,17 +25,22 @@ def nominal_conditions(
     Args:
         task: name of the task.
         difficulty: its difficulty.
+        speed: multiple of the usual speeds, see `Task.at_speed`.
         renderer: what draws for the cameras.
         manifest: of the policy's bundle; None if no policy flies.
+        sensors: kinds of further sensors, for channels that the policy can do without.
 
     Raises:
-        SimulationError: on an unknown task or renderer, or a difficulty out of its range.
+        SimulationError: on an unknown task, renderer or sensor, or a difficulty or speed out of its
+            range.
 
     """
-    config = WorldConfig(task=make_task(task, difficulty), renderer=renderer)
-    if manifest is None:
-        return config
-    policy = manifest.config
-    camera = fit("camera", config.vehicle, asdict(policy.camera or PolicyCamera()))
-    config = config.with_sensor("camera", camera.model, camera.timing)
-    return fitted(config, {encoder.channel for encoder in policy.encoders})
+    config = WorldConfig(task=make_task(task, difficulty, speed), renderer=renderer)
+    if manifest is not None:
+        policy = manifest.config
+        camera = fit("camera", config.vehicle, asdict(policy.camera or PolicyCamera()))
+        config = config.with_sensor("camera", camera.model, camera.timing)
+        config = fitted(config, policy.needed)
+    for name in sensors:
+        config = config.with_sensor(name)
+    return config

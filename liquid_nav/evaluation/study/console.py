@@ -10,15 +10,17 @@ from liquid_nav.evaluation.study.summary import CellFigures, PilotFigures
 
 EXPLANATION = (
     "Intervals are Wilson's of 95 %; p is that of the exact McNemar test against {first}, in the "
-    "same flights. Of {first}: hit, collisions; late, timeouts; time, median to success; path, the "
-    "straight way over the flown one; clear, 5th percentile of the least clearance; change, median "
-    "rate of change of the velocity command."
+    "same flights. Of {first}: hit, collisions; late, timeouts; time, median to success; m/s, mean "
+    "speed of these flights; path, the straight way over the flown one; clear, 5th percentile of "
+    "the least clearance; change, median rate of change of the velocity command, m/s²; held, that "
+    "of its least steady axis under a held scene; adapt, time to regain tracking after a step of "
+    "the wind."
 )
 
-WIDTH = 130
-"""Least width of the tables, characters: a narrower terminal wraps their lines."""
+WIDTH = 400
+"""Characters that a table may take: a terminal wraps its lines, so that no figure is cut."""
 
-_OF_THE_FIRST = ("hit", "late", "time s", "path", "clear m", "change m/s²")
+_OF_THE_FIRST = ("hit", "late", "time s", "m/s", "path", "clear m", "change", "held", "adapt s")
 
 
 def print_suite(
@@ -65,7 +67,10 @@ def _details(figures: PilotFigures | None) -> list[str]:
         str(figures.collision),
         str(figures.timeout),
         number(figures.time_to_success_s, 1),
+        number(figures.speed, 2),
         number(figures.efficiency, 2),
         number(figures.clearance_m, 2),
         number(figures.smoothness, 2),
+        number(max(figures.coherence[:3]) if figures.coherence else None, 2),
+        number(figures.adaptation_s, 2),
     ]

@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.flight import Flight, fly
+from liquid_nav.evaluation.flight import Flight, Pilot, fly_vehicle
 from liquid_nav.evaluation.study.measures import CommandChange, path_efficiency
 from liquid_nav.evaluation.study.pilots import PILOTS
 from liquid_nav.evaluation.suites.cell import Cell
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.files import write_whole
 from liquid_nav.learning.images import ImageChange
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.world import Outcome, World
 
-Watch = Callable[[World, Event, Command], None]
+Watch = Callable[[SimulatedVehicle, Event, Command], None]
 """Called after each event with the command after it."""
+
+Seen = Callable[[Event], Event]
+"""Gives the event that a pilot gets in place of one of the vehicle."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class FlightJob:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(self.result()) + "\n")
 
+    def moved(self, path: Path, bundle: Path | None) -> "FlightJob":
+        """Give the same flight on a machine where its file and its bundle are elsewhere."""
+        return replace(self, path=path, bundle=bundle)
+
     def result(self) -> dict[str, Any]:
         """Fly, and give what is kept of the flight; plain JSON types.
 
@@ -58,9 +67,9 @@ class FlightJob:
         commands = CommandChange()
         aims: list[NDArray[np.float64]] = []
 
-        def watch(world: World, event: Event, command: Command) -> None:
+        def watch(vehicle: SimulatedVehicle, event: Event, command: Command) -> None:
             commands.note(command)
-            goal = world.attempt.goal
+            goal = vehicle.attempt.goal
             if not aims or goal is not aims[-1]:
                 aims.append(goal)
 
@@ -81,20 +90,20 @@ class FlightJob:
         }
 
     def flight(self, watch: Watch | None = None) -> Flight:
-        """Fly once, in the world of this process."""
-        world = _world()
-        world.config = self.cell.config
+        """Fly once."""
+        vehicle, pilot, seen = self.prepare()
+        watching = None if watch is None else functools.partial(watch, vehicle)
+        return fly_vehicle(vehicle, pilot, self.seed, watching, seen)
+
+    def prepare(self) -> tuple[SimulatedVehicle, Pilot, Seen | None]:
+        """Make vehicle and pilot, and what changes the frames on the way between them."""
+        world = world_of(self.cell.config)
         pilot = PILOTS[self.pilot](world, self.bundle)
-        return fly(
-            world,
-            pilot,
-            self.seed,
-            None if watch is None else functools.partial(watch, world),
-            frames_through(self.cell.image, self.seed),
-        )
+        vehicle = self.cell.vehicle(world, self.seed, pilot.channels)
+        return vehicle, pilot, frames_through(self.cell.image, self.seed)
 
 
-def frames_through(change: ImageChange, seed: int) -> Callable[[Event], Event] | None:
+def frames_through(change: ImageChange, seed: int) -> Seen | None:
     """Give what changes the frames of the flight of a seed, or None if nothing changes."""
     if change == ImageChange():
         return None
@@ -106,6 +115,13 @@ def frames_through(change: ImageChange, seed: int) -> Callable[[Event], Event] |
         return event
 
     return seen
+
+
+def world_of(config: WorldConfig) -> World:
+    """Return the world of this process, which has this configuration from its next reset on."""
+    world = _world()
+    world.config = config
+    return world
 
 
 @functools.cache

@@ -1,23 +1,26 @@
 """Flies a study, shows how it goes, and writes its figures."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 
 from liquid_nav.evaluation.study.console import EXPLANATION, WIDTH, print_suite
+from liquid_nav.evaluation.study.job import FlightJob
+from liquid_nav.evaluation.study.page import PAGE, write_page
 from liquid_nav.evaluation.study.study import Study, StudySettings
 from liquid_nav.evaluation.study.summary import CellFigures, cell_figures, to_dict
+from liquid_nav.evaluation.study.worst import worst_job
 from liquid_nav.files import RESULT, write_whole
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.workers import record_all
 
 
 def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, ...]) -> bool:
-    """Fly what is missing of a study, print its tables, and write `RESULT` in its folder.
+    """Fly what is missing of a study, print its tables, and write `RESULT` and `PAGE`.
 
-    Ctrl-C ends it early: the tables and the file then hold the flights that were finished.
+    Ctrl-C ends it early: tables and files then hold the flights that were finished.
 
     Args:
         study: the study.
@@ -34,27 +37,47 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
 
     """
     study.open(settings)
-    console = Console(highlight=False, width=max(WIDTH, Console().width))
-    jobs, finished = study.missing(), True
-    try:
-        with progress_bar(Console(stderr=True), "flights", len(jobs)) as step:
-            for job in record_all(jobs, workers):
-                step(job.cell.name)
-    except KeyboardInterrupt:
-        finished = False
-    figures: list[CellFigures] = []
-    for suite, cells in study.suites.items():
-        figures += (shown := [cell_figures(study, suite, cell) for cell in cells])
+    console = Console(highlight=False, width=WIDTH)
+    finished = _fly(study.missing(), workers, "flights")
+    cells: list[CellFigures] = []
+    for suite, conditions in study.suites.items():
+        cells += (shown := [cell_figures(study, suite, cell) for cell in conditions])
         print_suite(console, suite, shown, pilots)
     console.print(EXPLANATION.format(first=pilots[0]), style="dim", soft_wrap=True)
-    result = to_dict(figures, _head(study, settings, finished))
-    write_whole(study.folder / RESULT, json.dumps(result, indent=2) + "\n")
-    return finished
-
-
-def _head(study: Study, settings: StudySettings, finished: bool) -> dict[str, Any]:
-    return asdict(settings) | {
+    worst = {
+        (cell.suite, cell.name): job
+        for cell in cells
+        if (job := worst_job(study, cell, study.pilots[0])) is not None
+    }
+    if finished:
+        missing = [job for job in worst.values() if not job.path.exists()]
+        finished = _fly(missing, workers, "recordings")
+    head = asdict(settings) | {
+        "bundle": None if study.bundle is None else str(study.bundle),
         "seed": study.seeds[0],
         "episodes": len(study.seeds),
         "finished": finished,
     }
+    result = to_dict(cells, head)
+    for place, job in worst.items():
+        suite, name = place
+        recording = str(job.recording.relative_to(study.folder)) if job.path.exists() else None
+        result["suites"][suite][name]["worst"] = {"pilot": job.pilot, "recording": recording}
+    write_whole(study.folder / RESULT, json.dumps(result, indent=2) + "\n")
+    recorded = {place: job for place, job in worst.items() if job.path.exists()}
+    write_page(study, cells, pilots, recorded, head)
+    console.print(f"report: {study.folder / PAGE}", soft_wrap=True)
+    return finished
+
+
+def _fly(jobs: Sequence[FlightJob], workers: int, title: str) -> bool:
+    """Fly, and show how it goes; tell whether all were flown, which Ctrl-C prevents."""
+    if not jobs:
+        return True
+    try:
+        with progress_bar(Console(stderr=True), title, len(jobs)) as step:
+            for job in record_all(jobs, workers):
+                step(job.cell.name)
+    except KeyboardInterrupt:
+        return False
+    return True

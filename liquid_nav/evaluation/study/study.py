@@ -2,8 +2,9 @@
 
 The folder of a study holds::
 
-    settings.json                      what all its flights have in common
-    flights/CONDITIONS/PILOT/SEED.json one line for each flight
+    settings.json                       what all its flights have in common
+    flights/CONDITIONS/PILOT/SEED.json  one line for each flight
+    held/..., step/...                  and for each probe, see `probes`
 
 where CONDITIONS is the `Cell.fingerprint`: cells of the same conditions in different suites share
 their flights. A study that was interrupted goes on with the flights that are missing, and more
@@ -19,13 +20,21 @@ from typing import Any
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.study.job import FlightJob
 from liquid_nav.evaluation.study.pilots import SEES_THE_WORLD
+from liquid_nav.evaluation.study.probes import HeldSceneJob, StepJob
 from liquid_nav.evaluation.suites import SUITES
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.files import write_whole
 from liquid_nav.learning.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 
-SETTINGS, FLIGHTS = "settings.json", "flights"
+SETTINGS = "settings.json"
+
+KINDS: dict[str, type[FlightJob]] = {
+    "flights": FlightJob,
+    "held": HeldSceneJob,
+    "step": StepJob,
+}
+"""Kinds of flights, by the folder of their results."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,18 @@ class StudySettings:
         task: name of the task.
         model: SHA-256 of the manifest of the policy's bundle, or None without a policy.
         difficulty: difficulty of the nominal conditions.
+        speed: multiple of the usual speeds.
         renderer: what draws for the cameras.
+        sensors: kinds of sensors that are fitted beyond those that the policy needs.
 
     """
 
     task: str
     model: str | None
     difficulty: float
+    speed: float
     renderer: str
+    sensors: list[str]
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Study:
         suites: cells by suite.
         pilots: names of the pilots that fly.
         seeds: seeds of the flights of every cell and every pilot.
+        probes: number of seeds, from the first one on, that are probed as well.
 
     """
 
@@ -64,6 +78,7 @@ class Study:
     suites: Mapping[str, Sequence[Cell]]
     pilots: Sequence[str]
     seeds: Sequence[int]
+    probes: int = 0
 
     def open(self, settings: StudySettings) -> None:
         """Begin the study in its folder, or go on with the one that is there.
@@ -96,39 +111,51 @@ class Study:
     def missing(self) -> list[FlightJob]:
         """List the flights that have not been flown, cell by cell; all pilots of a seed together.
 
-        Cells of the same conditions have the same flights, which are listed once.
+        Cells of the same conditions have the same flights, which are listed once. In a simulator
+        of others there are no probes, and pilots that look into the world do not fly.
         """
         jobs = {
             job.path: job
             for cells in self.suites.values()
             for cell in cells
-            for seed in self.seeds
+            for kind in KINDS
+            for seed in self.seeds_of(kind)
             for pilot in self.pilots
-            if not (job := self._job(cell, pilot, seed)).path.exists()
+            if cell.sees_the_world or (kind == "flights" and pilot not in SEES_THE_WORLD)
+            if not (job := self.job(cell, pilot, seed, kind)).path.exists()
         }
         return list(jobs.values())
 
-    def result(self, cell: Cell, pilot: str, seed: int) -> dict[str, Any] | None:
-        """Read the result of a flight, see `FlightJob.result`; None if it has not been flown.
+    def seeds_of(self, kind: str) -> Sequence[int]:
+        """Give the seeds of a kind of flights in `KINDS`."""
+        return self.seeds if kind == "flights" else self.seeds[: self.probes]
+
+    def results(self, cell: Cell, pilot: str, kind: str = "flights") -> dict[int, dict[str, Any]]:
+        """Read the results of the flights that have been flown, by seed; see `FlightJob.result`.
 
         Raises:
-            ConfigError: when its file is damaged.
+            ConfigError: when the file of one is damaged.
 
         """
-        path = self._job(cell, pilot, seed).path
-        try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise ConfigError(f"{path} is damaged: {error}; delete it to fly it again") from error
-        return content
+        found = {}
+        for seed in self.seeds_of(kind):
+            path = self.job(cell, pilot, seed, kind).path
+            try:
+                found[seed] = dict(json.loads(path.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                continue
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{path} is damaged: {error}; delete it to fly it again"
+                ) from error
+        return found
 
-    def _job(self, cell: Cell, pilot: str, seed: int) -> FlightJob:
+    def job(self, cell: Cell, pilot: str, seed: int, kind: str = "flights") -> FlightJob:
+        """Make the job of a flight of a kind in `KINDS`."""
         if pilot in SEES_THE_WORLD:
             cell = replace(cell, image=ImageChange())
-        path = self.folder / FLIGHTS / cell.fingerprint / pilot / f"{seed}.json"
-        return FlightJob(cell, pilot, self.bundle, seed, path)
+        path = self.folder / kind / cell.fingerprint / pilot / f"{seed}.json"
+        return KINDS[kind](cell, pilot, self.bundle, seed, path)
 
 
 def cells_of(names: Sequence[str], base: WorldConfig) -> dict[str, list[Cell]]:

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from liquid_nav.evaluation.statistics import mcnemar, wilson
+from liquid_nav.evaluation.study.probes import adaptation_latency, mean_response
 from liquid_nav.evaluation.study.study import Study
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav_sim.world import Outcome
 
 SCHEMA = "liquid-nav-eval/1"
 """Name and version of the schema of ``result.json``."""
+
+Results = Mapping[int, Mapping[str, Any]]
+"""Results of flights by seed, see `FlightJob.result`."""
 
 _WORST = {Outcome.COLLISION.value: 2, Outcome.TIMEOUT.value: 1, Outcome.SUCCESS.value: 0}
 
@@ -28,9 +32,15 @@ class PilotFigures:
         success, collision, timeout: number of flights with each outcome.
         wilson95: 95 % confidence interval of the success rate (Wilson 1927).
         time_to_success_s: median over the successful flights, simulated seconds.
+        speed: mean speed of the successful flights, m/s.
         efficiency: mean of the successful flights, see `path_efficiency`.
         clearance_m: 5th percentile over the flights of the least distance to an obstacle, metres.
         smoothness: median rate of change of the velocity command, m/s^2.
+        coherence: temporal coherence: median change of the command under a held scene, per second
+            and axis, see `HeldSceneJob`; None without a probe.
+        adaptation_s: time to regain tracking after a step of the wind, see `adaptation_latency`;
+            None if it is not regained, or without a probe.
+        response: mean response to that step, `RATE` samples a second, m/s, see `mean_response`.
         worst_seed: seed of the worst flight: a collision, else a timeout, else the slowest.
         worst_outcome: how that flight ended.
 
@@ -42,9 +52,13 @@ class PilotFigures:
     timeout: int
     wilson95: tuple[float, float]
     time_to_success_s: float | None
+    speed: float | None
     efficiency: float | None
     clearance_m: float | None
     smoothness: float | None
+    coherence: tuple[float, ...] | None
+    adaptation_s: float | None
+    response: tuple[float, ...]
     worst_seed: int
     worst_outcome: str
 
@@ -93,19 +107,16 @@ class CellFigures:
 
 def cell_figures(study: Study, suite: str, cell: Cell) -> CellFigures:
     """Sum up the flights of one cell that have been flown."""
-    flown = {
-        pilot: {
-            seed: result
-            for seed in study.seeds
-            if (result := study.result(cell, pilot, seed)) is not None
-        }
-        for pilot in study.pilots
-    }
-    flown = {pilot: results for pilot, results in flown.items() if results}
+    flown = {pilot: results for pilot in study.pilots if (results := study.results(cell, pilot))}
     return CellFigures(
         suite,
         cell.name,
-        {pilot: _pilot_figures(results) for pilot, results in flown.items()},
+        {
+            pilot: _pilot_figures(
+                results, study.results(cell, pilot, "held"), study.results(cell, pilot, "step")
+            )
+            for pilot, results in flown.items()
+        },
         tuple(_paired(pair, flown[pair[0]], flown[pair[1]]) for pair in combinations(flown, 2)),
     )
 
@@ -121,10 +132,12 @@ def to_dict(cells: Sequence[CellFigures], settings: Mapping[str, Any]) -> dict[s
     return {"schema": SCHEMA, "settings": dict(settings), "suites": suites}
 
 
-def _pilot_figures(results: Mapping[int, Mapping[str, Any]]) -> PilotFigures:
+def _pilot_figures(results: Results, held: Results, step: Results) -> PilotFigures:
     outcomes = Counter(result["outcome"] for result in results.values())
     success = outcomes[Outcome.SUCCESS.value]
     won = [result for result in results.values() if _succeeded(result)]
+    variations = [result["variation"] for result in held.values()]
+    response = mean_response([result["response"] for result in step.values()])
     worst = max(results, key=lambda s: (_WORST[results[s]["outcome"]], results[s]["duration_s"]))
     return PilotFigures(
         flights=len(results),
@@ -133,19 +146,19 @@ def _pilot_figures(results: Mapping[int, Mapping[str, Any]]) -> PilotFigures:
         timeout=outcomes[Outcome.TIMEOUT.value],
         wilson95=wilson(success, len(results)),
         time_to_success_s=_quantile([r["duration_s"] for r in won], 0.5),
+        speed=_mean([r["path_m"] / r["duration_s"] for r in won]),
         efficiency=_mean([r["efficiency"] for r in won]),
         clearance_m=_quantile([r["clearance_m"] for r in results.values()], 0.05),
         smoothness=_quantile([r["smoothness"] for r in results.values()], 0.5),
+        coherence=tuple(np.median(variations, axis=0).round(4).tolist()) if variations else None,
+        adaptation_s=adaptation_latency(response),
+        response=tuple(np.round(response, 4).tolist()),
         worst_seed=worst,
         worst_outcome=results[worst]["outcome"],
     )
 
 
-def _paired(
-    pilots: tuple[str, str],
-    first: Mapping[int, Mapping[str, Any]],
-    second: Mapping[int, Mapping[str, Any]],
-) -> PairedTest:
+def _paired(pilots: tuple[str, str], first: Results, second: Results) -> PairedTest:
     both = [
         (
             first[s]["outcome"] == Outcome.SUCCESS.value,

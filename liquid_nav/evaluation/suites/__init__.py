@@ -32,6 +32,7 @@ SUITES: Registry[Suite] = Registry(
         "vehicles": f"{_HERE}.vehicles:vehicles",
         "vibration": f"{_HERE}.vibration:vibration",
         "faults": f"{_HERE}.faults:faults",
+        "abroad": f"{_HERE}.abroad:abroad",
     },
 )
 """Suites by name; entry points of the group ``liquid_nav.suites`` add to them."""

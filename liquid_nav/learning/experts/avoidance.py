@@ -17,17 +17,20 @@ PUSH = 2.0
 """Speed away from an obstacle, m/s per metre inside its keep-out zone."""
 
 HORIZON = 6.0
-"""Distance that `free_course` looks ahead, metres."""
+"""Distance that `free_course` looks ahead at the usual speeds, metres."""
 
 LEAD = 0.25
 """Seconds until the vehicle flies a commanded velocity."""
 
 PLAN_PERIOD = SECOND // 25
-"""Nanoseconds for which a `Wayfinder` keeps a direction."""
+"""Nanoseconds between two plans of a `Wayfinder`."""
+
+SMOOTHING = 0.08
+"""Time constant with which a `Wayfinder` turns to a new direction, seconds."""
 
 _ASIDE = np.radians(np.arange(-80.0, 81.0, 5.0))
-_FIRST_LEGS = np.array([1.2, 2.4, 3.6])
-_TURN_COST = 1.0  # metres that a turn by a radian must gain
+_FIRST_LEGS = np.array([0.2, 0.4, 0.6])  # of the horizon
+_TURN_COST = 1.0  # metres that a turn by a radian must gain where the horizon is `HORIZON`
 
 
 class Blocking(NamedTuple):
@@ -95,7 +98,10 @@ def course(obstacles: Sequence[Blocking], direct: float, distance: float) -> flo
 
 
 def free_course(
-    obstacles: Sequence[Blocking], direct: float, velocity: NDArray[np.float64]
+    obstacles: Sequence[Blocking],
+    direct: float,
+    velocity: NDArray[np.float64],
+    horizon: float = HORIZON,
 ) -> tuple[float, float]:
     """Choose the direction to fly in among many obstacles.
 
@@ -103,13 +109,14 @@ def free_course(
     cost.
 
     Args:
-        obstacles: those within `HORIZON`.
+        obstacles: those within `horizon`.
         direct: direction to the goal, world frame, radians.
         velocity: of the vehicle, m/s, world ENU, shape (3,).
+        horizon: distance to look ahead, metres.
 
     Returns:
         The direction of the first leg, world frame, radians, and the free distance along it, at
-        most `HORIZON` metres.
+        most `horizon` metres.
     """
     bearing, distance, keep_out = np.array(obstacles, dtype=np.float64).reshape(-1, 3).T
     # From here on in a frame with x towards the goal.
@@ -118,39 +125,49 @@ def free_course(
     x, y, _ = velocity.tolist()
     moving = math.atan2(y, x) - direct if math.hypot(x, y) > 0.3 else 0.0
     ways = np.stack((np.cos(_ASIDE), np.sin(_ASIDE)))
-    first = _free(np.zeros((2, 1)), ways, places, keep_out)[0]
-    joints = (ways[:, :, None] * _FIRST_LEGS).reshape(2, -1)
+    first = _free(np.zeros((2, 1)), ways, places, keep_out, horizon)
+    legs = horizon * _FIRST_LEGS
+    joints = (ways[:, :, None] * legs).reshape(2, -1)
     # Half of the directions are enough for the second leg.
-    second = _free(joints, ways[:, ::2], places, keep_out)
-    gained = joints[0][:, None] + second * ways[0, ::2]
-    gained = gained.max(axis=1).reshape(len(_ASIDE), -1)
-    gained = np.where(first[:, None] >= _FIRST_LEGS, gained, -HORIZON).max(axis=1)
+    joints, second_ways = joints[:, :, None], ways[:, None, ::2]
+    second = _free(joints, second_ways, places, keep_out, horizon)
+    gained = (joints[0] + second * second_ways[0]).max(axis=1).reshape(len(_ASIDE), -1)
+    gained = np.where(first[:, None] >= legs, gained, -horizon).max(axis=1)
     # Where no path leads on, the leg that is free for longest.
-    gained = np.maximum(gained, first * ways[0] - HORIZON)
+    gained = np.maximum(gained, first * ways[0] - horizon)
     turn = np.abs((_ASIDE - moving + math.pi) % (2 * math.pi) - math.pi)
-    best = int(np.argmax(gained - _TURN_COST * (turn + 0.5 * np.abs(_ASIDE))))
+    cost = _TURN_COST * horizon / HORIZON * (turn + 0.5 * np.abs(_ASIDE))
+    best = int(np.argmax(gained - cost))
     return direct + float(_ASIDE[best]), float(first[best])
 
 
 class Wayfinder:
-    """Keeps the direction of a `free_course` for `PLAN_PERIOD`, then finds the next one.
+    """Turns smoothly to the direction of a `free_course`, which it finds every `PLAN_PERIOD`.
 
     Args:
         world: the world that the vehicle flies in.
         margin: clearance to keep between hull and obstacle, metres.
+        horizon: distance to look ahead, metres.
     """
 
-    def __init__(self, world: World, margin: float) -> None:
-        self._world, self._margin = world, margin
-        self._until = 0
+    def __init__(self, world: World, margin: float, horizon: float = HORIZON) -> None:
+        self._world, self._margin, self._horizon = world, margin, horizon
+        self._planned, self._time = -PLAN_PERIOD, 0
+        self._course: tuple[float, float] | None = None
 
     def course(self, direct: float) -> tuple[float, float]:
         """Give the direction to fly in and the free distance along it, see `free_course`."""
-        world = self._world
-        if world.time >= self._until:
-            obstacles = blocking(world, self._margin, LEAD, HORIZON)
-            self._course = free_course(obstacles, direct, world.state.linear_velocity)
-            self._until = world.time + PLAN_PERIOD
+        world, horizon = self._world, self._horizon
+        if world.time >= self._planned + PLAN_PERIOD:
+            obstacles = blocking(world, self._margin, LEAD + SMOOTHING, horizon)
+            velocity = world.state.linear_velocity
+            self._plan = free_course(obstacles, direct, velocity, horizon)
+            self._planned = world.time
+        way, room = self._course or self._plan
+        share = 1 - math.exp((self._time - world.time) / SECOND / SMOOTHING)
+        self._time = world.time
+        way += share * wrap(self._plan[0] - way)
+        self._course = way, room + share * (self._plan[1] - room)
         return self._course
 
 
@@ -159,18 +176,20 @@ def _free(
     ways: NDArray[np.float64],
     places: NDArray[np.float64],
     keep_out: NDArray[np.float64],
+    horizon: float,
 ) -> NDArray[np.float64]:
-    """Give the free distance from starts (2, S) along directions (2, C), metres, shape (S, C).
+    """Give the free distance from starts (2, ...) along directions (2, ...), at most `horizon`, m.
 
-    It is at most `HORIZON`. Obstacles are discs of radius `keep_out` (N,) around `places` (2, N).
+    Starts and directions are broadcast. Obstacles are discs of radius `keep_out` (N,) around
+    `places` (2, N).
     """
-    x, y = places[:, None, :] - starts[:, :, None]
-    along = x[:, None] * ways[0][:, None] + y[:, None] * ways[1][:, None]
-    across = y[:, None] * ways[0][:, None] - x[:, None] * ways[1][:, None]
+    x, y = (place - start[..., None] for place, start in zip(places, starts, strict=True))
+    c, s = ways[..., None]
+    along, across = x * c + y * s, y * c - x * s
     inside = keep_out**2 - across**2
     entry = along - np.sqrt(np.maximum(inside, 0.0))
-    reach = np.where((inside > 0) & (along > 0), entry, HORIZON)
-    free: NDArray[np.float64] = reach.min(axis=2, initial=HORIZON).clip(0.0, HORIZON)
+    reach = np.where((inside > 0) & (along > 0), entry, horizon)
+    free: NDArray[np.float64] = reach.min(axis=-1, initial=horizon).clip(0.0, horizon)
     return free
 
 

@@ -11,6 +11,9 @@ from liquid_nav.events import Channel, Event
 from liquid_nav.onboard import RawCommand
 from liquid_nav_sim.world import World
 
+LARGEST: RawCommand = (2.5, 1.4, 0.8, 1.5)
+"""Largest command of an expert at the usual speeds, m/s and rad/s."""
+
 
 class Expert(ABC):
     """Flies one task and labels flights of it.
@@ -32,6 +35,22 @@ class Expert(ABC):
     def reset(self) -> None:
         """Forget the last flight; call this after each reset of the world."""
         self.seen = True
+
+    @property
+    def speed(self) -> float:
+        """How fast to fly, as a multiple of the usual speeds, see `Task.speed`."""
+        return self.world.config.task.speed
+
+    def within_limits(self, command: RawCommand) -> RawCommand:
+        """Shorten a command to `LARGEST`, of which velocities scale with the speed."""
+        vx, vy, vz, yaw_rate = command
+        most, speed = LARGEST, self.speed
+        return (
+            clip(vx, speed * most[0]),
+            clip(vy, speed * most[1]),
+            clip(vz, speed * most[2]),
+            clip(yaw_rate, most[3]),
+        )
 
     def on_event(self, event: Event) -> None:  # noqa: B027
         """Take note of a measurement; most experts need none."""
@@ -78,6 +97,23 @@ def wrap(angle: float) -> float:
 def clip(value: float, magnitude: float) -> float:
     """Limit a value to [-magnitude, magnitude]."""
     return min(max(value, -magnitude), magnitude)
+
+
+def facing(off: float) -> float:
+    """Give the share of its speed with which to fly to what lies `off` radians from the heading.
+
+    It falls from 1 to 0 at the edge of the view, so that nobody flies to what the camera does not
+    show.
+    """
+    return min(max((1.4 - abs(off)) / 0.6, 0.0), 1.0)
+
+
+def response_time(world: World) -> float:
+    """Give the seconds after which a vehicle flies most of a new velocity.
+
+    The loops of an autopilot are as fast as its motors allow.
+    """
+    return 8.0 * world.config.vehicle.motor_time_constant
 
 
 def heading_frame(velocity: NDArray[np.float64], yaw: float) -> tuple[float, float]:

@@ -46,10 +46,10 @@ class TargetExpert(Expert):
         # Look where the target is, but not away from where the vehicle goes.
         bearing = wrap(direct - yaw)
         drift = wrap(course(obstacles, direct, distance) - yaw)
-        yaw_rate = clip(2.5 * (0.7 * bearing + 0.3 * drift), 1.5)
+        yaw_rate = 2.5 * (0.7 * bearing + 0.3 * drift)
         # Never fly far out of the field of view: turn first, then go.
         facing = max(0.0, math.cos(clip(1.3 * drift, math.pi / 2)))
-        speed = min(CRUISE_SPEED, 0.9 + 0.6 * max(distance - 1.0, 0.0)) * facing
+        speed = min(self.speed * CRUISE_SPEED, 0.9 + 0.6 * max(distance - 1.0, 0.0)) * facing
         push_x, push_y = heading_frame(push(obstacles), yaw)
         vx, vy = speed * math.cos(drift) + push_x, speed * math.sin(drift) + push_y
-        return (clip(vx, 2.5), clip(vy, 1.4), clip(1.2 * dz, 0.8), yaw_rate)
+        return self.within_limits((vx, vy, 1.2 * dz, yaw_rate))

@@ -30,6 +30,7 @@ def print_run(console: Console, run: RunReport) -> None:
     _print_lines(console, "damage", run.losses.notes)
     if run.policy_faults:
         console.print(f"policy faults: {run.policy_faults}", style="red", soft_wrap=True)
+    console.print(f"commands limited in their change: {run.slew_limited:.0%}", soft_wrap=True)
     losses = run.losses
     lost, style = f"{losses.total}{losses.doubt}", "red" if losses.total else None
     console.print(f"messages lost: {lost}", style=style, soft_wrap=True)

@@ -55,6 +55,7 @@ def _run(run: RunReport) -> dict[str, Any]:
         ],
         "comparison": None if run.comparison is None else _comparison(run.comparison),
         "policy_faults": run.policy_faults,
+        "slew_limited": run.slew_limited,
         "lost": run.losses.total,
         "undecodable": run.losses.undecodable,
         "damage": run.losses.notes,

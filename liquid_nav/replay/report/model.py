@@ -127,6 +127,7 @@ class RunReport:
         comparison: with the recorded commands, or of a changed replay with the one before; None
             where neither was asked for.
         policy_faults: errors of the policy, and outputs that were not finite.
+        slew_limited: share of the nominal commands at events that were limited in their change.
         losses: messages lost by the recording.
         notes: what a reader must know to judge these figures.
         wall: seconds that the replay took, reading included.
@@ -149,6 +150,7 @@ class RunReport:
     warnings: tuple[WarningSpan, ...]
     comparison: Comparison | None
     policy_faults: int
+    slew_limited: float
     losses: Losses
     notes: tuple[str, ...]
     wall: float
@@ -226,6 +228,7 @@ def run_report(result: Replay, comparison: Comparison | None = None) -> RunRepor
         ),
         comparison=comparison or result.comparison,
         policy_faults=result.policy_faults,
+        slew_limited=result.slew_limited,
         losses=_losses(result.damage),
         notes=tuple(result.notes),
         wall=result.wall,

@@ -163,7 +163,7 @@ class CommandingNode(EndpointNode):
         staleness, health = flight.parameters.safety.staleness, flight.controller.health
         if health.unfit or health.inferred is None:
             return False
-        for channel in flight.policy.channels:
+        for channel in flight.policy.needed:
             stamp = health.channels[channel].stamp
             ages = staleness.get(channel) or flight.policy.staleness[channel]
             if stamp is None:

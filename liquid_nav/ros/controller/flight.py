@@ -41,7 +41,8 @@ class Flight:
 
     Attributes:
         parameters: the parameters as they are now.
-        policy, trained_rates: the policy, and the rates of its channels in training, Hz.
+        policy, trained_rates: the policy, and the slowest and the fastest rate of each of its
+            channels in training, Hz.
         controller, backend, sensors: where events go, where commands go, where events come from.
         liquid_state, monitor, recorders: what is published, counted and recorded beside that.
 
@@ -49,7 +50,7 @@ class Flight:
 
     parameters: Parameters
     policy: Policy
-    trained_rates: Mapping[Channel, float]
+    trained_rates: Mapping[Channel, tuple[float, float]]
     controller: Controller
     backend: Backend
     sensors: Sensors
@@ -113,7 +114,10 @@ def make_flight(
         made.callback(liquid_state.close)
         recorders = make_recorders(node, values, policy.config.camera)
         made.pop_all()
-    log.info(f"configured: task {manifest.task}, back-end {backend.name}")
+    log.info(
+        f"configured: task {manifest.task}, back-end {backend.name}; "
+        f"the policy {policy.config.channels_in_words}"
+    )
     if values["task"] not in ("", manifest.task):
         log.warning(
             f"the model {values['model']} was trained for the task {manifest.task}, and is to "

@@ -11,6 +11,7 @@ from liquid_nav.command import Command, CommandLimits, Mode
 from liquid_nav.errors import ConfigError
 from liquid_nav.evaluation.classical import CLASSICAL_PILOTS, classical_pilot
 from liquid_nav.events import Channel
+from liquid_nav_sim.tasks.registry import TASKS
 
 Hover = Callable[..., Command]
 
@@ -24,6 +25,10 @@ def noise(*shape: int) -> NDArray[np.uint8]:
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="no classical pilot 'dance'; choose one of target"):
         classical_pilot("dance")
+
+
+def test_each_of_our_tasks_has_a_classical_pilot() -> None:
+    assert set(CLASSICAL_PILOTS) >= set(TASKS)
 
 
 @pytest.mark.parametrize("angle", [0.0, math.pi, -1.0, math.nan])

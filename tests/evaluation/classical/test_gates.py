@@ -26,7 +26,8 @@ def gate(
         image = np.random.default_rng(number).normal(0, 2, (48, 64, 3))
         image[:24] += (150, 170, 200)
         image[24:] += (110, 100, 80)
-        top, bottom = 24 - (right - left) // 2, 24 + (right - left) // 2
+        half = min((right - left) // 2, 20)
+        top, bottom = 24 - half, 24 + half
         image[top - 2 : bottom + 2, left - 2 : right + 2] = paint
         image[top:bottom, left:right] = (140, 150, 160)
         return np.clip(light * image, 0, 255).astype(np.uint8)

@@ -24,9 +24,9 @@ from liquid_nav.policy import PolicyNetwork, save_bundle
 ALL = ("camera", "imu", "goal", "range", "odometry")
 
 
-def bundle_of(folder: Path, *channels: str) -> Path:
+def bundle_of(folder: Path, *channels: str, optional: tuple[str, ...] = ()) -> Path:
     """Bundle of an untrained policy of these channels."""
-    config = PolicyConfig.of_channels(channels, units=12)
+    config = PolicyConfig.of_channels(channels, units=12, optional=optional)
     torch.manual_seed(0)
     network = PolicyNetwork(config).eval()
     save_bundle(folder / "model", network, Manifest("test", config, {}, {}))
@@ -97,6 +97,32 @@ def test_a_range_finder_that_falls_silent_is_a_failsafe(ros: Spinner, tmp_path: 
     vehicle.until_reported("controller", "range: stale for more than 0.2 s")
 
 
+def test_an_optional_range_finder_is_used_while_it_comes(ros: Spinner, tmp_path: Path) -> None:
+    policy = bundle_of(tmp_path, "camera", "imu", "range", optional=("range",))
+    vehicle = Vehicle(ros, policy, staleness__range__hover=0.2, staleness__range__land=9.0).fly()
+    vehicle.sensing = True
+    vehicle.until(lambda: vehicle.last("mode") == "nominal", "nominal mode")
+    vehicle.until_reported("range", "nothing received yet; it is not needed")
+    vehicle.until_reported("range", "use=optional")
+    vehicle.until_reported("imu", "use=needed")
+    counted = vehicle.last("slew_limited").partition(" of ")
+    assert int(counted[0]) <= int(counted[2])
+    assert int(counted[2]) > 0
+    place = PolicyConfig.of_channels(("camera", "imu", "range")).layout[Channel.RANGE]
+
+    def latched() -> bool:
+        return bool(vehicle.controller.memory.latch[place].any())
+
+    assert not latched()
+    ranges = vehicle.world.create_publisher(Range, "range", LOUD)
+    ros.until_matched(ranges)
+    vehicle.tell(ranges, vehicle.stamp(Range(range=2.0, max_range=9.0)), Channel.RANGE)
+    vehicle.until(lambda: not latched(), "the range forgotten")
+    assert vehicle.controller.health.channels[Channel.RANGE].accepted == 1
+    vehicle.until_reported("range", "nothing newer than")
+    vehicle.until(lambda: vehicle.last("mode") == "nominal", "nominal mode")
+
+
 def test_a_policy_without_a_camera_needs_no_images(ros: Spinner, tmp_path: Path) -> None:
     policy = bundle_of(tmp_path, "imu", "range")
     vehicle = Vehicle(
@@ -115,4 +141,10 @@ def test_a_policy_without_a_camera_needs_no_images(ros: Spinner, tmp_path: Path)
 def test_a_channel_of_the_policy_without_a_topic_is_refused(ros: Spinner, tmp_path: Path) -> None:
     vehicle = Vehicle(ros, bundle_of(tmp_path, "imu", "range"), topics__range="")
     assert vehicle.node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    assert "topics.range is empty, but the policy reads range" in vehicle.node._failure
+    assert "topics.range is empty, but the policy needs range" in vehicle.node._failure
+
+
+def test_an_optional_channel_needs_no_topic(ros: Spinner, tmp_path: Path) -> None:
+    policy = bundle_of(tmp_path, "imu", "range", optional=("range",))
+    vehicle = Vehicle(ros, policy, topics__range="")
+    assert vehicle.node.trigger_configure() == TransitionCallbackReturn.SUCCESS

@@ -1,7 +1,7 @@
 """The ray caster against PyBullet's renderer, pixel by pixel, and against exact geometry."""
 
 from dataclasses import replace
-from math import pi
+from math import inf, pi
 from typing import Any
 
 import cv2
@@ -50,7 +50,8 @@ def scattered(seed: int, *shapes: Shape, count: int = 20) -> Scene:
         yaw = float(rng.uniform(-pi, pi)) if shape is Shape.BOX else 0.0
         solids.append(Solid(shape, centre, size, colour, yaw))
     family = ("train", "varied", "held-out")[seed % 3]
-    return Scene(np.zeros(3), 0.0, sample_appearance(rng, family), obstacles=tuple(solids))
+    look = replace(sample_appearance(rng, family), smooth=True)
+    return Scene(np.zeros(3), 0.0, look, obstacles=tuple(solids))
 
 
 def both(client: int, model: CameraModel, scene: Scene, *pose: Any) -> tuple[Render, Render]:
@@ -84,6 +85,58 @@ def test_ground_and_sky_equal_pybullets_within_a_grey_level(client: int, seed: i
         assert bullet.depth is not None
         assert cast.depth is not None
         np.testing.assert_allclose(1 / bullet.depth[empty], 1 / cast.depth[empty], atol=1e-6)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("haze", [10.0, inf])
+def test_a_fine_grid_with_and_without_filter_and_haze_equals_pybullets(
+    client: int, haze: float, smooth: bool
+) -> None:
+    scene = plain()
+    checker = 255 * (np.indices((64, 64)).sum(axis=0) // 8 % 2)
+    ground = checker[..., None].repeat(3, axis=2).astype(np.uint8)
+    look = replace(
+        scene.appearance, ground=ground, ground_scale=0.8, haze_length=haze, smooth=smooth
+    )
+    scene = replace(scene, appearance=look)
+    add_scene(client, scene)
+    bullet, cast = both(client, MODEL, scene, np.array([0, 0, 1.5]), euler(0, 0.2, 0.5))
+    difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
+    assert bullet.depth is not None
+    # Far away, rounding decides which of the fine squares a ray meets.
+    near = bullet.depth < 20
+    assert near.mean() > 0.4
+    assert np.mean(difference[near] > 1) < 2e-3
+    far = (bullet.depth > 25) & (bullet.depth < 60)
+    spread = cast.image[far].std()
+    # 10 cm squares cannot be told apart at 25 m, where a pixel covers 16 cm.
+    assert spread < 30 if smooth else spread > (15 if haze == 10 else 60)
+
+
+def test_light_colours_ground_and_objects_alike_in_both_renderers(client: int) -> None:
+    scene = scattered(3, Shape.BOX)
+    add_scene(client, scene)
+    white = replace(scene, appearance=replace(scene.appearance, haze_length=inf))
+    warm = replace(white, appearance=replace(white.appearance, light_colour=(0.5, 0.4, 0.2)))
+    pose = np.array([0, 0, 1.5]), euler(0, 0.2, 0)
+    before, _ = both(client, MODEL, white, *pose)
+    bullet, cast = both(client, MODEL, warm, *pose)
+    whole = ~outlines(bullet.segmentation, 1)
+    difference = np.abs(bullet.image.astype(int) - cast.image).max(axis=2)
+    assert np.mean(difference[whole] > 2) < 5e-3
+    assert bullet.depth is not None
+    for shown in ((bullet.segmentation >= 0), (bullet.segmentation < 0) & (bullet.depth < inf)):
+        expected = before.image[shown] * np.array([0.5, 0.4, 0.2])
+        assert np.abs(bullet.image[shown] - expected).max() <= 1.01
+        assert shown.mean() > 0.02
+
+
+@pytest.mark.parametrize("light", [(1.0, 1.0), (1.0, 1.0, 1.1), (float("nan"), 1.0, 1.0)])
+def test_light_that_is_no_colour_is_refused(client: int, light: Any) -> None:
+    scene = plain()
+    bad = replace(scene, appearance=replace(scene.appearance, light_colour=light))
+    with pytest.raises(SimulationError, match=r"Appearance\.light_colour must be three numbers"):
+        Camera(client, MODEL, bad)
 
 
 @pytest.mark.parametrize("fog", [3.0, 20.0])

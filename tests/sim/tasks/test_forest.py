@@ -15,6 +15,7 @@ from liquid_nav_sim.tasks.forest import (
     TRUNK_HEIGHT,
     ForestTask,
 )
+from liquid_nav_sim.tasks.registry import make_task
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -92,3 +93,17 @@ def test_success_is_behind_the_forest_not_beside_nor_above(
     assert attempt.succeeded == success
     assert attempt.progress == pytest.approx(ahead - max(abs(left) - HALF_WIDTH, 0))
     assert local(scene, attempt.goal[None])[0] == pytest.approx([FINISH, 0])
+
+
+def test_a_fast_flight_has_a_longer_forest_as_dense_as_ever() -> None:
+    task = make_task("forest", 0.5, speed=3.0)
+    scene = task.sample(np.random.default_rng(0), "train", 0.18)
+    ahead = local(scene, [trunk.position for trunk in scene.obstacles])[:, 0]
+    assert FOREST[1] < ahead.max() <= 3 * FINISH - (FINISH - FOREST[1])
+    area = (3 * FINISH - (FINISH - FOREST[1]) - FOREST[0]) * 2 * HALF_WIDTH
+    assert len(ahead) == pytest.approx(0.1 * area, abs=0.5)
+    attempt = task.attempt(scene)
+    c, s = np.cos(scene.start_yaw), np.sin(scene.start_yaw)
+    for metres, success in ((FINISH + 1, False), (3 * FINISH + 1e-6, True)):
+        attempt.update(scene.start_position + metres * np.array([c, s, 0.0]), 1.0)
+        assert attempt.succeeded == success

@@ -4,14 +4,19 @@ import hashlib
 from colorsys import rgb_to_hsv
 from dataclasses import replace
 
+import cv2
 import numpy as np
+import pybullet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.appearance import FAMILIES
+from liquid_nav_sim.scenes.bodies import add_scene
 from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.sensors.camera import Camera, look_at
+from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.tasks.target import TargetTask, sample_target_scene
 
 seeds = st.integers(0, 2**32 - 1)
@@ -74,6 +79,26 @@ def test_wide_families_have_small_objects_near_the_targets_hue() -> None:
             for o in draw(seed, family)[0].obstacles
         ]
         assert least <= np.mean(near) <= most
+
+
+@pytest.mark.parametrize("family", ["train", "varied"])
+def test_the_target_stands_out_at_ten_metres(family: str) -> None:
+    client = pybullet.connect(pybullet.DIRECT)
+    for seed in range(25):
+        scene, target = draw(seed, family)
+        pybullet.resetSimulation(client)
+        body = add_scene(client, scene).target
+        way = target.position - scene.start_position
+        eye = target.position - 10 * way / np.linalg.norm(way)
+        camera = Camera(client, CameraModel(segmentation=True), scene)
+        seen = camera.render(eye, look_at(eye, target.position))
+        shown = (seen.segmentation == body).astype(np.uint8)
+        around = (cv2.dilate(shown, np.ones((7, 7), np.uint8)) > 0) & (shown == 0)
+        colour = seen.image[shown > 0].mean(axis=0)
+        gaps = np.linalg.norm(seen.image[around] - colour, axis=1)
+        # Grey levels, where the noise of a pixel is 2.
+        assert np.percentile(gaps, 10) > 20, f"seed {seed}"
+    pybullet.disconnect(client)
 
 
 @settings(max_examples=40, deadline=None)

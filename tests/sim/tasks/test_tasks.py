@@ -132,7 +132,31 @@ def test_fog_takes_the_colour_of_objects_by_their_distance(distance: float, rend
     pybullet.disconnect(client)
 
 
-def test_fog_that_is_none_is_refused() -> None:
-    look = replace(sample_appearance(np.random.default_rng(0), "train"), fog_length=0.0)
-    with pytest.raises(SimulationError, match=r"Appearance\.fog_length must be positive"):
-        Background(look)
+def test_fog_or_haze_of_no_length_is_refused() -> None:
+    look = sample_appearance(np.random.default_rng(0), "train")
+    for name in ("fog_length", "haze_length"):
+        with pytest.raises(SimulationError, match=rf"Appearance\.{name} must be positive"):
+            Background(replace(look, **{name: 0.0}))
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_slow_flight_has_more_time_and_a_fast_one_no_less(name: str) -> None:
+    usual = make_task(name)
+    assert usual.speed == 1
+    assert make_task(name, speed=0.5).time_limit == 2 * usual.time_limit
+    assert make_task(name, speed=2.0).time_limit == usual.time_limit
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, math.nan, math.inf])
+def test_a_speed_is_positive_and_finite(speed: float) -> None:
+    with pytest.raises(SimulationError, match=r"TargetTask\.speed must be positive and finite"):
+        make_task("target", speed=speed)
+
+
+def test_a_target_to_follow_is_as_fast_as_the_flight() -> None:
+    def route(speed: float) -> np.ndarray:
+        scene = make_task("follow", speed=speed).sample(np.random.default_rng(3), "train", HULL)
+        assert scene.route is not None
+        return scene.route.drift
+
+    assert route(2.0) == pytest.approx(2 * route(1.0))

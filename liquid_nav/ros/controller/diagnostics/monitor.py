@@ -109,8 +109,10 @@ class MessageCounts:
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
-        if expected.trained_rate is not None:
-            values["trained_rate_hz"] = f"{expected.trained_rate:.1f}"
+        if expected.trained_rates is not None:
+            slowest, fastest = expected.trained_rates
+            values["trained_rates_hz"] = f"{slowest:.1f} to {fastest:.1f}"
+        values["use"] = "needed" if expected.needed else "optional" if expected.optional else "none"
         quiet = "OK" if health.accepted else "nothing received yet; it is not needed"
         return Status(
             WARN if faults else OK, expected.channel.value, "; ".join(faults) or quiet, values
@@ -206,12 +208,16 @@ class Monitor:
         ]
 
     def _controller(self, health: Health, node: Mapping[str, str]) -> Status:
-        mode, reason = node["mode"], node["reason"]
+        mode, reason, limited = node["mode"], node["reason"], health.limited
         level, text = level_of(Mode(mode)), f"{mode}: {reason}" if reason else mode
         values = {
             **node,
             "event_to_command_p50_us": self.percentile(50),
             "event_to_command_p99_us": self.percentile(99),
+            "slew_limited_last_second": f"{limited.recent_slew:.0%}",
+            "slew_limited": f"{limited.slew} of {limited.commands}",
+            "magnitude_limited_last_second": f"{limited.recent_magnitude:.0%}",
+            "magnitude_limited": f"{limited.magnitude} of {limited.commands}",
             "policy_faults": str(health.policy_faults),
             "last_policy_fault": health.last_policy_fault,
             "clock_resets": str(health.clock_resets),

@@ -128,7 +128,7 @@ class Sensors:
             goal_frame=values["world_frame"],
             depth=Depth(images.bits),
         )
-        self._wanted = self._find(policy.channels)
+        self._wanted = self._find(policy.channels, policy.needed)
         for wanted in self._wanted:
             package = wanted.type.partition("/")[0]
             if importlib.util.find_spec(package) is None:
@@ -192,8 +192,15 @@ class Sensors:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
 
-    def _find(self, channels: Collection[Channel]) -> list[Subscription]:
-        """Topics to read for these channels, and for what it takes to decode them."""
+    def _find(
+        self, channels: Collection[Channel], needed: Collection[Channel]
+    ) -> list[Subscription]:
+        """Topics to read for these channels, and for what it takes to decode them.
+
+        Raises:
+            ConfigError: if a channel that is needed has no topic.
+
+        """
         values, found = self._parameters.values, []
         for channel in sorted({*channels, *ALWAYS}):
             name, topic = self._parameters.topic(channel)
@@ -201,9 +208,9 @@ class Sensors:
                 message_type = self._parameters.message_type(channel)
                 decode = self._decode_by(message_of(channel, message_type))
                 found.append(self._sensor(name, channel, message_type, topic, decode))
-            elif channel in channels:
+            elif channel in needed:
                 raise ConfigError(
-                    f"{name} is empty, but the policy reads {channel.value}: set it to its topic"
+                    f"{name} is empty, but the policy needs {channel.value}: set it to its topic"
                 )
         if Channel.CAMERA in channels and values["use_camera_info"]:
             name, info = "topics.camera_info", "sensor_msgs/msg/CameraInfo"

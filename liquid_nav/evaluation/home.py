@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_nav.command import Command
-from liquid_nav.evaluation.vehicle import Equipment, SimulatedVehicle
+from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.learning.sensing import events
 from liquid_nav.onboard import PolicyCamera
+from liquid_nav.vehicle import Equipment
 from liquid_nav_sim.sensors.camera import CameraParameters
 from liquid_nav_sim.world import Outcome, World
 
@@ -41,7 +42,8 @@ class HomeVehicle(SimulatedVehicle):
     def connect(self) -> None:
         """Begin the flight."""
         self.world.reset(self.seed)
-        self.scene, self.hull = self.world.scene, self.world.vehicle.collision_radius
+        self.scene, self.attempt = self.world.scene, self.world.attempt
+        self.hull = self.world.vehicle.collision_radius
 
     def events(self) -> Iterator[Event]:
         """Yield measurements, and goals if they are read."""
