@@ -36,10 +36,10 @@ DESCRIPTION = (
 )
 
 # tyro looks into the first command to see what kind of union this is, and so looks up the names
-# that its options take: CheckVehicle has no such options.
+# that its options take: Dataset has no such options.
 Command = (
-    Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
-    | Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    Annotated[Dataset, tyro.conf.subcommand("dataset")]
+    | Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Fly, tyro.conf.subcommand("fly")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]

@@ -1,6 +1,7 @@
 """Photographs as textures of the ground: from a folder, or from installed packages."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,10 +64,16 @@ def from_folder(folder: str) -> tuple[Photograph, ...]:
 def from_packages(patterns: tuple[str, ...]) -> tuple[Photograph, ...]:
     """Read photographs that come with installed packages; none of those that are not installed.
 
+    Packages also come with icons and files for their tests, which are left out.
+
     Args:
         patterns: paths with wildcards, from the name of a package on.
     """
-    return tuple(_read(file) for file in _installed(patterns))
+    pictures = []
+    for file in _installed(patterns):
+        with suppress(SimulationError):
+            pictures.append(_read(file))
+    return tuple(pictures)
 
 
 def _installed(patterns: Iterable[str]) -> list[Path]:

@@ -168,7 +168,7 @@ def test_bad_input_is_one_line(
         (["replay", "--compare"], ("Required", "FLIGHT")),
         (["dataset", "from-bag", "flight.mcap"], ("Required", "--out")),
         (["dataset", "to-bag"], ("to-bag", "from-bag")),
-        (["swim"], ("swim", "dataset, fly, replay, train")),
+        (["swim"], ("swim", "dataset, check-vehicle, eval, fly, replay, train")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

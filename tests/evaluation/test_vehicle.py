@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liquid_nav.cli.main import main
 from liquid_nav.command import Command
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
@@ -232,6 +233,28 @@ def test_a_study_flies_a_cell_abroad(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     result = job.result()
     assert result["duration_s"] > 0
     assert result == job.result()
+
+
+def test_the_command_line_checks_a_vehicle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-vehicle", "point"]) == 2
+    assert "error: no simulator is installed" in capsys.readouterr().err
+    monkeypatch.setitem(SIMULATORS._parts, "point", PointVehicle)
+    assert main(["check-vehicle", "point", "--seed", "3"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("passed") == 7
+    assert "passed  camera in a turn to the left: the image moves" in told
+
+    class Backwards(PointVehicle):
+        def advance(self, command: Command) -> None:
+            super().advance(replace(command, vx=-command.vx))
+
+    monkeypatch.setitem(SIMULATORS._parts, "point", Backwards)
+    assert main(["check-vehicle", "point", "--seed", "3"]) == 1
+    assert "failed  velocity forward" in capsys.readouterr().out
+    assert main(["check-vehicle", "pint"]) == 2
+    assert "no simulator 'pint'; choose one of point" in capsys.readouterr().err
 
 
 def test_experts_stay_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

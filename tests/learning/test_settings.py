@@ -50,11 +50,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("task = ", "not TOML"),
-        ('aim = "x"', "there is no setting 'aim', only task, difficulty, channels"),
+        ('aim = "x"', "there is no setting 'aim', only task, difficulty, speed, channels"),
         ("task = 5", "task must be the name of a task, got 5"),
         ("units = true", "units must be a whole number, got True"),
         ("units = 1.5", "units must be a whole number, got 1.5"),
         ('difficulty = "hard"', "difficulty must be a number"),
+        ('speed = "fast"', "speed must be a number"),
         ('channels = "imu"', "channels must be a list of names"),
         ("channels = [1]", "channels must be names of encoders"),
         ("cell_options = 3", "cell_options must be a table"),
@@ -105,7 +106,8 @@ def test_a_policy_is_trained_again_from_the_settings_in_its_bundle(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, again, other = (str(tmp_path / name) for name in ("first", "again", "other"))
-    assert main(["train", "target", "--difficulty", "0.2", *FEW, *SMALL, "--out", first]) == 0
+    some = ["--difficulty", "0.2", "--speed", "1.5"]
+    assert main(["train", "target", *some, *FEW, *SMALL, "--out", first]) == 0
     told = capsys.readouterr().out.splitlines()[-3:]
     assert told == [
         f"trained: {first}/model",
@@ -124,6 +126,7 @@ def test_a_policy_is_trained_again_from_the_settings_in_its_bundle(
     assert main(["train", *more, "--out", other]) == 0
     changed = read_settings(Path(other, "settings.toml"))
     assert (changed["units"], changed["training"].seed, changed["difficulty"]) == (9, 1, 0.2)
+    assert changed["speed"] == 1.5
 
 
 def test_the_settings_of_a_bundle_are_checked_as_the_rest_of_it(tmp_path: Path) -> None:

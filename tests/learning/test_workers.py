@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -121,23 +122,40 @@ def test_what_a_flight_in_the_background_raises_is_raised_to_who_waits(tmp_path:
     assert team_of(os.getpid()) == []
 
 
-def train(out: Path, *options: str) -> "subprocess.Popen[str]":
-    """Start a training in a process group of its own, which a terminal's Ctrl-C would reach."""
-    command = [sys.executable, "-m", "liquid_nav.cli", "train", "target", "--out", str(out)]
-    command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2", *options]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+Train = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def train() -> Iterator[Train]:
+    """Starts a training in a process group of its own, which a terminal's Ctrl-C would reach."""
+    begun = []
+
+    def start(out: Path, *options: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "liquid_nav.cli", "train", "target", "--out", str(out)]
+        command += ["--demonstrations", "40", "--rounds", "0", "--workers", "2", *options]
+        begun.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        )
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("flown", [False, True], ids=["while they import", "in flight"])
-def test_ctrl_c_ends_training_and_its_workers_with_one_line(tmp_path: Path, flown: bool) -> None:
+def test_ctrl_c_ends_training_and_its_workers_with_one_line(
+    tmp_path: Path, train: Train, flown: bool
+) -> None:
     process = train(tmp_path)
     wait_for(lambda: len(team_of(process.pid)) == 2)
     if flown:
@@ -151,7 +169,7 @@ def test_ctrl_c_ends_training_and_its_workers_with_one_line(tmp_path: Path, flow
     assert list(tmp_path.rglob(".*")) == []
 
 
-def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path) -> None:
+def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path, train: Train) -> None:
     process = train(tmp_path, "--demonstrations", "1", "--rounds", "1", "--first-steps", "100000")
     wait_for(lambda: list(tmp_path.glob("data/round1/*.npz")))
     team = team_of(process.pid)
@@ -164,7 +182,7 @@ def test_ctrl_c_while_flights_and_training_overlap(tmp_path: Path) -> None:
     assert list(tmp_path.rglob(".*")) == []
 
 
-def test_workers_end_when_the_training_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_training_is_killed(tmp_path: Path, train: Train) -> None:
     process = train(tmp_path)
     wait_for(lambda: list(tmp_path.glob("data/round0/*.npz")))
     team = team_of(process.pid)

@@ -13,14 +13,18 @@ SIM = Path(__file__).parents[2] / "sim"
 
 FLIGHTS = """
 import hashlib, json
+from dataclasses import replace
 from liquid_nav.command import Command
 from liquid_nav_sim.vehicle import body
 from liquid_nav_sim.vehicle.randomisation import VehicleRandomisation
 from liquid_nav_sim.vehicle.setpoints import AttitudeSetpoint, RateSetpoint
 from liquid_nav_sim.vehicle.files import VEHICLES, load_vehicle
 from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.sensors.imu_models import ImuModel
+from liquid_nav_sim.vehicle.autopilot_model import AutopilotModel
 from liquid_nav_sim.world import World
 
+QUIET = "racing_250"
 SETPOINTS = (
     Command(0, vx=3.0, vy=-1.0, vz=0.5, yaw_rate=1.5),
     Command(0, vx=-3.0, vz=-1.2),
@@ -30,15 +34,21 @@ SETPOINTS = (
 )
 flown = {"compiled": body.__file__.endswith(".so")}
 for name in VEHICLES:
-    drawn = VehicleRandomisation({"mass": 0.2, "inertia": 0.2, "rotor_drag": 0.5})
+    drawn = VehicleRandomisation({"mass": 0.1, "inertia": 0.2, "rotor_drag": 0.5})
     config = WorldConfig(vehicle=load_vehicle(name), randomisation=drawn).without("camera")
+    if name != QUIET:
+        autopilot = AutopilotModel(setpoint_delay=0.02, direct=name < "r", damping=0.6)
+        shaken = ImuModel(accel_vibration=2.0, filter_cutoff=30.0 * (name < "r"), filter_order=1)
+        config = replace(config, autopilot=autopilot).with_sensor("imu", model=shaken)
     world, digest = World(config), hashlib.sha256()
     world.reset(11)
     for setpoint in SETPOINTS:
         world.command(setpoint)
         until = world.time + 400_000_000
         while world.outcome is None and world.time < until:
-            world.next_event(world.time + 1)
+            event = world.next_event(world.time + 1)
+            if event is not None:
+                digest.update(event.specific_force.tobytes())
             digest.update(b"".join(value.tobytes() for value in vars(world.state).values()))
     flown[name] = world.time, digest.hexdigest()
 print(json.dumps(flown))

@@ -24,6 +24,7 @@ from liquid_nav_sim.scenes.basic import FOG_SHARE
 from liquid_nav_sim.scenes.colours import Palette
 from liquid_nav_sim.scenes.held_out_patterns import HELD_OUT_PATTERNS
 from liquid_nav_sim.scenes.patterns import PATTERNS, Pattern
+from liquid_nav_sim.scenes.photographs import from_packages
 from liquid_nav_sim.scenes.scene import Appearance
 from liquid_nav_sim.scenes.varied import CONTRAST, VariedFamily
 from liquid_nav_sim.tasks.registry import make_task
@@ -241,6 +242,21 @@ def test_the_photographs_of_a_folder_are_the_ground(folder: Path) -> None:
 def test_photographs_come_with_the_simulator() -> None:
     looks = {draw(seed, "photographs").ground.tobytes() for seed in range(10)}
     assert len(looks) == 10
+
+
+def test_photographs_of_installed_packages_are_found_without_importing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "colour_pictures"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    cv2.imwrite(str(package / "data/a.png"), np.full((50, 40, 3), (0, 0, 200), np.uint8))
+    cv2.imwrite(str(package / "data/icon.png"), np.zeros((5, 4, 3), np.uint8))
+    (package / "data/broken.tif").write_bytes(b"for a test of the package")
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = from_packages(("colour_pictures/data/*", "no_such_package/*"))
+    assert found.shape == (50, 40, 3)
+    assert found[0, 0].tolist() == [200, 0, 0]
 
 
 def test_a_folder_without_photographs_is_one_error(tmp_path: Path) -> None:
