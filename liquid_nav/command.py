@@ -78,7 +78,9 @@ class CommandLimits:
     Attributes:
         vx, vy, vz: largest absolute speed along each axis of the heading frame, m/s.
         yaw_rate: largest absolute yaw rate, rad/s.
-        acceleration: largest rate of change of each velocity component, m/s^2.
+        acceleration: largest rate of change of each velocity component, m/s^2. The default is what
+            small vehicles brake and climb with; an autopilot that takes its setpoints unsmoothed
+            turns faster changes into saturated thrust. Set more for fast flight.
         yaw_acceleration: largest rate of change of the yaw rate, rad/s^2.
 
     Raises:
@@ -90,7 +92,7 @@ class CommandLimits:
     vy: float = 1.5
     vz: float = 1.2
     yaw_rate: float = 1.5
-    acceleration: float = 12.0
+    acceleration: float = 4.0
     yaw_acceleration: float = 12.0
 
     def __post_init__(self) -> None:

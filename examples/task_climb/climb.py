@@ -1,11 +1,13 @@
-"""A task of one's own, climbing to a height, with an expert for it and a heavier vehicle."""
+"""A task of one's own, climbing to a height, with its expert, classical pilot and vehicle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from liquid_nav.evaluation.classical import Rule
 from liquid_nav.learning.experts.base import Expert, clip
 from liquid_nav_sim.scenes.appearance import sample_appearance
 from liquid_nav_sim.scenes.scene import Scene
@@ -51,3 +53,17 @@ class ClimbExpert(Expert):
         """Climb at up to 1.5 m/s."""
         left = self.world.attempt.goal[2] - self.world.state.position[2]
         return (0.0, 0.0, clip(float(left), 1.5), 0.0)
+
+
+class ClimbRule(Rule):
+    """The classical pilot: climbs blindly, as nothing in view tells it where to stop."""
+
+    def forget(self) -> None:
+        """It remembers nothing."""
+
+    def see(self, image: NDArray[np.uint8], rays: NDArray[np.float64], elapsed: float) -> None:
+        """It looks at nothing."""
+
+    def command(self) -> tuple[float, float, float, float]:
+        """Climb at 1 m/s."""
+        return (0.0, 0.0, 1.0, 0.0)

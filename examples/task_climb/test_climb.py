@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from liquid_nav.evaluation.classical import classical_pilot
+from liquid_nav.evaluation.flight import fly
 from liquid_nav.learning.experts import EXPERTS
+from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.registry import TASKS, make_task
 from liquid_nav_sim.vehicle.files import QUAD_250, load_vehicle
+from liquid_nav_sim.world import Outcome, World
 from plugin_support import plugged
 
 
@@ -30,6 +34,11 @@ def test_its_expert_flies_it_on_the_command_line() -> None:
     flown = subprocess.run(command, capture_output=True, text=True, check=False)
     assert flown.returncode == 0, flown.stderr
     assert "success 2/2" in flown.stdout
+
+
+def test_its_classical_pilot_flies_it() -> None:
+    world = World(WorldConfig(task=make_task("climb", 0.0)))
+    assert fly(world, classical_pilot("climb"), 7).outcome is Outcome.SUCCESS
 
 
 def test_it_is_an_environment() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from liquid_nav.errors import ConfigError
 from liquid_nav.learning.quiet_import import import_pybullet
 
 
@@ -30,12 +31,14 @@ class CheckVehicle:
         import_pybullet()
         from rich.console import Console
 
-        from liquid_nav.evaluation.abroad import SIMULATORS
+        from liquid_nav.evaluation.abroad import NONE_INSTALLED, SIMULATORS
         from liquid_nav.evaluation.abroad.checks import check_vehicle
         from liquid_nav.evaluation.abroad.scenes import over_ground
         from liquid_nav_sim.streams import Streams
         from liquid_nav_sim.tasks.target import sample_target_scene
 
+        if not SIMULATORS:
+            raise ConfigError(NONE_INSTALLED)
         simulator = SIMULATORS.get(self.simulator)
         # A ground with many edges, so that the camera's motion is seen.
         scene = over_ground(sample_target_scene(Streams(self.seed)["scene"]), "noise", self.seed)

@@ -1,6 +1,5 @@
 """Recorded flights as training data: event sequences with expert labels, whole files on disk."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,13 +212,20 @@ def load_folder(folder: Path, encoders: Sequence[Encoder]) -> list[Episode]:
     return episodes
 
 
-def rates(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Measurements per second of each channel over all episodes, Hz, to a tenth."""
-    seconds = sum(float(episode.dt.sum(dtype=np.float64)) for episode in episodes)
-    counts: Counter[str] = Counter()
+def rates(episodes: Sequence[Episode]) -> dict[str, list[float]]:
+    """Give the slowest and the fastest rate of each channel over episodes, Hz, to a tenth.
+
+    Those are the 5th and the 95th percentile of the measurements per second of an episode.
+    """
+    found: dict[str, list[float]] = {}
     for episode in episodes:
-        counts.update({channel.value: len(rows) for channel, rows in episode.measured.items()})
-    return {name: round(count / seconds, 1) for name, count in counts.items()} if seconds else {}
+        seconds = float(episode.dt.sum(dtype=np.float64))
+        for channel, rows in episode.measured.items():
+            if seconds > 0 and len(rows):
+                found.setdefault(channel.value, []).append(len(rows) / seconds)
+    return {
+        name: np.percentile(values, (5, 95)).round(1).tolist() for name, values in found.items()
+    }
 
 
 class EpisodeBuilder:

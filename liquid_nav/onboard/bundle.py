@@ -47,8 +47,8 @@ class Manifest:
     Attributes:
         task: the task that the policy was trained for.
         config: its architecture.
-        training: how it was trained: seeds, amounts of data, settings, versions, and as `rates` the
-            measurements per second of each channel; plain JSON types.
+        training: how it was trained: seeds, amounts of data, settings, versions, and as `rates` how
+            many measurements per second each channel had; plain JSON types.
         evaluation: closed-loop figures; plain JSON types.
 
     """
@@ -66,14 +66,28 @@ class Manifest:
         return float(speed) if isinstance(speed, (int, float)) and 0 < speed < math.inf else 1.0
 
     @property
-    def rates(self) -> dict[Channel, float]:
-        """Measurements per second of each channel in training, Hz; empty if it does not say."""
+    def rates(self) -> dict[Channel, tuple[float, float]]:
+        """Slowest and fastest rate of each channel in training, Hz; empty if it does not say."""
         rates = self.training.get("rates", {})
-        return {
-            Channel(name): float(rate)
-            for name, rate in (rates.items() if isinstance(rates, Mapping) else ())
-            if name.isidentifier() and isinstance(rate, (int, float)) and 0 < rate < math.inf
+        known = {
+            name: _rate_range(value)
+            for name, value in (rates.items() if isinstance(rates, Mapping) else ())
+            if name.isidentifier()
         }
+        return {Channel(name): limits for name, limits in known.items() if limits is not None}
+
+
+def _rate_range(value: Any) -> tuple[float, float] | None:
+    """Read the slowest and the fastest rate, or a mean alone; None if it is neither."""
+    if isinstance(value, (int, float)):
+        # Policies that met one rate only flew as well with half of the frames, and twice as many
+        # IMU samples are common.
+        value = (0.4 * value, 3.0 * value)
+    if not (isinstance(value, Sequence) and len(value) == 2):
+        return None
+    if not all(isinstance(rate, (int, float)) and 0 < rate < math.inf for rate in value):
+        return None
+    return float(value[0]), float(value[1])
 
 
 def read_manifest(path: Path | str) -> Manifest:

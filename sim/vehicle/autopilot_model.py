@@ -106,7 +106,7 @@ AUTOPILOTS: Registry[AutopilotModel] = Registry(
         "direct": AutopilotModel(direct=True, vertical_stiffness=4.0, derivative=1.0),
         # The kinds from here on lie outside of what `draw_autopilot` draws.
         "late": AutopilotModel(setpoint_delay=0.15, bandwidth=0.8),
-        "sluggish": AutopilotModel(bandwidth=0.4, damping=0.4, level_stiffness=0.5),
+        "sluggish": AutopilotModel(bandwidth=0.45, damping=0.9, level_stiffness=0.5),
         "sinking": AutopilotModel(up_gain=0.8, vertical_bias=-0.15, forward_gain=0.85),
         "eager": AutopilotModel(bandwidth=2.0, damping=0.45, level_stiffness=1.2, yaw_gain=1.25),
         # Like the vertical loops of PyFlyt's mode 6 and of gym-pybullet-drones' DSLPIDControl.

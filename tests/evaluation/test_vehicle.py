@@ -238,6 +238,8 @@ def test_a_study_flies_a_cell_abroad(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_the_command_line_checks_a_vehicle(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["check-vehicle", "point"]) == 2
+    assert "error: no simulator is installed" in capsys.readouterr().err
     monkeypatch.setitem(SIMULATORS._parts, "point", PointVehicle)
     assert main(["check-vehicle", "point", "--seed", "3"]) == 0
     told = capsys.readouterr().out

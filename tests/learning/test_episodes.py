@@ -102,7 +102,7 @@ def test_the_rates_of_the_channels_are_those_over_all_flights() -> None:
         if index % 10 == 0:
             builder.add(frame(now), (0.0,) * 4, True, (0.0,) * 4)
     flight = builder.build("success")
-    assert rates([flight, flight]) == {"camera": 10.5, "imu": 100.5}
+    assert rates([flight, flight]) == {"camera": [10.5, 10.5], "imu": [100.5, 100.5]}
     assert rates([]) == {}
 
 

@@ -179,8 +179,9 @@ def test_every_task_can_be_learnt(tmp_path: Path, task: Task) -> None:
     manifest = read_manifest(bundle)
     assert manifest.task == task.name
     assert manifest.training["task"] == {"name": task.name, "difficulty": 0.0}
-    assert 150 < manifest.rates[Channel.IMU] < 210
-    assert 10 < manifest.rates[Channel.CAMERA] < 40
+    for channel, low, high in ((Channel.IMU, 40, 1010), (Channel.CAMERA, 3, 46)):
+        slowest, fastest = manifest.rates[channel]
+        assert low < slowest <= fastest < high
     with pytest.raises(ConfigError, match="other settings"):
         train(tmp_path / "run", config, small_network()[0], SHORT, QUIET)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import importlib.resources
 import itertools
 import json
 import subprocess
@@ -436,24 +435,24 @@ def test_saving_through_a_link_replaces_what_it_points_to(whole: Path, tmp_path:
     assert {entry.name for entry in tmp_path.iterdir()} == {"model", "link"}
 
 
-# Bundles of format 1, which knew camera and IMU only: the shipped one
+# Bundles of format 1, which knew camera and IMU only: the first that was shipped
 
-SHIPPED = Path(str(importlib.resources.files("liquid_nav_models") / "target"))
+FORMAT_1 = Path(__file__).parent / "format_1"
 
 
 def test_a_bundle_of_format_1_is_what_it_was() -> None:
-    manifest = read_manifest(SHIPPED)
+    manifest = read_manifest(FORMAT_1)
     eye, sense = manifest.config.encoders
     assert (eye, sense) == (CameraEncoder(), ImuEncoder())
-    network, _ = load_network(SHIPPED)
-    native_form = safe_open(SHIPPED / "native.safetensors", framework="numpy")
-    assert json.loads((SHIPPED / "manifest.json").read_text())["format"].endswith("/1")
+    network, _ = load_network(FORMAT_1)
+    native_form = safe_open(FORMAT_1 / "native.safetensors", framework="numpy")
+    assert json.loads((FORMAT_1 / "manifest.json").read_text())["format"].endswith("/1")
     assert "imu_weight" in native_form.keys()  # noqa: SIM118
-    scripted, _ = load_policy(SHIPPED, runtime="torchscript")
+    scripted, _ = load_policy(FORMAT_1, runtime="torchscript")
     again = make_policy(manifest.config, network, native=False)
     assert hasattr(scripted.runtime.network, "on_camera")
     assert flown(scripted) == flown(again)
-    natively, _ = load_policy(SHIPPED)
+    natively, _ = load_policy(FORMAT_1)
     np.testing.assert_allclose(flown(natively), flown(scripted), atol=1e-5)
 
 
@@ -461,10 +460,10 @@ def test_a_bundle_of_format_1_is_what_it_was() -> None:
 def test_a_bundle_of_format_1_flies_natively_from_its_file_and_from_its_script(
     tmp_path: Path,
 ) -> None:
-    natively, manifest = load_policy(SHIPPED, runtime="native")
-    folded, _ = load_policy(SHIPPED, runtime="folded")
+    natively, manifest = load_policy(FORMAT_1, runtime="native")
+    folded, _ = load_policy(FORMAT_1, runtime="folded")
     assert flown(natively) == flown(folded)
-    network, _ = load_network(SHIPPED)
+    network, _ = load_network(FORMAT_1)
     save_bundle(tmp_path / "model", network, manifest)
     assert flown(load_policy(tmp_path / "model", runtime="native")[0]) == flown(natively)
 

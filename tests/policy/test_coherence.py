@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_nav.events import SECOND, ImuSample
-from liquid_nav.onboard import PolicyConfig
+from liquid_nav.onboard import PolicyConfig, load_policy
 from liquid_nav.onboard.policy import Policy
 from liquid_nav.policy import PolicyNetwork, load_network, make_policy
 from support import frame
 
-SHIPPED = Path(str(importlib.resources.files("liquid_nav_models") / "target"))
+MODELS = Path(str(importlib.resources.files("liquid_nav_models")))
+DIRECT = Path(__file__).parent / "format_1"
+"""A policy whose head reads the IMU."""
 PERIOD = SECOND // 200
 FREQUENCIES = (83.0, 110.0, 150.0, 190.0, 240.0, 310.0, 395.0)
 GRAVITY = 9.80665
@@ -54,7 +56,7 @@ def change_per_second(policy: Policy, amplitude: float = 3.0) -> NDArray[np.floa
 def networks(trained: bool, **options: Any) -> tuple[PolicyNetwork, PolicyConfig, PolicyConfig]:
     """A network whose head reads every channel, its configuration, and the one without the IMU."""
     if trained:
-        network, manifest = load_network(SHIPPED)
+        network, manifest = load_network(DIRECT)
         every = manifest.config
     else:
         every = PolicyConfig(direct=("camera", "imu"), cell_options=options)
@@ -76,6 +78,12 @@ def test_vibration_moves_the_command_far_less_through_the_state(trained: bool) -
     after = change_per_second(with_weights(through_state, network))
     assert before.min() > 0.1
     assert (after * 5 < before).all()
+
+
+@pytest.mark.parametrize("task", ["target", "gates"])
+def test_vibration_hardly_moves_the_command_of_a_shipped_policy(task: str) -> None:
+    direct, shipped = (load_policy(path)[0] for path in (DIRECT, MODELS / task))
+    assert (change_per_second(shipped) * 3 < change_per_second(direct)).all()
 
 
 def test_a_longer_smallest_time_constant_quietens_the_command_further() -> None:

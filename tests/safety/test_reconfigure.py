@@ -56,7 +56,7 @@ def test_the_command_at_that_instant_is_of_the_old_settings_and_then_slews() -> 
     assert layer.command(3000 * MS, fast).vector == pytest.approx((0.5, 0.5, 0.5, 0.5))
     layer.reconfigure(SafetyConfig(), 3000 * MS, fast)
     assert layer.command(3000 * MS, fast).vector == pytest.approx((0.5, 0.5, 0.5, 0.5))
-    assert layer.command(3010 * MS, fast).vx == pytest.approx(0.62)
+    assert layer.command(3010 * MS, fast).vx == pytest.approx(0.54)
 
 
 def test_an_event_at_that_very_instant_does_not_jump() -> None:

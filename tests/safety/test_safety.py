@@ -66,7 +66,7 @@ def test_a_stale_channel_hovers_then_lands_then_recovers(channel: Channel, hover
     assert asked.reason == f"{channel.value}: stale for more than {hover:g} s"
     stream.fly(1.0, *others)
     assert stream.ask().vector == (0.0, 0.0, 0.0, 0.0)
-    stream.fly(1.0, *others)
+    stream.fly(1.1, *others)
     landing = stream.ask()
     assert landing.mode is Mode.LAND
     assert landing.vector == pytest.approx((0, 0, -0.5, 0))

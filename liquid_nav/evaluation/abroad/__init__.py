@@ -9,7 +9,7 @@ from liquid_nav.registry import Registry
 from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.tasks.base import Task
 
-__all__ = ["SIMULATORS", "BulletVehicle", "Simulator"]
+__all__ = ["NONE_INSTALLED", "SIMULATORS", "BulletVehicle", "Simulator"]
 
 
 class Simulator(Protocol):
@@ -38,3 +38,9 @@ class Simulator(Protocol):
 SIMULATORS: Registry[Simulator] = Registry("liquid_nav.simulators", "simulator")
 """Simulators by name. All come from entry points of the group ``liquid_nav.simulators``: two are
 under ``examples/``, each with an environment of its own."""
+
+NONE_INSTALLED = (
+    "no simulator is installed in this environment; install examples/simulator_pyflyt or "
+    "examples/simulator_gym_pybullet_drones, see docs/abroad.md"
+)
+"""What to say where `SIMULATORS` is empty."""

@@ -26,8 +26,14 @@ FAINTEST = 0.12
 NEAR = 1.3
 """Width of an opening over its distance from which on the pilot flies straight on, blind."""
 
-THROUGH = 0.9
-"""Seconds of blind flight through a gate."""
+LOST = 0.6
+"""The same, from which on it takes an opening that it loses for one that has become too near."""
+
+THROUGH = 1.1
+"""Time of blind flight times the last width of the opening over its distance, seconds."""
+
+SWEEP = 1.3
+"""How far to the left, and then to the right, it looks for the next gate, radians."""
 
 PATIENCE = 1.0
 """Seconds without sight of a gate after which the search begins."""
@@ -40,28 +46,35 @@ class GatesRule(Rule):
         """See `Rule.forget`."""
         self._paint: NDArray[np.float32] | None = None
         self._unseen = self._blind = 0.0
-        self._bearing = self._slope = 0.0
+        self._bearing = self._slope = self._width = 0.0
+        self._side = 1
 
     def see(self, image: NDArray[np.uint8], rays: NDArray[np.float64], elapsed: float) -> None:
         """Find the opening of the nearest gate, see `Rule.see`."""
         self._unseen += elapsed
         self._blind = max(self._blind - elapsed, 0.0)
-        box = opening(self._score(image))
-        if box is None or self._blind > 0:
+        if self._blind > 0:
             return
-        left, right, top, bottom = box
-        x, y, z = rays[top : bottom + 1, left : right + 1].reshape(-1, 3).mean(axis=0).tolist()
-        self._bearing = self.heading + math.atan2(y, x)
-        self._slope = z / math.hypot(x, y)
-        self._unseen = 0.0
-        if np.linalg.norm(rays[top, right] - rays[top, left]) > NEAR:
-            self._blind = THROUGH
+        box = opening(self._score(image))
+        width = 0.0
+        if box is not None:
+            left, right, top, bottom = box
+            width = float(np.linalg.norm(rays[top, right] - rays[top, left]))
+        if self._width > NEAR or (self._width > LOST and width < 0.7 * self._width):
+            self._blind, self._width = THROUGH / self._width, 0.0
+        elif box is not None:
+            x, y, z = rays[top : bottom + 1, left : right + 1].reshape(-1, 3).mean(axis=0).tolist()
+            self._bearing = self.heading + math.atan2(y, x)
+            self._slope = z / math.hypot(x, y)
+            self._unseen, self._width = 0.0, width
 
     def command(self) -> RawCommand:
         """Fly at the opening, or look for the next gate."""
+        bearing = self._bearing - self.heading
         if self._unseen > PATIENCE and self._blind == 0:
-            return (0.0, 0.0, 0.0, SEARCH_RATE)
-        bearing = math.remainder(self._bearing - self.heading, math.tau)
+            if abs(bearing) > SWEEP:
+                self._side = 1 if bearing > 0 else -1
+            return (0.0, 0.0, 0.0, self._side * SEARCH_RATE)
         speed = SPEED * max(math.cos(bearing), 0.0) ** 2
         slope = self._slope if self._blind == 0 else 0.0
         return (speed, 0.0, speed * slope, TURN_GAIN * bearing)
@@ -94,10 +107,10 @@ def opening(score: NDArray[np.float32]) -> tuple[int, int, int, int] | None:
     if min(score.shape) < 8:
         return None
     peak = float(np.partition(score.ravel(), -10)[-10])
-    frame: NDArray[Any] = (score > max(FAINTEST, 0.5 * peak)).astype(np.uint8)
+    paint = (score > max(FAINTEST, 0.5 * peak)).astype(np.uint8)
     # Twice as large, so that a gap of a pixel can be closed without closing the opening.
-    frame = cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    frame = cv2.morphologyEx(frame, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    large = cv2.resize(paint, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    frame = cv2.morphologyEx(large, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     rows, columns = frame.shape
     _, _, regions, _ = cv2.connectedComponentsWithStats(1 - frame, connectivity=4)
     best = None

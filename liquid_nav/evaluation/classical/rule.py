@@ -16,6 +16,11 @@ LEVELLING_TIME = 3.0
 """Time constant with which the accelerometer corrects the attitude of the gyroscope, seconds.
 Between changes of speed, which are shorter, the mean specific force points up."""
 
+BIAS_TIME, LARGEST_BIAS, HARDLY_TURNING = 5.0, 0.05, 0.3
+"""Time constant, seconds, and bound, rad/s, of the gyroscope's bias about the vertical, which is
+learned while the yaw rate asked for is below the third. An autopilot knows the bias of its own
+gyroscope, so that on average the vehicle turns as it was asked to."""
+
 LONGEST_STEP = 0.1
 """Longest gap between two samples over which the angular velocity is integrated, seconds."""
 
@@ -78,6 +83,7 @@ class Rule(Policy, ABC):
         """Begin a flight, see `Policy.initial`."""
         self.roll = self.pitch = self.heading = 0.0
         self._rates = (0.0, 0.0, 0.0)
+        self._asked = self._bias = 0.0
         self._levelled = False
         self._stamps: dict[Channel, int] = {}
         self.forget()
@@ -106,7 +112,9 @@ class Rule(Policy, ABC):
                 height, width, _ = image.shape
                 rays = self._rays(height, width, age / SECOND)
                 self.see(image, rays, elapsed)
-        return memory, self.command()
+        command = self.command()
+        self._asked = command[3]
+        return memory, command
 
     def query(self, memory: Memory, dt: int) -> RawCommand:
         """Give the command, which holds until the next event."""
@@ -137,7 +145,11 @@ class Rule(Policy, ABC):
             self.roll, self.pitch, self._levelled = level_roll, level_pitch, True
         c, s = math.cos(self.roll), math.sin(self.roll)
         turn = q * s + r * c
-        self._rates = p + turn * math.tan(self.pitch), q * c - r * s, turn / math.cos(self.pitch)
+        yaw_rate = turn / math.cos(self.pitch)
+        if abs(self._asked) < HARDLY_TURNING:
+            self._bias += dt / BIAS_TIME * (yaw_rate - self._asked - self._bias)
+            self._bias = min(max(self._bias, -LARGEST_BIAS), LARGEST_BIAS)
+        self._rates = p + turn * math.tan(self.pitch), q * c - r * s, yaw_rate - self._bias
         share = dt / LEVELLING_TIME
         self.roll += self._rates[0] * dt + share * math.remainder(level_roll - self.roll, math.tau)
         self.pitch += self._rates[1] * dt + share * (level_pitch - self.pitch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.evaluation.abroad import SIMULATORS
+from liquid_nav.evaluation.abroad import NONE_INSTALLED, SIMULATORS
 from liquid_nav.evaluation.abroad.scenes import GROUNDS, over_ground
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.evaluation.vehicle import SimulatedVehicle
@@ -19,11 +19,6 @@ from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.world import World
 
 logger = logging.getLogger(__name__)
-
-NONE_INSTALLED = (
-    "the suite abroad has nothing to fly: no simulator is installed in this environment. Install "
-    "examples/simulator_pyflyt or examples/simulator_gym_pybullet_drones, see docs/abroad.md"
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def abroad(base: WorldConfig) -> list[Cell]:
             for ground in GROUNDS
         ]
     if not cells:
-        logger.warning(NONE_INSTALLED)
+        logger.warning("the suite abroad has nothing to fly: %s", NONE_INSTALLED)
     return cells
 
 

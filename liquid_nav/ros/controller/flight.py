@@ -41,7 +41,8 @@ class Flight:
 
     Attributes:
         parameters: the parameters as they are now.
-        policy, trained_rates: the policy, and the rates of its channels in training, Hz.
+        policy, trained_rates: the policy, and the slowest and the fastest rate of each of its
+            channels in training, Hz.
         controller, backend, sensors: where events go, where commands go, where events come from.
         liquid_state, monitor, recorders: what is published, counted and recorded beside that.
 
@@ -49,7 +50,7 @@ class Flight:
 
     parameters: Parameters
     policy: Policy
-    trained_rates: Mapping[Channel, float]
+    trained_rates: Mapping[Channel, tuple[float, float]]
     controller: Controller
     backend: Backend
     sensors: Sensors

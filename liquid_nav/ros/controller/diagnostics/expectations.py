@@ -9,10 +9,6 @@ from liquid_nav.events import Channel
 from liquid_nav.onboard import Policy
 from liquid_nav.safety.layer import SafetyConfig, Staleness
 
-_SLOWEST, _FASTEST = 0.4, 3.0
-"""Rates relative to that of training beyond which a warning is given. The shipped policy flies as
-well with half of its frames, and twice as many IMU samples are common."""
-
 
 @dataclass(frozen=True)
 class Expectation:
@@ -23,7 +19,7 @@ class Expectation:
         needed: whether the vehicle does not fly without it.
         optional: whether the policy uses it where it comes, and flies without it.
         staleness: ages at which its silence is a failsafe; None if one measurement lasts for ever.
-        trained_rate: measurements per second in the training of the policy, or None if unknown.
+        trained_rates: slowest and fastest rate in the training of the policy, Hz; None if unknown.
 
     """
 
@@ -31,23 +27,25 @@ class Expectation:
     needed: bool = False
     optional: bool = False
     staleness: Staleness | None = None
-    trained_rate: float | None = None
+    trained_rates: tuple[float, float] | None = None
 
     def rate_fault(self, rate: float) -> str:
         """Return how far a rate in Hz is from that of training; empty if it is near to it."""
-        trained = self.trained_rate
-        if trained is None or _SLOWEST * trained <= rate <= _FASTEST * trained:
+        if self.trained_rates is None:
+            return ""
+        slowest, fastest = self.trained_rates
+        if slowest <= rate <= fastest:
             return ""
         return (
-            f"comes at {rate:.3g} Hz, but the policy was trained with {trained:.3g} Hz: set the "
-            "rate of the sensor, or train a policy with this one"
+            f"comes at {rate:.3g} Hz, but the policy was trained with {slowest:.3g} to "
+            f"{fastest:.3g} Hz: set the rate of the sensor, or train a policy with this one"
         )
 
 
 def expectations(
     policy: Policy,
     safety: SafetyConfig,
-    trained_rates: Mapping[Channel, float],
+    trained_rates: Mapping[Channel, tuple[float, float]],
     channels: Mapping[Channel, object],
     odometry_needed: bool,
 ) -> dict[Channel, Expectation]:
@@ -56,7 +54,7 @@ def expectations(
     Args:
         policy: the policy that flies.
         safety: settings of the safety layer now.
-        trained_rates: Hz by channel, see `Manifest.rates`.
+        trained_rates: slowest and fastest by channel, Hz, see `Manifest.rates`.
         channels: every channel that the controller takes in, except the operator's.
         odometry_needed: whether the back-end needs odometry.
 

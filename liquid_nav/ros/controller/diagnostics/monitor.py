@@ -109,8 +109,9 @@ class MessageCounts:
             "rejected": str(self.rejected),
             "last_rejection": self.last_rejection,
         }
-        if expected.trained_rate is not None:
-            values["trained_rate_hz"] = f"{expected.trained_rate:.1f}"
+        if expected.trained_rates is not None:
+            slowest, fastest = expected.trained_rates
+            values["trained_rates_hz"] = f"{slowest:.1f} to {fastest:.1f}"
         values["use"] = "needed" if expected.needed else "optional" if expected.optional else "none"
         quiet = "OK" if health.accepted else "nothing received yet; it is not needed"
         return Status(
