@@ -1,7 +1,6 @@
 """The classical pilot of the task `gates`: flies at the opening that looks the largest."""
 
 import math
-from typing import Any
 
 import cv2
 import numpy as np
