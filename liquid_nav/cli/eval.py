@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from liquid_nav.cli.choices import one_of, suite_names, task_names
+from liquid_nav.cli.cluster import OPTION, fleet_at
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations, made_directories
@@ -66,6 +67,9 @@ class Eval:
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each CPU)")
     ] = None
     """Number of processes that fly."""
+    cluster: Annotated[str | None, OPTION] = None
+    """Ray cluster that flies: its address; auto for the one that this machine is part of, or else a
+    new one on this machine; local for a new one in any case."""
 
     def run(self) -> int:
         """Fly, print the tables, write the files, and give the exit code.
@@ -109,8 +113,8 @@ class Eval:
             task, model, self.difficulty, speed, self.renderer, sorted(self.sensors)
         )
         workers = self.workers or os.cpu_count() or 1
-        with made_directories(out):
-            finished = run(study, settings, workers, self.pilots)
+        with fleet_at(self.cluster, workers) as fleet, made_directories(out):
+            finished = run(study, settings, workers, self.pilots, fleet)
         return 0 if finished else 130
 
     def _bundle(self) -> Path | None:

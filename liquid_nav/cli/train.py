@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from liquid_nav.cli.choices import cell_names, one_of, task_names
+from liquid_nav.cli.cluster import OPTION, fleet_at
 from liquid_nav.errors import ConfigError
 from liquid_nav.files import check_destinations
 from liquid_nav.learning.config import TrainingConfig
@@ -19,7 +20,7 @@ from liquid_nav.learning.quiet_import import import_pybullet
 from liquid_nav.learning.settings import read_settings
 
 if TYPE_CHECKING:
-    from liquid_nav.learning.cluster import RayFleet
+    from liquid_nav.learning.workers import Fleet
     from liquid_nav.onboard import PolicyConfig
 
 
@@ -80,10 +81,7 @@ class Train:
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: random weights)")
     ] = None
     """Model bundle whose weights training starts from."""
-    cluster: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="HOST:PORT|auto|local", help_behavior_hint="(default: this machine)"),
-    ] = None
+    cluster: Annotated[str | None, OPTION] = None
     """Ray cluster that flies: its address; auto for the one that this machine is part of, or else a
     new one on this machine; local for a new one in any case."""
     settings: Annotated[
@@ -148,13 +146,10 @@ class Train:
         )
         return 0
 
-    def _fleet(self) -> AbstractContextManager["RayFleet | None"]:
-        """Give the cluster that flies; None for processes of this machine."""
-        if self.cluster is None:
-            return nullcontext()
-        from liquid_nav.learning.cluster import RayFleet
-
-        return RayFleet(self.cluster, self.config.workers)
+    def _fleet(self) -> "AbstractContextManager[Fleet | None]":
+        """Give what flies; None where flights and optimisation take turns."""
+        alone = self.cluster is None and not self.config.workers
+        return nullcontext() if alone else fleet_at(self.cluster, self.config.workers)
 
     def _cell_options(self, policy: "PolicyConfig") -> dict[str, Any]:
         """Choose the options of the cell of a policy that has none yet."""

@@ -15,6 +15,7 @@ from rich.console import Console
 from learning.waiting import wait_for
 from liquid_nav.cli.main import main
 from liquid_nav.errors import BundleError, ConfigError
+from liquid_nav.evaluation.study.study import Study, cells_of
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.flights import Job
 from liquid_nav.learning.imitation import train
@@ -71,6 +72,18 @@ def test_flights_of_a_cluster_are_those_of_this_machine(tmp_path: Path, fleet: R
     assert {job.path for job in fleet.record(asked)} == {job.path for job in asked}
     for job in asked:
         here = job._replace(path=tmp_path / "here" / job.path.name)
+        here.fly()
+        assert here.path.read_bytes() == job.path.read_bytes()
+
+
+def test_a_study_is_flown_on_a_cluster_as_on_this_machine(tmp_path: Path, fleet: RayFleet) -> None:
+    world = replace(WorldConfig(task=TargetTask(time_limit=1.0)), renderer="raycast")
+    cells = cells_of(("nominal",), world)
+    study = Study(tmp_path / "there", None, cells, ["expert"], range(2), 1)
+    asked = study.missing()
+    assert len(list(fleet.record(asked))) == len(asked) > 2
+    for job in asked:
+        here = job.moved(tmp_path / "here" / job.path.relative_to(study.folder), None)
         here.fly()
         assert here.path.read_bytes() == job.path.read_bytes()
 

@@ -14,10 +14,16 @@ from liquid_nav.evaluation.study.summary import CellFigures, cell_figures, to_di
 from liquid_nav.evaluation.study.worst import worst_job
 from liquid_nav.files import RESULT, write_whole
 from liquid_nav.learning.progress import progress_bar
-from liquid_nav.learning.workers import record_all
+from liquid_nav.learning.workers import Fleet, LocalFleet
 
 
-def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, ...]) -> bool:
+def run(
+    study: Study,
+    settings: StudySettings,
+    workers: int,
+    pilots: tuple[str, ...],
+    fleet: Fleet | None = None,
+) -> bool:
     """Fly what is missing of a study, print its tables, and write `RESULT` and `PAGE`.
 
     Ctrl-C ends it early: tables and files then hold the flights that were finished.
@@ -25,8 +31,9 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
     Args:
         study: the study.
         settings: what its flights have in common.
-        workers: number of processes that fly.
+        workers: number of processes that record the worst flights, and fly the others.
         pilots: pilots that have rows in the tables; one that does not fly has dashes.
+        fleet: what flies the others in place of these processes.
 
     Returns:
         Whether all flights were flown.
@@ -38,7 +45,8 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
     """
     study.open(settings)
     console = Console(highlight=False, width=WIDTH)
-    finished = _fly(study.missing(), workers, "flights")
+    here = LocalFleet(workers)
+    finished = _fly(study.missing(), fleet or here, "flights")
     cells: list[CellFigures] = []
     for suite, conditions in study.suites.items():
         cells += (shown := [cell_figures(study, suite, cell) for cell in conditions])
@@ -51,7 +59,8 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
     }
     if finished:
         missing = [job for job in worst.values() if not job.path.exists()]
-        finished = _fly(missing, workers, "recordings")
+        # A recording is more than one file, and they are few.
+        finished = _fly(missing, here, "recordings")
     head = asdict(settings) | {
         "bundle": None if study.bundle is None else str(study.bundle),
         "seed": study.seeds[0],
@@ -70,13 +79,13 @@ def run(study: Study, settings: StudySettings, workers: int, pilots: tuple[str, 
     return finished
 
 
-def _fly(jobs: Sequence[FlightJob], workers: int, title: str) -> bool:
+def _fly(jobs: Sequence[FlightJob], fleet: Fleet, title: str) -> bool:
     """Fly, and show how it goes; tell whether all were flown, which Ctrl-C prevents."""
     if not jobs:
         return True
     try:
         with progress_bar(Console(stderr=True), title, len(jobs)) as step:
-            for job in record_all(jobs, workers):
+            for job in fleet.record(jobs):
                 step(job.cell.name)
     except KeyboardInterrupt:
         return False
