@@ -30,7 +30,7 @@ SMOOTHING = 0.08
 
 _ASIDE = np.radians(np.arange(-80.0, 81.0, 5.0))
 _FIRST_LEGS = np.array([0.2, 0.4, 0.6])  # of the horizon
-_TURN_COST = 1.0  # metres that a turn by a radian must gain where the horizon is `HORIZON`
+_TURN_COST = 1.0  # metres that a turn by a radian must gain at the usual speeds
 
 
 class Blocking(NamedTuple):
@@ -136,7 +136,7 @@ def free_course(
     # Where no path leads on, the leg that is free for longest.
     gained = np.maximum(gained, first * ways[0] - horizon)
     turn = np.abs((_ASIDE - moving + math.pi) % (2 * math.pi) - math.pi)
-    cost = _TURN_COST * horizon / HORIZON * (turn + 0.5 * np.abs(_ASIDE))
+    cost = _TURN_COST * (horizon / HORIZON) ** 2 * (turn + 0.5 * np.abs(_ASIDE))
     best = int(np.argmax(gained - cost))
     return direct + float(_ASIDE[best]), float(first[best])
 
@@ -160,8 +160,15 @@ class Wayfinder:
         world, horizon = self._world, self._horizon
         if world.time >= self._planned + PLAN_PERIOD:
             obstacles = blocking(world, self._margin, LEAD + SMOOTHING, horizon)
-            velocity = world.state.linear_velocity
-            self._plan = free_course(obstacles, direct, velocity, horizon)
+            heading = world.state.linear_velocity
+            if self._course is not None:
+                # What it has begun counts as much as how the vehicle, which lags behind, moves, and
+                # more at speed: otherwise it may waver between two sides of a trunk until it meets
+                # it.
+                way, pace = self._course[0], max(math.hypot(*heading[:2].tolist()), 1.0)
+                pace *= (horizon / HORIZON) ** 2
+                heading = heading + pace * np.array([math.cos(way), math.sin(way), 0.0])
+            self._plan = free_course(obstacles, direct, heading, horizon)
             self._planned = world.time
         way, room = self._course or self._plan
         share = 1 - math.exp((self._time - world.time) / SECOND / SMOOTHING)
