@@ -116,6 +116,9 @@ class Ros1File:
     def _walk(self, data: _Buffer, at: int, what: str) -> Iterator[_Message]:
         """Yield connection, time in ns and content of all messages from byte `at` on."""
         name, size = self._path.name, len(data)
+        # In the compressed bytes of a cut chunk stands now and then a whole message that could not
+        # be compressed, and has been read already.
+        compressed = False
         while at < size:
             head = _head(data, at)
             if head is None:
@@ -133,6 +136,7 @@ class Ros1File:
                 # It is cut, or was not closed: its end is not known.
                 self._damage.note(f"{name}: the chunk at byte {at} was not closed, or is cut")
                 at = yield from self._open_chunk(fields, data, start, size)
+                compressed = fields.get(b"compression", b"none") != b"none"
                 continue
             if end > size:
                 self._damage.note(f"{name}: {what} ends in a record at byte {at}: cut or broken")
@@ -140,8 +144,9 @@ class Ros1File:
                 continue
             try:
                 if operation == _CHUNK:
+                    compressed = False
                     yield from self._in_chunk(fields, data[start:end], at)
-                elif self._is_copy and operation == _INDEX:
+                elif (compressed and operation == _MESSAGE) or (self._is_copy and operation == _INDEX):
                     pass
                 elif operation == _MESSAGE:
                     seconds, fraction = _TWO.unpack(fields[b"time"])

@@ -34,7 +34,7 @@ class Transformer(RecurrentCell):
 
     Raises:
         ConfigError: if a size is below 1, `heads` does not divide `units`, or the periods are not
-            0 < shortest < longest < inf.
+            1e-9 <= shortest < longest <= 1e9.
     """
 
     frequencies: Tensor
@@ -55,8 +55,11 @@ class Transformer(RecurrentCell):
         check_numbers(shortest=shortest, longest=longest)
         if units % heads:
             raise ConfigError(f"heads must divide units, got {heads} and {units}")
-        if not 0.0 < shortest < longest < math.inf:
-            raise ConfigError(f"need 0 < shortest < longest < inf, got {shortest} and {longest}")
+        # Beyond these bounds a wave or its phase overflows single precision.
+        if not 1e-9 <= shortest < longest <= 1e9:
+            raise ConfigError(
+                f"need 1e-9 <= shortest < longest <= 1e9 s, got {shortest} and {longest}"
+            )
         self.window = window
         waves = max(1, units // 2)
         frequencies = torch.logspace(-math.log10(longest), -math.log10(shortest), waves)

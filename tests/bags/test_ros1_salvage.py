@@ -108,7 +108,9 @@ def test_a_cut_chunk_gives_its_messages_before_the_cut(
     (tmp_path / "cut.bag").write_bytes(data[: size + stored * 9 // 10])
     messages, damage = read(tmp_path / "cut.bag")
     assert kept * len(complete) < len(messages) < len(complete)
-    assert contents(messages) == complete[: len(messages)]
+    # The bag holds them in the order in which they were written, which is not quite that of time.
+    written = [(topic, time) for topic, _, time, _ in long[: len(messages)]]
+    assert sorted(contents(messages)) == sorted(written)
     assert any("was not closed, or is cut" in note for note in damage.notes)
 
 

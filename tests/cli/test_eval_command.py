@@ -85,6 +85,8 @@ def test_ctrl_c_keeps_what_was_flown(model: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # The tests themselves may run in the background of a shell, which ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 240
     while not list(Path("study").glob("flights/*/policy/*.json")):

@@ -86,7 +86,7 @@ def test_the_target_stands_out_at_ten_metres(family: str) -> None:
     client = pybullet.connect(pybullet.DIRECT)
     for seed in range(25):
         scene, target = draw(seed, family)
-        pybullet.resetSimulation(client)
+        pybullet.resetSimulation(physicsClientId=client)
         body = add_scene(client, scene).target
         way = target.position - scene.start_position
         eye = target.position - 10 * way / np.linalg.norm(way)
