@@ -146,7 +146,9 @@ class Ros1File:
                 if operation == _CHUNK:
                     compressed = False
                     yield from self._in_chunk(fields, data[start:end], at)
-                elif (compressed and operation == _MESSAGE) or (self._is_copy and operation == _INDEX):
+                elif (operation == _MESSAGE and compressed) or (
+                    operation == _INDEX and self._is_copy
+                ):
                     pass
                 elif operation == _MESSAGE:
                     seconds, fraction = _TWO.unpack(fields[b"time"])
