@@ -10,7 +10,8 @@ from rich.console import Console
 
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import CameraFrame, Channel
+from liquid_nav.events import SECOND, CameraFrame, Channel
+from liquid_nav.learning import rollout
 from liquid_nav.learning.config import TrainingConfig
 from liquid_nav.learning.episodes import EpisodeError
 from liquid_nav.learning.experts.target import SEARCH_YAW_RATE, TargetExpert
@@ -96,6 +97,15 @@ def test_labels_stay_clean_while_bursts_push(world: World) -> None:
     # A burst adds to what is flown, never to the label: labels do not jump with it.
     jumps = np.abs(np.diff(pushed.label[pushed.seen], axis=0)).max(axis=0)
     assert np.all(jumps < (0.5, 0.5, 0.3, 0.6))
+
+
+def test_a_flight_of_training_ends_as_a_timeout_when_it_takes_too_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "LONGEST", SECOND)
+    cut = record(world, 7, None, Bursts(rate=0.0, rng=np.random.default_rng(0)))
+    assert str(cut.outcome) == "timeout"
+    assert 0.9 < cut.dt.sum() <= 1.0
 
 
 def test_sight_is_where_the_target_appears(world: World) -> None:
