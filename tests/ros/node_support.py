@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from array import array
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,9 @@ def bring_up(ros: Spinner, world: Any, node: str = "liquid_nav_node") -> None:
     """Configure and activate a node of another process by its lifecycle services.
 
     A response is lost when the server has not yet discovered the client's reader, although the
-    client has discovered the server. So the state is requested again until it is active.
+    client has discovered the server; and a node that was killed is discovered until its lease
+    ends, so that a request may go to it alone. So the state is requested again until it is active,
+    for a minute at most: how many requests that takes depends on how soon the process starts.
     """
     asked = world.create_client(GetState, f"{node}/get_state")
     change = world.create_client(ChangeState, f"{node}/change_state")
@@ -280,7 +283,8 @@ def bring_up(ros: Spinner, world: Any, node: str = "liquid_nav_node") -> None:
         State.PRIMARY_STATE_UNCONFIGURED: Transition.TRANSITION_CONFIGURE,
         State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_ACTIVATE,
     }
-    for _ in range(20):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         state = _answer(ros, asked, GetState.Request())
         if state is not None and state.current_state.id == State.PRIMARY_STATE_ACTIVE:
             return
@@ -291,8 +295,8 @@ def bring_up(ros: Spinner, world: Any, node: str = "liquid_nav_node") -> None:
 
 
 def _answer(ros: Spinner, client: Any, request: Any) -> Any:
-    """Response of a service, or None if none arrives in time."""
+    """Response of a service, or None if none arrives within a second."""
     future = client.call_async(request)
-    ticks = itertools.count()
-    ros.until(lambda: future.done() or next(ticks) > 150, 60, "a response or the last try")
+    last = time.monotonic() + 1
+    ros.until(lambda: future.done() or time.monotonic() > last, 60, "a response or the last try")
     return future.result() if future.done() else None
