@@ -20,7 +20,7 @@ from liquid_nav.learning.quiet_import import import_pybullet
 from liquid_nav.learning.settings import read_settings
 
 if TYPE_CHECKING:
-    from liquid_nav.learning.workers import Fleet
+    from liquid_nav.learning.flying.workers import Fleet
     from liquid_nav.onboard import PolicyConfig
 
 

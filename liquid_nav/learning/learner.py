@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.episodes import Episode
+from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.losses import command_loss, sight_loss
+from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.learning.log import RoundLog
-from liquid_nav.learning.losses import command_loss, sight_loss
-from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import PolicyConfig
 from liquid_nav.policy import PolicyNetwork
 

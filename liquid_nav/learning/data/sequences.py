@@ -11,8 +11,8 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
-from liquid_nav.learning.episodes import Episode
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav.policy import PolicyNetwork
 
