@@ -89,6 +89,7 @@ def train(
         difficulty=world.task.difficulty,
         speed=world.task.speed,
         channels=tuple(encoder.name for encoder in policy.encoders),
+        optional=tuple(e.name for e in policy.encoders if e.channel in policy.optional),
         cell=policy.cell,
         units=policy.units,
         cell_options=policy.cell_options,
