@@ -11,9 +11,9 @@ from liquid_nav.bags.bag import Recording
 from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, Channel, ImuSample
-from liquid_nav.learning.episodes import EpisodeBuilder
-from liquid_nav.learning.losses import command_loss
-from liquid_nav.learning.sequences import PieceStream, unroll
+from liquid_nav.learning.data.episodes import EpisodeBuilder
+from liquid_nav.learning.data.losses import command_loss
+from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.onboard import Manifest, PolicyConfig, load_policy, native
 from liquid_nav.policy import PolicyNetwork, make_policy, save_bundle
 from liquid_nav.recording.recorder import FlightRecorder

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.evaluation.suites.wind import turbulent
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 
 

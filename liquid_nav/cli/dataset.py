@@ -68,7 +68,7 @@ class FromBag:
             raise ConfigError("give --model or --channels, not both: a model has its channels")
         check_destinations(self.out, None)
 
-        from liquid_nav.learning.from_bag import Pieces, convert_all
+        from liquid_nav.learning.data.from_bag import Pieces, convert_all
         from liquid_nav.onboard import PolicyConfig, load_policy
         from liquid_nav.replay.topics import Topics
 

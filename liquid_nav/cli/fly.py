@@ -137,7 +137,7 @@ class Fly:
 
         import_pybullet()
 
-        from liquid_nav.learning.sensing import fitted
+        from liquid_nav.learning.flying.sensing import fitted
         from liquid_nav_sim.air.wind import WindModel
         from liquid_nav_sim.config import WorldConfig, fit
         from liquid_nav_sim.tasks.registry import make_task

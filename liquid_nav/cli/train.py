@@ -20,7 +20,7 @@ from liquid_nav.learning.quiet_import import import_pybullet
 from liquid_nav.learning.settings import read_settings
 
 if TYPE_CHECKING:
-    from liquid_nav.learning.workers import Fleet
+    from liquid_nav.learning.flying.workers import Fleet
     from liquid_nav.onboard import PolicyConfig
 
 
@@ -67,6 +67,10 @@ class Train:
         tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: camera imu)"),
     ] = ()
     """What the policy reads: camera, imu, goal, range, odometry, or encoders of packages."""
+    optional: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: none)")
+    ] = ()
+    """What the policy reads where it comes, and flies without where it does not."""
     cell: Annotated[str | None, one_of(cell_names, default=_default_cell)] = None
     """The recurrent cell of the network."""
     units: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_default_units)] = (
@@ -112,9 +116,13 @@ class Train:
             policy, speed = begun.config, self.speed or begun.speed
         if self.start is None or speed != begun.speed:
             policy = replace(policy, limits=CommandLimits().scaled(speed))
-        if self.channels and self.channels != tuple(each.name for each in policy.encoders):
-            encoders = PolicyConfig.of_channels(self.channels).encoders
-            policy = replace(policy, encoders=encoders, direct=None)
+        present = tuple(each.name for each in policy.encoders)
+        names = self.channels or present
+        names += tuple(name for name in self.optional if name not in names)
+        if names != present or self.optional:
+            encoders = PolicyConfig.of_channels(names).encoders
+            optional = tuple(each.channel for each in encoders if each.name in self.optional)
+            policy = replace(policy, encoders=encoders, direct=None, optional=optional)
         policy = replace(
             policy,
             cell=policy.cell if self.cell is None else self.cell,

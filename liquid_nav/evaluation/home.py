@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from liquid_nav.command import Command
 from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, Channel, Event
-from liquid_nav.learning.sensing import events
+from liquid_nav.learning.flying.sensing import events
 from liquid_nav.onboard import PolicyCamera
 from liquid_nav.vehicle import Equipment
 from liquid_nav_sim.sensors.camera import CameraParameters

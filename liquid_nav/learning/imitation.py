@@ -26,15 +26,15 @@ from rich.console import Console
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
-from liquid_nav.learning.episodes import Episode, EpisodeError, load_folder, rates
-from liquid_nav.learning.flights import Job
+from liquid_nav.learning.data.episodes import Episode, EpisodeError, load_folder, rates
+from liquid_nav.learning.flying.flights import Job
+from liquid_nav.learning.flying.workers import Fleet, Flights, LocalFleet
 from liquid_nav.learning.learner import Learner
 from liquid_nav.learning.log import RoundLog
 from liquid_nav.learning.progress import progress_bar
 from liquid_nav.learning.runs import Run, locked
 from liquid_nav.learning.settings import RunSettings
 from liquid_nav.learning.validation import Score, Validation
-from liquid_nav.learning.workers import Fleet, Flights, LocalFleet
 from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network
@@ -62,7 +62,7 @@ def train(
             default is the task `target`.
         console: where progress is shown.
         recorded: folder of further episodes that every round learns from, see
-            `liquid_nav.learning.from_bag`.
+            `liquid_nav.learning.data.from_bag`.
         start: model bundle whose weights training starts from; by default they are random.
         fleet: what flies; by default `workers` processes of this machine, see `TrainingConfig`.
 
@@ -89,6 +89,7 @@ def train(
         difficulty=world.task.difficulty,
         speed=world.task.speed,
         channels=tuple(encoder.name for encoder in policy.encoders),
+        optional=tuple(e.name for e in policy.encoders if e.channel in policy.optional),
         cell=policy.cell,
         units=policy.units,
         cell_options=policy.cell_options,

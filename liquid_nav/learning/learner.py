@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.episodes import Episode
+from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.losses import command_loss, sight_loss
+from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.learning.log import RoundLog
-from liquid_nav.learning.losses import command_loss, sight_loss
-from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import PolicyConfig
 from liquid_nav.policy import PolicyNetwork
 
@@ -47,7 +47,7 @@ class Learner:
     def __init__(
         self, network: PolicyNetwork, policy: PolicyConfig, config: TrainingConfig
     ) -> None:
-        self._config, self._encoders = config, policy.encoders
+        self._config, self._architecture = config, policy
         self.device = _device(config.device)
         self._network = network.train().to(self.device)
         # In bfloat16 the convolutions take half the time.
@@ -87,7 +87,12 @@ class Learner:
         """
         config, network = self._config, self._network
         stream = PieceStream(
-            episodes, config.lanes, config.length, self._rng, encoders=self._encoders
+            episodes,
+            config.lanes,
+            config.length,
+            self._rng,
+            encoders=self._architecture.encoders,
+            optional=self._architecture.optional,
         )
         state, latch = network.initial(config.lanes)
         running = 0.0

@@ -26,6 +26,7 @@ class RunSettings:
         difficulty: how hard the flights are, from 0 to 1.
         speed: how fast to fly, as a multiple of the usual speeds.
         channels: names of the encoders, in the order of the latch.
+        optional: names of those whose channels the policy flies without.
         cell: name of the recurrent cell.
         units: number of its neurons.
         cell_options: further arguments of the cell.
@@ -41,6 +42,7 @@ class RunSettings:
     channels: tuple[str, ...]
     cell: str
     units: int
+    optional: tuple[str, ...] = ()
     cell_options: Mapping[str, Any] = field(default_factory=dict)
     start: Path | None = None
     recorded: Path | None = None
@@ -92,11 +94,12 @@ def read_settings(path: Path) -> dict[str, Any]:
         kind, words = _KINDS[name]
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(f"{what}: {name} must be {words}, got {value!r:.120}")
-    channels = table.get("channels", [])
-    if not all(isinstance(name, str) for name in channels):
-        raise ConfigError(f"{what}: channels must be names of encoders, got {channels!r:.120}")
-    if "channels" in table:
-        table["channels"] = tuple(channels)
+    for key in ("channels", "optional"):
+        names = table.get(key, [])
+        if not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"{what}: {key} must be names of encoders, got {names!r:.120}")
+        if key in table:
+            table[key] = tuple(names)
     for name in ("start", "recorded"):
         if name in table:
             table[name] = Path(table[name])
@@ -111,6 +114,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
     "difficulty": ((int, float), "a number"),
     "speed": ((int, float), "a number"),
     "channels": (list, "a list of names"),
+    "optional": (list, "a list of names"),
     "cell": (str, "the name of a cell"),
     "units": (int, "a whole number"),
     "cell_options": (dict, "a table"),

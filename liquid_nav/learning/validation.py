@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liquid_nav.learning.config import VALIDATION_SEEDS
-from liquid_nav.learning.episodes import EpisodeError
-from liquid_nav.learning.flights import Job
+from liquid_nav.learning.data.episodes import EpisodeError
+from liquid_nav.learning.flying.flights import Job
 from liquid_nav.learning.runs import Run
 from liquid_nav.onboard.encoders import Encoder
 from liquid_nav_sim.config import WorldConfig

@@ -23,7 +23,7 @@ from liquid_nav.evaluation.study.study import Study, StudySettings
 from liquid_nav.evaluation.study.summary import cell_figures, to_dict
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.events import SECOND
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav.onboard import Manifest
 from liquid_nav.policy import save_bundle
 from liquid_nav_sim.air.wind import WindModel

@@ -15,7 +15,7 @@ from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.evaluation.suites.vehicles import on_vehicle
 from liquid_nav.evaluation.suites.wind import turbulent
 from liquid_nav.events import Channel
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.air.wind import Wind
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.frames import CameraModel

@@ -16,11 +16,11 @@ from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
-from liquid_nav.learning.episodes import EpisodeBuilder, load_folder
+from liquid_nav.learning.data.episodes import EpisodeBuilder, load_folder
+from liquid_nav.learning.data.sequences import PieceStream, unroll
+from liquid_nav.learning.flying.rollout import Bursts, record
+from liquid_nav.learning.flying.sensing import fitted
 from liquid_nav.learning.imitation import TrainingConfig, train
-from liquid_nav.learning.rollout import Bursts, record
-from liquid_nav.learning.sensing import fitted
-from liquid_nav.learning.sequences import PieceStream, unroll
 from liquid_nav.onboard import Manifest, Policy, PolicyConfig, load_policy, native
 from liquid_nav.onboard.encoders import CameraEncoder, OdometryEncoder
 from liquid_nav.onboard.runtime import NativeRuntime, probe

@@ -11,7 +11,7 @@ from liquid_nav.evaluation.flight import fly
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.experts.avoidance import HORIZON, Blocking, free_course, push
 from liquid_nav.learning.experts.base import ExpertPilot, heading_frame, wrap
-from liquid_nav.learning.rollout import Bursts, record, sight
+from liquid_nav.learning.flying.rollout import Bursts, record, sight
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.sensors.timing import SensorTiming

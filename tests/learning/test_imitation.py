@@ -11,13 +11,13 @@ from rich.console import Console
 from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, CameraFrame, Channel
-from liquid_nav.learning import rollout
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.episodes import EpisodeError
+from liquid_nav.learning.data.episodes import EpisodeError
 from liquid_nav.learning.experts.target import SEARCH_YAW_RATE, TargetExpert
+from liquid_nav.learning.flying import rollout
+from liquid_nav.learning.flying.rollout import Bursts, record, sight
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.learner import Learner
-from liquid_nav.learning.rollout import Bursts, record, sight
 from liquid_nav.onboard import read_manifest
 from liquid_nav.policy import load_network
 from liquid_nav_sim.config import WorldConfig

@@ -21,7 +21,7 @@ from rich.console import Console
 from killed import Killed, killed_at
 from learning.killing import CONFIG, train_until
 from liquid_nav.errors import BundleError, ConfigError
-from liquid_nav.learning.episodes import Episode
+from liquid_nav.learning.data.episodes import Episode
 from liquid_nav.learning.imitation import train
 from liquid_nav.learning.runs import Run, locked
 from liquid_nav.onboard import Manifest

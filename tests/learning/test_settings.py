@@ -27,6 +27,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         channels=("camera", "imu"),
         cell="ltc",
         units=7,
+        optional=("imu",),
         cell_options={"wiring": {"kind": "ncp", "sizes": [3, 4]}, "tau_min": 0.05, "unset": None},
         start=Path("models/target"),
         training=training,
@@ -144,3 +145,15 @@ def test_the_settings_of_a_bundle_are_checked_as_the_rest_of_it(tmp_path: Path) 
     save_bundle(path, network, Manifest("target", config, {}, {}))
     assert not (path / "settings.toml").exists()
     read_manifest(path)
+
+
+def test_a_policy_with_optional_channels_is_trained_and_trained_again(tmp_path: Path) -> None:
+    """It flies without the range finder, and its settings say that it may."""
+    command = ["train", "target", "--channels", "imu", "--optional", "range", *FEW, *SMALL]
+    assert main([*command, "--out", str(tmp_path / "first")]) == 0
+    first = tmp_path / "first/model"
+    config = read_manifest(first).config
+    assert (config.optional, sorted(config.needed)) == (("range",), ["imu"])
+    again = ["train", "--settings", str(first / "settings.toml"), "--workers", "0"]
+    assert main([*again, "--out", str(tmp_path / "again")]) == 0
+    assert read_manifest(tmp_path / "again/model").config == config

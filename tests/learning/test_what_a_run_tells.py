@@ -16,10 +16,11 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.learning import flights, learner
+from liquid_nav.learning import learner
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.episodes import EpisodeError
-from liquid_nav.learning.flights import Job
+from liquid_nav.learning.data.episodes import EpisodeError
+from liquid_nav.learning.flying import flights
+from liquid_nav.learning.flying.flights import Job
 from liquid_nav.learning.imitation import train
 from liquid_nav.onboard import read_manifest
 from liquid_nav_sim.config import WorldConfig

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from liquid_nav.learning.sensing import fitted
+from liquid_nav.learning.flying.sensing import fitted
 from liquid_nav.onboard import Manifest, PolicyCamera
 from liquid_nav_sim.config import WorldConfig, fit
 from liquid_nav_sim.tasks.registry import make_task

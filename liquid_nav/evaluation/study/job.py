@@ -18,7 +18,7 @@ from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import CameraFrame, Event
 from liquid_nav.files import write_whole
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.streams import Streams
 from liquid_nav_sim.world import Outcome, World

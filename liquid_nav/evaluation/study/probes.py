@@ -14,7 +14,7 @@ from liquid_nav.evaluation.study.job import FlightJob, world_of
 from liquid_nav.evaluation.study.measures import CommandChange
 from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import SECOND, Event
-from liquid_nav.learning.sensing import events
+from liquid_nav.learning.flying.sensing import events
 from liquid_nav.rotations import yaw_of
 from liquid_nav_sim.air.wind import WindModel
 from liquid_nav_sim.faults.kinds import Fault

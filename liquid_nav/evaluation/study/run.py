@@ -13,8 +13,8 @@ from liquid_nav.evaluation.study.study import Study, StudySettings
 from liquid_nav.evaluation.study.summary import CellFigures, cell_figures, to_dict
 from liquid_nav.evaluation.study.worst import worst_job
 from liquid_nav.files import RESULT, write_whole
+from liquid_nav.learning.flying.workers import Fleet, LocalFleet
 from liquid_nav.learning.progress import progress_bar
-from liquid_nav.learning.workers import Fleet, LocalFleet
 
 
 def run(

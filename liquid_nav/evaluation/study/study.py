@@ -24,7 +24,7 @@ from liquid_nav.evaluation.study.probes import HeldSceneJob, StepJob
 from liquid_nav.evaluation.suites import SUITES
 from liquid_nav.evaluation.suites.cell import Cell
 from liquid_nav.files import write_whole
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 
 SETTINGS = "settings.json"

@@ -8,7 +8,7 @@ from typing import ClassVar
 from liquid_nav.evaluation.home import HomeVehicle
 from liquid_nav.evaluation.vehicle import SimulatedVehicle
 from liquid_nav.events import Channel
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.world import World
 

@@ -1,7 +1,7 @@
 """Suite of the camera's images: light, colour, noise, blur, compression and dirt."""
 
 from liquid_nav.evaluation.suites.cell import Cell
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.images import ImageChange
 from liquid_nav_sim.config import WorldConfig
 
 CHANGES = {

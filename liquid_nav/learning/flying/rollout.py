@@ -9,9 +9,9 @@ import numpy as np
 from liquid_nav.command import Command, CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.events import SECOND, CameraFrame
-from liquid_nav.learning.episodes import Episode, EpisodeBuilder
+from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
-from liquid_nav.learning.sensing import events
+from liquid_nav.learning.flying.sensing import events
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav_sim.sensors.frames import CameraModel, View

@@ -26,7 +26,7 @@ from ray.exceptions import RayError
 from liquid_nav import __version__
 from liquid_nav.errors import ConfigError, LiquidNavError
 from liquid_nav.files import write_whole
-from liquid_nav.learning.workers import ATTEMPTS, Job, JobType, WorkerError
+from liquid_nav.learning.flying.workers import ATTEMPTS, Job, JobType, WorkerError
 from liquid_nav.onboard import read_manifest
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class RayFleet:
         stop: threading.Event | None = None,
         beside: bool = False,
     ) -> Iterator[JobType]:
-        """Fly and save flights, see `liquid_nav.learning.workers.Fleet`."""
+        """Fly and save flights, see `liquid_nav.learning.flying.workers.Fleet`."""
         waiting, begun = deque(jobs), Counter[Path]()
         flying: dict[Any, JobType] = {}
         bundles = {

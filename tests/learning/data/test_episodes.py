@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
-from liquid_nav.learning import episodes
-from liquid_nav.learning.episodes import (
+from liquid_nav.learning.data import episodes
+from liquid_nav.learning.data.episodes import (
     Episode,
     EpisodeBuilder,
     EpisodeError,
     load_folder,
     rates,
 )
-from liquid_nav.learning.losses import command_loss, sight_loss
-from liquid_nav.learning.sequences import PieceStream, unroll
+from liquid_nav.learning.data.losses import command_loss, sight_loss
+from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.onboard import PolicyConfig
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from support import frame, sample, small_network

@@ -14,13 +14,13 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, Goal, ImuSample
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.data.from_bag import UNKNOWN_SIGHT, Pieces, convert
+from liquid_nav.learning.data.losses import sight_loss
 from liquid_nav.learning.experts.target import TargetExpert
-from liquid_nav.learning.from_bag import UNKNOWN_SIGHT, Pieces, convert
+from liquid_nav.learning.flying.sensing import events as simulated_events
+from liquid_nav.learning.flying.sensing import fitted
 from liquid_nav.learning.imitation import train
-from liquid_nav.learning.losses import sight_loss
-from liquid_nav.learning.sensing import events as simulated_events
-from liquid_nav.learning.sensing import fitted
 from liquid_nav.messages.fields import header, twist
 from liquid_nav.onboard import Manifest, PolicyCamera, PolicyConfig, RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, CameraEncoder, Encoder

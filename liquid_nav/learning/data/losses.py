@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from liquid_nav.learning.sequences import Batch
+from liquid_nav.learning.data.sequences import Batch
 
 
 def command_loss(commands: Tensor, batch: Batch) -> Tensor:

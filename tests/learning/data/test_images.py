@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liquid_nav.errors import ConfigError
-from liquid_nav.learning.images import Frames, ImageChange
+from liquid_nav.learning.data.images import Frames, ImageChange
 
 
 def frames(count: int = 3, seed: int = 0) -> Frames:

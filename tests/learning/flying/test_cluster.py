@@ -17,9 +17,9 @@ from liquid_nav.cli.main import main
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.evaluation.study.study import Study, cells_of
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.flights import Job
+from liquid_nav.learning.flying.flights import Job
+from liquid_nav.learning.flying.workers import Flights, WorkerError
 from liquid_nav.learning.imitation import train
-from liquid_nav.learning.workers import Flights, WorkerError
 from liquid_nav.onboard import Manifest
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav.policy import load_network, save_bundle
@@ -29,7 +29,7 @@ from support import small_network
 
 pytest.importorskip("ray", reason="ray is not installed: pip install liquid_nav[cluster]")
 
-from liquid_nav.learning.cluster import LOCAL, RayFleet, fly_remotely
+from liquid_nav.learning.flying.cluster import LOCAL, RayFleet, fly_remotely
 
 # Ray's own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_is_one_line_and_no_flight_is_lost(
     wait_for(flying)
     os.kill(flying()[0], signal.SIGKILL)
     assert len(list(flights)) == 4
-    ours = "liquid_nav.learning.cluster"
+    ours = "liquid_nav.learning.flying.cluster"
     (line,) = [record.getMessage() for record in caplog.records if record.name == ours]
     assert line.startswith("the flight of seed ")
     assert line.endswith("; it is flown again")

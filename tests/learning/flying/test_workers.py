@@ -12,10 +12,10 @@ import pytest
 
 from learning.waiting import wait_for
 from liquid_nav.errors import BundleError
-from liquid_nav.learning import workers
-from liquid_nav.learning.episodes import Episode
-from liquid_nav.learning.flights import Job
-from liquid_nav.learning.workers import Flights, LocalFleet, WorkerError, record_all
+from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.flying import workers
+from liquid_nav.learning.flying.flights import Job
+from liquid_nav.learning.flying.workers import Flights, LocalFleet, WorkerError, record_all
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from liquid_nav.learning.conditions import randomised
+from liquid_nav.learning.flying.conditions import randomised
 from liquid_nav_sim.config import WorldConfig
 
 READINGS = {

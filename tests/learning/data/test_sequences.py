@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from liquid_nav.events import CameraFrame, Channel, Event, ImuSample, RangeSample
-from liquid_nav.learning.episodes import Episode, EpisodeBuilder, EpisodeError
-from liquid_nav.learning.losses import command_loss, sight_loss
-from liquid_nav.learning.sequences import PieceStream, unroll
+from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder, EpisodeError
+from liquid_nav.learning.data.losses import command_loss, sight_loss
+from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.policy import make_policy
 from support import frame, sample, small_network
 

@@ -64,7 +64,7 @@ JobType = TypeVar("JobType", bound=Job)
 class Fleet(Protocol):
     """What flies many flights: processes of this machine, or a cluster of machines.
 
-    `LocalFleet` is one, and `liquid_nav.learning.cluster.RayFleet` another.
+    `LocalFleet` is one, and `liquid_nav.learning.flying.cluster.RayFleet` another.
     """
 
     @property

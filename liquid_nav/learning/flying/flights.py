@@ -12,9 +12,9 @@ import numpy as np
 from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.files import write_whole
-from liquid_nav.learning.conditions import randomised
-from liquid_nav.learning.rollout import Bursts, record
-from liquid_nav.learning.sensing import events, fitted
+from liquid_nav.learning.flying.conditions import randomised
+from liquid_nav.learning.flying.rollout import Bursts, record
+from liquid_nav.learning.flying.sensing import events, fitted
 from liquid_nav.onboard import load_policy
 from liquid_nav.onboard.encoders import Encoder
 from liquid_nav.safety.layer import SafetyConfig

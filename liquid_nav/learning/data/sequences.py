@@ -1,6 +1,6 @@
 """Event sequences through the network: batches of episode pieces, unrolled as flight would."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
-from liquid_nav.learning.episodes import Episode
-from liquid_nav.learning.images import ImageChange
+from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.images import ImageChange
+from liquid_nav.learning.data.silence import with_silences
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
 from liquid_nav.policy import PolicyNetwork
 
@@ -24,6 +25,8 @@ class Batch:
     Attributes:
         fresh: bool (B,), True where a new episode begins.
         valid: bool (B, K), False where the episode is already over.
+        present: bool (B, K), False where the features of an event are zeros: an optional channel
+            has expired.
         channel: int64 (B, K), index of the encoder that reads each event; -1 where not valid.
         dt, age: float32 (B, K), seconds.
         label: float32 (B, K, 4), m/s and rad/s.
@@ -34,6 +37,7 @@ class Batch:
 
     fresh: Tensor
     valid: Tensor
+    present: Tensor
     channel: Tensor
     dt: Tensor
     age: Tensor
@@ -72,6 +76,7 @@ def unroll(
         bfloat16 = fast and channel == Channel.CAMERA.value
         with torch.autocast(latch.device.type, torch.bfloat16, enabled=bfloat16):
             features = encoder(batch.measured[index], batch.age[own]).to(latch.dtype)
+        features = features * batch.present[own].unsqueeze(1)
         # Row of the newest measurement: that in the latch of before, or one of the piece.
         numbers = (own.flatten().cumsum(0) - 1).view(pieces, length)
         newest = torch.where(own, numbers, -1).cummax(1).values
@@ -91,6 +96,7 @@ class _Piece(NamedTuple):
 
     fresh: NDArray[Any]
     valid: NDArray[Any]
+    present: NDArray[Any]
     channel: NDArray[Any]
     dt: NDArray[Any]
     age: NDArray[Any]
@@ -112,6 +118,7 @@ class PieceStream:
         rng: order of episodes, mirroring and changes of the images.
         augment: mirror half of the episodes left to right, and change the images of each.
         encoders: of the network, in its order; events of other channels are left out.
+        optional: channels that fall silent in some of the flights, if `augment` is set, and expire.
 
     Raises:
         ConfigError: when there is no episode, or one does not hold a channel that the network
@@ -127,6 +134,7 @@ class PieceStream:
         rng: np.random.Generator,
         augment: bool = True,
         encoders: Sequence[Encoder] = CAMERA_AND_IMU,
+        optional: Collection[str] = (),
     ) -> None:
         if not episodes:
             raise ConfigError("there is no episode to learn from")
@@ -137,6 +145,7 @@ class PieceStream:
         self._rng = rng
         self._augment = augment
         self._encoders = encoders
+        self._optional = [encoder for encoder in encoders if encoder.channel in optional]
 
     def batches_per_epoch(self) -> int:
         """Give about how many batches one pass over the data makes."""
@@ -151,7 +160,11 @@ class PieceStream:
 
     def _lane(self) -> Iterator[_Piece]:
         while True:
-            episode = self._episodes[int(self._rng.integers(len(self._episodes)))]
+            episode, present = with_silences(
+                self._episodes[int(self._rng.integers(len(self._episodes)))],
+                self._optional,
+                self._rng if self._augment else None,
+            )
             mirrored = self._augment and self._rng.random() < 0.5
             change = ImageChange.drawn(self._rng).filter(self._rng)
             ids = {encoder.channel: index for index, encoder in enumerate(self._encoders)}
@@ -176,6 +189,7 @@ class PieceStream:
                 yield _Piece(
                     fresh=np.array(begin == 0),
                     valid=_padded(np.ones(len(label), bool), self._length),
+                    present=_padded(present[piece], self._length),
                     channel=_padded(channel[piece] + 1, self._length) - 1,
                     dt=_padded(episode.dt[piece], self._length),
                     age=_padded(episode.age[piece], self._length),
@@ -210,7 +224,10 @@ def _stack(pieces: Sequence[_Piece]) -> Batch:
         return torch.from_numpy(np.concatenate(rows))
 
     return Batch(
-        **{name: stacked(name) for name in ("fresh", "valid", "channel", "dt", "age", "label")},
+        **{
+            name: stacked(name)
+            for name in ("fresh", "valid", "present", "channel", "dt", "age", "label")
+        },
         measured=tuple(map(joined, zip(*(piece.measured for piece in pieces), strict=True))),
         sight=joined([piece.sight for piece in pieces]),
     )

@@ -1,0 +1,1 @@
+"""What policies learn from: episodes, on disk and as sequences for the network."""
