@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.episodes import SIGHT, Episode
 from liquid_nav.learning.data.losses import command_loss, sight_loss
 from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.learning.log import RoundLog
@@ -54,8 +54,8 @@ class Learner:
         self._fast = self.device.type == "cuda" or _has_bfloat16()
         self.policy = copy.deepcopy(network).cpu().eval()
         camera = policy.by_channel.get(Channel.CAMERA)
-        # Read off encoded frames, in training only: visibility, azimuth, elevation, inverse range.
-        head = nn.Identity() if camera is None else nn.Linear(camera.features, 4)
+        # Reads off encoded frames what they show, in training only.
+        head = nn.Identity() if camera is None else nn.Linear(camera.features, SIGHT)
         self._sight_head = head.to(self.device)
         self._optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self._rng = np.random.default_rng([config.seed, 1])

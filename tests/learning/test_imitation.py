@@ -122,7 +122,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
                 view = world.view(event)
-                visible, azimuth, elevation, inverse_range = sight(world, view)
+                visible, azimuth, elevation, inverse_range, *_ = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
                     image = event.image.astype(int)
