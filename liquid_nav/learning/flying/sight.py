@@ -79,5 +79,4 @@ def _free_space(
     places, start = np.stack((x, y))[:, there], eye[:2, None]
     free = free_distance(start, ways, places, radius[there], FARTHEST)
     nearest = free.reshape(SECTORS, _RAYS).min(axis=1)
-    inverse = 1.0 / np.maximum(nearest, NEAREST)
-    return np.where(nearest < FARTHEST, inverse, 0.0).tolist()
+    return [0.0 if d >= FARTHEST else 1.0 / max(d, NEAREST) for d in nearest.tolist()]
