@@ -101,7 +101,7 @@ def test_the_rates_of_the_channels_are_those_over_all_flights() -> None:
         now = index / 100
         builder.add(sample(now), (0.0,) * 4, True)
         if index % 10 == 0:
-            builder.add(frame(now), (0.0,) * 4, True, (0.0,) * 4)
+            builder.add(frame(now), (0.0,) * 4, True, (0.0,) * SIGHT)
     flight = builder.build("success")
     assert rates([flight, flight]) == {"camera": [10.5, 10.5], "imu": [100.5, 100.5]}
     assert rates([]) == {}

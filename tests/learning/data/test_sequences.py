@@ -56,7 +56,8 @@ def test_events_that_are_not_learned_from_take_no_time_away() -> None:
         for k, event in enumerate(log(1, 20)):
             if builder is mixed:
                 builder.add(RangeSample(event.stamp, event.arrival - k % 3, 1.0), label, True)
-            builder.add(event, label, True, label if isinstance(event, CameraFrame) else None)
+            sight = (0.0,) * SIGHT if isinstance(event, CameraFrame) else None
+            builder.add(event, label, True, sight)
     one, other = plain.build("success"), mixed.build("success")
     assert one.dt.tolist() == other.dt.tolist()
     assert len(one.dt) == 20
