@@ -192,7 +192,7 @@ class _Trainer:
                     config.last_steps if last else config.steps if number else config.first_steps
                 )
                 with progress_bar(self.console, f"round {number}: training", steps) as advance:
-                    loss = self.learner.train(self.episodes, steps, log, last, advance)
+                    loss = self.learner.train(self.episodes, steps, log, advance)
                 self._wait(f"round {number}: other flights", flights)
                 self._log_success(number, log)
         finally:

@@ -66,7 +66,6 @@ class Learner:
         episodes: Sequence[Episode],
         steps: int,
         log: RoundLog,
-        decay: bool = False,
         advance: Callable[[str], None] = lambda note: None,
     ) -> float:
         """Take optimiser steps.
@@ -75,7 +74,6 @@ class Learner:
             episodes: the flights to learn from.
             steps: number of steps.
             log: gets the losses.
-            decay: whether the learning rate falls to zero over these steps.
             advance: called after each step with a note on the loss.
 
         Returns:
@@ -97,9 +95,8 @@ class Learner:
         state, latch = network.initial(config.lanes)
         running = 0.0
         for index, batch in zip(range(steps), stream, strict=False):
-            rate = config.learning_rate
-            if decay:
-                rate *= 0.5 * (1 + math.cos(math.pi * index / steps))
+            done = min(self.steps / config.total_steps, 1.0)
+            rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
             batch = batch.to(self.device)
@@ -121,6 +118,7 @@ class Learner:
             log.add_scalar("loss/imitation", imitation.item(), self.steps)
             log.add_scalar("loss/sight", sight.item(), self.steps)
             log.add_scalar("gradient_norm", norm.item(), self.steps)
+            log.add_scalar("learning_rate", rate, self.steps)
             _check_finite(imitation, norm, self.steps)
             running += (imitation.item() - running) * max(0.02, 1 / (index + 1))
             advance(f"loss {running:.4f}")
