@@ -80,7 +80,7 @@ def test_vibration_moves_the_command_far_less_through_the_state(trained: bool) -
     assert (after * 5 < before).all()
 
 
-@pytest.mark.parametrize("task", ["target", "gates"])
+@pytest.mark.parametrize("task", ["target", "forest", "gates", "follow"])
 def test_vibration_hardly_moves_the_command_of_a_shipped_policy(task: str) -> None:
     direct, shipped = (load_policy(path)[0] for path in (DIRECT, MODELS / task))
     assert (change_per_second(shipped) * 3 < change_per_second(direct)).all()
