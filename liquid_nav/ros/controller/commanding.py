@@ -79,6 +79,12 @@ class CommandingNode(EndpointNode):
         with self._lock:
             if self._flight is not None and self._active and self._entered is not None:
                 self._send(self._flight, self._entered)
+                # Where cores are busy the timer of the heartbeat may wait, and this thread not.
+                self._send_heartbeat()
+
+    def _send_heartbeat(self) -> None:
+        """Tell the supervisor that the controller is alive, if it is time for that."""
+        raise NotImplementedError
 
     # What follows, down to `_fresh`, is called by one who holds the lock.
 

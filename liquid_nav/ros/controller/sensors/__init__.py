@@ -6,6 +6,7 @@ There is no synchroniser: each message becomes an event of its own.
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -257,11 +258,11 @@ class Sensors:
         counts, measured = self._monitor.counts[channel], not wanted.other_durability
         losses = counts.losses[topic] if measured else Losses()
         losses.start()
-        may_drop = measured and self._may_drop(channel)
+        may_drop, limit = measured and self._may_drop(channel), self._longest_wait()
 
         def take(message: Any, info: MessageInfo) -> None:
             losses.receive(info.number, subscription.get_publisher_count)
-            if may_drop and self._backlog.drops(info.received, info.newest):
+            if may_drop and self._backlog.drops(info.received, info.newest, limit):
                 counts.dropped += 1
             else:
                 self._on_message(channel, on_message, message)
@@ -291,6 +292,16 @@ class Sensors:
         """Whether a newer message of the channel makes up for an older one: not so for goals."""
         return channel is Channel.ODOMETRY or self._policy.staleness.get(channel) is not None
 
+    def _longest_wait(self) -> float:
+        """Seconds that a message may wait before a newer one of its channel acts in its place.
+
+        All channels wait for one thread: none may keep another one waiting until that is stale.
+        Half of the shortest age at which the vehicle hovers leaves time to handle what is newer.
+        """
+        policy, staleness = self._policy, self._parameters.safety.staleness
+        ages = [staleness.get(c) or policy.staleness.get(c) for c in policy.needed]
+        return min((each.hover / 2 for each in ages if each is not None), default=math.inf)
+
     def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
         start = time.monotonic()
         if not self._subscriptions:  # A message that was waiting when they were closed.
@@ -314,7 +325,9 @@ class Sensors:
         elif channel == Channel.IMU:
             counts.warnings = self._mounting.warnings
         self._enter(event, start)
-        if self._unanswered is None:
+        # Odometry alone changes no answer of a policy that does not read it: the next measurement
+        # or the timer sends a command that it turned, or that the geofence changed.
+        if self._unanswered is None and channel in self._policy.channels:
             self._unanswered = start
 
     def answer(self) -> None:
