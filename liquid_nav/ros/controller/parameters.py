@@ -47,6 +47,13 @@ _RELIABILITY = ("best_effort", "reliable")
 _TYPES = channel_types()
 
 
+def _channels_fault(names: str) -> str:
+    """Return what is wrong with channels separated by spaces; empty if nothing is."""
+    known = [channel.value for channel in _TYPES]
+    unknown = [name for name in names.split() if name not in known]
+    return f"names {unknown[0]!r}, must be of {', '.join(known)}" if unknown else ""
+
+
 _LIMITS = {
     "vx": "Largest forward speed, m/s.",
     "vy": "Largest sideways speed, m/s.",
@@ -106,6 +113,13 @@ SPECS = (
         "imu_from_tf",
         True,
         "Rotate the IMU by /tf_static, from its frame_id to body_frame; needs tf2_msgs.",
+    ),
+    Spec(
+        "arrival_stamps",
+        "",
+        "Channels, such as imu odometry, whose stamps are not of this computer's clock: they are "
+        "mapped onto it by their arrivals.",
+        fault=_channels_fault,
     ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
@@ -267,6 +281,11 @@ class Parameters:
         if channel == Channel.CAMERA:
             return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
         return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
+    @property
+    def arrival_stamps(self) -> frozenset[Channel]:
+        """Channels whose stamps are mapped onto our clock by their arrivals."""
+        return frozenset(Channel(name) for name in self.values["arrival_stamps"].split())
 
     @property
     def images(self) -> ImageOptions:

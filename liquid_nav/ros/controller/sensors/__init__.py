@@ -21,6 +21,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import CameraAdapter, CameraSource
 from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
+from liquid_nav.messages.stamps import ArrivalStamps, raw_stamp, shifted
 from liquid_nav.messages.transforms import ImuMounting
 from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
@@ -207,7 +208,7 @@ class Sensors:
             name, topic = self._parameters.topic(channel)
             if topic:
                 message_type = self._parameters.message_type(channel)
-                decode = self._decode_by(message_of(channel, message_type))
+                decode = self._decode_by(channel, message_of(channel, message_type))
                 found.append(self._sensor(name, channel, message_type, topic, decode))
             elif channel in needed:
                 raise ConfigError(
@@ -237,9 +238,19 @@ class Sensors:
             )
         return found
 
-    def _decode_by(self, kind: EventMessage) -> OnMessage:
+    def _decode_by(self, channel: Channel, kind: EventMessage) -> OnMessage:
         decode, setup = kind.decode, self._setup
-        return lambda message, now: decode(message, now, setup)
+        if channel not in self._parameters.arrival_stamps:
+            return lambda message, now: decode(message, now, setup)
+        stamps = ArrivalStamps()
+
+        def decode_by_arrival(message: Any, now: int) -> Event:
+            stamp = raw_stamp(message)
+            offset = 0 if stamp is None else stamps.offset(stamp, now)
+            # The decoder checks the stamp on the clock of its source.
+            return shifted(decode(message, now - offset, setup), offset)
+
+        return decode_by_arrival
 
     def _sensor(
         self,
