@@ -11,11 +11,13 @@ flight one of these happens:
     imu         the IMU stops
     stop        the operator calls the service
     supervisor  the supervisor gets SIGKILL, and the controller is alone
+    nothing     nothing happens, to compare with the line above
 
 For each the time from that instant to the first setpoint at rest, as p50, p99 and largest of the N
-instants, and the way of the vehicle within 1.5 s. For `supervisor`, after which the flight
-goes on, it is the longest time between two setpoints in the second that follows. For PX4 also the
-time after which its proof of life stays away, at which COM_OF_LOSS_T begins. A back-end whose
+instants, and the way of the vehicle within 1.5 s. For the last two, after which the flight goes on,
+it is the longest time between two setpoints in the second that follows. For PX4 also the time after
+which its proof of life stays away, at which COM_OF_LOSS_T begins; PX4 takes over after that, so
+that no setpoint at rest has to come later. A back-end whose
 messages are not installed is left out; those of PX4 and of the Crazyflie come from `liquid-nav
 messages build PATH --out DIR`, with DIR in PYTHONPATH.
 
@@ -42,9 +44,12 @@ from typing import Any
 
 import numpy as np
 
-CASES = ("kill", "stall", "camera", "imu", "stop", "supervisor")
-TIMEOUT = 20.0
+CASES = ("kill", "stall", "camera", "imu", "stop", "supervisor", "nothing")
+TIMEOUT = 10.0
 """s that a setpoint at rest is waited for; far beyond every limit."""
+
+LOSS_TIMEOUT = 1.0
+"""s, COM_OF_LOSS_T of PX4."""
 
 SPEED = 0.3
 """m/s that a setpoint must ask for, at least, before something happens."""
@@ -256,7 +261,7 @@ class Rig:
             self.vehicle.silent.add(case)
         elif case == "stop":
             self.vehicle.stop(True)
-        else:
+        elif case != "nothing":
             name = "supervisor" if case == "supervisor" else "controller"
             number = signal.SIGSTOP if case == "stall" else signal.SIGKILL
             self.processes[name].send_signal(number)
@@ -269,17 +274,18 @@ class Rig:
         vehicle = self.vehicle
         place, at = vehicle.position.copy(), time.monotonic()
         self.disturb(case)
-        if case == "supervisor":
+        if case in ("supervisor", "nothing"):
             vehicle.wait(1.0)
             times = [at, *(t for t, _ in vehicle.told if t > at), time.monotonic()]
             return {"time": max(b - a for a, b in itertools.pairwise(times))}
-        vehicle.until(lambda: any(t > at and at_rest(v) for t, v in vehicle.told[-50:]))
-        rests = [t for t, v in vehicle.told if t > at and at_rest(v)]
-        result = {"time": rests[0] - at if rests else math.inf}
+        vehicle.until(lambda: any(t > at and at_rest(v) for t, v in vehicle.told[-50:]), TIMEOUT)
+        rests = [t - at for t, v in vehicle.told if t > at and at_rest(v)]
         vehicle.wait(at + WAY_WINDOW - time.monotonic())
-        result["way"] = float(np.linalg.norm(vehicle.position - place))
+        result = {"way": float(np.linalg.norm(vehicle.position - place))}
         if self.backend == "px4" and case != "stop":
-            result["proof"] = max([at, *vehicle.proofs]) - at
+            result["proof"] = max([0.0, *(t - at for t in vehicle.proofs[-1:])])
+            rests.append(result["proof"] + LOSS_TIMEOUT)
+        result["time"] = min(rests, default=math.inf)
         return result
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from liquid_nav.ros.heartbeat import (
 )
 from liquid_nav.ros.parameters import (
     EXECUTOR,
+    PRIORITY,
     Spec,
     check_topics,
     declare,
@@ -71,6 +72,7 @@ _SPECS = (
     ),
     Spec("rate", 20.0, "Hz of the zero commands; a back-end may need more.", (2.0, 50.0)),
     EXECUTOR,
+    PRIORITY,
 )
 
 

@@ -249,7 +249,10 @@ class Backend(ABC):
         self._pose = pose
         sent = self._command(command, None if pose is None else heading_of(pose), fresh)
         if sent is not None and (fresh or not self.proof_needs_inference):
-            self._hold.prove(time.monotonic())
+            if self.engaged is False:  # Somebody else flies: no silence can lose the vehicle.
+                self._hold.release()
+            else:
+                self._hold.prove(time.monotonic())
         return sent
 
     def deactivate(self) -> None:

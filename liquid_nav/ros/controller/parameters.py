@@ -22,7 +22,7 @@ from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.ros.backends import Backend
-from liquid_nav.ros.parameters import EXECUTOR, Spec, name_or_empty_fault, plain
+from liquid_nav.ros.parameters import EXECUTOR, PRIORITY, Spec, name_or_empty_fault, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 IN_FLIGHT = (
@@ -37,7 +37,7 @@ IN_FLIGHT = (
 )
 """Parameters that may change while the node is configured, by the start of their names."""
 
-AT_START = ("autostart", "executor")
+AT_START = ("autostart", "executor", "priority")
 """Parameters that have no effect any more once the node runs."""
 
 _STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
@@ -147,6 +147,7 @@ SPECS = (
     Spec("black_box.pause", 30.0, "s between two files, at least.", (0.0, 3600.0)),
     Spec("flight_log", "", "Folder for an MCAP of each whole flight; empty for none."),
     EXECUTOR,
+    PRIORITY,
     Spec(
         "autostart",
         False,

@@ -100,6 +100,20 @@ def test_a_controller_that_is_started_again_knows_from_the_supervisor_that_it_lo
     assert (born.command(FORWARD, pose(), True) is None) is held
 
 
+def test_while_somebody_else_flies_no_silence_loses_the_vehicle(clock):
+    backend, _ = make("px4")
+    backend.command(FORWARD, pose(), True)
+    clock[0] += 0.1
+    backend._engaged, backend._engaged_at = False, clock[0]
+    backend.command(FORWARD, pose(), True)
+    clock[0] += 2
+    assert backend.command(FORWARD, pose(), True) == FORWARD
+    backend._engaged, backend._engaged_at = True, clock[0]
+    backend.command(FORWARD, pose(), True)
+    clock[0] += 2
+    assert backend.command(FORWARD, pose(), True) is None
+
+
 @pytest.mark.parametrize("age", ["", "nan", "young"])
 def test_a_handover_that_cannot_be_read_holds_nothing(clock, age):
     backend, _ = make("px4")
