@@ -284,7 +284,15 @@ class Rig:
         result = {"way": float(np.linalg.norm(vehicle.position - place))}
         if self.backend == "px4" and case != "stop":
             result["proof"] = max([0.0, *(t - at for t in vehicle.proofs[-1:])])
-            rests.append(result["proof"] + LOSS_TIMEOUT)
+        # A busy machine may keep us silent for so long that the autopilot takes over.
+        proofs = vehicle.proofs if self.backend == "px4" else [t for t, _ in vehicle.told]
+        if self.backend in ("px4", "mavros"):
+            taken = [b - at for b in proofs if b > at - LOSS_TIMEOUT]
+            rests += [
+                t + LOSS_TIMEOUT
+                for t, u in zip(taken, [*taken[1:], math.inf], strict=True)
+                if u - t > LOSS_TIMEOUT
+            ]
         result["time"] = min(rests, default=math.inf)
         return result
 

@@ -80,8 +80,10 @@ class LossHold:
             return
         if now - proved_at > self._limit:
             self._proved_at = -math.inf
-        elif self._proved_at is None or proved_at > self._proved_at > -math.inf:
-            self._proved_at = proved_at
+        elif proved_at == proved_at:  # False for NaN.
+            # The other process kept the vehicle meanwhile, however long this one stood still.
+            own = -math.inf if self._proved_at is None else self._proved_at
+            self._proved_at = max(own, proved_at)
 
 
 def landings_forestalled(name: str, timeout: float, staleness: Mapping[Channel, Staleness]) -> str:

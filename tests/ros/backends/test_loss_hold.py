@@ -114,6 +114,19 @@ def test_while_somebody_else_flies_no_silence_loses_the_vehicle(clock):
     assert backend.command(FORWARD, pose(), True) is None
 
 
+def test_a_controller_that_stood_still_while_its_supervisor_sent_setpoints_lost_nothing(clock):
+    controller, _ = make("mavros")
+    controller.command(FORWARD, pose(), True)
+    supervisor, _ = make("mavros")
+    supervisor.take_over({**controller.handover(), "silence": "0.3"})
+    for _ in range(60):
+        clock[0] += 0.05
+        assert supervisor.command(HOVER, None, False) == HOVER
+    assert controller.held
+    controller.take_over(supervisor.handover())
+    assert controller.command(FORWARD, pose(), True) == FORWARD
+
+
 @pytest.mark.parametrize("age", ["", "nan", "young"])
 def test_a_handover_that_cannot_be_read_holds_nothing(clock, age):
     backend, _ = make("px4")
