@@ -203,6 +203,15 @@ class Vehicle:
         self.stops.call_async(SetBool.Request(data=engaged))
 
 
+def takeover(proofs: list[float], at: float) -> float:
+    """Seconds from `at` until PX4 takes over, by the times of all proofs of life; or infinite."""
+    recent = [at, *(t for t in proofs if t > at), time.monotonic()]
+    for last, following in itertools.pairwise(recent):
+        if following - last > LOSS_TIMEOUT:
+            return last + LOSS_TIMEOUT - at
+    return math.inf
+
+
 def at_rest(velocity: Velocity) -> bool:
     """Whether a setpoint asks for no motion."""
     return all(abs(value) < 1e-6 for value in velocity)
@@ -284,15 +293,9 @@ class Rig:
         result = {"way": float(np.linalg.norm(vehicle.position - place))}
         if self.backend == "px4" and case != "stop":
             result["proof"] = max([0.0, *(t - at for t in vehicle.proofs[-1:])])
-        # A busy machine may keep us silent for so long that the autopilot takes over.
-        proofs = vehicle.proofs if self.backend == "px4" else [t for t, _ in vehicle.told]
         if self.backend in ("px4", "mavros"):
-            taken = [b - at for b in proofs if b > at - LOSS_TIMEOUT]
-            rests += [
-                t + LOSS_TIMEOUT
-                for t, u in zip(taken, [*taken[1:], math.inf], strict=True)
-                if u - t > LOSS_TIMEOUT
-            ]
+            # A busy machine may keep us silent for so long that the autopilot takes over.
+            rests.append(takeover(vehicle.proofs or [t for t, _ in vehicle.told], at))
         result["time"] = min(rests, default=math.inf)
         return result
 
