@@ -108,6 +108,13 @@ EXECUTOR = Spec(
     choices=("events", "single"),
 )
 
+PRIORITY = Spec(
+    "priority",
+    0,
+    "Nice value of the process: below 0 it comes before others, which needs the right to that.",
+    (-20, 19),
+)
+
 
 def check_all(specs: Iterable[Spec], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """Values of all `specs`: those given, and the defaults of the others.

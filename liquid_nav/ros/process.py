@@ -20,7 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from liquid_nav.errors import LiquidNavError
 from liquid_nav.ros.executables import MISCONFIGURED
-from liquid_nav.ros.parameters import first_line
+from liquid_nav.ros.parameters import PRIORITY, first_line
 
 _MISUSE = (
     LiquidNavError,
@@ -78,6 +78,8 @@ def run(make: Callable[[], Any]) -> NoReturn:
         # Not `os._exit`: what the node has made by now is closed by the interpreter alone.
         raise SystemExit(MISCONFIGURED) from None
     settle()
+    if node.has_parameter(PRIORITY.name):
+        set_priority(node.get_parameter(PRIORITY.name).value, node.get_logger().warning)
     executor = make_executor(node.get_parameter("executor").value)
     executor.add_node(node)
     while not ended and rclpy.ok():
@@ -128,6 +130,25 @@ def settle() -> None:
     opencv = sys.modules.get("cv2")
     if opencv is not None:
         opencv.setNumThreads(1)
+
+
+def set_priority(nice: int, log: Callable[[str], object]) -> None:
+    """Give all threads of this process a nice value; 0 leaves them as they are.
+
+    The middleware has threads of its own by now, and Linux keeps a nice value for each thread.
+
+    Args:
+        nice: from -20, before all others, to 19.
+        log: is told when the system does not allow that.
+
+    """
+    if nice == 0:
+        return
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            os.setpriority(os.PRIO_PROCESS, int(thread), nice)
+    except OSError as error:
+        log(f"priority {nice} is not set: {error.strerror}; it needs CAP_SYS_NICE, or LimitNICE")
 
 
 def forward_log() -> None:

@@ -20,6 +20,7 @@ from rclpy.node import Node
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.ros.backends import backend_specs, selected_backend
+from liquid_nav.ros.backends.loss import SILENCE
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.controller.diagnostics import ERROR, OK, TOPIC, WARN, Status, message
 from liquid_nav.ros.heartbeat import (
@@ -31,6 +32,7 @@ from liquid_nav.ros.heartbeat import (
 )
 from liquid_nav.ros.parameters import (
     EXECUTOR,
+    PRIORITY,
     Spec,
     check_topics,
     declare,
@@ -70,6 +72,7 @@ _SPECS = (
     ),
     Spec("rate", 20.0, "Hz of the zero commands; a back-end may need more.", (2.0, 50.0)),
     EXECUTOR,
+    PRIORITY,
 )
 
 
@@ -198,7 +201,8 @@ class SupervisorNode(Node):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(f"{dead.sender} is dead; {others} commands the vehicle")
             return
         self._dead, self._takeover = dead, {"since": time.time_ns()}
-        self._backend.take_over(dead.handover if dead.backend == self._backend.name else {})
+        held = dead.handover if dead.backend == self._backend.name else {}
+        self._backend.take_over({**held, SILENCE: repr(now - last)})
         self._command(dead)
         # Reported only after the command was sent.
         self._send_heartbeat()

@@ -1,6 +1,7 @@
 """The executables as a shell starts them: what keeps one from starting is said in one line."""
 
 import configparser
+import contextlib
 import os
 import shlex
 import signal
@@ -18,6 +19,7 @@ pytest.importorskip("rclpy")
 from rclpy.parameter import Parameter
 
 from liquid_nav.ros.heartbeat import HeartbeatReader
+from liquid_nav.ros.process import set_priority
 from liquid_nav.ros.supervisor import SupervisorNode
 
 ROOT = Path(__file__).parents[2]
@@ -241,3 +243,32 @@ def test_a_supervisor_refuses_changes_that_would_have_no_effect() -> None:
             (result,) = node.set_parameters([Parameter(name, value=value)])
             assert not result.successful
             assert result.reason == f"{name} is read only when the node starts"
+
+
+def test_the_priority_of_a_process_is_that_of_all_its_threads() -> None:
+    private_domain()
+    with Spinner() as ros, Process("supervisor", "-p", "priority:=3") as process:
+        threads = Path(f"/proc/{process.popen.pid}/task")
+
+        def nice_values() -> set[int]:
+            found = set()
+            for thread in threads.iterdir():
+                with contextlib.suppress(ProcessLookupError):  # It has just ended.
+                    found.add(os.getpriority(os.PRIO_PROCESS, int(thread.name)))
+            return found
+
+        ros.until(lambda: nice_values() == {3}, what="the nice value of all threads")
+
+
+def test_a_priority_that_the_system_refuses_is_said_and_the_node_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    said: list[str] = []
+    set_priority(-10, said.append)
+    assert said == [
+        "priority -10 is not set: Operation not permitted; it needs CAP_SYS_NICE, or LimitNICE"
+    ]

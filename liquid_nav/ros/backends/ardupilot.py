@@ -40,7 +40,8 @@ class ArdupilotBackend(Backend):
     """
 
     name = "ardupilot"
-    minimum_rate = 10.0  # ArduPilot stops after GUID_TIMEOUT, 3 s.
+    minimum_rate = 10.0
+    setpoint_timeout = 3.0  # GUID_TIMEOUT: it stops, and stays in Guided.
     options = (
         Spec("topic", "/ap/cmd_vel", "Topic of the velocity commands.", fault=name_fault),
         Spec(

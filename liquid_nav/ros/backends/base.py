@@ -6,20 +6,33 @@ last step before the autopilot, and checks what it is given once more.
 
 from __future__ import annotations
 
+import importlib.util
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from liquid_nav.command import Command, Mode
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import SECOND, Odometry
+from liquid_nav.events import SECOND, Channel, Odometry
 from liquid_nav.ros.backends.frames import Vector3, heading_frame_to_enu, heading_of
+from liquid_nav.ros.backends.loss import (
+    HOLD_AFTER_LOSS,
+    SETPOINT_TIMEOUT,
+    LossHold,
+    landings_forestalled,
+)
 from liquid_nav.ros.backends.messages import Fields, fill, message_class
 from liquid_nav.ros.parameters import Spec, check_all, first_line
+from liquid_nav.safety.freshness import Staleness
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+STATUS_TIMEOUT = 3.0
+"""s after which the mode of an autopilot is no longer known: it is repeated at 1 Hz or more."""
 
 LARGEST = 100.0
 """m/s and rad/s. Commands arrive here clipped far below; a larger one is a fault."""
@@ -47,6 +60,9 @@ class Backend(ABC):
     its last command, such as a height setpoint, is its `handover`, which travels with every
     heartbeat; the other one begins by `take_over` in place of `activate`.
 
+    An autopilot that takes the vehicle over when its companion is silent may give it back by
+    itself. A back-end with the option `HOLD_AFTER_LOSS` then sends nothing until `release`.
+
     `command` neither raises nor waits: what cannot be sent is refused, and `fault` says why.
 
     A subclass declares the class attributes, implements `_command`, and extends `configure`, where
@@ -63,6 +79,10 @@ class Backend(ABC):
         install_hint: what to do when that package is not installed.
         minimum_rate: Hz. The autopilot takes a longer silence as the loss of its companion, so
             that a node refuses to be configured for fewer commands than that.
+        parameters_note: what the user must check because the link cannot; empty for nothing.
+        setpoint_timeout: s of silence after which the autopilot acts by itself; None if unknown.
+        proof_needs_inference: whether the autopilot counts as silence what is sent without fresh
+            inference.
         needs_odometry: whether it turns velocities by odometry, and cannot send them without.
         starts_at_pose: whether `activate` should be given the pose of the vehicle if it is known.
         values: value of every option by name.
@@ -80,17 +100,26 @@ class Backend(ABC):
     message_package: ClassVar[str] = "geometry_msgs"
     install_hint: ClassVar[str] = "it comes with every ROS 2; with pip: ros-jazzy-geometry-msgs"
     minimum_rate: ClassVar[float]
+    proof_needs_inference: ClassVar[bool] = False
+    parameters_note: ClassVar[str] = ""
 
+    setpoint_timeout: float | None = None
     needs_odometry = False
     starts_at_pose = False
 
     def __init__(self, **options: Any) -> None:
         self.values = check_all(self.options, options, f"back-end {self.name}")
         self.active, self.fault = False, ""
+        self.setpoint_timeout = self.values.get(SETPOINT_TIMEOUT.name, self.setpoint_timeout)
+        holds = self.values.get(HOLD_AFTER_LOSS.name, False)
+        self._hold = LossHold(self.setpoint_timeout if holds else None)
         # Without such an option odometry of any age will do, as its heading is not used.
         self._pose_timeout = round(self.values.get(POSE_TIMEOUT.name, 0.0) * SECOND)
         self._pose: Odometry | None = None  # That of the last command, if it was fresh.
         self._node: Any = None
+        # Whether the autopilot follows setpoints by its last status, and when that came.
+        self._engaged, self._engaged_at = False, -math.inf
+        self._subscriptions: list[Any] = []
         self._publishers: dict[str, Any] = {}
         # One message per topic, filled anew: making one takes as long as sending it.
         self._messages: dict[str, Any] = {}
@@ -135,9 +164,45 @@ class Backend(ABC):
             raise ConfigError(f"back-end {self.name} must be configured before it is activated")
         self.active, self.fault = True, ""
 
+    @property
+    def engaged(self) -> bool | None:
+        """Whether the autopilot follows setpoints now; None if it does not say."""
+        if time.monotonic() - self._engaged_at > STATUS_TIMEOUT:
+            return None
+        return self._engaged
+
+    def release(self) -> None:
+        """Command the vehicle again after its loss to the autopilot: the operator wants it so."""
+        self._hold.release()
+
+    @property
+    def held(self) -> str:
+        """Why nothing is sent until `release`; empty when the vehicle was not lost."""
+        if not self._hold.lost(time.monotonic()):
+            return ""
+        return (
+            f"{self.name}: the autopilot took over after {self.setpoint_timeout:g} s without proof "
+            "of life; release by the service stop with data: false"
+        )
+
+    def parameter_warnings(self, now: int) -> list[str]:
+        """Which parameters of the autopilot do not fit, as far as it has told them; `now` in ns."""
+        return []
+
+    def timing_warning(self, staleness: Mapping[Channel, Staleness]) -> str:
+        """Say which of our landings the autopilot forestalls; empty if there is none.
+
+        Args:
+            staleness: of each channel that is needed.
+
+        """
+        if not self.proof_needs_inference or self.setpoint_timeout is None:
+            return ""
+        return landings_forestalled(self.name, self.setpoint_timeout, staleness)
+
     def handover(self) -> dict[str, str]:
         """What a back-end of the same name must hold that commands this vehicle next; by name."""
-        return {}
+        return self._hold.handover(time.monotonic())
 
     def take_over(self, values: Mapping[str, str]) -> None:
         """Begin to command a vehicle that another process commanded until now.
@@ -151,6 +216,7 @@ class Backend(ABC):
 
         """
         self.activate(None)
+        self._hold.take_over(values, time.monotonic())
 
     def command(self, command: Command, pose: Odometry | None, fresh: bool) -> Command | None:
         """Publish a command, or what is safe in its place.
@@ -170,7 +236,9 @@ class Backend(ABC):
         if not self.active:
             self.fault = "withheld: the back-end is not active"
             return None
-        self.fault = ""
+        self.fault = self.held
+        if self.fault:
+            return None
         if not all(abs(value) <= LARGEST for value in command.vector):  # False for NaN too.
             command = self._at_rest(command, "the command is not finite")
         if command.mode is Mode.NOMINAL and not fresh:
@@ -179,18 +247,28 @@ class Backend(ABC):
         if pose is not None and abs(command.stamp - pose.stamp) > self._pose_timeout:
             pose = None
         self._pose = pose
-        return self._command(command, None if pose is None else heading_of(pose), fresh)
+        sent = self._command(command, None if pose is None else heading_of(pose), fresh)
+        if sent is not None and (fresh or not self.proof_needs_inference):
+            if self.engaged is False:  # Somebody else flies: no silence can lose the vehicle.
+                self._hold.release()
+            else:
+                self._hold.prove(time.monotonic())
+        return sent
 
     def deactivate(self) -> None:
         """Command the vehicle no more."""
         self.active = False
+        self._hold.release()
 
     def close(self) -> None:
         """Destroy the publishers; again without effect."""
         self.deactivate()
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
         self._publishers.clear()
+        self._subscriptions.clear()
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -224,6 +302,26 @@ class Backend(ABC):
                 f"{first_line(error)}"
             ) from error
         self._messages[topic] = kind()
+
+    def _read_status(self, topic: str, message_type: str, engaged: Callable[[Any], bool]) -> None:
+        """Learn from a topic of the autopilot whether it follows setpoints.
+
+        Without the package of the message nothing is learnt. The name of a topic of PX4 has the
+        version of its message, where that has one.
+        """
+        if importlib.util.find_spec(message_type.partition("/")[0]) is None:
+            return
+        from rclpy.qos import qos_profile_sensor_data  # Only here: the rest runs without ROS.
+
+        def on_status(message: Any) -> None:
+            self._engaged, self._engaged_at = engaged(message), time.monotonic()
+
+        kind = message_class(message_type)
+        version = getattr(kind, "MESSAGE_VERSION", 0)
+        topic = f"{topic}_v{version}" if version else topic
+        self._subscriptions.append(
+            self._node.create_subscription(kind, topic, on_status, qos_profile_sensor_data)
+        )
 
     def _publish(self, topic: str, fields: Fields) -> None:
         """Send a message, always with the same fields for a topic; others are at their default."""

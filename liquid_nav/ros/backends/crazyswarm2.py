@@ -95,7 +95,8 @@ class Crazyswarm2Backend(Backend):
     install_hint = (
         "build it in your workspace from https://github.com/IMRCLab/crazyswarm2; it is not on PyPI"
     )
-    minimum_rate = 20.0  # The Crazyflie levels after 0.5 s, and the radio drops packets.
+    minimum_rate = 20.0  # The radio drops packets.
+    setpoint_timeout = 0.5  # The Crazyflie levels then.
     options = (
         Spec("robot", "cf1", "Name of the Crazyflie in crazyflies.yaml.", fault=name_fault),
         Spec(
@@ -155,7 +156,7 @@ class Crazyswarm2Backend(Backend):
 
     def handover(self) -> dict[str, str]:
         """The height setpoint, metres."""
-        return {} if self.needs_odometry else {"height": repr(self._height)}
+        return super().handover() | ({} if self.needs_odometry else {"height": repr(self._height)})
 
     def take_over(self, values: Mapping[str, str]) -> None:
         """Begin at the height setpoint of the process before, also out of the bounds."""

@@ -34,6 +34,11 @@ def heading_frame_to_enu(velocity: Vector3, heading: float) -> Vector3:
     return (c * forward - s * left, s * forward + c * left, up)
 
 
+def in_heading_frame(velocity: Vector3, heading: float) -> Vector3:
+    """Turn (east, north, up) by the heading into (forward, left, up)."""
+    return heading_frame_to_enu(velocity, -heading)
+
+
 def enu_to_ned(vector: Vector3) -> Vector3:
     """(east, north, up) as (north, east, down). Its own inverse."""
     east, north, up = vector

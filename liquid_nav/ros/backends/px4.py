@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liquid_nav.command import Command
+from liquid_nav.ros.backends import px4_parameters
 from liquid_nav.ros.backends.base import POSE_TIMEOUT, Backend, is_horizontal, velocity_of
 from liquid_nav.ros.backends.frames import enu_to_ned, heading_frame_to_enu
+from liquid_nav.ros.backends.loss import HOLD_AFTER_LOSS, SETPOINT_TIMEOUT
 from liquid_nav.ros.backends.messages import Fields
 from liquid_nav.ros.parameters import Spec, namespace_fault
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+
+ARMED, OFFBOARD = 2, 14
+"""``ARMING_STATE_ARMED`` and ``NAVIGATION_STATE_OFFBOARD`` of ``px4_msgs/VehicleStatus``."""
 
 
 def offboard_control_mode(stamp: int) -> Fields:
@@ -61,6 +67,11 @@ def trajectory_setpoint(command: Command, heading: float) -> Fields:
     }
 
 
+def follows_setpoints(status: Any) -> bool:
+    """Whether a ``px4_msgs/VehicleStatus`` says that the vehicle is armed and in offboard mode."""
+    return bool(status.arming_state == ARMED and status.nav_state == OFFBOARD)
+
+
 class Px4Backend(Backend):
     """Sends velocity setpoints in offboard mode.
 
@@ -83,18 +94,27 @@ class Px4Backend(Backend):
             fault=namespace_fault,
         ),
         POSE_TIMEOUT,
+        SETPOINT_TIMEOUT,
+        HOLD_AFTER_LOSS,
     )
     needs_odometry = True
+    proof_needs_inference = True
+    parameters_note = (
+        f"{', '.join(px4_parameters.NAMES)} cannot be read over DDS: check them by "
+        "docs/autopilots/px4.md"
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         namespace = self.values["namespace"].rstrip("/")
         self._mode = f"{namespace}/fmu/in/offboard_control_mode"
         self._setpoint = f"{namespace}/fmu/in/trajectory_setpoint"
+        self._status = f"{namespace}/fmu/out/vehicle_status"
 
     def configure(self, node: Node) -> None:
-        """Make the publishers."""
+        """Make the publishers, and read the status of the vehicle."""
         super().configure(node)
+        self._read_status(self._status, "px4_msgs/msg/VehicleStatus", follows_setpoints)
         self._advertise(self._mode, "px4_msgs/msg/OffboardControlMode")
         self._advertise(self._setpoint, "px4_msgs/msg/TrajectorySetpoint")
 

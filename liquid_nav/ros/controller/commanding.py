@@ -11,6 +11,7 @@ from liquid_nav.events import SECOND, Channel, Event, Odometry, OperatorStop
 from liquid_nav.ros.controller.clock import ClockWatch
 from liquid_nav.ros.controller.diagnostics.status import StatusPublisher
 from liquid_nav.ros.controller.endpoints import EndpointNode
+from liquid_nav.ros.controller.entry import SmoothEntry
 from liquid_nav.ros.controller.flight import Flight
 
 _POSE_TIMEOUT = 2.0
@@ -44,7 +45,7 @@ class CommandingNode(EndpointNode):
         self._pose: Odometry | None = None
         self._entered: int | None = None  # Arrival of the last event, if it is unanswered.
         self._stop_pending = self._stopped  # Whether the controller has yet to learn of that.
-        self._clock_watch = ClockWatch()
+        self._clock_watch, self._smooth_entry = ClockWatch(), SmoothEntry()
         # On the steady clock, s, as are `_sent_at` and `_timed_at`: the latter is when the thread
         # of the executor last told the controller the time.
         self._activated_at = time.monotonic()
@@ -79,6 +80,12 @@ class CommandingNode(EndpointNode):
         with self._lock:
             if self._flight is not None and self._active and self._entered is not None:
                 self._send(self._flight, self._entered)
+                # Where cores are busy the timer of the heartbeat may wait, and this thread not.
+                self._send_heartbeat()
+
+    def _send_heartbeat(self) -> None:
+        """Tell the supervisor that the controller is alive, if it is time for that."""
+        raise NotImplementedError
 
     # What follows, down to `_fresh`, is called by one who holds the lock.
 
@@ -88,6 +95,8 @@ class CommandingNode(EndpointNode):
         if flight is None or not self._active or not self._stop_pending:
             return
         self._stop_pending, now = False, self._time()
+        if not self._stopped:
+            flight.backend.release()
         self._enter(flight, OperatorStop(now, now, self._stopped))
         self._send(flight, now)
 
@@ -109,17 +118,20 @@ class CommandingNode(EndpointNode):
         """The command at `now`, and whether inference is fresh."""
         command, clock_fault = flight.controller.command(now), self._clock_watch.fault(now)
         fresh = not clock_fault and self._fresh(flight, now)
-        if command.mode is Mode.NOMINAL and not fresh:
-            reason = clock_fault or "policy: inference is not fresh"
+        held = flight.backend.held
+        if command.mode is Mode.NOMINAL and (held or not fresh):
+            reason = held or clock_fault or "policy: inference is not fresh"
             command = Command(now, mode=Mode.HOVER, reason=reason)
         return command, fresh
 
     def _send(self, flight: Flight, now: int) -> None:
         self._entered = None
         (command, fresh), backend = self._command_at(flight, now), flight.backend
-        self._command = command
         if not backend.active:
             self._activate_backend(flight, now)
+        command = self._command = self._smooth_entry.command(
+            command, self._fresh_pose(flight, now), backend.engaged, flight.parameters.safety.limits
+        )
         fault = backend.fault
         backend.command(command, self._pose, fresh)
         for recorder in flight.recorders:
@@ -138,10 +150,7 @@ class CommandingNode(EndpointNode):
         waits for the first, if there is a topic for it, and not longer than `_POSE_TIMEOUT` for
         somebody to publish on it.
         """
-        values, safety = flight.parameters.values, flight.parameters.safety
-        pose, oldest = self._pose, now - safety.staleness[Channel.ODOMETRY].hover * SECOND
-        if pose is not None and pose.stamp < oldest:
-            pose = None
+        values, pose = flight.parameters.values, self._fresh_pose(flight, now)
         topic = values["topics.odometry"]
         may_come = bool(topic) and (
             time.monotonic() - self._activated_at < _POSE_TIMEOUT
@@ -149,6 +158,12 @@ class CommandingNode(EndpointNode):
         )
         if pose is not None or not (flight.backend.starts_at_pose and may_come):
             flight.backend.activate(pose)
+
+    def _fresh_pose(self, flight: Flight, now: int) -> Odometry | None:
+        """The newest odometry, unless it is stale."""
+        ages = flight.parameters.safety.staleness[Channel.ODOMETRY]
+        pose = self._pose
+        return pose if pose is not None and pose.stamp >= now - ages.hover * SECOND else None
 
     @staticmethod
     def _timer_period(flight: Flight) -> float:

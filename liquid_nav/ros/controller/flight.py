@@ -14,7 +14,7 @@ from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.onboard import Policy, load_policy
 from liquid_nav.ros.backends import Backend, selected_backend
-from liquid_nav.ros.controller.diagnostics import TOPIC, Status
+from liquid_nav.ros.controller.diagnostics import OK, TOPIC, WARN, Status
 from liquid_nav.ros.controller.diagnostics.expectations import Expectation, expectations
 from liquid_nav.ros.controller.diagnostics.monitor import Monitor
 from liquid_nav.ros.controller.diagnostics.status import TOPIC as STATUS_TOPIC
@@ -68,11 +68,36 @@ class Flight:
             self.backend.needs_odometry,
         )
 
+    def timing_warning(self) -> str:
+        """Which of our landings the autopilot forestalls, see `Backend.timing_warning`."""
+        return self.backend.timing_warning(
+            {
+                channel: expected.staleness
+                for channel, expected in self.expected().items()
+                if expected.needed and expected.staleness is not None
+            }
+        )
+
     def statuses(self, now: int, node: Mapping[str, str]) -> list[Status]:
         """Statuses of the diagnostics at `now` ns; `node` as in `Monitor.statuses`."""
-        health, fault = self.controller.health, self.backend.fault
+        health, fault = self.controller.health, self.backend.held or self.backend.fault
         statuses = self.monitor.statuses(health, now, fault, node, self.expected())
-        return statuses + [recorder.status() for recorder in self.recorders]
+        recorded = [recorder.status() for recorder in self.recorders]
+        return [*statuses, self._autopilot(now), *recorded]
+
+    def _autopilot(self, now: int) -> Status:
+        """Status of what is known of the autopilot: its mode and its parameters."""
+        backend, engaged = self.backend, self.backend.engaged
+        warnings = backend.parameter_warnings(now)
+        for text in warnings:
+            self.monitor.add_news(f"autopilot: {text}")
+        values = {
+            "follows_setpoints": "unknown" if engaged is None else str(engaged).lower(),
+            "held": str(bool(backend.held)).lower(),
+            "parameters": backend.parameters_note,
+            "timing": self.timing_warning(),
+        }
+        return Status(WARN if warnings else OK, "autopilot", "; ".join(warnings) or "OK", values)
 
 
 def make_flight(
@@ -123,7 +148,7 @@ def make_flight(
             f"the model {values['model']} was trained for the task {manifest.task}, and is to "
             f"fly {values['task']}: choose another one by the parameter model"
         )
-    return Flight(
+    flight = Flight(
         parameters,
         policy,
         manifest.rates,
@@ -134,3 +159,8 @@ def make_flight(
         monitor,
         recorders,
     )
+    if warning := flight.timing_warning():
+        log.warning(warning)
+    if backend.parameters_note:
+        log.warning(f"back-end {backend.name}: {backend.parameters_note}")
+    return flight

@@ -50,6 +50,9 @@ _FILES_TIMEOUT = 4.0
 _STOP_TIMEOUT = 1.0
 """s after which a stop is answered although the controller has not taken note of it."""
 
+_SHORTEST_HEARTBEAT = 0.8 * PERIOD
+"""s between two heartbeats: less than the period, so that a timer that is early sends one too."""
+
 _DISCOVERY = 1.0
 """s before a start by itself in which another controller of this name may be discovered."""
 
@@ -77,6 +80,7 @@ class ControllerNode(CommandingNode):
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._flight_timers: list[Any] = []
+        self._heartbeat_at = 0.0  # When the last one was sent, s on the steady clock.
         self._diagnostics_publisher = self.create_publisher(
             message_class("diagnostic_msgs/msg/DiagnosticArray"), TOPIC, 10
         )
@@ -243,14 +247,19 @@ class ControllerNode(CommandingNode):
                 self._send(flight, self._time())
 
     def _on_heartbeat(self) -> None:
-        """Tell the supervisor that the controller is alive, unless it hangs."""
         with self._lock.within(HANGS) as held:
-            flight = self._flight
-            if not held:
+            if held:
+                self._send_heartbeat()
+            else:
                 self._log_error(f"the controller hangs: no answer for {HANGS:g} s")
-            elif flight is not None:
-                landing_speed = flight.parameters.safety.landing_speed
-                self._supervision.send(flight.backend, self._command, landing_speed)
+
+    def _send_heartbeat(self) -> None:
+        """Tell the supervisor that the controller is alive; called by one who holds the lock."""
+        flight, now = self._flight, time.monotonic()
+        if flight is not None and now - self._heartbeat_at >= _SHORTEST_HEARTBEAT:
+            self._heartbeat_at = now
+            landing_speed = flight.parameters.safety.landing_speed
+            self._supervision.send(flight.backend, self._command, landing_speed)
 
     def _yield_to(self, rival: Heartbeat) -> None:
         """Leave the vehicle to another controller of this name, which began before this one."""

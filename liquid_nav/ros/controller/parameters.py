@@ -22,7 +22,7 @@ from liquid_nav.messages.decode import MessageError
 from liquid_nav.messages.plug import Rotation, channel_types
 from liquid_nav.messages.transforms import rotation_of
 from liquid_nav.ros.backends import Backend
-from liquid_nav.ros.parameters import EXECUTOR, Spec, name_or_empty_fault, plain
+from liquid_nav.ros.parameters import EXECUTOR, PRIORITY, Spec, name_or_empty_fault, plain
 from liquid_nav.safety.layer import Geofence, SafetyConfig, Staleness
 
 IN_FLIGHT = (
@@ -37,7 +37,7 @@ IN_FLIGHT = (
 )
 """Parameters that may change while the node is configured, by the start of their names."""
 
-AT_START = ("autostart", "executor")
+AT_START = ("autostart", "executor", "priority")
 """Parameters that have no effect any more once the node runs."""
 
 _STALE = {"camera": (0.3, 2.0), "imu": (0.1, 2.0), "odometry": (0.5, 5.0), "range": (0.5, 2.0)}
@@ -45,6 +45,13 @@ _FROZEN = {"camera": 1.0, "imu": 0.1}
 _TRANSPORTS = ("raw", "compressed")
 _RELIABILITY = ("best_effort", "reliable")
 _TYPES = channel_types()
+
+
+def _channels_fault(names: str) -> str:
+    """Return what is wrong with channels separated by spaces; empty if nothing is."""
+    known = [channel.value for channel in _TYPES]
+    unknown = [name for name in names.split() if name not in known]
+    return f"names {unknown[0]!r}, must be of {', '.join(known)}" if unknown else ""
 
 
 _LIMITS = {
@@ -107,6 +114,13 @@ SPECS = (
         True,
         "Rotate the IMU by /tf_static, from its frame_id to body_frame; needs tf2_msgs.",
     ),
+    Spec(
+        "arrival_stamps",
+        "",
+        "Channels, such as imu odometry, whose stamps are not of this computer's clock: they are "
+        "mapped onto it by their arrivals.",
+        fault=_channels_fault,
+    ),
     Spec("body_frame", "base_link", "Body FLU in /tf_static."),
     Spec("world_frame", "", "Frame that goals must be in; empty takes any."),
     Spec(
@@ -133,6 +147,7 @@ SPECS = (
     Spec("black_box.pause", 30.0, "s between two files, at least.", (0.0, 3600.0)),
     Spec("flight_log", "", "Folder for an MCAP of each whole flight; empty for none."),
     EXECUTOR,
+    PRIORITY,
     Spec(
         "autostart",
         False,
@@ -267,6 +282,11 @@ class Parameters:
         if channel == Channel.CAMERA:
             return f"sensor_msgs/msg/{'CompressedImage' if self._compressed else 'Image'}"
         return str(self.values.get(f"{channel.value}_type") or channel_types()[channel][0])
+
+    @property
+    def arrival_stamps(self) -> frozenset[Channel]:
+        """Channels whose stamps are mapped onto our clock by their arrivals."""
+        return frozenset(Channel(name) for name in self.values["arrival_stamps"].split())
 
     @property
     def images(self) -> ImageOptions:

@@ -37,6 +37,7 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.publishers: list[Publisher] = []
+        self.readers: dict[str, Any] = {}
 
     def create_publisher(self, msg_type: Any, topic: str, depth: int) -> Publisher:
         self.publishers.append(Publisher(msg_type, topic))
@@ -44,6 +45,13 @@ class FakeNode:
 
     def destroy_publisher(self, publisher: Publisher) -> None:
         self.publishers.remove(publisher)
+
+    def create_subscription(self, msg_type: Any, topic: str, callback: Any, qos: Any) -> str:
+        self.readers[topic] = callback
+        return topic
+
+    def destroy_subscription(self, topic: str) -> None:
+        del self.readers[topic]
 
     def sent(self, topic: str = "") -> list[Any]:
         return [m for p in self.publishers if p.topic.endswith(topic) for m in p.sent]

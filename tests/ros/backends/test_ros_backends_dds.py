@@ -1,5 +1,6 @@
 """Back-ends whose messages come with ROS 2, over real DDS."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -132,6 +133,25 @@ def test_mavros_in_another_frame_is_a_fault_that_hovers_until_it_is_mended(ros):
     assert vector(fly_until(flight, "").twist) == COMMAND.vector
     plugin.set("LOCAL_NED")
     assert vector(fly_until(flight, "LOCAL_NED").twist) == (0, 0, 0, 0)
+
+
+def test_mavros_tells_which_parameters_of_px4_do_not_fit(ros):
+    flight = mavros(ros)
+    values = {"COM_OF_LOSS_T": 1.0, "COM_OBL_RC_ACT": 0, "COM_RCL_EXCEPT": 4}
+    node = ros.node("param", namespace="/mavros")
+    for name, value in values.items():
+        node.declare_parameter(name, value)
+    steps = itertools.count()
+
+    def warnings() -> list[str]:
+        return flight.backend.parameter_warnings(NOW + next(steps) * SECOND // 50)
+
+    ros.until(warnings, what="a warning about COM_OBL_RC_ACT")
+    assert "COM_OBL_RC_ACT is 0" in warnings()[0]
+    node.set_parameters([Parameter("COM_OBL_RC_ACT", value=4)])
+    ros.until(lambda: not warnings(), what="the end of the warning")
+    node.set_parameters([Parameter("COM_RCL_EXCEPT", value=0)])
+    ros.until(lambda: any("COM_RCL_EXCEPT" in text for text in warnings()), what="another one")
 
 
 def test_mavros_in_the_world_frame_hears_east_and_north(ros):

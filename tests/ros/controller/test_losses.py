@@ -107,6 +107,25 @@ def test_a_flood_is_thinned_evenly_and_stays_new(clock: list[float]) -> None:
     assert max(b - a for a, b in itertools.pairwise(late)) < 0.003
 
 
+def test_a_process_that_gets_an_eighth_of_a_core_drops_what_would_make_its_channel_stale(
+    clock: list[float],
+) -> None:
+    """3 ms of every 25 ms: without a limit the messages wait for up to `_BURST`, and go stale."""
+    backlog, start, waits = Backlog(), clock[0], []
+    arrivals = [5 * n for n in range(800)]  # ms
+    for now in (ms for ms in range(4000) if ms % 25 < 3):  # One message takes 1 ms.
+        waiting = [arrival for arrival in arrivals if arrival <= now]
+        for arrival in waiting:
+            clock[0] = start + now / 1000
+            arrivals.remove(arrival)
+            newest = arrival == waiting[-1]
+            if not backlog.drops(round((start + arrival / 1000) * 1e9), newest, limit=0.05):
+                waits.append(now - arrival)
+                break
+    assert max(waits) <= 50
+    assert len(waits) > 300
+
+
 def test_the_newest_message_is_never_dropped(clock: list[float]) -> None:
     backlog = Backlog()
     for _ in range(100):

@@ -22,6 +22,8 @@ from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
 
+from liquid_nav.events import SECOND, Channel
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -125,3 +127,18 @@ def stop_and_go_on(vehicle: Vehicle, clock: SimulatedTime, process: Process) -> 
     vehicle.until(lambda: len(vehicle.commands) > 5, "commands")
     old = [c for c in vehicle.commands if clock.stamp(c) < now - 0.5]
     return [vector(command) for command in old if not is_rest(command)]
+
+
+def test_stamps_of_another_clock_are_mapped_onto_ours_where_that_is_asked_for(
+    ros: Spinner, bundle: Path
+) -> None:
+    vehicle = Vehicle(ros, bundle, arrival_stamps="imu").fly()
+    health = vehicle.controller.health.channels[Channel.IMU]
+
+    def accepted() -> bool:
+        vehicle.imu.publish(vehicle.sample(offset=-86400.0))  # A clock of yesterday.
+        return health.accepted > 5
+
+    vehicle.until(accepted, "samples with stamps of another clock")
+    assert health.rejected == 0
+    assert vehicle.node.get_clock().now().nanoseconds - health.stamp < 3600 * SECOND

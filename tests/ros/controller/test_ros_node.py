@@ -350,6 +350,7 @@ def test_a_back_end_is_activated_where_the_vehicle_is_each_time(
         # Those of the activation before may arrive late.
         assert all(stamp_of(c.header.stamp) < activated for c in vehicle.commands)
         arrive(height)
+        vehicle.until(lambda: backend.active, "an active back-end")
         assert backend.heights[-1] == height
         vehicle.until(
             lambda now=activated: (

@@ -13,6 +13,7 @@ from ros.ros_support import Spinner
 
 pytest.importorskip("rclpy")
 
+from nav_msgs.msg import Odometry
 from std_srvs.srv import SetBool
 
 from liquid_nav.events import Channel
@@ -129,3 +130,36 @@ def test_inference_that_always_fails_is_not_fresh(ros: Spinner, bundle: Path) ->
     vehicle.commands.clear()
     vehicle.until(lambda: len(vehicle.commands) > 10, "commands")
     assert all(map(is_rest, vehicle.commands))
+
+
+def test_odometry_alone_causes_no_command_and_a_measurement_of_the_policy_does(
+    ros: Spinner, bundle: Path
+) -> None:
+    vehicle = Vehicle(ros, bundle).fly().nominal()
+    odometry = vehicle.world.create_publisher(Odometry, "odometry", 10)
+    ros.until_matched(odometry)
+    answers = vehicle.monitor.latencies
+    before = len(answers)
+    message = Odometry()
+    message.pose.pose.orientation.w = 1.0
+    for _ in range(3):
+        message.pose.pose.position.x += 0.1
+        vehicle.tell(odometry, vehicle.stamp(message), Channel.ODOMETRY)
+    assert len(answers) == before
+    vehicle.imu.publish(vehicle.sample())
+    vehicle.until(lambda: len(answers) > before, "a command that answers the IMU")
+
+
+def test_heartbeats_come_with_the_answers_when_their_timer_does_not(
+    ros: Spinner, bundle: Path
+) -> None:
+    vehicle = Vehicle(ros, bundle).fly().nominal()
+    heartbeats: list[Any] = []
+    reader = vehicle.world.create_subscription(
+        message_class(HEARTBEAT_TYPE), "liquid_nav_node/heartbeat", heartbeats.append, 10
+    )
+    ros.until_matched(reader)
+    vehicle.node._flight_timers[1].cancel()
+    vehicle.sensing = True
+    heartbeats.clear()
+    vehicle.until(lambda: len(heartbeats) >= 5, "heartbeats")

@@ -168,6 +168,13 @@ class Monitor:
             kept.clear()
         self._started = now
 
+    def add_news(self, text: str) -> None:
+        """Add a warning to the news, if this flight has not had it before with other numbers."""
+        words = _NUMBER.sub("#", text)
+        if words not in self._told:
+            self._told.add(words)
+            self.news.append(text)
+
     def percentile(self, q: float) -> str:
         """The `q`-th percentile of the latencies in us, as text; "none" without latencies."""
         return f"{np.percentile(list(self.latencies), q) / 1000:.0f}" if self.latencies else "none"
@@ -233,10 +240,7 @@ class Monitor:
         if steady and rate and (fault := expected.rate_fault(rate)):
             warnings.append(fault)
         for text in warnings:
-            words = f"{channel.value}: {_NUMBER.sub('#', text)}"
-            if words not in self._told:
-                self._told.add(words)
-                self.news.append(f"{channel.value}: {text}")
+            self.add_news(f"{channel.value}: {text}")
         level, silence = _silence(health, counts.received, now, self._started, expected)
         faults = [silence, *warnings] if silence else warnings
         status = counts.status(health, expected, rate, faults)

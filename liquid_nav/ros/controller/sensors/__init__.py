@@ -6,6 +6,7 @@ There is no synchroniser: each message becomes an event of its own.
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.messages.camera import CameraAdapter, CameraSource
 from liquid_nav.messages.camera.depth import Depth
 from liquid_nav.messages.plug import EventMessage, SensorSetup, message_of
+from liquid_nav.messages.stamps import ArrivalStamps, raw_stamp, shifted
 from liquid_nav.messages.transforms import ImuMounting
 from liquid_nav.onboard import Policy
 from liquid_nav.ros.backends.messages import message_class
@@ -206,7 +208,7 @@ class Sensors:
             name, topic = self._parameters.topic(channel)
             if topic:
                 message_type = self._parameters.message_type(channel)
-                decode = self._decode_by(message_of(channel, message_type))
+                decode = self._decode_by(channel, message_of(channel, message_type))
                 found.append(self._sensor(name, channel, message_type, topic, decode))
             elif channel in needed:
                 raise ConfigError(
@@ -236,9 +238,19 @@ class Sensors:
             )
         return found
 
-    def _decode_by(self, kind: EventMessage) -> OnMessage:
+    def _decode_by(self, channel: Channel, kind: EventMessage) -> OnMessage:
         decode, setup = kind.decode, self._setup
-        return lambda message, now: decode(message, now, setup)
+        if channel not in self._parameters.arrival_stamps:
+            return lambda message, now: decode(message, now, setup)
+        stamps = ArrivalStamps()
+
+        def decode_by_arrival(message: Any, now: int) -> Event:
+            stamp = raw_stamp(message)
+            offset = 0 if stamp is None else stamps.offset(stamp, now)
+            # The decoder checks the stamp on the clock of its source.
+            return shifted(decode(message, now - offset, setup), offset)
+
+        return decode_by_arrival
 
     def _sensor(
         self,
@@ -257,11 +269,11 @@ class Sensors:
         counts, measured = self._monitor.counts[channel], not wanted.other_durability
         losses = counts.losses[topic] if measured else Losses()
         losses.start()
-        may_drop = measured and self._may_drop(channel)
+        may_drop, limit = measured and self._may_drop(channel), self._longest_wait()
 
         def take(message: Any, info: MessageInfo) -> None:
             losses.receive(info.number, subscription.get_publisher_count)
-            if may_drop and self._backlog.drops(info.received, info.newest):
+            if may_drop and self._backlog.drops(info.received, info.newest, limit):
                 counts.dropped += 1
             else:
                 self._on_message(channel, on_message, message)
@@ -291,6 +303,16 @@ class Sensors:
         """Whether a newer message of the channel makes up for an older one: not so for goals."""
         return channel is Channel.ODOMETRY or self._policy.staleness.get(channel) is not None
 
+    def _longest_wait(self) -> float:
+        """Seconds that a message may wait before a newer one of its channel acts in its place.
+
+        All channels wait for one thread: none may keep another one waiting until that is stale.
+        Half of the shortest age at which the vehicle hovers leaves time to handle what is newer.
+        """
+        policy, staleness = self._policy, self._parameters.safety.staleness
+        ages = [staleness.get(c) or policy.staleness.get(c) for c in policy.needed]
+        return min((each.hover / 2 for each in ages if each is not None), default=math.inf)
+
     def _on_message(self, channel: Channel, on_message: OnMessage, received: Any) -> None:
         start = time.monotonic()
         if not self._subscriptions:  # A message that was waiting when they were closed.
@@ -314,7 +336,9 @@ class Sensors:
         elif channel == Channel.IMU:
             counts.warnings = self._mounting.warnings
         self._enter(event, start)
-        if self._unanswered is None:
+        # Odometry alone changes no answer of a policy that does not read it: the next measurement
+        # or the timer sends a command that it turned, or that the geofence changed.
+        if self._unanswered is None and channel in self._policy.channels:
             self._unanswered = start
 
     def answer(self) -> None:

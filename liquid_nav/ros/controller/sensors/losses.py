@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -76,17 +77,21 @@ class Backlog:
     A burst is taken in whole. If the controller lags for longer than `_BURST`, messages that have
     waited for more than `_LONGEST_WAIT` are dropped, the oldest first, until it has caught up: what
     is left is spread evenly, and is no older than that.
+
+    Before that, a message is dropped whose channel would become stale if the controller went on
+    with all of them in turn: newer messages of the channel are waiting, and act in its place.
     """
 
     def __init__(self) -> None:
         self._lags_since: float | None = None
 
-    def drops(self, received: int, newest: bool) -> bool:
+    def drops(self, received: int, newest: bool, limit: float = math.inf) -> bool:
         """Whether a message should be dropped instead of taken in now.
 
         Args:
             received: when it reached this process, ns on the system's clock; 0 if unknown.
             newest: whether it is the newest of its topic, which is never dropped.
+            limit: s that it may wait, whether the controller has lagged for long or not.
 
         """
         waited = (time.time_ns() - received) / SECOND if received else 0.0
@@ -96,4 +101,6 @@ class Backlog:
         now = time.monotonic()
         if self._lags_since is None:
             self._lags_since = now
-        return not newest and waited > _LONGEST_WAIT and now - self._lags_since > _BURST
+        if now - self._lags_since > _BURST:
+            limit = min(limit, _LONGEST_WAIT)
+        return not newest and waited > limit
