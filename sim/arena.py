@@ -79,6 +79,7 @@ class Arena:
             ):
                 pybullet.configureDebugVisualizer(pane, 0, physicsClientId=self.client)
         self.outcome: Outcome | None = None
+        self._state: VehicleState | None = None
         self._faults = Faults(np.random.default_rng(0))
         self._flying = False
 
@@ -213,7 +214,7 @@ class Arena:
         self._views: MutableMapping[Event, View] = WeakKeyDictionary()
         self.time = 0
         self._kinematics: Kinematics = self._vehicle.observe(self.config.step / SECOND)
-        self._state: VehicleState | None = None
+        self._state = None
         sources = {s.name: self._source(s, draws, self._stage) for s in self.config.sensors}
         self._sensors = Sensors(sources, self._faults)
         self.outcome = None

@@ -6,6 +6,7 @@ the tasks of our simulator.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -103,13 +104,13 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         self._place: Place | None = None
         self._origin = 0  # Time of the flight's start, ns.
         self._next_try = 0.0  # Wall-clock s before which no flight begins by itself.
+        self._clearance = math.inf  # Smallest of the flight, metres.
         self._broken = ""
         self._refusal = ""
-        self._poses = self._measurements = 0
+        self._measurements = 0
         self._latest = 0  # Largest delay of a measurement beyond its latency since a report, ns.
         self._logged: set[str] = set()
         self._came_at: float | None = None
-        self._reported_at = time.monotonic()
         self._make_endpoints(values)
 
     def _make_endpoints(self, values: Any) -> None:
@@ -162,7 +163,7 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         why = self._track.add(pose)
         if why is None:
             return
-        self._poses, self._came_at = self._poses + 1, time.monotonic()
+        self._came_at = time.monotonic()
         self._logged.discard("silent")
         if why:
             self._frames.restart()
@@ -282,9 +283,8 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _report(self) -> None:
         """Publish the diagnostics."""
-        now, since = time.monotonic(), self._reported_at
-        rate = self._poses / (now - since)
-        level, text = self._state(rate, now)
+        rate = self._track.rate()
+        level, text = self._state(rate)
         values = {
             "phase": self.phase.value,
             "task": self._settings.values["task"],
@@ -299,21 +299,21 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         name: Any = self.get_fully_qualified_name()
         stamp = self.get_clock().now().nanoseconds
         self._diagnostics.publish(message(name, stamp, [Status(level, "eyes", text, values)]))
-        self._poses, self._latest, self._reported_at = 0, 0, now
+        self._latest = 0
 
-    def _state(self, rate: float, now: float) -> tuple[int, str]:
+    def _state(self, rate: float) -> tuple[int, str]:
         """Level and words of the diagnostics."""
         if self._came_at is None:
             refused = f": {self._refusal}" if self._refusal else ""
             return WARN, f"no pose on {self._topic} yet{refused}"
-        silence = now - self._came_at
+        silence = time.monotonic() - self._came_at
         if silence > max(1.0, self._settings.values["pose_timeout"]):
             return WARN, f"no pose for {silence:.1f} s: no frames are drawn"
         if self._frames.complaint:
             return WARN, self._frames.complaint
         if self._broken:
             return WARN, f"the flight of seed {self._seed} is void: {self._broken}"
-        if rate < _SLOW:
+        if 0 < rate < _SLOW:
             late = f"frames come up to {self._latest / SECOND:.2f} s late"
             return WARN, f"poses come at {rate:.1f} Hz only: {late}"
         return OK, f"{self.phase.value}, seed {self._seed}"

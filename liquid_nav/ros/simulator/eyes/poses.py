@@ -62,6 +62,7 @@ class Track:
         self._timeout, self._max_speed = timeout, max_speed
         self.last: Pose | None = None
         self.late = 0
+        self._count, self._span = 0, 0
 
     def add(self, pose: Pose) -> str | None:
         """Take the next pose.
@@ -84,6 +85,7 @@ class Track:
             return f"the clock of the poses went back by {-elapsed:.2f} s"
         if elapsed > self._timeout:
             return f"no pose for {elapsed:.2f} s"
+        self._count, self._span = self._count + 1, self._span + pose.stamp - before.stamp
         way = math.dist(before.position, pose.position)
         if way > _LEAP + self._max_speed * elapsed:
             return f"the pose leapt by {way:.2f} m in {elapsed:.3f} s"
@@ -92,6 +94,12 @@ class Track:
         if angle > _LEAP + _FASTEST_TURN * elapsed:
             return f"the pose leapt by {math.degrees(angle):.0f} degrees in {elapsed:.3f} s"
         return ""
+
+    def rate(self) -> float:
+        """Poses a second, by their stamps, since the last call; 0 if there were none."""
+        count, span = self._count, self._span
+        self._count, self._span = 0, 0
+        return count * SECOND / span if span else 0.0
 
 
 class FrameCheck:
