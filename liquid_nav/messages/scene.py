@@ -18,6 +18,9 @@ GROUND_SIDE = 60.0
 _MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
 """Type of ``visualization_msgs/Marker`` for each shape."""
 
+REMOVE_ALL: Fields = {"action": 3}
+"""Fields of the marker that removes all others."""
+
 _TARGET_ID = 1
 """Id of the target's marker; the ground has 0, and the obstacles those above."""
 

@@ -55,7 +55,7 @@ class Drone:
         )
         self.body = ros.node("body")
         self.clock = self.body.create_publisher(Clock, "/clock", 10)
-        self.odometry = self.body.create_publisher(Odometry, "odom", 10)
+        self.odometry = self.body.create_publisher(Odometry, "odom", 50)
         self.followed: list[Pose] = []
         self.images: list[Image] = []
         self.infos: list[CameraInfo] = []
@@ -262,6 +262,23 @@ def test_a_flight_whose_way_is_not_known_is_void(ros: Spinner, fault: str, words
     drone.tell_time(0.1)
     ros.until(lambda: drone.images, what="frames")
     assert drone.call().message == f"seed {SEED + 1}"
+
+
+def test_poses_that_waited_while_the_process_stood_still_are_followed(
+    ros: Spinner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long the middleware takes on a busy machine.
+    monkeypatch.setattr("liquid_nav.ros.simulator.eyes.node._AWAKE", 10_000)
+    drone = Drone(ros)
+    drone.take_off()
+    # The time comes first, as it does when a process goes on.
+    later = [drone.now + k * SECOND // 25 for k in range(1, 26)]
+    drone.tell_time(1.0)
+    for stamp in later:
+        drone.odometry.publish(drone.pose(stamp=stamp))
+    ros.until(lambda: drone.node._track.last.stamp == later[-1], what="the last pose")
+    assert drone.node.phase is Phase.FLYING
+    assert drone.outcomes == []
 
 
 def test_frames_stop_with_the_poses_and_the_diagnostics_say_so(ros: Spinner) -> None:

@@ -41,8 +41,11 @@ from liquid_nav.ros.simulator.outputs import OutcomeOutput, publisher, sensor_ou
 from liquid_nav.ros.simulator.parameters import fault_of, specs_of
 from liquid_nav_sim.watched import WatchedWorld
 
-_TICK = 0.002
+_TICK = 0.004
 """Wall-clock s between two looks for frames that have arrived."""
+
+_AWAKE = 25
+"""Looks in silence before there is no pose: a process that stood still finds some in its queue."""
 
 _SCENE_PERIOD = 0.1
 """Wall-clock s between two markers of a target that moves."""
@@ -110,7 +113,9 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         self._measurements = 0
         self._latest = 0  # Largest delay of a measurement beyond its latency since a report, ns.
         self._logged: set[str] = set()
-        self._came_at: float | None = None
+        self._came_at: float | None = None  # Wall-clock s of the last pose.
+        self._followed_at = 0  # The same by the node's clock, ns.
+        self._ticks = 0  # Looks in silence.
         self._make_endpoints(values)
 
     def _make_endpoints(self, values: Any) -> None:
@@ -164,13 +169,14 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         if why is None:
             return
         self._came_at = time.monotonic()
+        self._followed_at, self._ticks = self.get_clock().now().nanoseconds, 0
         self._logged.discard("silent")
         if why:
             self._frames.restart()
             self._break_off(why)
         self._frames.add(pose)
         if self._frames.complaint:
-            self._warn(self._frames.complaint)
+            self._warn(self._frames.complaint, once="frames")
         if why or self._place is None:
             self._show(pose)
             return
@@ -199,7 +205,7 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
         else:
             self._place = Place.fixed(values["origin"], values["origin_yaw"])
         self._origin = pose.stamp
-        self._publish_scene()
+        self._publish_scene(anew=True)
         return world.place(*self._place.pose(pose))
 
     # Flights.
@@ -242,13 +248,19 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
     # Time.
 
     def _on_timer(self) -> None:
-        if self._place is None or self._track.last is None:
+        if self._place is None:
             return
         self._publish_arrived()
-        silence = (self.get_clock().now().nanoseconds - self._track.last.stamp) / SECOND
-        if silence > self._settings.values["pose_timeout"]:
+        silence = self._silence()
+        silent = silence > self._settings.values["pose_timeout"]
+        self._ticks = self._ticks + 1 if silent else 0
+        if self._ticks >= _AWAKE:
             self._warn(f"no pose on {self._topic}: no frames until there is one", once="silent")
             self._break_off(f"no pose for {silence:.2f} s")
+
+    def _silence(self) -> float:
+        """Seconds of the node's clock since it followed the last pose."""
+        return (self.get_clock().now().nanoseconds - self._followed_at) / SECOND
 
     def _publish_arrived(self) -> None:
         """Publish the measurements that have arrived by now."""
@@ -266,18 +278,20 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_scene_timer(self) -> None:
         if self._place is not None and self.world.scene.route is not None:
-            self._publish_scene(moving_only=True)
+            self._publish_scene()
 
-    def _publish_scene(self, moving_only: bool = False) -> None:
+    def _publish_scene(self, anew: bool = False) -> None:
+        """Publish the markers of the scene; with `anew` those of another scene are removed."""
         if self._markers is None or self._place is None:
             return
-        scene, now = self.world.scene, self.world.time
-        marker = message_class("visualization_msgs/msg/Marker")
+        now = self.world.time
         drawn = scene_messages.markers(
-            scene, now, now + self._origin, moving_only, self._frame, self._place.solid
+            self.world.scene, now, now + self._origin, frame=self._frame, moved=self._place.solid
         )
-        array = message_class(scene_messages.TYPE)
-        self._markers.publish(array(markers=[fill(marker(), fields) for fields in drawn]))
+        first = [scene_messages.REMOVE_ALL] if anew else []
+        marker = message_class("visualization_msgs/msg/Marker")
+        made = [fill(marker(), fields) for fields in (*first, *drawn)]
+        self._markers.publish(message_class(scene_messages.TYPE)(markers=made))
 
     # Reports.
 
@@ -328,9 +342,8 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_begin(self, request: Any, response: Any) -> Any:
         """Begin a flight where the vehicle is: of the next seed, if one was flown."""
-        pose, now = self._track.last, self.get_clock().now().nanoseconds
-        response.success = False
-        if pose is None or (now - pose.stamp) / SECOND > self._settings.values["pose_timeout"]:
+        pose, response.success = self._track.last, False
+        if pose is None or self._silence() > self._settings.values["pose_timeout"]:
             response.message = f"no pose on {self._topic}"
             return response
         if self.phase is not Phase.WAITING:
