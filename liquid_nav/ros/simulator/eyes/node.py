@@ -260,7 +260,8 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _silence(self) -> float:
         """Seconds of the node's clock since it followed the last pose."""
-        return (self.get_clock().now().nanoseconds - self._followed_at) / SECOND
+        now: int = self.get_clock().now().nanoseconds
+        return (now - self._followed_at) / SECOND
 
     def _publish_arrived(self) -> None:
         """Publish the measurements that have arrived by now."""
