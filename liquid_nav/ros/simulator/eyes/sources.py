@@ -30,8 +30,8 @@ _LATCHED = QoSProfile(
 )
 """Of ``/tf_static``."""
 
-_LIVE = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Of poses: it matches publishers of any reliability, and outlasts a pause of 0.2 s at 250 Hz."""
+_LIVE = QoSProfile(depth=250, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Of poses: it matches publishers of any reliability, and outlasts a pause of 1 s at 250 Hz."""
 
 _DEEPEST = 64
 """Largest number of links between two frames; a longer chain must be a ring."""
