@@ -54,7 +54,7 @@ def test_the_shipped_policy_flies_a_vehicle_that_has_no_camera(ros: Spinner) -> 
     ):
         try:
             bring_up(ros, observer)
-            ros.until(lambda: outcomes, 240, "the end of the flight")
+            ros.until(lambda: outcomes, 400, "the end of the flight")
             assert (outcomes[0]["seed"], outcomes[0]["outcome"]) == (str(SEED), "success")
             assert float(outcomes[0]["clearance"]) > 0
             assert controller.end(ros, signal.SIGTERM) == 0

@@ -56,6 +56,9 @@ _PAUSE = 1.0
 _SLOW = 15.0
 """Rate of poses, Hz, below which frames wait so long for the next pose that it is reported."""
 
+_LATE = 0.15
+"""Delay of a frame beyond its simulated latency, s, above which it is reported."""
+
 
 class Phase(Enum):
     """Phase of the flight: the scene is shown before it, during it, and after it."""
@@ -328,9 +331,10 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
             return WARN, self._frames.complaint
         if self._broken:
             return WARN, f"the flight of seed {self._seed} is void: {self._broken}"
-        if 0 < rate < _SLOW:
-            late = f"frames come up to {self._latest / SECOND:.2f} s late"
-            return WARN, f"poses come at {rate:.1f} Hz only: {late}"
+        late = self._latest / SECOND
+        if 0 < rate < _SLOW or late > _LATE:
+            why = f"poses come at {rate:.1f} Hz, or late, or this machine is too busy"
+            return WARN, f"frames come up to {late:.2f} s late: {why}"
         return OK, f"{self.phase.value}, seed {self._seed}"
 
     def _warn(self, text: str, once: str = "") -> None:
