@@ -152,6 +152,8 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_message(self, received: Any) -> None:
         now: int = self.get_clock().now().nanoseconds
+        if not now:  # Simulated time has not come yet.
+            return
         try:
             pose = self._source.decode(received, now, self._by_arrival)
         except MessageError as error:
@@ -321,6 +323,8 @@ class EyesNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _state(self, rate: float) -> tuple[int, str]:
         """Level and words of the diagnostics."""
+        if not self.get_clock().now().nanoseconds:
+            return WARN, "no time on /clock yet, and use_sim_time is true"
         if self._came_at is None:
             refused = f": {self._refusal}" if self._refusal else ""
             return WARN, f"no pose on {self._topic} yet{refused}"
