@@ -43,7 +43,8 @@ ROOMS = {
         ("tasks",),
         ("config",),
         ("families",),
-        ("world",),
+        ("arena",),
+        ("watched", "world"),
         ("gym",),
     ),
 }
@@ -52,6 +53,7 @@ MAY_IMPORT_THE_SIMULATOR = (
     "liquid_nav.evaluation",
     "liquid_nav.cli",
     "liquid_nav.ros.simulator",
+    "liquid_nav.messages.scene",
 )
 THE_SIMULATOR_MAY_IMPORT = {"command", "errors", "events", "registry", "rotations"}
 

@@ -4,8 +4,6 @@ The result is one MCAP file of standard ROS 2 messages, for Foxglove, Rerun, Plo
 bag play``; `liquid_nav.replay` reads the measurements in it and ignores the truth.
 """
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,14 @@ from liquid_nav.files import WholeFile
 from liquid_nav.messages.fields import (
     BODY,
     WORLD,
-    Fields,
     Numbers,
     header,
-    pose,
     quaternion,
     vector3,
 )
 from liquid_nav.messages.odometry import OdometryMessage
+from liquid_nav.messages.scene import TYPE as MARKERS
+from liquid_nav.messages.scene import markers
 from liquid_nav.onboard.config import PolicyCamera
 from liquid_nav.recording.recorder import FlightRecorder
 from liquid_nav.recording.topics import TRUTH
@@ -32,7 +30,7 @@ from liquid_nav.recording.writer import message
 from liquid_nav.rotations import inverse, rotate
 from liquid_nav.safety.layer import SafetyConfig
 from liquid_nav_sim.faults.schedule import script_of
-from liquid_nav_sim.scenes.scene import Scene, Shape, Solid
+from liquid_nav_sim.scenes.scene import Scene
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.world import World
 
@@ -44,15 +42,6 @@ TF, TF_STATIC = "/tf", "/tf_static"
 
 PERIOD = SECOND // 100
 """Time between two true states, ns."""
-
-GROUND_SIDE = 60.0
-"""Side of the square about the origin that is drawn as the ground, metres."""
-
-_MARKERS = {Shape.BOX: 1, Shape.SPHERE: 2, Shape.CYLINDER: 3}
-"""Type of ``visualization_msgs/Marker`` for each shape."""
-
-_TARGET_ID = 1
-"""Id of the target's marker; the ground has 0, and the obstacles those above."""
 
 
 class SimulationRecorder(WholeFile):
@@ -122,7 +111,7 @@ class SimulationRecorder(WholeFile):
                 place = mount.position, mount.orientation
                 placed = _transform(BODY, mount.frame, *place, world.time)
                 self._recorder.write(TF_STATIC, placed, world.time)
-        self._recorder.write(SCENE, _markers(world.scene, world.time), world.time)
+        self._recorder.write(SCENE, _scene(world.scene, world.time), world.time)
 
     def _write_state(self) -> None:
         now, state = self._world.time, self._world.state
@@ -138,7 +127,7 @@ class SimulationRecorder(WholeFile):
         self._recorder.write(TF, placed, now)
         scene = self._world.scene
         if scene.route is not None:
-            self._recorder.write(SCENE, _markers(scene, now, moving_only=True), now)
+            self._recorder.write(SCENE, _scene(scene, now, moving_only=True), now)
 
 
 def _transform(parent: str, child: str, position: Numbers, orientation: Numbers, stamp: int) -> Any:
@@ -151,40 +140,6 @@ def _transform(parent: str, child: str, position: Numbers, orientation: Numbers,
     return message("tf2_msgs/msg/TFMessage", transforms=[transform])
 
 
-def _markers(scene: Scene, stamp: int, moving_only: bool = False) -> Any:
-    """``visualization_msgs/MarkerArray`` of ground, target and obstacles, or the target alone."""
-    solids = dict(enumerate((_ground(scene), *scene.solids)))
-    place = scene.target_position(stamp / SECOND)
-    if scene.target is not None and place is not None:
-        solids[_TARGET_ID] = replace(scene.target, position=place)
-    if moving_only:
-        solids = {_TARGET_ID: solids[_TARGET_ID]}
-    drawn = [_marker(index, solid, stamp) for index, solid in solids.items()]
-    return message("visualization_msgs/msg/MarkerArray", markers=drawn)
-
-
-def _ground(scene: Scene) -> Solid:
-    red, green, blue = (scene.appearance.ground.mean(axis=(0, 1)) / 255).tolist()
-    centre, size = np.array([0.0, 0.0, -0.01]), (GROUND_SIDE, GROUND_SIDE, 0.02)
-    return Solid(Shape.BOX, centre, size, (red, green, blue))
-
-
-def _marker(index: int, solid: Solid, stamp: int) -> Fields:
-    """Fields of ``visualization_msgs/Marker``, which stays until another one replaces it."""
-    size = solid.size
-    sides = {
-        Shape.SPHERE: (size[0],) * 3,
-        Shape.CYLINDER: (size[0], size[0], size[-1]),
-        Shape.BOX: size,
-    }[solid.shape]
-    red, green, blue = solid.colour
-    half = solid.yaw / 2
-    return {
-        "header": header(stamp, WORLD),
-        "ns": "scene",
-        "id": index,
-        "type": _MARKERS[solid.shape],
-        "pose": pose(solid.position, (0.0, 0.0, math.sin(half), math.cos(half))),
-        "scale": vector3(sides),
-        "color": {"r": red, "g": green, "b": blue, "a": 1.0},
-    }
+def _scene(scene: Scene, time: int, moving_only: bool = False) -> Any:
+    """``visualization_msgs/MarkerArray`` of a scene, see `markers`."""
+    return message(MARKERS, markers=markers(scene, time, moving_only=moving_only))

@@ -36,6 +36,11 @@ def simulator() -> None:
     _run("liquid_nav_sim_node", "simulator.node", "SimulatorNode")
 
 
+def eyes() -> None:
+    """Run `liquid_nav_eyes_node` until SIGINT or SIGTERM."""
+    _run("liquid_nav_eyes_node", "simulator.eyes.node", "EyesNode")
+
+
 def player() -> None:
     """Run `liquid_nav_player` to the end of the bag, or until SIGINT or SIGTERM."""
     _run("liquid_nav_player", "player", "PlayerNode")

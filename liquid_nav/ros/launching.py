@@ -193,6 +193,18 @@ def simulator(context: Any, parameters: dict[str, Any]) -> Any:
     )
 
 
+def eyes(context: Any, parameters: dict[str, Any]) -> Any:
+    """`liquid_nav_eyes_node`; the launch ends with it."""
+    return _node(
+        context,
+        "liquid_nav_eyes_node",
+        parameters,
+        params_file="eyes_params_file",
+        remappings=own_clock(context) if parameters["use_sim_time"] else [],
+        on_exit=_on_exit("eyes"),
+    )
+
+
 def player(context: Any, parameters: dict[str, Any]) -> Any:
     """`liquid_nav_player`; the launch ends with the bag."""
     return _node(

@@ -7,15 +7,25 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_nav.events import SECOND
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.scenes.scene import Scene
 
 TaskType = TypeVar("TaskType", bound="Task")
+
+
+class Outcome(str, Enum):
+    """Outcome of a flight. A collision is a contact, which Bullet reports below 5 mm."""
+
+    SUCCESS = "success"
+    COLLISION = "collision"
+    TIMEOUT = "timeout"
 
 
 class Attempt(ABC):
@@ -103,6 +113,20 @@ class Task(ABC):
         Raises:
             SimulationError: if the scene lacks what the task needs.
         """
+
+    def judge(self, attempt: Attempt, time: int, collided: bool) -> Outcome | None:
+        """Tell how a flight has ended; None while it lasts.
+
+        Args:
+            attempt: progress of the flight, updated to `time`.
+            time: ns since the start of the flight.
+            collided: whether the vehicle touches anything.
+        """
+        if collided:
+            return Outcome.COLLISION
+        if attempt.succeeded:
+            return Outcome.SUCCESS
+        return Outcome.TIMEOUT if time >= self.time_limit * SECOND else None
 
     def _require_positive(self, name: str) -> None:
         if not 0 < getattr(self, name) < math.inf:

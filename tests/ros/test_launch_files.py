@@ -57,9 +57,10 @@ def arguments(file: Path) -> dict[str, tuple[ast.expr, str]]:
     raise AssertionError(f"{file} has no ARGUMENTS")
 
 
-def test_there_is_one_to_simulate_one_to_fly_and_one_to_replay() -> None:
+def test_there_is_one_to_simulate_one_to_fly_one_to_see_and_one_to_replay() -> None:
     assert [file.name for file in FILES] == [
         "drone.launch.py",
+        "eyes.launch.py",
         "replay.launch.py",
         "sim.launch.py",
     ]
@@ -97,6 +98,7 @@ def test_every_executable_that_is_started_is_an_entry_point() -> None:
         if isinstance(node.args[1], ast.Constant)
     }
     assert started == {
+        "liquid_nav_eyes_node",
         "liquid_nav_node",
         "liquid_nav_player",
         "liquid_nav_sim_node",
@@ -124,8 +126,10 @@ def test_every_parameter_that_is_set_exists(file: Path) -> None:
     pytest.importorskip("rclpy")
     from liquid_nav.ros import player
     from liquid_nav.ros.simulator import parameters as simulator_parameters
+    from liquid_nav.ros.simulator.eyes import parameters as eyes_parameters
 
-    others = (*backend_specs(), *simulator_parameters.SPECS, *player.SPECS)
+    simulated = (*simulator_parameters.SPECS, *eyes_parameters.SPECS)
+    others = (*backend_specs(), *simulated, *player.SPECS)
     known = {spec.name for spec in (*SPECS, *others)} | {"use_sim_time"}
     (setup,) = [
         node
@@ -217,6 +221,7 @@ def test_the_drone_starts_is_guarded_and_stops_on_ctrl_c(ros: Spinner, tmp_path:
         ("drone", "params_file:=/nowhere/at/all.yaml"),
         ("drone", "log_level:=loud"),
         ("sim", "task:=nonsense"),
+        ("eyes", "pose:=nonsense"),
         ("replay", "bag:=/nowhere/at/all"),
     ],
 )

@@ -24,7 +24,7 @@ from liquid_nav.ros.supervisor import SupervisorNode
 
 ROOT = Path(__file__).parents[2]
 PREFIX = ("env", "--block-signal=INT", "--block-signal=TERM")
-NODES = ("controller", "supervisor", "simulator", "player")
+NODES = ("controller", "supervisor", "simulator", "eyes", "player")
 
 
 def start(node: str, *arguments: str, before: str = "") -> tuple[int, str, str]:

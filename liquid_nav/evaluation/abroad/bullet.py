@@ -162,12 +162,8 @@ class BulletVehicle(SimulatedVehicle):
     def _judge(self) -> None:
         """Set the outcome if the flight is over."""
         self.attempt.update(self.position.tolist(), self.time / SECOND)
-        if pybullet.getContactPoints(bodyA=self._body, physicsClientId=self._client):
-            self._outcome = Outcome.COLLISION
-        elif self.attempt.succeeded:
-            self._outcome = Outcome.SUCCESS
-        elif self.time >= self._task.time_limit * SECOND:
-            self._outcome = Outcome.TIMEOUT
+        contacts = pybullet.getContactPoints(bodyA=self._body, physicsClientId=self._client)
+        self._outcome = self._task.judge(self.attempt, self.time, bool(contacts))
 
     def _feel(self) -> ImuSample:
         """What an ideal IMU at the centre measures, averaged over the control period."""

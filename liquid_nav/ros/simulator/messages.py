@@ -17,7 +17,6 @@ from liquid_nav.ros.controller.diagnostics import OK, WARN
 from liquid_nav.rotations import inverse, rotate
 from liquid_nav_sim.sensors.frames import CameraModel
 from liquid_nav_sim.vehicle.state import VehicleState
-from liquid_nav_sim.world import Outcome
 
 
 def measurement(kind: WritableMessage, event: Event) -> Any:
@@ -45,19 +44,20 @@ def odometry(state: VehicleState, time: int) -> Any:
     return measurement(OdometryMessage(), truth)
 
 
-def outcome(node: str, how: Outcome, figures: Mapping[str, str]) -> Any:
+def outcome(node: str, how: str, succeeded: bool, figures: Mapping[str, str]) -> Any:
     """``diagnostic_msgs/DiagnosticStatus`` of a flight that ended.
 
     Args:
         node: full name of the node that publishes it.
-        how: outcome of the flight.
+        how: outcome of the flight, or why it has none.
+        succeeded: whether it is a success.
         figures: further values by name.
     """
     pair = message_class("diagnostic_msgs/msg/KeyValue")
     return message_class("diagnostic_msgs/msg/DiagnosticStatus")(
-        level=bytes([OK if how is Outcome.SUCCESS else WARN]),
+        level=bytes([OK if succeeded else WARN]),
         name=f"{node}: flight",
         hardware_id=node,
-        message=how.value,
+        message=how,
         values=[pair(key=key, value=value) for key, value in figures.items()],
     )

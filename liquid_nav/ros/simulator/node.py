@@ -24,7 +24,13 @@ from liquid_nav.ros.backends.base import LARGEST
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.parameters import check_topics, declare, read
 from liquid_nav.ros.simulator.outputs import Outputs
-from liquid_nav.ros.simulator.parameters import AT_ANY_TIME, LOCK_STEP, SimulatorSettings, specs_of
+from liquid_nav.ros.simulator.parameters import (
+    AT_ANY_TIME,
+    LOCK_STEP,
+    SimulatorSettings,
+    fault_of,
+    specs_of,
+)
 from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.world import Outcome, World
 
@@ -180,14 +186,14 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
             "unanswered_measurements": self.unanswered,
             "overtaken_measurements": self.overtaken,
         }
-        self._outputs.outcome(figures)
+        self._outputs.outcome.publish(self.world, figures)
         duration = self.world.time / SECOND
         self.get_logger().info(
             f"flight of seed {self._seed}: {outcome.value} after {duration:.2f} s"
         )
         values = self._settings.values
         if self._flights == values["episodes"]:
-            self._outputs.flush()
+            self._outputs.outcome.flush()
             self.get_logger().info(f"all {self._flights} flights have been flown")
             self.context.try_shutdown()
         elif values["auto_reset"]:
@@ -355,7 +361,7 @@ class SimulatorNode(Node):  # type: ignore[misc, unused-ignore]
         try:
             if self._phase is Phase.OVER:
                 raise SimulationError("the flight is over: call ~/reset first")
-            fault = self._settings.fault(self.world.time)
+            fault = fault_of(self._settings.values, self.world.time)
             self.world.inject(fault)
         except LiquidNavError as error:
             response.success, response.message = False, str(error)

@@ -1,9 +1,12 @@
-"""Publishers of the simulated drone, and the order in which they publish."""
+"""Publishers of the simulated drone, and the order in which they publish.
+
+The eyes of a vehicle that something else flies share those of sensors and of outcomes.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rclpy.duration import Duration
@@ -16,8 +19,10 @@ from liquid_nav.messages.plug import WritableMessage, writable_message
 from liquid_nav.ros.backends.messages import message_class
 from liquid_nav.ros.clock import ClockPublisher, clock
 from liquid_nav.ros.simulator import messages
+from liquid_nav_sim.arena import Arena
 from liquid_nav_sim.config import FittedSensor
 from liquid_nav_sim.sensors.frames import CameraModel
+from liquid_nav_sim.tasks.base import Outcome
 from liquid_nav_sim.world import World
 
 _DEPTH = 5
@@ -27,21 +32,24 @@ _CLOCK_REPEAT = 0.05
 """Wall-clock seconds between two repetitions of /clock while the world stands still."""
 
 
-class _SensorOutput:
+def publisher(node: Node, kind: str, topic: str, qos: Any) -> Any:
+    """Create a publisher; it is reliable, as such a one matches every subscription."""
+    return node.create_publisher(message_class(kind), topic, qos)
+
+
+class SensorOutput:
     """Publisher of one sensor, on a topic of the sensor's name.
 
     A camera has two topics, NAME/image_raw and NAME/camera_info, as in ``image_transport``.
 
     Args:
+        node: owns the publishers.
         sensor: the sensor.
         kind: type of message that carries its events.
-        publisher: creates a publisher from a type, a topic and a queue depth.
 
     """
 
-    def __init__(
-        self, sensor: FittedSensor, kind: WritableMessage, publisher: Callable[..., Any]
-    ) -> None:
+    def __init__(self, node: Node, sensor: FittedSensor, kind: WritableMessage) -> None:
         self._kind, self._model = kind, sensor.model
         mount = sensor.model.mount(sensor.name)
         self._frame = None if mount is None else mount.frame
@@ -49,12 +57,12 @@ class _SensorOutput:
         topic = sensor.name
         if isinstance(self._model, CameraModel):
             self._camera_info = publisher(
-                "sensor_msgs/msg/CameraInfo", f"{topic}/camera_info", _DEPTH
+                node, "sensor_msgs/msg/CameraInfo", f"{topic}/camera_info", _DEPTH
             )
             topic = f"{topic}/image_raw"
         # A subscriber may be busy for a quarter of a second without losing messages.
         depth = max(_DEPTH, round(sensor.timing.rate / 4))
-        self.publisher = publisher(kind.type, topic, depth)
+        self.publisher = publisher(node, kind.type, topic, depth)
 
     def has_subscriber(self) -> bool:
         """Whether anybody subscribes to its measurements."""
@@ -73,6 +81,60 @@ class _SensorOutput:
         return message
 
 
+def sensor_outputs(node: Node, sensors: Iterable[FittedSensor]) -> dict[str, SensorOutput]:
+    """Create the publishers of sensors, by their names; warn of those that no message carries."""
+    outputs = {}
+    for sensor in sensors:
+        kind = writable_message(sensor.model.channel)
+        if kind is None:
+            node.get_logger().warning(
+                f"sensor {sensor.name} is not published: no message carries its channel "
+                f"{sensor.model.channel.value}"
+            )
+            continue
+        outputs[sensor.name] = SensorOutput(node, sensor, kind)
+    return outputs
+
+
+class OutcomeOutput:
+    """Publisher of how flights ended, on ``~/outcome``; a late subscriber gets the last ten.
+
+    Args:
+        node: owns the publisher.
+
+    """
+
+    def __init__(self, node: Node) -> None:
+        latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._name = node.get_fully_qualified_name()
+        kind = "diagnostic_msgs/msg/DiagnosticStatus"
+        self._publisher = publisher(node, kind, "~/outcome", latched)
+
+    def publish(self, world: Arena, figures: Mapping[str, object], void: str = "") -> None:
+        """Publish how the flight ended.
+
+        Args:
+            world: where the flight has ended, or is given up.
+            figures: the seed and other values, by name.
+            void: why there is no verdict; empty if there is one.
+
+        """
+        how = "void" if void or world.outcome is None else world.outcome.value
+        figures = {
+            "outcome": how,
+            "duration": repr(world.time / SECOND),
+            "position": " ".join(map(repr, world.state.position.tolist())),
+            **figures,
+        }
+        values = {name: str(value) for name, value in figures.items()}
+        succeeded = how == Outcome.SUCCESS.value
+        self._publisher.publish(messages.outcome(self._name, void or how, succeeded, values))
+
+    def flush(self) -> None:
+        """Wait until every subscriber has the last outcome, at most 1 s."""
+        self._publisher.wait_for_all_acked(Duration(seconds=1.0))
+
+
 class Outputs:
     """Publishers of a simulated drone: sensors, odometry, /clock, and how its flights ended.
 
@@ -83,35 +145,21 @@ class Outputs:
 
     Attributes:
         clock: publishes the simulated time.
+        outcome: publishes how each flight ended.
 
     """
 
     def __init__(self, node: Node, world: World, odometry_rate: float) -> None:
-        def publisher(kind: str, topic: str, qos: Any) -> Any:
-            # A reliable publisher matches subscriptions of any reliability.
-            return node.create_publisher(message_class(kind), topic, qos)
-
         self._world = world
-        self._name = node.get_fully_qualified_name()
         self._odometry_period = round(SECOND / odometry_rate) if odometry_rate > 0 else 0
         self.clock = ClockPublisher(node, 10)
-        self._sensors: dict[str, _SensorOutput] = {}
-        for sensor in world.config.sensors:
-            kind = writable_message(sensor.model.channel)
-            if kind is None:
-                node.get_logger().warning(
-                    f"sensor {sensor.name} is not published: no message carries its channel "
-                    f"{sensor.model.channel.value}"
-                )
-                continue
-            self._sensors[sensor.name] = _SensorOutput(sensor, kind, publisher)
+        self._sensors = sensor_outputs(node, world.config.sensors)
         # A sensor named odometry publishes on that topic instead of the true state.
         if "odometry" in self._sensors:
             self._odometry_period = 0
         else:
-            self._odometry = publisher("nav_msgs/msg/Odometry", "odometry", 10)
-        latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._outcome = publisher("diagnostic_msgs/msg/DiagnosticStatus", "~/outcome", latched)
+            self._odometry = publisher(node, "nav_msgs/msg/Odometry", "odometry", 10)
+        self.outcome = OutcomeOutput(node)
         self.begin()
 
     def begin(self) -> None:
@@ -163,23 +211,3 @@ class Outputs:
         for message in self._odometry_messages:
             self._odometry.publish(message)
         self._odometry_messages.clear()
-
-    def outcome(self, counts: Mapping[str, int]) -> None:
-        """Publish how the flight ended.
-
-        Args:
-            counts: the seed and the counters of the node, by name.
-        """
-        world = self._world
-        assert world.outcome is not None
-        figures = {
-            "outcome": world.outcome.value,
-            "duration": repr(world.time / SECOND),
-            "position": " ".join(map(repr, world.state.position.tolist())),
-            **{name: str(count) for name, count in counts.items()},
-        }
-        self._outcome.publish(messages.outcome(self._name, world.outcome, figures))
-
-    def flush(self) -> None:
-        """Wait until every subscriber has the last outcome, at most 1 s."""
-        self._outcome.wait_for_all_acked(Duration(seconds=1.0))

@@ -73,18 +73,19 @@ MODEL = "model"
 """Parameter of each sensor for its kind, a name in `liquid_nav_sim.sensors.model.SENSORS`."""
 
 
-def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
-    """List every parameter of the simulator node, with those of the sensors to fit.
+def specs_of(given: Mapping[str, Any], own: tuple[Spec, ...] = SPECS) -> tuple[Spec, ...]:
+    """List every parameter of a node that simulates sensors, with those of the sensors to fit.
 
     Args:
         given: parameters from the command line and from files, by name.
+        own: parameters of the node itself; `sensors` and `vehicle` are among them.
 
     Raises:
         SimulationError: on a vehicle or a sensor model that does not exist.
         ConfigError: if `sensors` is not a list of names, or a name occurs twice.
 
     """
-    defaults = {spec.name: spec.default for spec in SPECS} | dict(given)
+    defaults = {spec.name: spec.default for spec in own} | dict(given)
     sensors = defaults["sensors"]
     if not isinstance(sensors, (list, tuple)) or not all(isinstance(n, str) for n in sensors):
         raise ConfigError(f"sensors must be a list of names, got {sensors!r}")
@@ -95,7 +96,7 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
         if fault:
             raise ConfigError(f"sensors: the name of a sensor, which names its topic, {fault}")
     vehicle = load_vehicle(defaults["vehicle"])
-    specs = list(SPECS)
+    specs = list(own)
     for name in sensors:
         kind = given.get(f"{name}.{MODEL}", name)
         model = default_model(kind, vehicle)
@@ -106,6 +107,51 @@ def specs_of(given: Mapping[str, Any]) -> tuple[Spec, ...]:
             for option, value in sensor_options(FittedSensor(name, model, model.timing)).items()
         ]
     return tuple(specs)
+
+
+def fitted(values: Mapping[str, Any]) -> tuple[FittedSensor, ...]:
+    """Make the sensors that the parameters of `specs_of` describe.
+
+    Raises:
+        SimulationError: on an invalid vehicle or sensor.
+
+    """
+    vehicle, sensors = load_vehicle(values["vehicle"]), []
+    for name in values["sensors"]:
+        options = {
+            option.removeprefix(f"{name}."): value
+            for option, value in values.items()
+            if option.startswith(f"{name}.")
+        }
+        sensors.append(fit(name, vehicle, options, kind=options.pop(MODEL)))
+    return tuple(sensors)
+
+
+def check_fault_kind(kind: str) -> None:
+    """Check the parameter `fault.kind`; it may be empty.
+
+    Raises:
+        ConfigError: on a kind of fault that does not exist.
+
+    """
+    if kind:
+        try:
+            effect_of(kind)
+        except SimulationError as error:
+            raise ConfigError(f"fault.kind: {error}") from error
+
+
+def fault_of(values: Mapping[str, Any], start: int) -> Fault:
+    """Make the fault that the parameters `fault.` describe, from `start` ns on.
+
+    Raises:
+        SimulationError: if they do not describe a valid fault.
+
+    """
+    kind, duration, magnitude, rotor, sensor = (
+        values[f"fault.{name}"] for name in ("kind", "duration", "magnitude", "rotor", "sensor")
+    )
+    return Fault(kind, start, duration, magnitude, rotor, sensor=sensor)
 
 
 AT_ANY_TIME = ("seed", "speed", "auto_reset", "command_timeout", "fault.")
@@ -135,29 +181,12 @@ class SimulatorSettings:
         """
         for spec in SPECS:
             spec.check(values[spec.name])
-        if values["fault.kind"]:
-            try:
-                effect_of(values["fault.kind"])
-            except SimulationError as error:
-                raise ConfigError(f"fault.kind: {error}") from error
+        check_fault_kind(values["fault.kind"])
         if values["pace"] == LOCK_STEP and not values["stamped"]:
             raise ConfigError(
                 "pace lock_step needs stamped: true, as a command's stamp names its measurement"
             )
         return cls(dict(values))
-
-    def fault(self, start: int) -> Fault:
-        """Make the fault that the parameters `fault.` describe, from `start` ns on.
-
-        Raises:
-            SimulationError: if they do not describe a valid fault.
-
-        """
-        kind, duration, magnitude, rotor, sensor = (
-            self.values[f"fault.{name}"]
-            for name in ("kind", "duration", "magnitude", "rotor", "sensor")
-        )
-        return Fault(kind, start, duration, magnitude, rotor, sensor=sensor)
 
     def world(self) -> WorldConfig:
         """Make the configuration of the world that the parameters describe.
@@ -167,19 +196,10 @@ class SimulatorSettings:
 
         """
         values = self.values
-        vehicle = load_vehicle(values["vehicle"])
-        sensors = []
-        for name in values["sensors"]:
-            options = {
-                option.removeprefix(f"{name}."): value
-                for option, value in values.items()
-                if option.startswith(f"{name}.")
-            }
-            sensors.append(fit(name, vehicle, options, kind=options.pop(MODEL)))
         return WorldConfig(
-            vehicle=vehicle,
+            vehicle=load_vehicle(values["vehicle"]),
             autopilot=load_autopilot(values["autopilot"]),
-            sensors=tuple(sensors),
+            sensors=fitted(values),
             wind=WindModel(
                 values["wind.steady"], values["wind.gust"], turbulence=values["wind.turbulence"]
             ),
