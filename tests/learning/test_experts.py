@@ -126,6 +126,21 @@ def test_the_expert_of_gates_backs_away_from_a_gate_that_it_missed() -> None:
     world.close()
 
 
+@pytest.mark.parametrize(("off", "enters"), [(0.2, True), (0.8, False)])
+def test_the_expert_of_gates_enters_a_gate_in_the_middle_only(off: float, enters: bool) -> None:
+    world = World(WorldConfig(task=make_task("gates")).without("camera"))
+    world.reset(0)
+    gate = world.scene.gates[0]
+    axis = np.array([np.cos(gate.yaw), np.sin(gate.yaw), 0.0])
+    left = np.array([-axis[1], axis[0], 0.0])
+    air = gate.width / 2 - world.vehicle.collision_radius
+    put(world, gate.position - 0.3 * axis + off * air * left, gate.yaw)
+    vx, vy, _, _ = expert_of(world).command()
+    assert (vx > 0) == enters
+    assert vy < 0
+    world.close()
+
+
 def test_the_expert_of_gates_looks_to_the_next_gate_before_it_has_passed_one() -> None:
     world = World(WorldConfig(task=make_task("gates")).without("camera"))
     world.reset(0)
