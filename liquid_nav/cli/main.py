@@ -64,6 +64,7 @@ EXTRAS = {
     "matplotlib": "viz",
     "mcap": "replay",
     "pybullet": "sim",
+    "pymavlink": "mavlink",
     "pyulog": "replay",
     "rosbags": "replay",
     "ruamel": "replay",
