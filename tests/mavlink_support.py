@@ -24,6 +24,8 @@ from pymavlink.dialects.v20 import ardupilotmega as dialect
 from liquid_nav.mavlink.autopilots import AUTOPILOTS, HOLD, LAND, PX4, RETURN, TAKEOFF, Autopilot
 
 GRAVITY = 9.81
+QUICK = 4.0
+"""m/s at which it takes off and lands; and m/s per m at which it returns."""
 LAG = 0.1
 """s in which the velocity comes 63 % nearer to what it was told."""
 BY_NAME = {autopilot.name: autopilot for autopilot in AUTOPILOTS}
@@ -70,7 +72,9 @@ class ScriptedVehicle:
         self.system, self.kind, self.identity = system, 2, self.autopilot.identity
         # What a test may change in flight.
         self.unready = ""  # Why it refuses to be armed.
+        self.refused: set[str] = set()  # Modes that it refuses.
         self.battery, self.estimator = 80, 0b111111
+        self.patience = 2.0  # s without a setpoint after which PX4 holds.
         self.muted, self.answers_timesync, self.odometry = False, True, False
         self.imu_force = (0.0, 0.0, -GRAVITY)
         self.sends_imu, self.sends_motion = True, True
@@ -134,12 +138,14 @@ class ScriptedVehicle:
     # The thread.
 
     def _run(self) -> None:
-        last = time.monotonic()
+        last = due = time.monotonic()
         for step in itertools.count():
-            if self._closing.wait(1 / self._rate):
+            due += 1 / self._rate
+            if self._closing.wait(max(due - time.monotonic(), 0.0)):
                 return
             self._listen()
             now = time.monotonic()
+            due = max(due, now - 0.2)  # A busy machine catches up with that much.
             self._fly(now, min(now - last, 0.1))
             last = now
             self._tell(step)
@@ -214,7 +220,7 @@ class ScriptedVehicle:
         silent = time.monotonic() - self._told_at > 0.5
         if self.autopilot is PX4 and name == "OFFBOARD" and silent:
             return int(dialect.MAV_RESULT_TEMPORARILY_REJECTED)
-        if name not in self.autopilot.modes:
+        if name not in self.autopilot.modes or name in self.refused:
             return int(dialect.MAV_RESULT_DENIED)
         self.set_mode(name)
         return int(dialect.MAV_RESULT_ACCEPTED)
@@ -264,22 +270,23 @@ class ScriptedVehicle:
         silent = now - self._told_at
         if self.autopilot is PX4:
             if self.intended == "OFFBOARD":
-                self.mode = HOLD if silent > 2.0 and self.setpoints else "OFFBOARD"
+                self.mode = HOLD if silent > self.patience and self.setpoints else "OFFBOARD"
         elif self.mode == "GUIDED" and silent > 3.0:
             self._target = [0.0, 0.0, 0.0]
 
     def _wanted(self) -> list[float]:
         if self._take_off_to is not None:
-            return [0.0, 0.0, 2.0]
+            left = self._take_off_to - self.position[2]
+            return [0.0, 0.0, min(QUICK, 4 * left + 0.2)]
         if self.mode == self.autopilot.commanded:
             return self._target if self.position[2] > 0 or self._target[2] > 0 else [0.0] * 3
         if self.mode == LAND:
-            return [0.0, 0.0, -2.0]
+            return [0.0, 0.0, -QUICK]
         if self.mode == RETURN:
             away = math.hypot(*self.position[:2])
             if away > 0.2:
-                return [-2 * self.position[0], -2 * self.position[1], 0.0]
-            return [0.0, 0.0, -2.0]
+                return [-QUICK * self.position[0], -QUICK * self.position[1], 0.0]
+            return [0.0, 0.0, -QUICK]
         return [0.0, 0.0, 0.0]
 
     def _tell(self, step: int) -> None:

@@ -40,6 +40,7 @@ class DeviceClock:
         # (arrival, round trip, offset).
         self._exchanges: deque[tuple[int, int, int]] = deque()
         self._newest: int | None = None
+        self._offset: int | None = None
 
     @property
     def round_trip(self) -> int | None:
@@ -62,6 +63,7 @@ class DeviceClock:
             self.jumps += 1
             self._forget()
         self._exchanges.append((arrival, trip, offset))
+        self._estimate()
 
     def stamp(self, theirs: int, arrival: int) -> int:
         """Bring a time of the autopilot's onto our clock.
@@ -83,6 +85,7 @@ class DeviceClock:
             self._arrivals.pop()
         self._arrivals.append((arrival, offset))
         self._age(arrival)
+        self._estimate()
         return min(theirs + self.offset(arrival), arrival)
 
     def _leapt(self, theirs: int, arrival: int) -> bool:
@@ -101,8 +104,12 @@ class DeviceClock:
         if self._exchanges and now - self._exchanges[-1][0] > WINDOW:
             self._exchanges.clear()
 
-    def offset(self, arrival: int) -> int:
-        """Our clock less the autopilot's, ns; `arrival` if nothing is known of it."""
+    def offset(self, now: int) -> int:
+        """Our clock less the autopilot's, ns; `now` if nothing is known. From any thread."""
+        return now if self._offset is None else self._offset
+
+    def _estimate(self) -> None:
         if self._exchanges:
-            return min(self._exchanges, key=lambda exchange: exchange[1])[2]
-        return self._arrivals[0][1] if self._arrivals else arrival
+            self._offset = min(self._exchanges, key=lambda exchange: exchange[1])[2]
+        elif self._arrivals:
+            self._offset = self._arrivals[0][1]

@@ -77,6 +77,7 @@ class Link:
         rate: as given.
         on_event: as given; may be set before `open`.
         fault: why the last command was not sent as it was asked for; empty when it was.
+        setpoints: number of setpoints that were sent.
         strangers: number of messages of other systems and components on the same link.
         damaged: number of pieces of data that were no message.
 
@@ -108,7 +109,7 @@ class Link:
         self._wanted_system = system
         self.state, self.decoder, self.authority = AutopilotState(), Decoder(), Authority()
         self.orders = Orders(self)
-        self.fault, self.strangers, self.damaged = "", 0, 0
+        self.fault, self.setpoints, self.strangers, self.damaged = "", 0, 0, 0
         self._system = self._component = 0
         self._refusal = ""  # Why the autopilot that was heard cannot be flown.
         self._odometry: Odometry | None = None
@@ -195,6 +196,7 @@ class Link:
             self.fault = "withheld: the link takes no data"
             return None
         self._sent, self._sent_at = command, now
+        self.setpoints += 1
         return command
 
     def watch(self, now: int) -> Autopilot | None:
@@ -278,15 +280,13 @@ class Link:
         while not self._closing.is_set():
             data, sender = transport.receive(READ_TIMEOUT)
             now = time.monotonic_ns()
-            if data:
-                try:
-                    messages = self._codec.parse_buffer(data) or ()
-                except Exception:  # of the parser, on data that is no message
-                    self.damaged += 1
-                    messages = ()
-                for message in messages:
+            try:
+                for message in (self._codec.parse_buffer(data) or ()) if data else ():
                     self._take(message, now, sender, transport)
-            self._keep_up(now)
+                self._keep_up(now)
+            except Exception:  # The vehicle flies on: so must the link.
+                self.damaged += 1
+                logger.exception("%s: a message could not be read", self.address)
 
     def _take(self, message: Any, now: int, sender: str, transport: Transport) -> None:
         kind = message.get_type()

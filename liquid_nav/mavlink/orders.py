@@ -19,8 +19,9 @@ ANSWER_TIMEOUT = 1.0
 LONGEST_PROGRESS = 30.0
 """Seconds for which an autopilot may say that it is still at it."""
 
-FORCE_ARM = 0.0
-"""Second parameter of MAV_CMD_COMPONENT_ARM_DISARM: the checks of the autopilot hold."""
+ARM = dialect.MAV_CMD_COMPONENT_ARM_DISARM
+WITH_CHECKS = 0.0
+"""Second parameter of `ARM`: the checks of the autopilot hold; it is never forced."""
 
 
 class Messenger(Protocol):
@@ -57,9 +58,13 @@ class Orders:
         self._link = link
         self._answered = threading.Condition()
         self._answers: dict[int, int] = {}
+        self._arming = False  # What the last order to arm or disarm asked for.
 
     def answer(self, message: Any) -> None:
         """Take in a COMMAND_ACK."""
+        if message.command == ARM and message.result == dialect.MAV_RESULT_ACCEPTED:
+            # Heartbeats that say so are up to a second away.
+            self._link.state.armed = self._arming
         with self._answered:
             self._answers[message.command] = message.result
             self._answered.notify_all()
@@ -107,11 +112,13 @@ class Orders:
 
     def arm(self) -> str:
         """Arm; the autopilot refuses when its own checks fail."""
-        return self.give(dialect.MAV_CMD_COMPONENT_ARM_DISARM, 1.0, FORCE_ARM)
+        self._arming = True
+        return self.give(ARM, 1.0, WITH_CHECKS)
 
     def disarm(self) -> str:
         """Disarm; the autopilot refuses in the air."""
-        return self.give(dialect.MAV_CMD_COMPONENT_ARM_DISARM, 0.0, FORCE_ARM)
+        self._arming = False
+        return self.give(ARM, 0.0, WITH_CHECKS)
 
     def set_mode(self, name: str) -> str:
         """Change to a mode of `Autopilot.modes`, by its name."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from liquid_nav.command import Command
+from liquid_nav.command import Command, Mode
 from liquid_nav.events import CameraFrame, Channel, Event
 from liquid_nav.mavlink.camera import CameraThread, FrameSource, Image
 from liquid_nav.mavlink.link import Link
@@ -94,8 +94,8 @@ class MavlinkVehicle(Vehicle):
         return sorted(events, key=lambda event: event.arrival)
 
     def command(self, command: Command) -> None:
-        """Send a command, which must follow from the newest events."""
-        self.link.command(command, fresh=True)
+        """Send a command. A nominal one is fresh: the safety layer gives no other."""
+        self.link.command(command, fresh=command.mode is Mode.NOMINAL)
 
     def _on_frame(self, image: Image) -> None:
         now = time.monotonic_ns()
