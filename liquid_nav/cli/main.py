@@ -4,8 +4,8 @@ Each command is a dataclass in a file of its own: its fields are the options, an
 work and gives the exit code. These files import nothing heavy at the top, so that ``--help`` is
 quick and a command loads only what it needs.
 
-Exit codes: 0 when all went well, 1 when a check of a vehicle or a mission failed, 130 after Ctrl-C, 2 on bad
-input, which leaves no files behind.
+Exit codes: 0 when all went well, 1 when a check of a vehicle or a mission failed, 130 after Ctrl-C,
+2 on bad input, which leaves no files behind.
 A command line that cannot be parsed is explained by tyro; every other error is one line on
 standard error. Warnings go to standard error as well, and with LIQUID_NAV_LOG=info in the
 environment also messages such as which runtime evaluates the policy.

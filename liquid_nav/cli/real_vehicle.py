@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from liquid_nav.controller import Controller
     from liquid_nav.mavlink.vehicle import MavlinkVehicle
     from liquid_nav.onboard import PolicyCamera
+    from liquid_nav.safety.layer import SafetyConfig
 
 PREFIX = "mavlink:"
 
@@ -43,6 +44,14 @@ class Aboard:
     camera: PolicyCamera | None
     record: Callable[[Event | Command], None]
     say: Callable[[str], None]
+
+
+def safety_of(speed: float) -> SafetyConfig:
+    """Settings of the safety layer at a multiple of the usual speeds."""
+    from liquid_nav.command import CommandLimits
+    from liquid_nav.safety.layer import SafetyConfig
+
+    return SafetyConfig(limits=CommandLimits().scaled(speed))
 
 
 @contextmanager
@@ -72,13 +81,12 @@ def aboard(
         BundleError: on a bundle that cannot be loaded.
 
     """
-    from liquid_nav.command import Command, CommandLimits
+    from liquid_nav.command import Command
     from liquid_nav.controller import Controller
     from liquid_nav.mavlink.camera import OpenCvCamera
     from liquid_nav.mavlink.link import Link
     from liquid_nav.mavlink.vehicle import MavlinkVehicle
     from liquid_nav.onboard import load_policy
-    from liquid_nav.safety.layer import SafetyConfig
 
     link = Link(vehicle.removeprefix(PREFIX), system=system)
     policy, manifest = load_policy(model or shipped_model(task))
@@ -91,7 +99,7 @@ def aboard(
             "brings camera"
         )
     factor = manifest.speed if speed is None else speed
-    safety = SafetyConfig(limits=CommandLimits().scaled(factor))
+    safety = safety_of(factor)
     begin = time.monotonic()
 
     def say(text: str) -> None:
@@ -104,7 +112,8 @@ def aboard(
             eye = OpenCvCamera(camera, seen, fov)
             opened.callback(eye.close)
             say(f"camera {camera}: it covers {eye.covers:.0%} of the policy's view")
-        drone = opened.enter_context(MavlinkVehicle(link, eye, seen))
+        drone = MavlinkVehicle(link, eye, seen)
+        opened.enter_context(drone)
         keep: Callable[[Event | Command], None] = lambda _: None  # noqa: E731
         if record is not None:
             from liquid_nav.recording.recorder import FlightRecorder

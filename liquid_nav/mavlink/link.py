@@ -19,7 +19,7 @@ from liquid_nav.mavlink.decode import Decoder
 from liquid_nav.mavlink.orders import Orders
 from liquid_nav.mavlink.setpoint import setpoint
 from liquid_nav.mavlink.state import AutopilotState
-from liquid_nav.mavlink.transport import Transport, open_transport
+from liquid_nav.mavlink.transport import Transport, address_fault, open_transport
 from liquid_nav.rotations import rotate
 from liquid_nav.values import SECOND
 
@@ -97,6 +97,9 @@ class Link:
         on_event: Callable[[Event], object] | None = None,
         shared: bool = False,
     ) -> None:
+        fault = address_fault(address)
+        if fault:
+            raise ConfigError(fault)
         if frame not in FRAMES:
             raise ConfigError(f"frame must be one of {', '.join(FRAMES)}, got {frame!r}")
         if not (0 <= system <= 255 and rate > 0 and imu_rate > 0):

@@ -21,6 +21,9 @@ from liquid_nav.mission.plan import MissionConfig, Outcome, Pilot, Result, State
 
 logger = logging.getLogger(__name__)
 
+STREAMED_FIRST = 1.5
+"""Seconds of setpoints before PX4 is told to follow them: it wants to see them for one."""
+
 SLOW_START = 5.0
 """Seconds that a sensor has to begin, beyond those for which all are watched."""
 
@@ -126,14 +129,18 @@ class Mission:
         self._tell(State.CHECKING, f"{autopilot.name}, system {link.target[0]}, {link.state.mode}")
         events: list[Event] = []
         silent, begin = set(config.needed), time.monotonic()
-        while (seconds := time.monotonic() - begin) < config.settling + SLOW_START * bool(silent):
+        while True:
             self._obey_operator()
             events += self._take_events()
             silent -= {event.channel for event in events}
+            command, seconds = self._pilot.command(time.monotonic_ns()), time.monotonic() - begin
+            waits = silent or command.mode is not Mode.NOMINAL
+            if seconds > config.settling + (SLOW_START if waits else 0.0):
+                break
         checks = [
             *autopilot_checks(link.state, config.battery),
             *sensor_checks(events, seconds, config.needed, config.camera),
-            controller_check(self._pilot.command(time.monotonic_ns()), self._pilot.health),
+            controller_check(command, self._pilot.health),
         ]
         words = {True: "passed", False: "FAILED", None: "unknown"}
         for check in checks:
@@ -196,9 +203,14 @@ class Mission:
         self._pilot.reset()
         link.authority.release()
         # PX4 enters OFFBOARD only while setpoints come; the policy's first events come meanwhile.
-        first = link.setpoints
+        first, begin = link.setpoints, time.monotonic()
+        streamed = STREAMED_FIRST if autopilot is PX4 else 0.0
         self._wait(
-            lambda: self._step().mode is Mode.NOMINAL and link.setpoints > first + 10,
+            lambda: (
+                self._step().mode is Mode.NOMINAL
+                and link.setpoints > first + 10
+                and time.monotonic() - begin >= streamed
+            ),
             Outcome.FAILED,
             lambda: self._mode[1] or link.fault,
         )

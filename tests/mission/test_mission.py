@@ -38,6 +38,7 @@ def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("liquid_nav.mavlink.authority.LINK_TIMEOUT", 4.0)
     monkeypatch.setattr("liquid_nav.mission.mission.SILENT", 20.0)
     monkeypatch.setattr("liquid_nav.mission.mission.SLOW_START", 20.0)
+    monkeypatch.setattr("liquid_nav.mission.mission.STREAMED_FIRST", 0.1)
 
 
 def landed(flown: Flown, result: Result) -> None:
