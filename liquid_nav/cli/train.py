@@ -81,6 +81,11 @@ class Train:
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
     """Directory of further episodes, made by `liquid-nav dataset from-bag`."""
+    photographs: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
+    ] = None
+    """Directory of photographs that become grounds of training flights, in place of those
+    of installed packages. On a cluster every machine needs it."""
     start: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: random weights)")
     ] = None
@@ -140,6 +145,7 @@ class Train:
                     policy,
                     world,
                     recorded=self.recorded,
+                    photographs=self.photographs,
                     start=self.start,
                     fleet=fleet,
                 )

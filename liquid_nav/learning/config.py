@@ -57,12 +57,12 @@ class TrainingConfig:
         episodes: Number of flights in each of these rounds.
         first_steps: Optimiser steps in round 0.
         steps: Optimiser steps in each later round.
-        last_steps: Optimiser steps in the last round, during which the learning rate falls to zero.
+        last_steps: Optimiser steps in the last round.
         validation: Number of flights under the default conditions, and of as many under those of
             training, that judge the policy of each round.
         lanes: Number of episodes that are trained side by side.
         length: Number of events between two optimiser steps; gradients reach this far back.
-        learning_rate: Learning rate of the Adam optimiser.
+        learning_rate: Learning rate of the Adam optimiser at first; it falls to zero over the run.
         clip: Largest norm of a gradient; a larger one is scaled down to it.
         auxiliary: Weight of the losses on what the camera sees of the target.
         device: Where the network is trained: cpu, cuda, or auto for a GPU where there is one.
@@ -89,6 +89,13 @@ class TrainingConfig:
     auxiliary: float = 0.3
     device: str = "auto"
     workers: int = 2
+
+    @property
+    def total_steps(self) -> int:
+        """Number of optimiser steps of a whole run."""
+        if not self.rounds:
+            return self.last_steps
+        return self.first_steps + (self.rounds - 1) * self.steps + self.last_steps
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:

@@ -27,6 +27,7 @@ from liquid_nav import __version__
 from liquid_nav.errors import ConfigError
 from liquid_nav.learning.config import ROUND_SEEDS, SEED_LIMIT, TrainingConfig
 from liquid_nav.learning.data.episodes import Episode, EpisodeError, load_folder, rates
+from liquid_nav.learning.flying.conditions import LOOKS
 from liquid_nav.learning.flying.flights import Job
 from liquid_nav.learning.flying.workers import Fleet, Flights, LocalFleet
 from liquid_nav.learning.learner import Learner
@@ -39,6 +40,7 @@ from liquid_nav.onboard import Manifest, PolicyConfig
 from liquid_nav.onboard.bundle import WEIGHTS, sha256
 from liquid_nav.policy import PolicyNetwork, load_network
 from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.scenes.appearance import family_of
 from liquid_nav_sim.world import Outcome
 
 
@@ -49,6 +51,7 @@ def train(
     world: WorldConfig | None = None,
     console: Console | None = None,
     recorded: Path | None = None,
+    photographs: Path | None = None,
     start: Path | None = None,
     fleet: Fleet | None = None,
 ) -> Path:
@@ -63,6 +66,8 @@ def train(
         console: where progress is shown.
         recorded: folder of further episodes that every round learns from, see
             `liquid_nav.learning.data.from_bag`.
+        photographs: folder of photographs that become grounds of training flights, in place of
+            those that come with installed packages.
         start: model bundle whose weights training starts from; by default they are random.
         fleet: what flies; by default `workers` processes of this machine, see `TrainingConfig`.
 
@@ -76,12 +81,15 @@ def train(
             architecture than `policy`.
         EpisodeError: when an episode file of the run is damaged, or one is missing that cannot be
             flown again.
+        SimulationError: when `photographs` holds none that can be read.
         WorkerError: when processes that fly die again and again.
 
     """
     flights = [] if recorded is None else load_folder(recorded, policy.encoders)
     network, origin = _initial_network(policy, config.seed, start)
     world = world or WorldConfig()
+    looks = LOOKS if photographs is None else f"{LOOKS}:{photographs}"
+    family_of(looks)  # Photographs that cannot be read fail here, before there is a run.
     if fleet is None and config.workers:
         fleet = LocalFleet(config.workers)
     recipe = RunSettings(
@@ -95,6 +103,7 @@ def train(
         cell_options=policy.cell_options,
         start=start,
         recorded=recorded,
+        photographs=photographs,
         training=config,
     ).to_toml()
     with locked(out):
@@ -109,6 +118,7 @@ def train(
             origin,
             recipe,
             fleet,
+            looks,
         )
         trainer.run_rounds()
     return trainer.run.bundle
@@ -129,13 +139,14 @@ class _Trainer:
         start: Mapping[str, Any],
         recipe: str,
         fleet: Fleet | None,
+        looks: str,
     ) -> None:
-        self.start, self.recorded, self.console = start, recorded, console
+        self.start, self.recorded, self.console, self.looks = start, recorded, console, looks
         self.config, self.policy, self.world, self.fleet = config, policy, world, fleet
         # A device that is not there is found before the run is written.
         self.learner = Learner(network, policy, config)
         self.run = Run(out, self._settings(), recipe)
-        self.validation = Validation(self.run, world, policy.encoders, config.validation)
+        self.validation = Validation(self.run, world, policy.encoders, config.validation, looks)
         self.finished_rounds, self.seconds = 0, 0.0
         self.outcomes: list[dict[str, int]] = []
         self.episodes = list(recorded)
@@ -181,7 +192,7 @@ class _Trainer:
                     config.last_steps if last else config.steps if number else config.first_steps
                 )
                 with progress_bar(self.console, f"round {number}: training", steps) as advance:
-                    loss = self.learner.train(self.episodes, steps, log, last, advance)
+                    loss = self.learner.train(self.episodes, steps, log, advance)
                 self._wait(f"round {number}: other flights", flights)
                 self._log_success(number, log)
         finally:
@@ -220,7 +231,7 @@ class _Trainer:
         growth = min(1.0, 2 * number / max(self.config.rounds, 1))
         difficulty = min(1.0, self.world.task.difficulty * (1 + growth))
         return [
-            Job(self.world, self.policy.encoders, bundle, seed, path, difficulty)
+            Job(self.world, self.policy.encoders, bundle, seed, path, difficulty, looks=self.looks)
             for seed, path in self._flights(number).items()
             if not path.exists()
         ]
@@ -311,6 +322,8 @@ class _Trainer:
         }
         if self.recorded:
             settings["recorded"] = _extent(self.recorded)
+        if self.looks != LOOKS:
+            settings["looks"] = self.looks
         if self.start:
             settings["start"] = self.start
         return settings

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import Channel
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.data.episodes import Episode
+from liquid_nav.learning.data.episodes import SIGHT, Episode
 from liquid_nav.learning.data.losses import command_loss, sight_loss
 from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.learning.log import RoundLog
@@ -54,8 +54,8 @@ class Learner:
         self._fast = self.device.type == "cuda" or _has_bfloat16()
         self.policy = copy.deepcopy(network).cpu().eval()
         camera = policy.by_channel.get(Channel.CAMERA)
-        # Read off encoded frames, in training only: visibility, azimuth, elevation, inverse range.
-        head = nn.Identity() if camera is None else nn.Linear(camera.features, 4)
+        # Reads off encoded frames what they show, in training only.
+        head = nn.Identity() if camera is None else nn.Linear(camera.features, SIGHT)
         self._sight_head = head.to(self.device)
         self._optimiser = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self._rng = np.random.default_rng([config.seed, 1])
@@ -66,7 +66,6 @@ class Learner:
         episodes: Sequence[Episode],
         steps: int,
         log: RoundLog,
-        decay: bool = False,
         advance: Callable[[str], None] = lambda note: None,
     ) -> float:
         """Take optimiser steps.
@@ -75,7 +74,6 @@ class Learner:
             episodes: the flights to learn from.
             steps: number of steps.
             log: gets the losses.
-            decay: whether the learning rate falls to zero over these steps.
             advance: called after each step with a note on the loss.
 
         Returns:
@@ -97,9 +95,8 @@ class Learner:
         state, latch = network.initial(config.lanes)
         running = 0.0
         for index, batch in zip(range(steps), stream, strict=False):
-            rate = config.learning_rate
-            if decay:
-                rate *= 0.5 * (1 + math.cos(math.pi * index / steps))
+            done = min(self.steps / config.total_steps, 1.0)
+            rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
             batch = batch.to(self.device)
@@ -121,6 +118,7 @@ class Learner:
             log.add_scalar("loss/imitation", imitation.item(), self.steps)
             log.add_scalar("loss/sight", sight.item(), self.steps)
             log.add_scalar("gradient_norm", norm.item(), self.steps)
+            log.add_scalar("learning_rate", rate, self.steps)
             _check_finite(imitation, norm, self.steps)
             running += (imitation.item() - running) * max(0.02, 1 / (index + 1))
             advance(f"loss {running:.4f}")

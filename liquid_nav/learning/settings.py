@@ -32,6 +32,7 @@ class RunSettings:
         cell_options: further arguments of the cell.
         start: model bundle whose weights training starts from; None for random ones.
         recorded: folder of further episodes; None for none.
+        photographs: folder of photographs that become grounds; None for none.
         training: settings of the training.
 
     """
@@ -46,6 +47,7 @@ class RunSettings:
     cell_options: Mapping[str, Any] = field(default_factory=dict)
     start: Path | None = None
     recorded: Path | None = None
+    photographs: Path | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def to_toml(self) -> str:
@@ -100,7 +102,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{what}: {key} must be names of encoders, got {names!r:.120}")
         if key in table:
             table[key] = tuple(names)
-    for name in ("start", "recorded"):
+    for name in ("start", "recorded", "photographs"):
         if name in table:
             table[name] = Path(table[name])
     try:
@@ -120,6 +122,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
     "cell_options": (dict, "a table"),
     "start": (str, "the path of a model bundle"),
     "recorded": (str, "the path of a folder"),
+    "photographs": (str, "the path of a folder"),
 }
 
 

@@ -46,14 +46,15 @@ class Validation:
         world: its conditions.
         encoders: what the policies read.
         flights: number of flights of each kind.
+        looks: appearance of most flights under the conditions of training.
 
     """
 
     def __init__(
-        self, run: Run, world: WorldConfig, encoders: tuple[Encoder, ...], flights: int
+        self, run: Run, world: WorldConfig, encoders: tuple[Encoder, ...], flights: int, looks: str
     ) -> None:
         self._run, self._world, self._encoders = run, world, encoders
-        self._flights = flights
+        self._flights, self._looks = flights, looks
 
     def jobs(self, round_: int) -> list[Job]:
         """List the flights of the policy of a round that have not been flown yet."""
@@ -67,6 +68,7 @@ class Validation:
                 path,
                 drawn=kind == DRAWN,
                 judges=True,
+                looks=self._looks,
             )
             for kind, seed, path in self._paths(round_)
             if not path.exists()

@@ -16,7 +16,7 @@ from liquid_nav.command import Mode
 from liquid_nav.controller import Controller
 from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
-from liquid_nav.learning.data.episodes import EpisodeBuilder, load_folder
+from liquid_nav.learning.data.episodes import SIGHT, EpisodeBuilder, load_folder
 from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.learning.flying.rollout import Bursts, record
 from liquid_nav.learning.flying.sensing import fitted
@@ -102,7 +102,7 @@ def test_unrolling_gives_the_numbers_of_flight(
         now += gap * 1_000_000
         channel = config.encoders[which % len(config.encoders)].channel
         event = event_of(channel, now - latency * 1_000_000, now, k)
-        builder.add(event, (0.0,) * 4, True, (0.0,) * 4)
+        builder.add(event, (0.0,) * 4, True, (0.0,) * SIGHT)
         elapsed, last = 0 if last is None else now - last, now
         memory, raw = policy.on_event(memory, event, elapsed, event.latency)
         expected.append(raw)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from liquid_nav.command import Command
 from liquid_nav.evaluation.flight import fly
+from liquid_nav.events import SECOND, Channel
+from liquid_nav.learning.data.episodes import SECTORS
 from liquid_nav.learning.experts import EXPERTS, expert_of
 from liquid_nav.learning.experts.avoidance import HORIZON, Blocking, free_course, push
 from liquid_nav.learning.experts.base import ExpertPilot, heading_frame, wrap
@@ -150,12 +152,46 @@ def test_flights_are_recorded_with_labels_of_the_tasks_expert(name: str, known: 
     episode = record(world, 7, None, Bursts(0.0, np.random.default_rng(0)))
     assert str(episode.outcome) == "success"
     assert np.isfinite(episode.label).all()
-    assert np.isfinite(episode.sight).all() == known
-    assert np.isnan(episode.sight).all() != known
+    assert np.isfinite(episode.sight[:, :4]).all() == known
+    assert np.isnan(episode.sight[:, :4]).all() != known
+    obstacles = bool(world.scene.obstacles)
+    assert np.isfinite(episode.sight[:, 4:]).all() == obstacles
+    assert np.isnan(episode.sight[:, 4:]).all() != obstacles
     if known:
         assert 0.5 < episode.sight[:, 0].mean() <= 1
         nearest = 1 / episode.sight[:, 3].max()
         assert nearest < 3
+    world.close()
+
+
+def test_free_space_is_what_a_depth_camera_measures() -> None:
+    config = WorldConfig(task=make_task("forest", 0.5))
+    model = replace(config.sensor("camera").model, depth=True)
+    world = World(config.with_sensor("camera", model=model))
+    agree: list[bool] = []
+    for seed in range(4):
+        world.reset(seed)
+        expert = expert_of(world)
+        while (event := world.next_event()) is not None and event.arrival < 8 * SECOND:
+            world.command(Command(event.arrival, *expert.command()))
+            if event.channel != Channel.CAMERA or event.stamp % 8:
+                continue
+            view = world.view(event)
+            columns = (np.arange(model.width) - model.matrix[0, 2]) / model.matrix[0, 0]
+            # The horizon of a tilted camera, in the middle of the frame.
+            down = model.pose(view.state.position, view.state.orientation)[0][2]
+            row = round(model.matrix[1, 2] - model.matrix[1, 1] * down[2] / down[1])
+            if not 0 <= row < model.height or abs(down[0] / down[1]) > 0.03:
+                continue
+            measured = view.depth[row] * np.hypot(1, columns)
+            nearest = measured.reshape(SECTORS, -1).min(axis=1)
+            inverse = np.array(sight(world, view)[4:])
+            near = (nearest < 6) & (inverse > 1 / 6)
+            error = np.abs(1 / inverse[near] - nearest[near])
+            agree += (error < 0.05 * nearest[near] + 0.05).tolist()
+    assert len(agree) > 100
+    # Some strips end at the edge of a trunk.
+    assert np.mean(agree) > 0.9
     world.close()
 
 
@@ -166,7 +202,7 @@ def test_sight_of_a_gate_agrees_with_its_place_in_the_frame() -> None:
     while event is None or event.channel.value != "camera":
         event = world.next_event()
     view = world.view(event)
-    visible, azimuth, elevation, inverse_range = sight(world, view)
+    visible, azimuth, elevation, inverse_range, *_ = sight(world, view)
     gate = world.scene.gates[0]
     x, y, z = (gate.position - view.state.position).tolist()
     bearing = np.arctan2(y, x) - yaw_of(view.state.orientation)

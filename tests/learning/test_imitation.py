@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from liquid_nav.learning.learner import Learner
 from liquid_nav.onboard import read_manifest
 from liquid_nav.policy import load_network
 from liquid_nav_sim.config import WorldConfig
+from liquid_nav_sim.errors import SimulationError
 from liquid_nav_sim.tasks.base import Task
 from liquid_nav_sim.tasks.follow import FollowTask
 from liquid_nav_sim.tasks.forest import ForestTask
@@ -120,7 +122,7 @@ def test_sight_is_where_the_target_appears(world: World) -> None:
             world.command(Command(event.arrival, *expert.command()))
             if isinstance(event, CameraFrame):
                 view = world.view(event)
-                visible, azimuth, elevation, inverse_range = sight(world, view)
+                visible, azimuth, elevation, inverse_range, *_ = sight(world, view)
                 assert bool(visible) == (view.target_pixels > 0)
                 if view.target_pixels > 20:
                     image = event.image.astype(int)
@@ -223,6 +225,20 @@ def test_a_run_directory_is_not_mixed_up(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(EpisodeError, match=data.name):
         train(tmp_path, config, policy, SHORT, QUIET)
+
+
+def test_photographs_of_a_folder_become_grounds(tmp_path: Path) -> None:
+    pictures, run = tmp_path / "pictures", tmp_path / "run"
+    pictures.mkdir()
+    config = replace(SMALL, rounds=0, demonstrations=1, last_steps=1)
+    policy = small_network()[0]
+    with pytest.raises(SimulationError, match="pictures"):
+        train(run, config, policy, SHORT, QUIET, photographs=pictures)
+    assert not run.exists()
+    cv2.imwrite(str(pictures / "meadow.png"), np.full((200, 200, 3), (20, 200, 40), np.uint8))
+    train(run, config, policy, SHORT, QUIET, photographs=pictures)
+    with pytest.raises(ConfigError, match="other settings"):
+        train(run, config, policy, SHORT, QUIET)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

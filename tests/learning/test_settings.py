@@ -30,6 +30,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         optional=("imu",),
         cell_options={"wiring": {"kind": "ncp", "sizes": [3, 4]}, "tau_min": 0.05, "unset": None},
         start=Path("models/target"),
+        photographs=Path("pictures"),
         training=training,
     )
     path = tmp_path / "settings.toml"
@@ -42,6 +43,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "tau_min": 0.05,
     }
     assert (again.task, again.start, again.recorded) == (written.task, written.start, None)
+    assert again.photographs == written.photographs
     # What belongs to the machine stays there.
     expected = asdict(training) | {"workers": TrainingConfig.workers, "device": "auto"}
     assert asdict(again.training) == expected

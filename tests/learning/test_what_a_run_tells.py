@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -55,14 +56,20 @@ def untimed(lines: Iterable[str]) -> list[str]:
     return [re.sub(r"[\d.]+ minutes", "MINUTES", line) for line in lines]
 
 
-def rows(out: Path) -> dict[str, list[int]]:
-    """Steps of every row in the log, by name, in the order of the files."""
-    found: dict[str, list[int]] = {}
+def logged(out: Path) -> dict[str, list[tuple[int, float]]]:
+    """Step and value of every row in the log, by name, in the order of the files."""
+    found: dict[str, list[tuple[int, float]]] = {}
     for path in sorted((out / "tensorboard").iterdir()):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                found.setdefault(value.tag, []).append(event.step)
+                number = float(value.tensor.float_val[0])
+                found.setdefault(value.tag, []).append((event.step, number))
     return found
+
+
+def rows(out: Path) -> dict[str, list[int]]:
+    """Steps of every row in the log, by name, in the order of the files."""
+    return {name: [step for step, _ in found] for name, found in logged(out).items()}
 
 
 def cut_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -93,11 +100,18 @@ def test_success_is_that_of_the_policy_that_flew(tmp_path: Path) -> None:
     assert told["flown_by"] == ["expert", "expert", "policy of round 0"]
     assert len(told["outcomes_by_round"]) == 3
     assert [score is None for score in told["validation"]] == [False, False, True]
-    logged = rows(tmp_path)
-    assert logged["flights/success_of_expert"] == [0, 1]
-    assert logged["flights/success_of_policy"] == [0]
-    assert logged["validation/nominal"] == logged["validation/drawn"] == [0, 1, 2]
-    assert logged["loss/imitation"] == list(range(1, 13))
+    found = rows(tmp_path)
+    assert found["flights/success_of_expert"] == [0, 1]
+    assert found["flights/success_of_policy"] == [0]
+    assert found["validation/nominal"] == found["validation/drawn"] == [0, 1, 2]
+    assert found["loss/imitation"] == list(range(1, 13))
+
+
+def test_the_learning_rate_falls_to_zero_over_the_whole_run(tmp_path: Path) -> None:
+    run(tmp_path)
+    rates = [rate for _, rate in logged(tmp_path)["learning_rate"]]
+    expected = [SMALL.learning_rate * math.cos(math.pi * k / 24) ** 2 for k in range(12)]
+    assert rates == pytest.approx(expected, rel=1e-6)
 
 
 def outcomes(judge: Any, successes: Sequence[int]) -> Any:

@@ -15,8 +15,14 @@ from liquid_nav.files import whole_file
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder, Measurement
 
-Sight = tuple[float, float, float, float]
-"""What a frame shows, see `Episode.sight`."""
+SECTORS = 16
+"""Upright strips of a frame, of equal width, whose free space `Episode.sight` holds."""
+
+SIGHT = 4 + SECTORS
+"""Number of values that describe what a frame shows, see `Episode.sight`."""
+
+Sight = Sequence[float]
+"""What a frame shows: `SIGHT` values, see `Episode.sight`."""
 
 
 class EpisodeError(LiquidNavError):
@@ -36,9 +42,11 @@ class Episode:
         seen: bool (T,), whether what there is to fly to has been in view up to the event.
         measured: per channel, what its encoder measured, a row for each of its events in their
             order, see `Encoder.measure`.
-        sight: float32 (F, 4), truth at exposure: target or next gate visible (0 or 1), its azimuth
-            (left) and elevation (up) in the camera's frame in radians, and its inverse range in
-            1/m; NaN where it is not known.
+        sight: float32 (F, SIGHT), truth at exposure: target or next gate visible (0 or 1), its
+            azimuth (left) and elevation (up) in the camera's frame in radians, and its inverse
+            range in 1/m; then, for `SECTORS` upright strips of the frame from left to right, the
+            inverse of the free distance at the height of the camera in 1/m, 0 where nothing is
+            near. NaN where it is not known.
         outcome: how the flight ended, a string, shape ().
 
     """
@@ -110,6 +118,10 @@ class Episode:
             channels = tuple(map(Channel, arrays["channels"].tolist()))
             measured = {channel: arrays[_MEASURED + channel] for channel in channels}
             rest = {name: arrays[name] for name in _PER_EVENT}
+            if rest["sight"].ndim == 2 and rest["sight"].shape[1] == 4:
+                # From when there was no free space yet.
+                unknown = np.full((len(rest["sight"]), SECTORS), np.nan, np.float32)
+                rest["sight"] = np.hstack((rest["sight"], unknown))
             episode = cls(channels=channels, measured=measured, **rest)
             defect = _defect(episode)
         except Exception as error:  # whatever numpy and zipfile make of a damaged file
@@ -149,7 +161,7 @@ def _defect(episode: Episode) -> str:
         return "two of its channels are the same"
     frames = len(episode.measured.get(Channel.CAMERA, ()))
     shapes = dict.fromkeys(("channel", "dt", "age", "seen"), (count,))
-    for name, shape in {**shapes, "label": (count, 4), "sight": (frames, 4)}.items():
+    for name, shape in {**shapes, "label": (count, 4), "sight": (frames, SIGHT)}.items():
         array = getattr(episode, name)
         if array.shape != shape or array.dtype.kind not in "bif":
             return f"{name} must be numbers of shape {shape}, got {array.dtype} {array.shape}"
@@ -283,6 +295,6 @@ class EpisodeBuilder:
             label=np.array(label, np.float32),
             seen=np.array(seen),
             measured=measured,
-            sight=np.array(self._sight, np.float32).reshape(-1, 4),
+            sight=np.array(self._sight, np.float32).reshape(-1, SIGHT),
             outcome=np.array(outcome),
         )

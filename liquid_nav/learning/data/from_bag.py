@@ -24,7 +24,7 @@ from liquid_nav.controller import CLOCK_TOLERANCE
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, Channel, Event
 from liquid_nav.files import made_directories
-from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder
+from liquid_nav.learning.data.episodes import SIGHT, Episode, EpisodeBuilder
 from liquid_nav.messages.plug import channel_types
 from liquid_nav.onboard import PolicyConfig, RawCommand
 from liquid_nav.onboard.encoders import Encoder
@@ -37,7 +37,7 @@ from liquid_nav.safety.screening import defect
 RECORDED = "recorded"
 """`Episode.outcome` of a recorded flight: whether it succeeded is not known."""
 
-UNKNOWN_SIGHT = (np.nan, np.nan, np.nan, np.nan)
+UNKNOWN_SIGHT = (np.nan,) * SIGHT
 
 _WITH_OPTION = ("camera", "imu", "goal", "range", "odometry", "command")
 """What a topic can be chosen for on the command line."""

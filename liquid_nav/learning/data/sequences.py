@@ -31,7 +31,7 @@ class Batch:
         dt, age: float32 (B, K), seconds.
         label: float32 (B, K, 4), m/s and rad/s.
         measured: for each encoder, what it measured, a row for each of its events, piece by piece.
-        sight: float32 (F, 4), see `Episode.sight`.
+        sight: float32 (F, SIGHT), see `Episode.sight`.
 
     """
 
@@ -208,7 +208,8 @@ def _mirrored(
     """
     swapped = label * np.array([1, -1, 1, -1], np.float32)
     label = np.where(seen[:, None], swapped, label)
-    return label, sight * np.array([1, -1, 1, 1], np.float32)
+    aim, free = sight[:, :4], sight[:, 4:]
+    return label, np.hstack((aim * np.array([1, -1, 1, 1], np.float32), free[:, ::-1]))
 
 
 def _padded(array: NDArray[Any], length: int) -> NDArray[Any]:

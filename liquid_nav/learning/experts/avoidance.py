@@ -62,7 +62,7 @@ def blocking(
     position, _, velocity, *_ = world.kinematics
     x, y, z = (p + lead * v for p, v in zip(position, velocity, strict=True))
     found = []
-    for px, py, pz, half_height, radius in _outlines(world.scene):
+    for px, py, pz, half_height, radius in outlines(world.scene):
         dx, dy = px - x, py - y
         distance, keep_out = math.hypot(dx, dy), radius + room
         if distance - keep_out <= reach and abs(pz - z) < half_height + room:
@@ -71,7 +71,7 @@ def blocking(
 
 
 @lru_cache(maxsize=4)
-def _outlines(scene: Scene) -> tuple[tuple[float, float, float, float, float], ...]:
+def outlines(scene: Scene) -> tuple[tuple[float, float, float, float, float], ...]:
     """Give centre, half the height and radius of each obstacle, metres."""
     return tuple(
         (*solid.position.tolist(), solid.size[-1] / 2, solid.radius) for solid in scene.obstacles
@@ -125,12 +125,12 @@ def free_course(
     x, y, _ = velocity.tolist()
     moving = math.atan2(y, x) - direct if math.hypot(x, y) > 0.3 else 0.0
     ways = np.stack((np.cos(_ASIDE), np.sin(_ASIDE)))
-    first = _free(np.zeros((2, 1)), ways, places, keep_out, horizon)
+    first = free_distance(np.zeros((2, 1)), ways, places, keep_out, horizon)
     legs = horizon * _FIRST_LEGS
     joints = (ways[:, :, None] * legs).reshape(2, -1)
     # Half of the directions are enough for the second leg.
     joints, second_ways = joints[:, :, None], ways[:, None, ::2]
-    second = _free(joints, second_ways, places, keep_out, horizon)
+    second = free_distance(joints, second_ways, places, keep_out, horizon)
     gained = (joints[0] + second * second_ways[0]).max(axis=1).reshape(len(_ASIDE), -1)
     gained = np.where(first[:, None] >= legs, gained, -horizon).max(axis=1)
     # Where no path leads on, the leg that is free for longest.
@@ -178,7 +178,7 @@ class Wayfinder:
         return self._course
 
 
-def _free(
+def free_distance(
     starts: NDArray[np.float64],
     ways: NDArray[np.float64],
     places: NDArray[np.float64],

@@ -33,14 +33,24 @@ The frame leaves a field of view of 90 degrees at about 1 m.
 TRANSIT = 1.0
 """Distance behind a gate over which the course turns from its axis to the next gate, metres."""
 
+TUNNEL = 0.5
+"""Distance before a gate from which on the vehicle must be in the middle of the opening, metres."""
+
+MIDDLE = 0.6
+"""Share of the air beside the hull in a gate within which the vehicle is in the middle."""
+
+FUNNEL = 0.7
+"""Metres by which it may be farther off the axis for each metre before the tunnel."""
+
 
 class GatesExpert(Expert):
     """Approaches the axis of the next gate and flies along it, with its nose to the gate.
 
     The farther off the axis for its distance, the slower it nears the gate, and it backs away where
-    it would meet the frame; so it comes to the gate in the middle of the opening only. It looks at
-    the gate after that before the nearer one leaves the view, and waits for a gate that lies
-    outside the view.
+    it would meet the frame; so it comes to the gate in the middle of the opening only. Where wind
+    pushes it off the axis, it asks for more than the velocity that it wants. It looks at the gate
+    after that before the nearer one leaves the view, and waits for a gate that lies outside the
+    view.
     """
 
     def command(self) -> RawCommand:
@@ -55,6 +65,7 @@ class GatesExpert(Expert):
             behind = -self._along_and_aside(scene.gates[present - 1])[0]
             share = min(max(behind / TRANSIT, 0.0), 1.0)
             velocity = share * velocity + (1 - share) * self._leave(scene.gates[present - 1])
+        velocity = self._against_drift(velocity, scene.gates[present].yaw)
         if present < last:
             ahead = self._along_and_aside(scene.gates[present])[0]
             far, near = LOOK_ON
@@ -79,8 +90,9 @@ class GatesExpert(Expert):
         ahead = self._along_and_aside(gate)[0]
         near, aside, rise = self._offset(gate)
         hull = self.world.vehicle.collision_radius
-        astray = (abs(aside) + abs(rise)) / (gate.width / 2 - hull + 0.7 * max(near, 0.0))
-        along = self.speed * CRUISE_SPEED * max(1 - astray, 0.0) * facing(off)
+        room = MIDDLE * (gate.width / 2 - hull) + FUNNEL * max(near - TUNNEL, 0.0)
+        astray = (abs(aside) + abs(rise)) / room
+        along = self.speed * CRUISE_SPEED * max(1 - astray**1.5, 0.0) * facing(off)
         along -= RETREAT_SPEED * (1.0 if ahead < 0 else min(max(astray - 1, 0.0), 1.0))
         sideways = clip(1.5 * aside, 1.2 * self.speed)
         upwards = clip(1.5 * rise, 0.8 * self.speed)
@@ -100,6 +112,17 @@ class GatesExpert(Expert):
             gate.position - self.world.state.position - lead * self.world.state.linear_velocity
         ).tolist()
         return (*heading_frame(np.array([dx, dy]), gate.yaw), dz)
+
+    def _against_drift(self, velocity: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
+        """Add to a velocity what the vehicle lacks of it across a gate's axis, world, m/s.
+
+        An autopilot takes seconds to learn a wind; one with slow motors takes longest, so that more
+        is added.
+        """
+        lacking = velocity - self.world.state.linear_velocity
+        _, aside = heading_frame(lacking[:2], yaw)
+        share = response_time(self.world)
+        return velocity + share * _turned(0.0, aside, float(lacking[2]), yaw)
 
     def _leave(self, gate: Gate) -> NDArray[np.float64]:
         """Give the velocity out of a gate that has just been passed, world, m/s, shape (3,)."""

@@ -97,7 +97,7 @@ class RayFleet:
         self,
         jobs: Sequence[JobType],
         stop: threading.Event | None = None,
-        beside: bool = False,
+        busy: threading.Event | None = None,
     ) -> Iterator[JobType]:
         """Fly and save flights, see `liquid_nav.learning.flying.workers.Fleet`."""
         waiting, begun = deque(jobs), Counter[Path]()
@@ -108,7 +108,7 @@ class RayFleet:
         }
         try:
             while waiting or flying:
-                while waiting and len(flying) < self._at_once(beside):
+                while waiting and len(flying) < self._at_once(busy is not None and busy.is_set()):
                     job = waiting.popleft()
                     bundle = None if job.bundle is None else bundles[job.bundle]
                     flying[self._fly.remote(job, bundle, __version__)] = job

@@ -29,9 +29,19 @@ FAULTS = (
 )
 """Kinds of faults in training: those that a vehicle survives."""
 
+LOOKS = "varied"
+"""The appearance of most training flights."""
 
-def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
-    """Draw the conditions of one training flight around, and wider than, those of `config`."""
+
+def randomised(config: WorldConfig, rng: np.random.Generator, looks: str = LOOKS) -> WorldConfig:
+    """Draw the conditions of one training flight around, and wider than, those of `config`.
+
+    Args:
+        config: conditions of the run.
+        rng: draws them.
+        looks: name of the appearance of most flights, see `WorldConfig.appearance`.
+
+    """
     if rng.random() < 0.6:
         config = families.draw(config, rng)
     for sensor in config.sensors:
@@ -41,7 +51,7 @@ def randomised(config: WorldConfig, rng: np.random.Generator) -> WorldConfig:
             drop = min(0.3, rng.exponential(2 * sensor.timing.drop))
             config = config.with_sensor(sensor.name, timing=replace(sensor.timing, drop=drop))
     if rng.random() < 0.8:
-        config = replace(config, appearance="varied")
+        config = replace(config, appearance=looks)
     if rng.random() < 0.3:
         channels = {sensor.model.channel.value for sensor in config.sensors}
         kinds = [kind for kind in FAULTS if kind.partition("_")[0] in {*channels, "wind", "mass"}]

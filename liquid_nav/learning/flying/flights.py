@@ -12,7 +12,7 @@ import numpy as np
 from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
 from liquid_nav.files import write_whole
-from liquid_nav.learning.flying.conditions import randomised
+from liquid_nav.learning.flying.conditions import LOOKS, randomised
 from liquid_nav.learning.flying.rollout import Bursts, record
 from liquid_nav.learning.flying.sensing import events, fitted
 from liquid_nav.onboard import load_policy
@@ -34,6 +34,7 @@ class Job(NamedTuple):
         difficulty: the flight has one drawn between 0 and this; None for that of `config`.
         drawn: whether the conditions are drawn around those of `config`.
         judges: whether the flight judges the policy. Then nothing pushes it off its path.
+        looks: appearance that is drawn most often where conditions are drawn.
 
     """
 
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     difficulty: float | None = None
     drawn: bool = True
     judges: bool = False
+    looks: str = LOOKS
 
     def fly(self) -> None:
         """Fly and save the flight."""
@@ -65,7 +67,7 @@ def fly(job: Job) -> None:
         drawn = job.difficulty * math.sqrt(rng.random())
         task = replace(config.task, difficulty=drawn)
         config = replace(config, task=task)
-    world.config = randomised(config, rng) if job.drawn else config
+    world.config = randomised(config, rng, job.looks) if job.drawn else config
     controller = None
     if job.bundle is not None:
         limits = CommandLimits().scaled(config.task.speed)

@@ -1,6 +1,5 @@
 """Flights for training: the expert labels every event, whether it flies itself or a policy does."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,9 +11,9 @@ from liquid_nav.events import SECOND, CameraFrame
 from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder
 from liquid_nav.learning.experts import expert_of
 from liquid_nav.learning.flying.sensing import events
+from liquid_nav.learning.flying.sight import sight
 from liquid_nav.onboard import RawCommand
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU, Encoder
-from liquid_nav_sim.sensors.frames import CameraModel, View
 from liquid_nav_sim.world import Outcome, World
 
 LONGEST = 24 * SECOND
@@ -96,26 +95,3 @@ def record(
             command = controller.command(now).vector
         world.command(Command(now, *bursts.disturb(now, command, limits)))
     return builder.build((world.outcome or Outcome.TIMEOUT).value)
-
-
-def sight(world: World, view: View) -> tuple[float, float, float, float]:
-    """Return where the next aim of the task was when a frame was exposed, see `Episode.sight`.
-
-    A target is visible if it covers a pixel, a gate if its centre is in the frame. A forest has no
-    visible aim: all values are NaN there.
-    """
-    camera, scene = world.config.sensor("camera").model, world.scene
-    assert isinstance(camera, CameraModel)
-    if scene.target is None and not scene.gates:
-        return (math.nan,) * 4
-    rotation, eye = camera.pose(view.state.position, view.state.orientation)
-    right, down, forward = (rotation.T @ (view.goal - eye)).tolist()
-    half_width = math.tan(camera.horizontal_fov / 2) * forward
-    half_height = half_width * camera.height / camera.width
-    framed = forward > 0 and abs(right) < half_width and abs(down) < half_height
-    return (
-        float(framed if scene.target is None else view.target_pixels > 0),
-        math.atan2(-right, forward),
-        math.atan2(-down, math.hypot(right, forward)),
-        1.0 / max(math.sqrt(right**2 + down**2 + forward**2), 0.5),
-    )

@@ -73,7 +73,10 @@ class Fleet(Protocol):
         ...
 
     def record(
-        self, jobs: Sequence[JobType], stop: threading.Event | None = None, beside: bool = False
+        self,
+        jobs: Sequence[JobType],
+        stop: threading.Event | None = None,
+        busy: threading.Event | None = None,
     ) -> Iterator[JobType]:
         """Fly and save flights.
 
@@ -83,7 +86,7 @@ class Fleet(Protocol):
         Args:
             jobs: the flights.
             stop: once it is set, the flights under way are given up.
-            beside: whether something else works on this machine meanwhile.
+            busy: while it is set, something else works on this machine.
 
         Raises:
             WorkerError: when what flies dies again on the same flight.
@@ -106,79 +109,66 @@ class LocalFleet:
         self.beside = max(workers - 1, 1)
 
     def record(
-        self, jobs: Sequence[JobType], stop: threading.Event | None = None, beside: bool = False
+        self,
+        jobs: Sequence[JobType],
+        stop: threading.Event | None = None,
+        busy: threading.Event | None = None,
     ) -> Iterator[JobType]:
         """Fly and save flights, see `Fleet.record`."""
-        return record_all(jobs, self.beside if beside else self._workers, stop)
-
-
-def record_all(
-    jobs: Sequence[JobType], workers: int, stop: threading.Event | None = None
-) -> Iterator[JobType]:
-    """Fly and save flights in `workers` processes.
-
-    Yields each job whose flight is saved, in any order. When a process dies, which the system
-    does to it if memory is short, a new one takes its place and begins its flight again.
-
-    Args:
-        jobs: the flights.
-        workers: number of processes.
-        stop: once it is set, the flights under way are given up.
-
-    Raises:
-        WorkerError: when the flight of a process that died ends its second process too.
-        LiquidNavError, OSError: what a flight raises.
-
-    """
-    waiting, begun = deque(jobs), Counter[Path]()
-    team: dict[Any, _Worker] = {}
-    try:
-        while waiting or team:
-            while waiting and len(team) < workers:
-                worker = _Worker()
-                team[worker.pipe] = worker
-                worker.fly(waiting.popleft())
-            if stop is not None and stop.is_set():
-                return
-            for pipe in connection.wait(list(team), None if stop is None else 0.2):
-                worker = team[pipe]
-                begun[worker.job.path] += 1
-                if not worker.landed():
-                    del team[pipe]
-                    _check_attempts(worker, begun[worker.job.path])
-                    waiting.appendleft(worker.job)
-                    continue
-                yield worker.job
-                if waiting:
+        waiting, begun = deque(jobs), Counter[Path]()
+        team: dict[Any, _Worker] = {}
+        try:
+            while waiting or team:
+                while waiting and len(team) < self._at_once(busy):
+                    worker = _Worker()
+                    team[worker.pipe] = worker
                     worker.fly(waiting.popleft())
-                else:
-                    team.pop(pipe).end()
-    finally:
-        for worker in team.values():
-            worker.end()
+                if stop is not None and stop.is_set():
+                    return
+                for pipe in connection.wait(list(team), None if stop is None else 0.2):
+                    worker = team[pipe]
+                    begun[worker.job.path] += 1
+                    if not worker.landed():
+                        del team[pipe]
+                        _check_attempts(worker, begun[worker.job.path])
+                        waiting.appendleft(worker.job)
+                        continue
+                    yield worker.job
+                    if waiting:
+                        worker.fly(waiting.popleft())
+                    else:
+                        team.pop(pipe).end()
+        finally:
+            for worker in team.values():
+                worker.end()
+
+    def _at_once(self, busy: threading.Event | None) -> int:
+        """Number of processes that fly now."""
+        return self._workers if busy is None or not busy.is_set() else self.beside
 
 
 class Flights:
     """Flights that are flown and saved while this process does something else.
 
     Iterate over them to wait for their end: that yields once for each flight that is saved, and
-    raises what `Fleet.record` raises.
+    raises what `Fleet.record` raises. From then on, this process needs no core for itself.
 
     Args:
         jobs: the flights.
         fleet: what flies them; with None they are flown in this process, once they are waited for.
-        beside: whether something else works on this machine meanwhile.
+        beside: whether this process works meanwhile, until it waits for the flights.
 
     """
 
     def __init__(self, jobs: Sequence[Job], fleet: Fleet | None, beside: bool = False) -> None:
         self._jobs, self._count = jobs, len(jobs)
-        self._stop = threading.Event()
+        self._stop, self._busy = threading.Event(), threading.Event()
+        if beside:
+            self._busy.set()
         self._saved: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         if fleet is not None and jobs:
-            arguments = (fleet, beside)
-            self._thread = threading.Thread(target=self._record, args=arguments, daemon=True)
+            self._thread = threading.Thread(target=self._record, args=(fleet,), daemon=True)
             self._thread.start()
 
     def __len__(self) -> int:
@@ -190,6 +180,7 @@ class Flights:
                 job.fly()
                 yield
             return
+        self._busy.clear()
         for _ in self._jobs:
             error = self._saved.get()
             if error is not None:
@@ -202,9 +193,9 @@ class Flights:
         if self._thread is not None:
             self._thread.join()
 
-    def _record(self, fleet: Fleet, beside: bool) -> None:
+    def _record(self, fleet: Fleet) -> None:
         try:
-            for _ in fleet.record(self._jobs, self._stop, beside):
+            for _ in fleet.record(self._jobs, self._stop, self._busy):
                 self._saved.put(None)
         except BaseException as error:
             self._saved.put(error)

@@ -16,6 +16,7 @@ from liquid_nav.errors import ConfigError
 from liquid_nav.events import SECOND, Channel, Event, Goal, Odometry, RangeSample
 from liquid_nav.learning.data import episodes
 from liquid_nav.learning.data.episodes import (
+    SIGHT,
     Episode,
     EpisodeBuilder,
     EpisodeError,
@@ -51,7 +52,7 @@ def episode(steps: Sequence[tuple[int, int, int]], encoders: Sequence[Encoder]) 
     for number, (kind, gap, latency) in enumerate(steps):
         now += gap * 1000
         event = replace(KINDS[kind], stamp=now - latency * 1000, arrival=now)
-        sight = (float(number), 0.0, 0.0, 0.0) if event.channel == Channel.CAMERA else None
+        sight = (float(number), *[0.0] * (SIGHT - 1)) if event.channel == Channel.CAMERA else None
         builder.add(event, (float(number), 0.0, 0.0, 0.0), number > 5, sight)
     return builder.build("success")
 
@@ -100,7 +101,7 @@ def test_the_rates_of_the_channels_are_those_over_all_flights() -> None:
         now = index / 100
         builder.add(sample(now), (0.0,) * 4, True)
         if index % 10 == 0:
-            builder.add(frame(now), (0.0,) * 4, True, (0.0,) * 4)
+            builder.add(frame(now), (0.0,) * 4, True, (0.0,) * SIGHT)
     flight = builder.build("success")
     assert rates([flight, flight]) == {"camera": [10.5, 10.5], "imu": [100.5, 100.5]}
     assert rates([]) == {}

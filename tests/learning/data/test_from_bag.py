@@ -14,7 +14,13 @@ from liquid_nav.command import Command
 from liquid_nav.errors import ConfigError, ReplayError
 from liquid_nav.events import SECOND, CameraFrame, Channel, Event, Goal, ImuSample
 from liquid_nav.learning.config import TrainingConfig
-from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder, EpisodeError, load_folder
+from liquid_nav.learning.data.episodes import (
+    SIGHT,
+    Episode,
+    EpisodeBuilder,
+    EpisodeError,
+    load_folder,
+)
 from liquid_nav.learning.data.from_bag import UNKNOWN_SIGHT, Pieces, convert
 from liquid_nav.learning.data.losses import sight_loss
 from liquid_nav.learning.experts.target import TargetExpert
@@ -232,11 +238,11 @@ def test_training_learns_from_recorded_flights(flown: Flown, tmp_path: Path) -> 
 
 def test_frames_of_unknown_sight_add_no_loss() -> None:
     torch.manual_seed(0)
-    guess, sight = torch.randn(5, 4, requires_grad=True), torch.rand(5, 4).round()
-    unknown = torch.full((3, 4), torch.nan)
-    mixed = sight_loss(torch.cat((guess, torch.randn(3, 4))), torch.cat((sight, unknown)))
+    guess, sight = torch.randn(5, SIGHT, requires_grad=True), torch.rand(5, SIGHT).round()
+    unknown = torch.full((3, SIGHT), torch.nan)
+    mixed = sight_loss(torch.cat((guess, torch.randn(3, SIGHT))), torch.cat((sight, unknown)))
     assert mixed == sight_loss(guess, sight)
-    lost = sight_loss(guess, torch.full((5, 4), torch.nan))
+    lost = sight_loss(guess, torch.full((5, SIGHT), torch.nan))
     lost.backward()
     assert lost == 0
     assert guess.grad is not None

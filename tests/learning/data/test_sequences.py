@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from liquid_nav.events import CameraFrame, Channel, Event, ImuSample, RangeSample
-from liquid_nav.learning.data.episodes import Episode, EpisodeBuilder, EpisodeError
+from liquid_nav.learning.data.episodes import (
+    SECTORS,
+    SIGHT,
+    Episode,
+    EpisodeBuilder,
+    EpisodeError,
+)
 from liquid_nav.learning.data.losses import command_loss, sight_loss
 from liquid_nav.learning.data.sequences import PieceStream, unroll
 from liquid_nav.policy import make_policy
@@ -30,7 +36,7 @@ def episode(events: list[Event], seed: int = 0) -> Episode:
     rng = np.random.default_rng(seed)
     builder = EpisodeBuilder()
     for k, event in enumerate(events):
-        sight = tuple(rng.normal(size=4)) if isinstance(event, CameraFrame) else None
+        sight = tuple(rng.normal(size=SIGHT)) if isinstance(event, CameraFrame) else None
         builder.add(event, tuple(rng.normal(size=4)), k > len(events) // 2, sight)
     return builder.build("success")
 
@@ -50,7 +56,8 @@ def test_events_that_are_not_learned_from_take_no_time_away() -> None:
         for k, event in enumerate(log(1, 20)):
             if builder is mixed:
                 builder.add(RangeSample(event.stamp, event.arrival - k % 3, 1.0), label, True)
-            builder.add(event, label, True, label if isinstance(event, CameraFrame) else None)
+            sight = (0.0,) * SIGHT if isinstance(event, CameraFrame) else None
+            builder.add(event, label, True, sight)
     one, other = plain.build("success"), mixed.build("success")
     assert one.dt.tolist() == other.dt.tolist()
     assert len(one.dt) == 20
@@ -131,7 +138,8 @@ def test_mirroring_is_a_reflection_that_keeps_the_search() -> None:
     seen = whole.seen
     np.testing.assert_array_equal(batch.label[0][~seen], whole.label[~seen])
     np.testing.assert_array_equal(batch.label[0][seen], (whole.label * [1, -1, 1, -1])[seen])
-    np.testing.assert_array_equal(batch.sight, whole.sight * [1, -1, 1, 1])
+    np.testing.assert_array_equal(batch.sight[:, :4], whole.sight[:, :4] * [1, -1, 1, 1])
+    np.testing.assert_array_equal(batch.sight[:, 4:].flip(1), whole.sight[:, 4:])
     dark = batch.measured[0].numpy().astype(float).mean((1, 2)) / frames.mean((1, 2))
     assert np.ptp(dark, axis=0).max() < 0.05  # one light for the whole piece
 
@@ -144,10 +152,14 @@ def test_losses_ignore_what_is_not_there() -> None:
     assert command_loss(commands, batch) == 0.0
     commands[0, 0, 0] += 1.0
     assert command_loss(commands, batch) == pytest.approx((1.0 - 0.1) / (25 * 4))
-    sight = torch.tensor([[0.0, 5.0, 5.0, 5.0], [1.0, 0.1, 0.2, 0.3]])
-    guess = torch.tensor([[-50.0, 0.0, 0.0, 0.0], [50.0, 0.1, 0.2, 0.3]])
+    free = torch.rand(2, SECTORS)
+    sight = torch.cat((torch.tensor([[0.0, 5.0, 5.0, 5.0], [1.0, 0.1, 0.2, 0.3]]), free), dim=1)
+    guess = torch.cat((torch.tensor([[-50.0, 0.0, 0.0, 0.0], [50.0, 0.1, 0.2, 0.3]]), free), dim=1)
     assert sight_loss(guess, sight) == pytest.approx(0.0, abs=1e-6)
-    assert sight_loss(guess + 1.0, sight) > 0.5
+    for part in (slice(0, 4), slice(4, None)):
+        wrong = guess.clone()
+        wrong[:, part] += 1.0
+        assert sight_loss(wrong, sight) > 0.5
 
 
 def test_an_episode_survives_the_disk_whole(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The conditions of training flights lie around, and wider than, those of evaluation."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -46,6 +48,16 @@ def test_the_wind_is_never_weaker_than_that_of_evaluation(drawn: list[WorldConfi
 def test_they_are_drawn_from_the_generator_alone() -> None:
     one, same, other = (randomised(WorldConfig(), np.random.default_rng(k)) for k in (1, 1, 2))
     assert one == same != other
+
+
+def test_looks_are_those_asked_for(drawn: list[WorldConfig], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "meadow.png"), np.full((200, 200, 3), 90, np.uint8))
+    mine = f"varied:{tmp_path}"
+    looks = [c.appearance for c in drawn[:50]]
+    assert {*looks} == {"varied", WorldConfig().appearance}
+    for seed, look in enumerate(looks):
+        config = randomised(WorldConfig(), np.random.default_rng(seed), mine)
+        assert config.appearance == (mine if look == "varied" else look)
 
 
 def test_the_task_stays(drawn: list[WorldConfig]) -> None:

@@ -15,7 +15,7 @@ from liquid_nav.errors import BundleError
 from liquid_nav.learning.data.episodes import Episode
 from liquid_nav.learning.flying import workers
 from liquid_nav.learning.flying.flights import Job
-from liquid_nav.learning.flying.workers import Flights, LocalFleet, WorkerError, record_all
+from liquid_nav.learning.flying.workers import Flights, LocalFleet, WorkerError
 from liquid_nav.onboard.encoders import CAMERA_AND_IMU
 from liquid_nav_sim.config import WorldConfig
 from liquid_nav_sim.tasks.target import TargetTask
@@ -50,7 +50,7 @@ def kill_one() -> None:
 def test_a_worker_that_dies_is_replaced_and_no_flight_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flights = record_all(jobs(tmp_path, 4), 2)
+    flights = LocalFleet(2).record(jobs(tmp_path, 4))
     next(flights)
     kill_one()
     assert sum(1 for _ in flights) == 3
@@ -68,19 +68,19 @@ def test_a_flight_whose_process_always_dies_is_one_clear_error(
     monkeypatch.setattr(workers, "_work", os._exit)
     begin = time.monotonic()
     with pytest.raises(WorkerError, match=r"flew seed \d died with exit code 1"):
-        list(record_all(jobs(tmp_path, 3), 2))
+        list(LocalFleet(2).record(jobs(tmp_path, 3)))
     assert time.monotonic() - begin < 60
     assert team_of(os.getpid()) == []
 
 
 def test_what_a_flight_raises_is_raised_here(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no model bundle at"):
-        list(record_all(jobs(tmp_path, 2, tmp_path / "nothing"), 2))
+        list(LocalFleet(2).record(jobs(tmp_path, 2, tmp_path / "nothing")))
     assert team_of(os.getpid()) == []
 
 
 def test_flights_that_are_given_up_leave_nothing_behind(tmp_path: Path) -> None:
-    flights = record_all(jobs(tmp_path, 3), 2)
+    flights = LocalFleet(2).record(jobs(tmp_path, 3))
     next(flights)
     assert len(team_of(os.getpid())) == 2
     flights.close()
@@ -95,6 +95,15 @@ def test_flights_go_on_while_this_process_does_something_else(tmp_path: Path) ->
     assert list(flights) == [None] * 3
     flights.close()
     assert team_of(os.getpid()) == []
+
+
+def test_more_processes_fly_once_this_one_has_nothing_else_to_do(tmp_path: Path) -> None:
+    flights = Flights(jobs(tmp_path, 100), LocalFleet(2), beside=True)
+    wait_for(lambda: list(tmp_path.glob("[0-9].npz")))
+    assert len(team_of(os.getpid())) == 1
+    next(iter(flights))
+    wait_for(lambda: len(team_of(os.getpid())) == 2)
+    flights.close()
 
 
 def test_without_processes_flights_wait_until_they_are_waited_for(tmp_path: Path) -> None:
