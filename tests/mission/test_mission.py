@@ -151,7 +151,10 @@ def _later(flown: Flown, act: object, vehicle: ScriptedVehicle) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def test_a_link_that_is_lost_in_flight_leaves_the_vehicle_to_its_autopilot() -> None:
+def test_a_link_that_is_lost_in_flight_leaves_the_vehicle_to_its_autopilot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("liquid_nav.mavlink.authority.LINK_TIMEOUT", 1.0)
     with ScriptedVehicle() as vehicle:
         flown = Flown(vehicle, duration=60.0)
         flown.at(State.FLYING, lambda: setattr(vehicle, "muted", True))
