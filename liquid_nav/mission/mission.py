@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 STREAMED_FIRST = 1.5
 """Seconds of setpoints before PX4 is told to follow them: it wants to see them for one."""
 
+ASKS_AGAIN = 2.0
+"""Seconds that the autopilot has to be in the mode that it was told to follow setpoints in."""
+
 SLOW_START = 5.0
 """Seconds that a sensor has to begin, beyond those for which all are watched."""
 
@@ -214,10 +217,17 @@ class Mission:
             Outcome.FAILED,
             lambda: self._mode[1] or link.fault,
         )
-        why = self._order(lambda: link.orders.set_mode(autopilot.commanded), self._step)
-        if why:
-            raise _Ended(Outcome.FAILED, why)
-        self._wait(lambda: self._step() and link.authority.held, Outcome.FAILED, lambda: link.fault)
+        # PX4 refuses while it finds the setpoints too few; its answer may also be a late one to an
+        # order before. What counts is the mode that its heartbeat tells.
+        end, why = time.monotonic() + self._config.patience, ""
+        while not link.authority.held:
+            self._obey_operator()
+            if time.monotonic() > end:
+                raise _Ended(Outcome.FAILED, why or link.fault)
+            why = self._order(lambda: link.orders.set_mode(autopilot.commanded), self._step)
+            again = time.monotonic() + ASKS_AGAIN
+            while not link.authority.held and time.monotonic() < again:
+                self._step()
 
     def _fly(self) -> None:
         config, end = self._config, time.monotonic() + self._config.duration

@@ -1,6 +1,7 @@
 """Missions from take-off to landing: every hand-over, and every way to end."""
 
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -140,7 +141,6 @@ def test_a_pilot_who_takes_the_vehicle_keeps_it(name: str, state: State) -> None
 
 def _later(flown: Flown, act: object, vehicle: ScriptedVehicle) -> None:
     """Do something once the vehicle is in the air."""
-    import threading
 
     from mavlink_support import until
 
@@ -255,6 +255,19 @@ def test_no_autopilot_at_all_is_told_after_the_patience() -> None:
         result = Flown(vehicle, patience=1.0).fly()
     assert result.outcome is Outcome.REFUSED
     assert "no autopilot has been heard" in result.why
+
+
+def test_the_hand_over_is_asked_for_until_the_autopilot_follows() -> None:
+    with ScriptedVehicle() as vehicle:
+        flown = Flown(vehicle)
+        vehicle.refused.add("OFFBOARD")
+        flown.at(
+            State.HANDING_OVER,
+            lambda: threading.Timer(0.5, lambda: vehicle.refused.discard("OFFBOARD")).start(),
+        )
+        result = flown.fly()
+        assert result.outcome is Outcome.TIMEOUT, flown.words()
+        landed(flown, result)
 
 
 def test_a_mode_that_is_refused_is_told_and_the_vehicle_lands() -> None:
