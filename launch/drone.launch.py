@@ -17,7 +17,7 @@ ARGUMENTS = (
     (
         "backend",
         "",
-        "twist, mavros, ardupilot, px4, crazyswarm2, or one of an installed package; "
+        "twist, mavros, ardupilot, mavlink, px4, crazyswarm2, or one of an installed package; "
         "empty: as params_file says.",
     ),
     (

@@ -19,7 +19,10 @@ import liquid_nav
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"liquid_nav": ROOT / "liquid_nav", "liquid_nav_sim": ROOT / "sim"}
-EXTRAS = {"sim", "train", "cluster", "ros", "replay", "view", "viz", "ode", "bench", "test", "dev"}
+EXTRAS = {
+    *("sim", "train", "cluster", "ros", "mavlink", "replay", "view", "viz", "ode", "bench"),
+    *("test", "dev"),
+}
 
 NOT_ABOARD = {
     "av",
@@ -28,6 +31,7 @@ NOT_ABOARD = {
     "matplotlib",
     "ncps",
     "pybullet",
+    "pymavlink",
     "rclpy",
     "scipy",
     "tensorboard",
@@ -78,7 +82,10 @@ def test_constraints_are_exact_and_cover_what_is_required() -> None:
     wanted = "\n".join(
         [
             config["options"]["install_requires"],
-            *(extras[e] for e in ("sim", "train", "replay", "view", "viz", "ode", "test", "dev")),
+            *(
+                extras[e]
+                for e in ("sim", "train", "mavlink", "replay", "view", "viz", "ode", "test", "dev")
+            ),
         ]
     )
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in wanted.split()}

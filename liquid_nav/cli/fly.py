@@ -5,7 +5,7 @@ import ctypes
 import importlib
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +18,7 @@ from liquid_nav.cli.choices import (
     task_names,
     vehicle_names,
 )
+from liquid_nav.cli.real_vehicle import PREFIX, aboard, fly_real
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import BundleError, ConfigError
 from liquid_nav.files import check_destinations, check_folder, made_directories
@@ -33,10 +34,16 @@ VEHICLE, AUTOPILOT, APPEARANCE = "racing_250", "nominal", "train"
 SENSORS = ("imu", "camera")
 """What is fitted by default, where the policy reads it; the expert gets both."""
 
+FOR_REAL = (
+    *("task", "speed", "model", "vehicle"),
+    *("camera", "camera_fov", "duration", "record"),
+)
+"""Options that a real vehicle takes."""
+
 
 @dataclass(frozen=True)
 class Fly:
-    """Fly a task in the simulator and print a row for each flight.
+    """Fly a task in the simulator and print a row for each flight; or fly a real vehicle.
 
     Example: liquid-nav fly --task target --episodes 3 --out flights
     """
@@ -64,7 +71,20 @@ class Fly:
     vehicle: Annotated[str, one_of(vehicle_names, default=lambda: VEHICLE, otherwise="FILE")] = (
         VEHICLE
     )
-    """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes."""
+    """The vehicle: a name, or a .toml file with parameters as in sim/vehicle/airframes. A real one
+    is mavlink:ADDRESS, such as mavlink:udp:14540, which somebody else has brought into the air."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
+    """Camera of a real vehicle: number of a device, or what OpenCV opens: a stream, a file."""
+    camera_fov: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="DEG", help_behavior_hint="(default: that of the policy's camera)"),
+    ] = None
+    """Horizontal field of view of that camera, degrees."""
+    duration: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="S", help_behavior_hint="(default: until Ctrl-C)"),
+    ] = None
+    """Seconds for which a real vehicle is flown."""
     autopilot: Annotated[str, one_of(autopilot_names, default=lambda: AUTOPILOT)] = AUTOPILOT
     """How the vehicle's autopilot follows commands: tuned, late, inaccurate, or stiff."""
     appearance: Annotated[
@@ -113,6 +133,8 @@ class Fly:
             OSError: when a file cannot be written.
 
         """
+        if self.vehicle.startswith(PREFIX):
+            return self._fly_real()
         self._check()
 
         from liquid_nav.onboard import PolicyCamera, load_policy
@@ -169,6 +191,31 @@ class Fly:
             evaluation = self._evaluate(config, policy)
         return 130 if evaluation.interrupted else 0
 
+    def _fly_real(self) -> int:
+        """Fly a real vehicle; options of the simulator are refused."""
+        for option in fields(self):
+            if option.name not in FOR_REAL and getattr(self, option.name) != option.default:
+                name = option.name.replace("_", "-")
+                raise ConfigError(f"--{name} is for the simulator, not for --vehicle {PREFIX}...")
+        duration = math.inf if self.duration is None else self.duration
+        if not duration > 0:
+            raise ConfigError(f"--duration must be positive, got {self.duration}")
+        file = None if self.record is None else self.record / "flight.mcap"
+        with (
+            made_directories(*(() if self.record is None else (self.record,))),
+            aboard(
+                self.vehicle,
+                self.model,
+                self.task,
+                self.speed,
+                self.camera,
+                self.camera_fov,
+                0,
+                file,
+            ) as drone,
+        ):
+            return fly_real(drone, duration)
+
     def _evaluate(self, config: "WorldConfig", policy: "Policy | None") -> "Evaluation":
         """Fly all flights; without a policy the expert flies."""
         pybullet = import_pybullet()
@@ -206,6 +253,10 @@ class Fly:
 
     def _check(self) -> None:
         """Refuse options that make no sense, before anything heavy is imported."""
+        for name in ("camera", "camera_fov", "duration"):
+            if getattr(self, name) is not None:
+                option = name.replace("_", "-")
+                raise ConfigError(f"--{option} goes with --vehicle {PREFIX}ADDRESS")
         if not 0 <= self.difficulty <= 1:
             raise ConfigError(f"--difficulty must be in [0, 1], got {self.difficulty}")
         if self.speed is not None and not 0 < self.speed < math.inf:

@@ -4,8 +4,8 @@ Each command is a dataclass in a file of its own: its fields are the options, an
 work and gives the exit code. These files import nothing heavy at the top, so that ``--help`` is
 quick and a command loads only what it needs.
 
-Exit codes: 0 when all went well, 1 when a check of a vehicle failed, 130 after Ctrl-C, 2 on bad
-input, which leaves no files behind.
+Exit codes: 0 when all went well, 1 when a check of a vehicle or a mission failed, 130 after Ctrl-C,
+2 on bad input, which leaves no files behind.
 A command line that cannot be parsed is explained by tyro; every other error is one line on
 standard error. Warnings go to standard error as well, and with LIQUID_NAV_LOG=info in the
 environment also messages such as which runtime evaluates the policy.
@@ -25,6 +25,7 @@ from liquid_nav.cli.check_vehicle import CheckVehicle
 from liquid_nav.cli.dataset import Dataset
 from liquid_nav.cli.eval import Eval
 from liquid_nav.cli.fly import Fly
+from liquid_nav.cli.mission import Mission
 from liquid_nav.cli.replay import Replay
 from liquid_nav.cli.train import Train, begun_with
 from liquid_nav.errors import LiquidNavError
@@ -42,6 +43,7 @@ Command = (
     | Annotated[CheckVehicle, tyro.conf.subcommand("check-vehicle")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Fly, tyro.conf.subcommand("fly")]
+    | Annotated[Mission, tyro.conf.subcommand("mission")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Train, tyro.conf.subcommand("train")]
 )
@@ -64,6 +66,7 @@ EXTRAS = {
     "matplotlib": "viz",
     "mcap": "replay",
     "pybullet": "sim",
+    "pymavlink": "mavlink",
     "pyulog": "replay",
     "rosbags": "replay",
     "ruamel": "replay",

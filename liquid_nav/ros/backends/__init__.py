@@ -30,6 +30,7 @@ BACKENDS: Registry[type[Backend]] = Registry(
         "twist": "liquid_nav.ros.backends.twist:TwistBackend",
         "mavros": "liquid_nav.ros.backends.mavros:MavrosBackend",
         "ardupilot": "liquid_nav.ros.backends.ardupilot:ArdupilotBackend",
+        "mavlink": "liquid_nav.ros.backends.mavlink:MavlinkBackend",
         "px4": "liquid_nav.ros.backends.px4:Px4Backend",
         "crazyswarm2": "liquid_nav.ros.backends.crazyswarm2:Crazyswarm2Backend",
     },

@@ -16,7 +16,8 @@ from liquid_nav.events import SECOND
 from liquid_nav.ros.backends import BACKENDS, Backend, Spec, backend_specs, make_backend
 from ros.backend_support import NOW, pose, stand_in, typestore
 
-NAMES = tuple(BACKENDS)
+# MAVLink goes over no topic: its rules are in tests/mavlink and test_ros_mavlink.py.
+NAMES = tuple(name for name in BACKENDS if name != "mavlink")
 OPTIONS: dict[str, dict[str, Any]] = {name: {} for name in NAMES} | {"mavros": {"verify": False}}
 FORWARD = Command(NOW, vx=1.0)
 LANDING = Command(NOW, vx=0.3, vz=-0.5, mode=Mode.LAND, reason="camera")
@@ -381,8 +382,10 @@ def test_closing_destroys_the_publishers_once():
 
 
 def test_an_unknown_back_end_is_told_the_names():
-    with pytest.raises(ConfigError, match=r"'mavlink'.*twist, mavros, ardupilot, px4, crazyswarm2"):
-        make_backend("mavlink")
+    with pytest.raises(
+        ConfigError, match=r"'betaflight'.*twist, mavros, ardupilot, mavlink, px4, crazyswarm2"
+    ):
+        make_backend("betaflight")
 
 
 def test_an_unknown_option_is_told_the_options():
