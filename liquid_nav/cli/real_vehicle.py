@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.errors import ConfigError
-from liquid_nav.events import Channel, Event
 
 if TYPE_CHECKING:
     from liquid_nav.command import Command
     from liquid_nav.controller import Controller
+    from liquid_nav.events import Channel, Event
     from liquid_nav.mavlink.vehicle import MavlinkVehicle
     from liquid_nav.onboard import PolicyCamera
     from liquid_nav.safety.layer import SafetyConfig
@@ -83,6 +83,7 @@ def aboard(
     """
     from liquid_nav.command import Command
     from liquid_nav.controller import Controller
+    from liquid_nav.events import Channel
     from liquid_nav.mavlink.camera import OpenCvCamera
     from liquid_nav.mavlink.link import Link
     from liquid_nav.mavlink.vehicle import MavlinkVehicle

@@ -6,6 +6,7 @@ import torch
 from liquid_nav.cli.shipped import shipped_model
 from liquid_nav.command import CommandLimits
 from liquid_nav.controller import Controller
+from liquid_nav.errors import BundleError
 from liquid_nav.events import Channel
 from liquid_nav.learning.flying.sensing import events
 from liquid_nav.learning.settings import read_settings
@@ -33,6 +34,11 @@ def test_every_task_has_a_policy_within_its_budget(task: str) -> None:
     network, _ = load_network(model)
     assert count(network.core) <= 20_000
     assert sum(map(count, network.encoders.values())) <= 150_000
+
+
+def test_a_task_without_a_policy_is_named() -> None:
+    with pytest.raises(BundleError, match="no model for task 'climb' comes with liquid_nav"):
+        shipped_model("climb")
 
 
 @pytest.mark.parametrize("task", TASKS)
