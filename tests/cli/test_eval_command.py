@@ -130,5 +130,3 @@ def test_what_is_neither_a_bundle_nor_a_task_is_refused(
 ) -> None:
     assert main(["eval", "nowhere"]) == 2
     assert "no model bundle at nowhere" in capfd.readouterr().err
-    assert main(["eval", "forest"]) == 2
-    assert "no model for task 'forest' comes with" in capfd.readouterr().err

@@ -238,7 +238,7 @@ def test_a_plug_that_cannot_be_imported_is_logged_and_keeps_no_other_from_flying
     ("wrong", "reason"),
     [
         ({"backend": "px4"}, "px4_msgs"),
-        ({"backend": "mavlink"}, "twist, mavros"),
+        ({"backend": "dronekit"}, "twist, mavros"),
         ({"backend": "ardupilot", "rate": 5.0}, "rate is 5 Hz.*10 Hz"),
     ],
 )

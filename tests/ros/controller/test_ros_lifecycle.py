@@ -66,7 +66,7 @@ TWICE = "the same topic, /drone/"
             {"geofence__enabled": True, "topics__odometry": ""},
             ("geofence.enabled needs odometry", "topics.odometry"),
         ),
-        ({"backend": "mavlink"}, ("backend: there is no back-end 'mavlink'",)),
+        ({"backend": "dronekit"}, ("backend: there is no back-end 'dronekit'",)),
         ({"model": "none_such"}, ("model: no model bundle",)),
         ({"model_sha256": "0" * 64}, ("model: the SHA-256",)),
         ({"image_bits": 9}, ("image_bits must be one of",)),

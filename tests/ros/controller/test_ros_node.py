@@ -293,7 +293,7 @@ def test_a_parameter_that_is_none_is_ignored_with_a_warning(
     [
         ({"model": "/nowhere/at/all"}, "/nowhere/at/all"),
         ({"backend": "px4"}, "px4_msgs"),
-        ({"backend": "mavlink"}, "twist, mavros, ardupilot, px4, crazyswarm2"),
+        ({"backend": "dronekit"}, "twist, mavros, ardupilot, mavlink, px4, crazyswarm2"),
         ({"landing_speed": 9.0}, "landing_speed"),
         ({"imu_rotation": [0.0, 0.0, 0.0, 2.0]}, "imu_rotation"),
         ({"backend": "ardupilot", "minimum_rate": 5.0}, "5 Hz, but back-end ardupilot .* 10 Hz"),
